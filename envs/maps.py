@@ -1,0 +1,137 @@
+"""A text map compiled to tables."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.finite_mdp import Cell, Drawing, FiniteMDP
+
+ACTION_VECTORS = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])  # 0 up, 1 right, 2 down, 3 left
+WALL, FREE, START = "#", ". ", "S"
+
+
+def grid_mdp(
+    map: str | Sequence[str],
+    goals: Mapping[str, float],
+    thin_walls: Collection[tuple[Cell, Cell]] = (),
+    pays_on_leaving: bool = False,
+) -> FiniteMDP:
+    """The decision process of a map; one state a free cell, numbered row by row.
+
+    Actions: 0 up, 1 right, 2 down, 3 left. Bumping into a wall or the edge of the map leaves the agent there.
+
+    Args:
+        map: rows of equal length, as a list, a text with line breaks, or the path of a text file.
+            '#' is a wall, '.' or a space a free cell, 'S' a start (of several, one is drawn), and the
+            characters of `goals` are goals.
+        goals: the reward of each goal character. An episode ends on entering a goal, with its reward.
+        thin_walls: pairs of neighbouring cells (row, column) with a wall between them, for both directions.
+        pays_on_leaving: entering a goal does nothing; any action in it pays its reward and ends the episode.
+    Raises:
+        ValueError: the map has no start, no goal, rows of several lengths, a character that means nothing, or
+            a goal that cannot be reached; a reward is not finite; the file cannot be read.
+    """
+    rows = read_map(map)
+    _check_characters(rows, goals)
+    cells = [(r, c) for r, row in enumerate(rows) for c, character in enumerate(row) if character != WALL]
+    state_at = {cell: s for s, cell in enumerate(cells)}
+    character = [rows[r][c] for r, c in cells]
+    goal = np.array([c in goals for c in character])
+    goal_reward = np.array([goals.get(c, 0.0) for c in character], dtype=np.float64)
+    blocked = {pair for a, b in thin_walls for pair in ((a, b), (b, a))}
+
+    next_state = np.empty((len(cells), len(ACTION_VECTORS), 1), dtype=np.int64)
+    for s, (r, c) in enumerate(cells):
+        for a, (dr, dc) in enumerate(ACTION_VECTORS):
+            ahead = (r + int(dr), c + int(dc))
+            bump = goal[s] or ahead not in state_at or ((r, c), ahead) in blocked
+            next_state[s, a, 0] = s if bump else state_at[ahead]
+
+    if pays_on_leaving:
+        terminated = np.broadcast_to(goal[:, None, None], next_state.shape)
+        reward = np.broadcast_to(goal_reward[:, None, None], next_state.shape)
+    else:
+        terminated = goal[next_state]
+        reward = np.where(goal[:, None, None], 0.0, goal_reward[next_state])
+    starts = np.array([c == START for c in character], dtype=np.float64)
+    mdp = FiniteMDP(
+        next_state=next_state,
+        reward=reward,
+        terminated=terminated,
+        probability=np.ones(next_state.shape),
+        start=starts / starts.sum(),
+        drawing=Drawing(
+            height=len(rows),
+            width=len(rows[0]),
+            cells=np.array(cells),
+            walls=frozenset(
+                (r, c) for r, row in enumerate(rows) for c, char in enumerate(row) if char == WALL
+            ),
+            thin_walls=frozenset(thin_walls),
+            goals={
+                cell: float(goals[char]) for cell, char in zip(cells, character, strict=True) if char in goals
+            },
+            action_vectors=ACTION_VECTORS,
+        ),
+    )
+    _check_goals_reachable(mdp, goal, cells)
+    return mdp
+
+
+def read_map(map: str | Sequence[str]) -> list[str]:
+    """The rows of a map: a list as it is, a text with line breaks split, else the lines of a file."""
+    if not isinstance(map, str):
+        return list(map)
+    if "\n" in map:
+        return map.strip("\n").split("\n")
+    try:
+        return Path(map).read_text(encoding="utf-8").strip("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"map: {map!r} has one line and is no text file that can be read ({error})"
+        ) from error
+
+
+def _check_characters(rows: list[str], goals: Mapping[str, float]) -> None:
+    for character, reward in goals.items():
+        if len(character) != 1 or character in WALL + FREE + START:
+            raise ValueError(
+                f"goals: {character!r} cannot be a goal; use one character other than '#', '.', ' ', 'S'"
+            )
+        if not np.isfinite(reward):
+            raise ValueError(f"goals: the reward of {character!r} must be finite, is {reward}")
+    if not rows or not rows[0]:
+        raise ValueError("map: is empty")
+    known = WALL + FREE + START + "".join(goals)
+    for line, row in enumerate(rows, start=1):
+        if len(row) != len(rows[0]):
+            raise ValueError(f"map: line {line} has {len(row)} characters, line 1 has {len(rows[0])}")
+        for column, character in enumerate(row, start=1):
+            if character not in known:
+                raise ValueError(
+                    f"map: line {line}, column {column}: {character!r} means nothing; known are "
+                    f"'#' wall, '.' or ' ' free, 'S' start and the goals {sorted(goals)}"
+                )
+    text = "".join(rows)
+    if START not in text:
+        raise ValueError("map: has no start; mark it with 'S'")
+    if not goals:
+        raise ValueError("map: has no goal; name one in goals, for example {'G': 1.0}")
+    for character in goals:
+        if character not in text:
+            raise ValueError(f"map: has no goal {character!r}, which goals gives a reward")
+
+
+def _check_goals_reachable(mdp: FiniteMDP, goal: NDArray[np.bool_], cells: list[Cell]) -> None:
+    """A goal behind another goal is out of reach as well: episodes end, or pay, at the first."""
+    seen = mdp.start > 0
+    frontier = np.flatnonzero(seen)
+    while len(frontier):
+        entered = np.unique(mdp.next_state[frontier])
+        frontier = entered[~seen[entered]]
+        seen[frontier] = True
+    for s in np.flatnonzero(goal & ~seen):
+        line, column = cells[s][0] + 1, cells[s][1] + 1
+        raise ValueError(f"map: the goal at line {line}, column {column} cannot be reached from the start")
