@@ -2,15 +2,31 @@
 
 import gymnasium
 
-WORLDS = {  # id: (module, class, vector entry point, max_episode_steps)
-    "FourAction/Bandit-v0": ("bandits", "Bandit", "bandit_vector", 1),
-    "FourAction/TwoRooms-v0": ("gridworlds", "TwoRooms", "two_rooms_vector", 50),
+# id: (entry point, vector entry point, max_episode_steps; None: episodes end by themselves)
+WORLDS = {
+    "FourAction/Bandit-v0": ("envs.bandits:Bandit", "envs.bandits:bandit_vector", 1),
+    "FourAction/TwoRooms-v0": ("envs.gridworlds:TwoRooms", "envs.gridworlds:two_rooms_vector", 50),
+    "FourAction/FourRooms-v0": ("envs.gridworlds:FourRooms", "envs.gridworlds:four_rooms_vector", 200),
+    "FourAction/Trap-v0": ("envs.gridworlds:Trap", "envs.gridworlds:trap_vector", 100),
+    "FourAction/Grid-v0": ("envs.gridworlds:Grid", "envs.gridworlds:grid_vector", 100),
+    "FourAction/DeepSea-v0": ("envs.deep_sea:DeepSea", "envs.deep_sea:deep_sea_vector", None),
+    "FourAction/OneActionMatters-v0": (
+        "envs.probes:OneActionMatters",
+        "envs.probes:one_action_matters_vector",
+        1,
+    ),
+    "FourAction/ObservationMatters-v0": (
+        "envs.probes:ObservationMatters",
+        "envs.probes:observation_matters_vector",
+        1,
+    ),
+    "FourAction/TwoState-v0": ("envs.probes:TwoState", "envs.probes:two_state_vector", 2),
 }
 
-for _id, (_module, _world, _vector, _steps) in WORLDS.items():
+for _id, (_entry_point, _vector_entry_point, _max_episode_steps) in WORLDS.items():
     gymnasium.register(
         id=_id,
-        entry_point=f"envs.{_module}:{_world}",
-        vector_entry_point=f"envs.{_module}:{_vector}",
-        max_episode_steps=_steps,
+        entry_point=_entry_point,
+        vector_entry_point=_vector_entry_point,
+        max_episode_steps=_max_episode_steps,
     )

@@ -93,6 +93,18 @@ class FiniteMDP:
         return bool((self.start > 0).sum() > 1)
 
     @cached_property
+    def longest_episode(self) -> int | None:
+        """The number of steps after which every episode has ended by itself; None: one may go on for ever."""
+        running = self.start > 0  # states in which an episode may be after so many steps
+        for steps in range(self.states + 1):  # a walk of more steps than states has gone round in a circle
+            if not running.any():
+                return steps
+            goes_on = running[:, None, None] & (self.probability > 0) & ~self.terminated
+            running = np.zeros(self.states, dtype=np.bool_)
+            running[self.next_state[goes_on]] = True
+        return None
+
+    @cached_property
     def cumulative_probability(self) -> NDArray[np.float64]:
         """Cumulative outcome probabilities, [S, A, K], exactly 1 from the last possible outcome on."""
         return _cumulative(self.probability)
@@ -160,13 +172,9 @@ def _check(mdp: FiniteMDP) -> None:
         raise ValueError(f"next_state: needs at least one state, action and outcome, has shape {shape}")
     for name in ("reward", "terminated", "probability"):
         if getattr(mdp, name).shape != shape:
-            raise ValueError(
-                f"{name}: must have the shape {shape} of next_state, has {getattr(mdp, name).shape}"
-            )
+            raise ValueError(f"{name}: must have the shape {shape} of next_state, has {getattr(mdp, name).shape}")
     if mdp.start.shape != shape[:1]:
-        raise ValueError(
-            f"start: must have one entry for each of {shape[0]} states, has shape {mdp.start.shape}"
-        )
+        raise ValueError(f"start: must have one entry for each of {shape[0]} states, has shape {mdp.start.shape}")
     if mdp.next_state.min() < 0 or mdp.next_state.max() >= mdp.states:
         raise ValueError(f"next_state: must name states 0 to {mdp.states - 1}")
     if not np.isfinite(mdp.reward).all():

@@ -1,5 +1,7 @@
 """Rooms and corners: maps compiled to tables. Actions in all of them: 0 up, 1 right, 2 down, 3 left."""
 
+from collections.abc import Mapping, Sequence
+
 from envs.maps import grid_mdp
 from envs.tabular import TabularEnv
 from envs.tabular_vector import vector_of
@@ -93,4 +95,151 @@ class TwoRooms(TabularEnv):
         super().__init__(grid_mdp(TWO_ROOMS, {"g": 0.2, "G": 1.0}), render_mode)
 
 
+class FourRooms(TabularEnv):
+    """
+    ## Description
+    Four rooms of 5 x 5 cells with three goals, each in a room of its own, after Chung, Thomas, Machado and
+    Le Roux (2021), *Beyond Variance Reduction: Understanding the True Impact of Baselines on Policy
+    Optimization*. All 100 cells are free: the walls are thin and lie between rows 4 and 5 and between columns 4
+    and 5, with doors at 2 and 7. No wall can be crossed, from either side (the authors' own code lets some be).
+
+        S . . . . | . . . . .
+        . . . . . | . . . . .
+        . . . . .   . . b . .
+        . . . . . | . . . . .
+        . . . . . | . . . . .
+        - -   - - - -   - - -
+        . . . . . | . . . . .
+        . . . . . | . . . . .
+        . . c . .   . . G . .
+        . . . . . | . . . . .
+        . . . . . | . . . . .
+
+    ## Action Space
+    `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. Whoever bumps into a wall stays where it is.
+
+    ## Observation Space
+    `Discrete(100)`: the cells, numbered row by row.
+
+    ## Starting State
+    State `0`: the top left corner.
+
+    ## Rewards
+    - `1.0`: entering the goal at (7, 7)
+    - `0.6`: entering the goal at (2, 7)
+    - `0.3`: entering the goal at (7, 2)
+    - `0.0`: any other step
+
+    ## Episode End
+    - Termination: a goal is entered.
+    - Truncation: after `200` steps.
+
+    ## Arguments
+    ```python
+    gymnasium.make("FourAction/FourRooms-v0")
+    ```
+
+    ## Version History
+    - v0: initial version
+    """
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        mdp = grid_mdp(FOUR_ROOMS, {"G": 1.0, "b": 0.6, "c": 0.3}, thin_walls=FOUR_ROOMS_THIN_WALLS)
+        super().__init__(mdp, render_mode)
+
+
+class Trap(TabularEnv):
+    """
+    ## Description
+    An open square with a goal in each of the two corners next to the start's, one a little better than the
+    other, after Ahmed, Le Roux, Norouzi and Schuurmans (2019), *Understanding the Impact of Entropy on Policy
+    Optimization*. A goal pays when it is left, by any action: with discount d the best value is 5 d^4.
+
+        S...G
+        .....
+        .....
+        .....
+        g....
+
+    ## Action Space
+    `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. Whoever bumps into a wall stays where it is.
+
+    ## Observation Space
+    `Discrete(25)`: the cells, numbered row by row.
+
+    ## Starting State
+    State `0`: the top left corner.
+
+    ## Rewards
+    - `5.0`: leaving the goal in the top right corner
+    - `4.5`: leaving the goal in the bottom left corner
+    - `0.0`: any other step
+
+    ## Episode End
+    - Termination: a goal is left.
+    - Truncation: after `100` steps.
+
+    ## Arguments
+    ```python
+    gymnasium.make("FourAction/Trap-v0")
+    ```
+
+    ## Version History
+    - v0: initial version
+    """
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__(grid_mdp(TRAP, {"G": 5.0, "g": 4.5}, pays_on_leaving=True), render_mode)
+
+
+class Grid(TabularEnv):
+    """
+    ## Description
+    A map of one's own. '#' is a wall, '.' or a space a free cell, 'S' a start, and any other character a goal
+    whose reward stands in `goals`. The edge of the map is a wall. The map it comes with:
+
+        S.#.
+        ..#.
+        ...G
+
+    ## Action Space
+    `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. Whoever bumps into a wall stays where it is.
+
+    ## Observation Space
+    `Discrete(10)`: the free cells, numbered row by row.
+
+    ## Starting State
+    State `0`: the cell 'S'. Of several, each is as likely as the others.
+
+    ## Rewards
+    - `1.0`: entering the goal
+    - `0.0`: any other step
+
+    ## Episode End
+    - Termination: a goal is entered.
+    - Truncation: after `100` steps.
+
+    ## Arguments
+    ```python
+    gymnasium.make("FourAction/Grid-v0", map=["S.#.", "..#.", "...G"], goals={"G": 1.0})
+    ```
+    - `map`: rows of equal length: a list of strings, a string with line breaks, or the path of a text file.
+    - `goals`: the reward of each goal character.
+
+    ## Version History
+    - v0: initial version
+    """
+
+    def __init__(
+        self,
+        map: str | Sequence[str] = GRID,
+        goals: Mapping[str, float] | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        super().__init__(grid_mdp(map, {"G": 1.0} if goals is None else goals), render_mode)
+
+
 two_rooms_vector = vector_of(TwoRooms)
+four_rooms_vector = vector_of(FourRooms)
+trap_vector = vector_of(Trap)
+grid_vector = vector_of(Grid)

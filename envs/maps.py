@@ -66,13 +66,9 @@ def grid_mdp(
             height=len(rows),
             width=len(rows[0]),
             cells=np.array(cells),
-            walls=frozenset(
-                (r, c) for r, row in enumerate(rows) for c, char in enumerate(row) if char == WALL
-            ),
+            walls=frozenset((r, c) for r, row in enumerate(rows) for c, char in enumerate(row) if char == WALL),
             thin_walls=frozenset(thin_walls),
-            goals={
-                cell: float(goals[char]) for cell, char in zip(cells, character, strict=True) if char in goals
-            },
+            goals={cell: float(goals[char]) for cell, char in zip(cells, character, strict=True) if char in goals},
             action_vectors=ACTION_VECTORS,
         ),
     )
@@ -89,9 +85,7 @@ def read_map(map: str | Sequence[str]) -> list[str]:
     try:
         return Path(map).read_text(encoding="utf-8").strip("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"map: {map!r} has one line and is no text file that can be read ({error})"
-        ) from error
+        raise ValueError(f"map: {map!r} has one line and is no text file that can be read ({error})") from error
 
 
 def _check_characters(rows: list[str], goals: Mapping[str, float]) -> None:

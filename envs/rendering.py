@@ -1,14 +1,15 @@
 """Pictures of a FiniteMDP, as text, pixels or a window: of a grid the map, of other worlds the actions."""
 
 import os
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.finite_mdp import Cell, Drawing, FiniteMDP
 
-os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # pygame prints an advertisement on import
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # otherwise pygame greets on standard output
+import pygame  # noqa: E402
 
 PAPER, INK, GRID = (250, 250, 246), (45, 52, 64), (222, 222, 214)
 BEST_GOAL, GOAL, BAD_GOAL = (118, 190, 120), (240, 200, 96), (224, 130, 118)
@@ -33,8 +34,6 @@ def text(scene: Scene) -> str:
 
 def picture(scene: Scene) -> NDArray[np.uint8]:
     """The scene as pixels, [height, width, 3]."""
-    import pygame
-
     return np.ascontiguousarray(pygame.surfarray.array3d(_surface(scene)).swapaxes(0, 1))
 
 
@@ -42,18 +41,14 @@ class Window:
     """A window on the screen; showing a scene waits for the next frame."""
 
     def __init__(self, frames_per_second: int) -> None:
-        import pygame
-
-        pygame.display.init()
+            pygame.display.init()
         pygame.display.set_caption("FourAction")
         self._clock = pygame.time.Clock()
         self._frames_per_second = frames_per_second
 
     def show(self, scene: Scene) -> None:
         """Put the scene on the screen."""
-        import pygame
-
-        surface = _surface(scene)
+            surface = _surface(scene)
         screen = pygame.display.get_surface()
         if screen is None or screen.get_size() != surface.get_size():
             screen = pygame.display.set_mode(surface.get_size())
@@ -64,9 +59,7 @@ class Window:
 
     def close(self) -> None:
         """Close the window."""
-        import pygame
-
-        pygame.display.quit()
+            pygame.display.quit()
 
 
 def _action_name(scene: Scene) -> str:
@@ -113,22 +106,18 @@ def _map_lines(scene: Scene, drawing: Drawing) -> list[str]:
     return ["".join(row).rstrip() for row in canvas[keep]] + [f"goals: {goals}"]
 
 
-def _surface(scene: Scene) -> Any:
+def _surface(scene: Scene) -> pygame.Surface:
     drawing = scene.mdp.drawing
     return _action_surface(scene) if drawing is None else _map_surface(scene, drawing)
 
 
-def _write(surface: Any, words: str, center: tuple[float, float], size: int) -> None:
-    import pygame
-
+def _write(surface: pygame.Surface, words: str, center: tuple[float, float], size: int) -> None:
     pygame.font.init()
     image = pygame.font.Font(None, size).render(words, True, INK)
     surface.blit(image, image.get_rect(center=center))
 
 
-def _map_surface(scene: Scene, drawing: Drawing) -> Any:
-    import pygame
-
+def _map_surface(scene: Scene, drawing: Drawing) -> pygame.Surface:
     side = max(12, min(48, 640 // max(drawing.height, drawing.width)))  # pixels of a cell
     surface = pygame.Surface((drawing.width * side, drawing.height * side))
     surface.fill(PAPER)
@@ -163,10 +152,8 @@ def _map_surface(scene: Scene, drawing: Drawing) -> Any:
     return surface
 
 
-def _action_surface(scene: Scene) -> Any:
+def _action_surface(scene: Scene) -> pygame.Surface:
     """A bar for each action's mean reward in this state, downward if negative; a frame round the last one."""
-    import pygame
-
     rewards = _mean_rewards(scene)
     width, height, bar = 80 * len(rewards), 240, 48
     surface = pygame.Surface((width, height))

@@ -25,9 +25,7 @@ class TabularEnv(gymnasium.Env[np.int64, np.int64]):
 
     def __init__(self, mdp: FiniteMDP, render_mode: str | None = None) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(
-                f"render_mode: must be one of {self.metadata['render_modes']}, is {render_mode!r}"
-            )
+            raise ValueError(f"render_mode: must be one of {self.metadata['render_modes']}, is {render_mode!r}")
         self.mdp = mdp
         self.render_mode = render_mode
         self.observation_space = gymnasium.spaces.Discrete(mdp.states)

@@ -83,9 +83,7 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
         self._was_reset = True
         return self._state.copy(), {}
 
-    def step(
-        self, actions: Integers
-    ) -> tuple[Integers, NDArray[np.float64], Booleans, Booleans, dict[str, Any]]:
+    def step(self, actions: Integers) -> tuple[Integers, NDArray[np.float64], Booleans, Booleans, dict[str, Any]]:
         """Take an action, [N], in every sub-environment.
 
         Raises:
@@ -116,9 +114,7 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
             return None
         frame = rendering.text if self.render_mode == "ansi" else rendering.picture
         taken = [None if a < 0 else int(a) for a in self._last_action]
-        return tuple(
-            frame(rendering.Scene(self.mdp, int(s), a)) for s, a in zip(self._state, taken, strict=True)
-        )
+        return tuple(frame(rendering.Scene(self.mdp, int(s), a)) for s, a in zip(self._state, taken, strict=True))
 
     @property  # type: ignore[misc]
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
