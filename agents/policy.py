@@ -1,0 +1,135 @@
+"""Softmax policies stacked over the run axis: R independent policies share every operation.
+
+R: runs, S: states, N: rows of one run, D: width of an observation, A: actions, P: parameters of one run.
+All parameters of a run lie in one row of a flat buffer [R, P], so that one optimiser call moves all runs.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Initialization = Literal["orthogonal", "torch", "small_uniform"]
+
+# Rows of the flat buffer start at multiples of this many numbers. Vectorised kernels treat the last few
+# numbers of a buffer one by one, with other rounding: a run would otherwise depend on its place in the batch.
+ALIGNMENT = 16
+
+
+@dataclass(frozen=True)
+class PolicyShape:
+    """A stacked softmax policy without its parameters.
+
+    Attributes:
+        inputs: S for one-hot states, D for observations.
+        hidden_sizes: widths of the tanh layers; () is linear with a bias shared by all states;
+            None is tabular: one free logit a state and action, no bias.
+        actions: A.
+    """
+
+    inputs: int
+    hidden_sizes: tuple[int, ...] | None
+    actions: int
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of one run's parameters: weight, bias, weight, bias, ...; tabular: the logits alone."""
+        if self.hidden_sizes is None:
+            return [(self.inputs, self.actions)]
+        widths = [self.inputs, *self.hidden_sizes, self.actions]
+        return [shape for a, b in pairwise(widths) for shape in ((a, b), (b,))]
+
+    @property
+    def labels(self) -> list[str]:
+        """A name for each of `shapes`."""
+        if self.hidden_sizes is None:
+            return ["logits"]
+        return [f"{kind}_{layer}" for layer in range(len(self.shapes) // 2) for kind in ("weight", "bias")]
+
+    @property
+    def parameters(self) -> int:
+        """P, a multiple of ALIGNMENT; what lies behind the last layer stays 0."""
+        return math.ceil(sum(map(math.prod, self.shapes)) / ALIGNMENT) * ALIGNMENT
+
+    def split(self, buffer: Tensor) -> list[Tensor]:
+        """Views of a buffer [R, P] as one tensor [R, *shape] for each of `shapes`."""
+        views, at = [], 0
+        for shape in self.shapes:
+            size = math.prod(shape)
+            views.append(buffer[:, at : at + size].view(-1, *shape))
+            at += size
+        return views
+
+    def logits(self, layers: Sequence[Tensor], rows: Tensor | None = None) -> Tensor:
+        """Logits of every row.
+
+        Args:
+            layers: as `split` gives them.
+            rows: observations, [R, N, D]; None: the one-hot codes of all S states. A product with the
+                identity is left out: the first weight itself is what the first layer sees of the states.
+        Returns:
+            logits, [R, N, A] (N = S without rows).
+        """
+        if self.hidden_sizes is None:
+            return layers[0] if rows is None else torch.bmm(rows, layers[0])
+        hidden = None
+        for weight, bias in zip(layers[::2], layers[1::2], strict=True):
+            if hidden is not None:
+                hidden = torch.baddbmm(bias[:, None], hidden.tanh(), weight)
+            elif rows is not None:
+                hidden = torch.baddbmm(bias[:, None], rows, weight)
+            else:
+                hidden = weight + bias[:, None]
+        assert hidden is not None
+        return hidden
+
+    def initial(
+        self,
+        generator: torch.Generator,
+        initialization: Initialization,
+        initial_policy: Sequence[float] | None,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        """One run's initial parameters, [P], from the run's own generator.
+
+        Args:
+            generator: of this run alone.
+            initialization: of the hidden and output layers of an MLP; a table starts uniform.
+                "orthogonal": gain sqrt 2, output layer 0.01, biases 0 (Andrychowicz et al., *What Matters
+                In On-Policy Reinforcement Learning?* (2020)). "torch": torch's habit, U(+-1/sqrt fan_in)
+                for weights and biases. "small_uniform": first layer U(+-1/sqrt 3), others
+                U(+-1/sqrt fan_in), output a tenth of that, biases 0.
+            initial_policy: action probabilities in every state, [A], all positive; None: as it comes.
+            dtype: of the parameters.
+        """
+        buffer = torch.zeros(1, self.parameters, dtype=dtype)
+        layers = [layer[0] for layer in self.split(buffer)]
+        if self.hidden_sizes is not None:
+            _initialize(layers, generator, initialization)
+        if initial_policy is not None:
+            log_p = torch.tensor(np.log(initial_policy), dtype=dtype)
+            if self.hidden_sizes is not None:
+                layers[-2].zero_()  # the bias alone speaks: the same policy in every state
+            layers[-1].copy_(log_p.expand_as(layers[-1]))
+        return buffer[0]
+
+
+def _initialize(layers: Sequence[Tensor], generator: torch.Generator, how: Initialization) -> None:
+    weights, biases = layers[::2], layers[1::2]
+    for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        first, last = index == 0, index == len(weights) - 1
+        fan_in = weight.shape[0]
+        if how == "orthogonal":
+            torch.nn.init.orthogonal_(weight, 0.01 if last else math.sqrt(2), generator=generator)
+        elif how == "torch":
+            bound = 1 / math.sqrt(fan_in)
+            weight.uniform_(-bound, bound, generator=generator)
+            bias.uniform_(-bound, bound, generator=generator)
+        else:
+            bound = 1 / math.sqrt(3 if first else fan_in) / (10 if last else 1)
+            weight.uniform_(-bound, bound, generator=generator)

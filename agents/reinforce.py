@@ -1,0 +1,129 @@
+"""The REINFORCE loss with its entropy term, and one gradient step for all runs at once.
+
+R: runs, N: rows of one run (a finite world has one row a state, any other world one row a sample),
+A: actions, P: parameters of one run. Source of the gradient: Williams, *Simple Statistical
+Gradient-Following Algorithms for Connectionist Reinforcement Learning* (1992), which also has the entropy.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from agents.information import entropy_from_log
+from agents.policy import PolicyShape
+
+
+class Experience(NamedTuple):
+    """What one update learns from. Rows of the same state are added up."""
+
+    advantage_sums: Tensor  # [R, N, A], sum of the advantages of the steps that took the action
+    visit_counts: Tensor  # [R, N], number of steps in the row (weighted by discount^t where asked for)
+    normalizer: Tensor  # [R], episodes of the update, or its steps ("per_step")
+
+
+class LossTerms(NamedTuple):
+    """Each [R]; they share the scale: summed over an episode's steps, averaged over episodes."""
+
+    policy_loss: Tensor
+    negative_entropy: Tensor  # nats
+    loss: Tensor
+
+
+def loss_terms(log_pi: Tensor, experience: Experience, entropy_coef: Tensor) -> LossTerms:
+    """policy_loss + entropy_coef * negative_entropy: a higher entropy gives a lower loss.
+
+    Args:
+        log_pi: log-probabilities, [R, N, A].
+        experience: advantages and visits of the same rows.
+        entropy_coef: [R], not negative.
+    """
+    policy_loss = -(experience.advantage_sums * log_pi).sum((1, 2)) / experience.normalizer
+    negative_entropy = -(experience.visit_counts * entropy_from_log(log_pi)).sum(1) / experience.normalizer
+    loss = policy_loss + entropy_coef * negative_entropy
+    return LossTerms(policy_loss, negative_entropy, loss)
+
+
+class StackedLearner:
+    """Parameters of R policies and the optimiser that moves them.
+
+    Attributes:
+        shape: the policy without its parameters.
+        theta: all parameters, [R, P].
+        frozen: runs that no longer move, [R]; see `freeze`.
+    """
+
+    def __init__(
+        self,
+        shape: PolicyShape,
+        theta: Tensor,
+        optimizer: Literal["sgd", "adam"],
+        learning_rate: float,
+        max_grad_norm: float = 0.0,
+    ) -> None:
+        self.shape = shape
+        self.theta = torch.nn.Parameter(theta)
+        self.theta.grad = torch.zeros_like(theta)
+        self.frozen = torch.zeros(len(theta), dtype=torch.bool)
+        self._leaves = [leaf.requires_grad_() for leaf in shape.split(self.theta.detach())]
+        self._gradients = shape.split(self.theta.grad)
+        self._max_grad_norm = max_grad_norm
+        self._optimizer: torch.optim.Optimizer
+        if optimizer == "adam":
+            self._optimizer = torch.optim.Adam([self.theta], lr=learning_rate, fused=True)
+        else:
+            self._optimizer = torch.optim.SGD([self.theta], lr=learning_rate, fused=True)
+
+    def log_pi(self, rows: Tensor | None = None) -> Tensor:
+        """Log-probabilities [R, N, A] of `rows` [R, N, D], or of all states; differentiable."""
+        return torch.log_softmax(self.shape.logits(self._leaves, rows), dim=-1)
+
+    def step(self, loss: Tensor) -> Tensor:
+        """One gradient step for every run; the sum of losses keeps the runs apart.
+
+        Args:
+            loss: [R], made from `log_pi`.
+        Returns:
+            norm of each run's gradient before clipping, [R].
+        """
+        for view, gradient in zip(self._gradients, torch.autograd.grad(loss.sum(), self._leaves), strict=True):
+            view.copy_(gradient)
+        return self.apply()
+
+    def apply(self) -> Tensor:
+        """Move every run along the gradient in `theta.grad`; returns its norm before clipping, [R]."""
+        assert self.theta.grad is not None
+        grad_norm = torch.linalg.vector_norm(self.theta.grad, dim=1)
+        if self._max_grad_norm > 0:
+            self.theta.grad *= (self._max_grad_norm / (grad_norm + 1e-6)).clamp_max(1.0)[:, None]
+        kept = self.theta.detach()[self.frozen]
+        self._optimizer.step()
+        if len(kept):
+            self.theta.detach()[self.frozen] = kept
+        return grad_norm
+
+    def freeze(self, runs: Tensor) -> None:
+        """Stop moving the runs [R] (bool) for good, because a number of theirs is no longer finite.
+
+        Their parameters are set to 0, a uniform policy, so that what they do from now on is harmless
+        and finite; they are reported as failed, never averaged.
+        """
+        self.frozen |= runs
+        self.theta.detach()[runs] = 0.0
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that training needs to go on, as plain tensors."""
+        optimizer = self._optimizer.state.get(self.theta, {})
+        return {"theta": self.theta.detach(), "frozen": self.frozen} | {
+            f"optimizer.{key}": value for key, value in optimizer.items() if value is not None
+        }
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state()` of a learner of the same shape."""
+        with torch.no_grad():
+            self.theta.copy_(state["theta"])
+            self.frozen.copy_(state["frozen"])
+        prefix = "optimizer."
+        kept = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        if kept:
+            self._optimizer.state[self.theta] = {key: value.clone() for key, value in kept.items()}

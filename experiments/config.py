@@ -1,0 +1,304 @@
+"""Typed, validated, frozen configs. Arms are differences from the base agent.
+
+This module imports neither torch nor gymnasium, so that `--help`, `--list` and a typing mistake answer at once.
+Whether an environment exists and fits is checked when its world is made (`experiments.worlds`).
+"""
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=64)]
+
+
+class ConfigError(ValueError):
+    """A mistake in a config: one message that names the place and what would be valid."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Environment(Section):
+    id: str = Field(description="any Gymnasium id with a Discrete action space")
+    kwargs: dict[str, Any] = Field(default={}, description="keyword arguments of the environment")
+    max_episode_steps: int | None = Field(
+        default=None, gt=0, description="time limit in steps; needed where the environment has none"
+    )
+    solved_return: Finite | None = Field(
+        default=None, description="undiscounted return that counts as success; without it nothing is solved"
+    )
+
+
+class Linear(Section):
+    schedule: Literal["linear"]
+    start: NonNegative
+    end: NonNegative
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+
+class Exponential(Section):
+    schedule: Literal["exponential"]
+    start: NonNegative
+    decay: Annotated[float, Field(gt=0, le=1)]
+
+
+class TargetEntropy(Section):
+    schedule: Literal["target_entropy"]
+    target_bits: NonNegative
+    rate: Positive
+    start: NonNegative = 0.0
+
+
+Schedule = Annotated[Linear | Exponential | TargetEntropy, Field(discriminator="schedule")]
+Coefficient = NonNegative | Schedule
+
+
+class Agent(Section):
+    policy: Literal["tabular", "mlp"] = Field(
+        default="tabular", description="a table of logits, or an MLP on one-hot states or observations"
+    )
+    hidden_sizes: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(strict=False)] = Field(
+        default=(64, 64), description="mlp: tanh layers; [] is linear with a bias shared by all states"
+    )
+    initialization: Literal["orthogonal", "torch", "small_uniform"] = Field(
+        default="orthogonal", description="mlp: initial weights"
+    )
+    initial_policy: Annotated[tuple[float, ...], Field(strict=False)] | None = Field(
+        default=None,
+        description="action probabilities in every state at the start; without it uniform (tabular)",
+    )
+    gradient: Literal["sampled", "exact"] = Field(
+        default="sampled", description="from episodes, or by dynamic programming (finite worlds)"
+    )
+    horizon: Literal["time_limit", "infinite"] = Field(
+        default="time_limit", description="exact only: episodes end at the time limit, or never by time"
+    )
+    optimizer: Literal["sgd", "adam"] = Field(default="sgd", description="gradient step")
+    learning_rate: Positive = Field(default=0.1, description="step size")
+    discount: Fraction = Field(default=1.0, description="gamma, per step")
+    discount_weighting: bool = Field(
+        default=False, description="the factor gamma^t of the textbook's gradient, on both loss terms"
+    )
+    baseline: Literal["none", "batch_mean", "leave_one_out", "running_mean", "value"] = Field(
+        default="none", description="what is subtracted from the return-to-go"
+    )
+    value_learning_rate: Fraction = Field(default=0.1, description="baseline value: step towards the mean return")
+    normalize_advantages: bool = Field(
+        default=False, description="mean 0, standard deviation 1 in each run's update"
+    )
+    loss_reduction: Literal["per_episode", "per_step"] = Field(
+        default="per_episode",
+        description="sum over steps divided by the episodes, or by the steps, of an update",
+    )
+    max_grad_norm: NonNegative = Field(default=0.0, description="clips each run's gradient; 0: off")
+    entropy_coef: Coefficient = Field(
+        default=0.0,
+        description="weight of the negative entropy (nats) in the loss: a number or a schedule table",
+    )
+    entropy_objective: Literal["bonus", "soft_return"] = Field(
+        default="bonus", description="the loss term alone, or entropy inside the return as well"
+    )
+    soft_return_offset: Literal["none", "uniform"] = Field(
+        default="none", description="soft_return: subtract ln A from each entropy in the return"
+    )
+
+    @field_validator("initial_policy")
+    @classmethod
+    def _positive_and_summing_to_one(cls, policy: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if policy is None:
+            return None
+        if not all(math.isfinite(p) and p > 0 for p in policy):
+            raise ValueError("every probability must be above 0 (a softmax policy cannot be 0)")
+        if abs(sum(policy) - 1) > 1e-6:
+            raise ValueError(f"the probabilities must sum to 1, not {sum(policy):.6g}")
+        return policy
+
+    @model_validator(mode="after")
+    def _options_fit_together(self) -> Self:
+        if self.horizon == "infinite" and self.gradient != "exact":
+            raise ValueError('horizon = "infinite" needs gradient = "exact": sampled episodes end at a limit')
+        if self.gradient == "exact" and (self.baseline != "none" or self.normalize_advantages):
+            raise ValueError('gradient = "exact" takes no baseline and no normalisation: nothing is sampled')
+        if self.gradient == "exact" and self.loss_reduction != "per_episode":
+            raise ValueError('gradient = "exact" is an expectation per episode: loss_reduction = "per_episode"')
+        if self.entropy_objective == "soft_return" and self.baseline == "batch_mean":
+            raise ValueError(
+                'entropy_objective = "soft_return" with baseline = "batch_mean" is biased: use "leave_one_out"'
+            )
+        if self.entropy_objective == "bonus" and self.soft_return_offset != "none":
+            raise ValueError('soft_return_offset needs entropy_objective = "soft_return"')
+        return self
+
+
+class Training(Section):
+    seeds: (
+        Annotated[int, Field(ge=1)] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)]
+    ) = Field(description="a count n for the seeds 0..n-1, or a list of distinct ones")
+    episodes_per_update: int = Field(default=1, ge=1, description="E, episodes of one run in one update")
+    updates: int = Field(ge=1, description="gradient steps of every run")
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        if isinstance(seeds, tuple) and (not seeds or len(set(seeds)) != len(seeds)):
+            raise ValueError("seeds must be a count of at least 1 or a list of distinct numbers")
+        return seeds
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds, in order."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+
+class ClaimText(Section):
+    """One expectation, written down before the run; `experiments.claims` reads and judges it."""
+
+    statement: str = Field(description="the expectation in words")
+    measure: str = Field(description="a column of runs.parquet")
+    expect: str = Field(description='the expectation in signs, as in "with_entropy < without_entropy"')
+
+
+class Config(Section):
+    name: Name
+    description: str
+    environment: Environment
+    agent: Agent = Agent()
+    training: Training
+    arms: dict[Name, dict[str, Any]] = Field(default={}, description="keys of [agent] in which an arm differs")
+    claims: Annotated[tuple[ClaimText, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _arms_are_agents(self) -> Self:
+        if not self.arms:
+            raise ValueError("needs at least one arm, as in [arms.without_entropy]")
+        for arm in self.arms:
+            resolved = self.agent_of(arm)
+            if resolved.baseline in ("batch_mean", "leave_one_out") and self.training.episodes_per_update == 1:
+                raise ValueError(
+                    f'arms.{arm}: baseline = "{resolved.baseline}" needs training.episodes_per_update above 1'
+                )
+        return self
+
+    def agent_of(self, arm: str) -> Agent:
+        """The agent of an arm: the base with the arm's differences."""
+        base = self.agent.model_dump(exclude_unset=True)
+        try:
+            return Agent.model_validate(base | self.arms[arm])
+        except ValidationError as error:
+            raise ConfigError(_one_message(error, f"arms.{arm}")) from None
+
+
+def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
+    """Read and validate a config.
+
+    Args:
+        source: a TOML file, or its content as a mapping.
+        overrides: "dotted.key=value" with the value in TOML; they change the base, and never beat
+            what an arm sets itself.
+    Raises:
+        ConfigError: one message that names the place and what would be valid.
+    """
+    if isinstance(source, Mapping):
+        place, table = "config", dict(source)
+    else:
+        place, table = str(source), _read_toml(Path(source))
+    for override in overrides:
+        table = _overridden(table, override)
+    try:
+        return Config.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError(f"{place}: {_one_message(error)}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        nearby = [str(p) for p in Path("configs").glob("*.toml")]
+        raise ConfigError(f"{path}: {error.strerror or error}{_nearest(str(path), nearby)}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _overridden(table: dict[str, Any], override: str) -> dict[str, Any]:
+    key, equals, text = override.partition("=")
+    path = key.split(".")
+    if not equals or not all(path):
+        raise ConfigError(f"override {override!r}: write dotted.key=value, as in training.seeds=50")
+    try:
+        value = tomllib.loads(f"value = {text}")
+        if list(value) != ["value"]:  # a line break in the text would smuggle in more keys
+            raise tomllib.TOMLDecodeError("more than one value")
+    except tomllib.TOMLDecodeError:
+        raise ConfigError(
+            f"override {override!r}: {text!r} is no TOML value (text needs quotes: {key}='\"text\"')"
+        ) from None
+    return _with_value(table, path, value["value"], override)
+
+
+def _with_value(table: dict[str, Any], path: list[str], value: Any, override: str) -> dict[str, Any]:
+    if len(path) == 1:
+        return {**table, path[0]: value}
+    inner = table.get(path[0], {})
+    if not isinstance(inner, dict):
+        raise ConfigError(f"override {override!r}: {path[0]} is a value, not a section")
+    return {**table, path[0]: _with_value(inner, path[1:], value, override)}
+
+
+def _one_message(error: ValidationError, prefix: str = "") -> str:
+    """The first mistake, in one line."""
+    details: ErrorDetails = error.errors()[0]
+    # Positions inside unions ("float", "constrained-int", ...) are the validator's own names, not keys.
+    keys = [
+        part
+        for part in details["loc"]
+        if isinstance(part, int) or part in _KEYS or details["type"] == "extra_forbidden"
+    ]
+    place = ".".join([prefix] * bool(prefix) + [str(part) for part in keys])
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] == "extra_forbidden":
+        message = f"unknown key{_nearest(str(details['loc'][-1]), _valid_keys(details['loc'], prefix))}"
+    elif details["type"] == "missing":
+        message = "is missing"
+    elif "input" in details and not isinstance(details["input"], dict | Section):
+        message += f", not {details['input']!r}"[:120]
+    return f"{place}: {message}" if place else message
+
+
+def _valid_keys(location: tuple[int | str, ...], prefix: str) -> list[str]:
+    section: type[BaseModel] = Agent if prefix else Config
+    for part in location[:-1]:
+        section = _SECTIONS.get(str(part), section)
+    return list(section.model_fields)
+
+
+def _nearest(word: str, valid: Sequence[str]) -> str:
+    close = get_close_matches(word, valid, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; valid are {', '.join(sorted(valid))}" if valid else ""
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "environment": Environment,
+    "agent": Agent,
+    "training": Training,
+    "claims": ClaimText,
+    "linear": Linear,
+    "exponential": Exponential,
+    "target_entropy": TargetEntropy,
+}
+_KEYS = {*Config.model_fields, *(key for section in _SECTIONS.values() for key in section.model_fields)}

@@ -1,0 +1,73 @@
+"""Measures of exploration: pure functions of arrays.
+
+R: runs, S: states, A: actions, U: updates. Entropies in nats unless the name says bits.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+def entropy(log_pi: Array) -> Array:
+    """-sum pi log pi in nats, [..., A] -> [...]; exp of it is the number of effective actions."""
+    return -(np.exp(log_pi) * log_pi).sum(-1)
+
+
+def mean_over_visits(values: Array, visits: Array) -> Array:
+    """Mean of a state's value over an update's steps: [R, S], visits [R, S] -> [R]; NaN without a step."""
+    total = visits.sum(-1)
+    return np.divide((values * visits).sum(-1), total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def mean_over_visited(values: Array, visits: Array) -> Array:
+    """Mean over the distinct states an update visited: [R, S], visits [R, S] -> [R]; NaN without any."""
+    return mean_over_visits(values, (visits > 0).astype(np.float64))
+
+
+def kl_divergence(log_p: Array, log_q: Array) -> Array:
+    """KL(p||q) = sum p (log p - log q) in nats, [..., A] -> [...]; never below 0."""
+    return np.maximum((np.exp(log_p) * (log_p - log_q)).sum(-1), 0.0)
+
+
+def cross_entropy_to_optimal(log_pi: Array, optimal: Mask) -> Array:
+    """-ln of the total probability of the optimal actions: how surprised the agent would be by the right
+    answer; the text's classification loss. [R, S, A], optimal [S, A] -> [R, S]."""
+    best = np.where(optimal, log_pi, -np.inf)
+    peak = best.max(-1)
+    return -(peak + np.log(np.exp(best - peak[..., None]).sum(-1)))
+
+
+def state_coverage(visited: Mask, reachable: Mask) -> Array:
+    """Visited / reachable states: [R, S], [S] -> [R]."""
+    return np.asarray((visited & reachable).sum(-1) / reachable.sum())
+
+
+def visit_entropy_bits(visits: Array) -> Array:
+    """-sum d log2 d of the visit distribution d = visits / all visits, [R, S] -> [R]."""
+    total = visits.sum(-1, keepdims=True)
+    share = np.divide(visits, total, out=np.zeros_like(visits), where=total > 0)
+    return -(share * np.log2(share, out=np.zeros_like(share), where=share > 0)).sum(-1)
+
+
+def stuck(start_policy: Array, greedy_value: Array, optimal_value: float) -> Mask:
+    """Sure of itself and wrong: max pi(.|start) > .9 although the greedy policy is worth less than 95 % of the
+    optimum (for a negative optimum: worse than it by more than 5 % of its size).
+
+    Args:
+        start_policy: [R, A].
+        greedy_value: exact value of the greedy policy at the start, [R].
+        optimal_value: exact value of the optimal policy there.
+    """
+    return np.asarray((start_policy.max(-1) > 0.9) & (greedy_value < optimal_value - 0.05 * abs(optimal_value)))
+
+
+def bandit_stuck(start_policy: Array, optimal: Mask) -> Mask:
+    """A bandit: the action taken with more than .9 is not optimal. [R, A], [A] -> [R]."""
+    return np.asarray((start_policy.max(-1) > 0.9) & ~optimal[start_policy.argmax(-1)])
+
+
+def window(updates: int) -> int:
+    """The last 5 % of the updates, at least one: what `solved` and final values are means over."""
+    return max(1, round(0.05 * updates))
