@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from envs.finite_mdp import Cell, Drawing, FiniteMDP
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # otherwise pygame greets on standard output
-import pygame  # noqa: E402
+import pygame
 
 PAPER, INK, GRID = (250, 250, 246), (45, 52, 64), (222, 222, 214)
 BEST_GOAL, GOAL, BAD_GOAL = (118, 190, 120), (240, 200, 96), (224, 130, 118)
@@ -41,14 +41,14 @@ class Window:
     """A window on the screen; showing a scene waits for the next frame."""
 
     def __init__(self, frames_per_second: int) -> None:
-            pygame.display.init()
+        pygame.display.init()
         pygame.display.set_caption("FourAction")
         self._clock = pygame.time.Clock()
         self._frames_per_second = frames_per_second
 
     def show(self, scene: Scene) -> None:
         """Put the scene on the screen."""
-            surface = _surface(scene)
+        surface = _surface(scene)
         screen = pygame.display.get_surface()
         if screen is None or screen.get_size() != surface.get_size():
             screen = pygame.display.set_mode(surface.get_size())
@@ -59,7 +59,7 @@ class Window:
 
     def close(self) -> None:
         """Close the window."""
-            pygame.display.quit()
+        pygame.display.quit()
 
 
 def _action_name(scene: Scene) -> str:
