@@ -15,14 +15,13 @@ def bandit_mdp(rewards: Sequence[float], reward_std: float = 0.0) -> FiniteMDP:
     Raises:
         ValueError: fewer than two arms, or a reward that is not finite.
     """
-    if len(rewards) < 2:
-        raise ValueError(f"rewards: a bandit needs two or more arms, got {len(rewards)}")
-    if not np.isfinite(np.asarray(rewards, dtype=np.float64)).all():
-        raise ValueError(f"rewards: must be finite, are {list(rewards)}")
-    shape = (1, len(rewards), 1)
+    means = np.asarray(rewards)
+    if means.ndim != 1 or len(means) < 2 or means.dtype.kind not in "if" or not np.isfinite(means).all():
+        raise ValueError(f"rewards: a bandit needs two or more arms, each a finite number; got {rewards!r}")
+    shape = (1, len(means), 1)
     return FiniteMDP(
         next_state=np.zeros(shape, dtype=np.int64),
-        reward=np.reshape(np.asarray(rewards, dtype=np.float64), shape),
+        reward=means.reshape(shape),
         terminated=np.ones(shape, dtype=np.bool_),
         probability=np.ones(shape),
         start=np.ones(1),

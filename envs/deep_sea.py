@@ -14,10 +14,10 @@ def deep_sea_mdp(depth: int, mapping_seed: int) -> FiniteMDP:
     """The lower left triangle of a depth x depth grid, depth (depth + 1) / 2 states, numbered row by row.
 
     Raises:
-        ValueError: a depth below 1.
+        ValueError: a depth that is no whole number, or below 1.
     """
-    if depth < 1:
-        raise ValueError(f"depth: must be 1 or more, is {depth}")
+    if not isinstance(depth, int) or depth < 1:
+        raise ValueError(f"depth: must be a whole number, 1 or more, is {depth!r}")
     cells = [(row, column) for row in range(depth) for column in range(row + 1)]
     state_at = {cell: s for s, cell in enumerate(cells)}
     goes_right = np.random.default_rng(mapping_seed).integers(ACTIONS, size=len(cells))

@@ -179,8 +179,8 @@ def _check(mdp: FiniteMDP) -> None:
         raise ValueError(f"next_state: must name states 0 to {mdp.states - 1}")
     if not np.isfinite(mdp.reward).all():
         raise ValueError("reward: must be finite")
-    if not (np.isfinite(mdp.reward_std) and mdp.reward_std >= 0):
-        raise ValueError(f"reward_std: must be finite and not negative, is {mdp.reward_std}")
+    if not (isinstance(mdp.reward_std, (int, float)) and 0 <= mdp.reward_std < np.inf):
+        raise ValueError(f"reward_std: must be a finite number, not negative, is {mdp.reward_std!r}")
     for name in ("probability", "start"):
         distribution = getattr(mdp, name)
         if not ((distribution >= 0).all() and np.allclose(distribution.sum(-1), 1, rtol=0, atol=1e-9)):

@@ -62,15 +62,7 @@ def grid_mdp(
         terminated=terminated,
         probability=np.ones(next_state.shape),
         start=starts / starts.sum(),
-        drawing=Drawing(
-            height=len(rows),
-            width=len(rows[0]),
-            cells=np.array(cells),
-            walls=frozenset((r, c) for r, row in enumerate(rows) for c, char in enumerate(row) if char == WALL),
-            thin_walls=frozenset(thin_walls),
-            goals={cell: float(goals[char]) for cell, char in zip(cells, character, strict=True) if char in goals},
-            action_vectors=ACTION_VECTORS,
-        ),
+        drawing=_drawing(rows, cells, goals, thin_walls),
     )
     _check_goals_reachable(mdp, goal, cells)
     return mdp
@@ -79,6 +71,8 @@ def grid_mdp(
 def read_map(map: str | Sequence[str]) -> list[str]:
     """The rows of a map: a list as it is, a text with line breaks split, else the lines of a file."""
     if not isinstance(map, str):
+        if not (isinstance(map, Sequence) and all(isinstance(row, str) for row in map)):
+            raise ValueError(f"map: must be a list of strings or one string, is {map!r}")
         return list(map)
     if "\n" in map:
         return map.strip("\n").split("\n")
@@ -88,14 +82,32 @@ def read_map(map: str | Sequence[str]) -> list[str]:
         raise ValueError(f"map: {map!r} has one line and is no text file that can be read ({error})") from error
 
 
+def _drawing(
+    rows: list[str],
+    cells: list[Cell],
+    goals: Mapping[str, float],
+    thin_walls: Collection[tuple[Cell, Cell]],
+) -> Drawing:
+    everywhere = {(r, c): character for r, row in enumerate(rows) for c, character in enumerate(row)}
+    return Drawing(
+        height=len(rows),
+        width=len(rows[0]),
+        cells=np.array(cells),
+        walls=frozenset(cell for cell, character in everywhere.items() if character == WALL),
+        thin_walls=frozenset(thin_walls),
+        goals={cell: float(goals[c]) for cell, c in everywhere.items() if c in goals},
+        action_vectors=ACTION_VECTORS,
+    )
+
+
 def _check_characters(rows: list[str], goals: Mapping[str, float]) -> None:
     for character, reward in goals.items():
         if len(character) != 1 or character in WALL + FREE + START:
             raise ValueError(
                 f"goals: {character!r} cannot be a goal; use one character other than '#', '.', ' ', 'S'"
             )
-        if not np.isfinite(reward):
-            raise ValueError(f"goals: the reward of {character!r} must be finite, is {reward}")
+        if not (isinstance(reward, (int, float)) and np.isfinite(reward)):
+            raise ValueError(f"goals: the reward of {character!r} must be a finite number, is {reward!r}")
     if not rows or not rows[0]:
         raise ValueError("map: is empty")
     known = WALL + FREE + START + "".join(goals)

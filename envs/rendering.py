@@ -70,6 +70,11 @@ def _action_name(scene: Scene) -> str:
     return f"{scene.last_action} {arrow}" if arrow else f"{scene.last_action}"
 
 
+def _cell(scene: Scene, drawing: Drawing) -> Cell:
+    row, column = drawing.cells[scene.state].tolist()
+    return row, column
+
+
 def _start_cells(scene: Scene, drawing: Drawing) -> set[Cell]:
     return {(int(r), int(c)) for r, c in drawing.cells[scene.mdp.start > 0]}
 
@@ -94,7 +99,8 @@ def _map_lines(scene: Scene, drawing: Drawing) -> list[str]:
     symbols |= dict.fromkeys(drawing.walls, "#")
     best = max(drawing.goals.values(), default=0.0)
     symbols |= {cell: "G" if reward == best else "g" for cell, reward in drawing.goals.items()}
-    symbols[(int(drawing.cells[scene.state][0]), int(drawing.cells[scene.state][1]))] = "@"
+    symbols[_cell(scene, drawing)] = "@"
+    symbols.pop((-1, -1), None)  # a state that has no cell
     canvas = np.full((2 * drawing.height - 1, 2 * drawing.width - 1), " ")
     canvas[::2, ::2] = "."
     for (row, column), symbol in symbols.items():
@@ -140,9 +146,7 @@ def _map_surface(scene: Scene, drawing: Drawing) -> pygame.Surface:
     for cell, reward in drawing.goals.items():
         colour = BEST_GOAL if reward == best else GOAL if reward > 0 else BAD_GOAL
         pygame.draw.rect(surface, colour, box(cell))
-    row, column = (int(x) for x in drawing.cells[scene.state])
-    if row >= 0:
-        pygame.draw.circle(surface, AGENT, center((row, column)), side * 0.32)
+    pygame.draw.circle(surface, AGENT, center(_cell(scene, drawing)), side * 0.32)  # (-1, -1) is out of sight
     for cell, reward in drawing.goals.items():
         _write(surface, f"{reward:g}", center(cell), side // 2)
     for (r, c), (r2, c2) in drawing.thin_walls:
@@ -163,10 +167,8 @@ def _action_surface(scene: Scene) -> pygame.Surface:
     down = 80 if (rewards < 0).any() else 0
     zero, reach = 205 - down, 150 - down
     for action, reward in enumerate(rewards):
-        left, tall = (
-            80 * action + (80 - bar) // 2,
-            round(abs(reward) / scale * (reach if reward > 0 else down)),
-        )
+        left = 80 * action + (80 - bar) // 2
+        tall = round(abs(reward) / scale * (reach if reward > 0 else down))
         top = zero - tall if reward > 0 else zero
         colour = BEST_GOAL if reward == rewards.max() else GOAL if reward > 0 else BAD_GOAL
         pygame.draw.rect(surface, colour, (left, top, bar, tall))

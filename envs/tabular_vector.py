@@ -42,6 +42,10 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             raise ValueError("autoreset_mode: must be NEXT_STEP or DISABLED, is SAME_STEP")
+        if num_envs < 1:
+            raise ValueError(f"num_envs: must be 1 or more, is {num_envs}")
+        if max_episode_steps is not None and max_episode_steps < 1:
+            raise ValueError(f"max_episode_steps: must be 1 or more, is {max_episode_steps}")
         if render_mode not in (None, "ansi", "rgb_array"):
             raise ValueError(f"render_mode: must be 'ansi' or 'rgb_array', is {render_mode!r}")
         self.mdp = mdp
@@ -53,9 +57,8 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
         self.single_action_space = gymnasium.spaces.Discrete(mdp.actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._generators, self._seeds = map(
-            list, zip(*(seeding.np_random() for _ in range(num_envs)), strict=True)
-        )
+        fresh = [seeding.np_random() for _ in range(num_envs)]
+        self._generators, self._seeds = [g for g, _ in fresh], [seed for _, seed in fresh]
         self._was_reset = False
         self._state = np.full(num_envs, mdp.start.argmax(), dtype=np.int64)
         self._last_action = np.full(num_envs, -1, dtype=np.int64)  # -1: none
@@ -137,9 +140,8 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
         """Start an episode in the sub-environments of the mask."""
         if not mask.any():
             return
-        uniform = (
-            self._draw(np.random.Generator.random, mask) if self.mdp.has_random_start else np.zeros(len(mask))
-        )
+        drawn = mask & self.mdp.has_random_start
+        uniform = self._draw(np.random.Generator.random, drawn)
         self._state = np.where(mask, self.mdp.sample_start(uniform), self._state)
         self._last_action = np.where(mask, -1, self._last_action)
         self._elapsed = np.where(mask, 0, self._elapsed)

@@ -58,8 +58,8 @@ def outcome_at(mdp: FiniteMDP, uniform: NDArray[np.float64]) -> NDArray[np.float
         ({"probability": np.full((2, 2, 3), np.nan)}, "probability: must be non-negative"),
         ({"start": np.array([0.5, 0.4])}, "start: must be non-negative and sum to 1"),
         ({"start": np.ones(1)}, "start: must have one entry for each of 2 states"),
-        ({"reward_std": -1.0}, "reward_std: must be finite and not negative"),
-        ({"reward_std": np.inf}, "reward_std: must be finite and not negative"),
+        ({"reward_std": -1.0}, "reward_std: must be a finite number, not negative"),
+        ({"reward_std": np.inf}, "reward_std: must be a finite number, not negative"),
     ],
 )
 def test_a_table_that_is_no_decision_process_is_refused(changes: dict[str, Any], message: str) -> None:
