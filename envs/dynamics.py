@@ -1,0 +1,115 @@
+"""The tables of a world in the form exact equations need, and the two recursions over a finite horizon.
+
+Letters: R runs, T time steps, S states, A actions, K outcomes of an action.
+Runs come last in here: every operation then works on whole rows of runs, element by element, so a run gets
+the same numbers bit for bit whoever its neighbours are (BLAS and NumPy's sums pick another order for R = 1).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from envs.finite_mdp import FiniteMDP
+
+Floats = NDArray[np.float64]
+Discount = float | Floats  # of all runs, or one a run, [R]
+
+
+@dataclass(frozen=True, eq=False)
+class Dynamics:
+    """Expected rewards and the transitions that do not end the episode."""
+
+    reward: Floats  # [S, A] mean reward of an action
+    ends: Floats  # [S, A] probability that the episode ends with an action
+    start: Floats  # [S]
+    onward: Any  # sparse [S * A, S]: P(next state and the episode goes on | state, action)
+    arrivals: Any  # sparse [S, S * A]: its transpose
+
+    @cached_property
+    def continuing(self) -> Floats:
+        """P(next state and the episode goes on | state, action), dense, [S, A, S]."""
+        return np.asarray(self.onward.toarray()).reshape(*self.reward.shape, -1)
+
+    def ahead(self, values: Floats) -> Floats:
+        """Expected value of the next state, 0 if the episode ends: [S] or [S, R] -> [S, A] or [S, A, R]."""
+        return np.asarray(self.onward @ values).reshape(*self.reward.shape, *values.shape[1:])
+
+    def arrive(self, flow: Floats) -> Floats:
+        """Where the probability flow through the actions goes: [S, A, R] -> [S, R]."""
+        return np.asarray(self.arrivals @ flow.reshape(self.reward.size, -1))
+
+    def chain(self, pi: Floats) -> Floats:
+        """The state transitions under a policy, P(s' and the episode goes on | s): [R, S, A] -> [R, S, S]."""
+        transitions = pi[:, :, 0, None] * self.continuing[:, 0]
+        for a in range(1, pi.shape[2]):
+            transitions += pi[:, :, a, None] * self.continuing[:, a]
+        return transitions
+
+
+@lru_cache(maxsize=16)
+def dynamics(mdp: FiniteMDP) -> Dynamics:
+    """The Dynamics of a world; made once and remembered."""
+    probability = mdp.probability
+    goes_on = np.where(mdp.terminated, 0.0, probability)
+    onward = transitions(mdp, goes_on)
+    return Dynamics(
+        reward=(probability * mdp.reward).sum(-1),
+        ends=(probability - goes_on).sum(-1),
+        start=mdp.start,
+        onward=onward,
+        arrivals=csr_array(onward.T),
+    )
+
+
+def transitions(mdp: FiniteMDP, probability: Floats) -> Any:
+    """Sparse [S * A, S]: the `probability` of all outcomes, [S, A, K], summed by next state."""
+    rows = np.repeat(np.arange(mdp.states * mdp.actions), mdp.outcomes)
+    possible = probability.ravel() > 0
+    entries = (probability.ravel()[possible], (rows[possible], mdp.next_state.ravel()[possible]))
+    return csr_array(entries, shape=(mdp.states * mdp.actions, mdp.states))
+
+
+def runs_last(pi: Floats) -> Floats:
+    """[R, S, A] -> [S, A, R]."""
+    return np.ascontiguousarray(pi.transpose(1, 2, 0))
+
+
+def mean_over_actions(policy: Floats, values: Floats) -> Floats:
+    """Sum of policy x values over the actions, one action after the other: [S, A, R] twice -> [S, R]."""
+    mean = policy[:, 0] * values[:, 0]
+    for a in range(1, policy.shape[1]):
+        mean += policy[:, a] * values[:, a]
+    return mean
+
+
+def forward(model: Dynamics, policy: Floats, horizon: int, discount: Discount) -> Floats:
+    """discount^t P(s_t = s, the episode still runs), t = 0 ... horizon - 1: policy [S, A, R] -> [T, S, R]."""
+    states, _, runs = policy.shape
+    visits = np.empty((horizon, states, runs))
+    visits[0] = model.start[:, None]
+    for t in range(1, horizon):
+        np.multiply(model.arrive(visits[t - 1][:, None] * policy), discount, out=visits[t])
+    return visits
+
+
+def backward(
+    model: Dynamics, policy: Floats, horizon: int, discount: Discount, bonus: Floats | None
+) -> Iterator[tuple[Floats, Floats]]:
+    """Action values [S, A, R] and state values [S, R] with 1, 2 ... horizon steps left.
+
+    A reward of `bonus` [S, R] is paid in every state on the way but not in the state the values belong to.
+    The arrays belong to the caller, who may overwrite the action values.
+    """
+    action_values = np.repeat(model.reward[:, :, None], policy.shape[2], axis=2)
+    for _ in range(horizon - 1):
+        values = mean_over_actions(policy, action_values)
+        yield action_values, values
+        action_values = model.ahead(values if bonus is None else values + bonus)
+        action_values *= discount
+        action_values += model.reward[:, :, None]
+    yield action_values, mean_over_actions(policy, action_values)

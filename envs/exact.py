@@ -1,0 +1,230 @@
+"""Exact values, visits and policy gradients of a finite world, for many policies at once.
+
+Letters: R runs, T time steps, S states, A actions.
+`horizon` is the number of steps after which an episode is cut off (no value is left then, as in an episode
+sampled under a time limit), or None: episodes have no limit. `discount` is one number, or one a run, [R].
+
+Undiscounted and without limit, an action of probability below 1e-12 counts as never taken when it is decided
+whether an episode ends at all; elsewhere it counts for what it is.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.special import entr, softmax
+
+from envs import endless
+from envs.dynamics import (
+    Discount,
+    Dynamics,
+    Floats,
+    backward,
+    dynamics,
+    forward,
+    mean_over_actions,
+    runs_last,
+)
+from envs.finite_mdp import FiniteMDP
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a policy is worth. Values are those of an episode's first step, all its steps ahead."""
+
+    state_values: Floats  # [R, S]
+    action_values: Floats  # [R, S, A]
+    expected_return: Floats  # [R] discounted, from the start distribution
+    visit_counts: Floats  # [R, S] expected number of steps in each state, undiscounted
+    expected_length: Floats  # [R] expected number of steps; infinite if an episode may never end
+
+
+@dataclass(frozen=True)
+class ExpectedExperience:
+    """The expectation of what an episode adds to the experience table of the loss."""
+
+    advantage_sums: Floats  # [R, S, A]
+    visit_counts: Floats  # [R, S]
+
+
+def evaluate(
+    mdp: FiniteMDP,
+    pi: Floats,
+    *,
+    horizon: int | None,
+    discount: Discount = 1.0,
+    entropy_bonus: Floats | None = None,
+) -> Evaluation:
+    """Evaluate policies exactly.
+
+    Args:
+        pi: action probabilities, [R, S, A].
+        entropy_bonus: a reward for every step in a state, [R, S]; coefficient x entropy gives the soft values
+            of the policy. The action values leave out the bonus of the state itself, which no action changes:
+            V = sum_a pi Q + bonus.
+    Returns:
+        an Evaluation; undiscounted values without limit may be infinite (see `endless.values`).
+    Raises:
+        ValueError: a shape, the horizon or a discount is none that fits.
+    """
+    _check(mdp, pi, horizon, discount, entropy_bonus)
+    model = dynamics(mdp)
+    if horizon is None:
+        state_values = endless.state_values(model, pi, discount, entropy_bonus)
+        action_values = endless.action_values(model, state_values, discount)
+        counts = endless.visits(model, pi, 1.0)
+    else:
+        policy = runs_last(pi)
+        bonus = None if entropy_bonus is None else entropy_bonus.T
+        for last_q, last_v in backward(model, policy, horizon, discount, bonus):
+            action_values, state_values = last_q.transpose(2, 0, 1), last_v.T
+        state_values = state_values if entropy_bonus is None else state_values + entropy_bonus
+        counts = forward(model, policy, horizon, 1.0).sum(0).T
+    begins = model.start > 0  # elsewhere a value may be infinite, and 0 x infinity is none
+    return Evaluation(
+        state_values=state_values,
+        action_values=action_values,
+        expected_return=(state_values[:, begins] * model.start[begins]).sum(-1),
+        visit_counts=counts,
+        expected_length=counts.sum(-1),
+    )
+
+
+def visit_counts(mdp: FiniteMDP, pi: Floats, *, horizon: int | None, discount: Discount = 1.0) -> Floats:
+    """sum_t discount^t P(s_t = s), [R, S]; infinite where an undiscounted episode without limit stays."""
+    _check(mdp, pi, horizon, discount, None)
+    if horizon is None:
+        return endless.visits(dynamics(mdp), pi, discount)
+    counts: Floats = forward(dynamics(mdp), runs_last(pi), horizon, discount).sum(0).T
+    return counts
+
+
+def expected_experience(
+    mdp: FiniteMDP,
+    pi: Floats,
+    *,
+    horizon: int | None,
+    discount: Discount = 1.0,
+    discount_weighting: bool = False,
+    entropy_bonus: Floats | None = None,
+) -> ExpectedExperience:
+    """The expected advantage sums and visit counts of an episode.
+
+        advantage_sums[r, s, a] = sum_t w_t P(s_t = s) pi(a|s) (Q_t(s, a) - V_t(s))
+        visit_counts[r, s]      = sum_t w_t P(s_t = s)
+
+    with w_t = discount^t under `discount_weighting`, else 1. Put in the place of sampled ones they make a
+    REINFORCE loss exact. V_t changes no expected gradient, because sum_a grad pi(a|s) = 0, and is subtracted
+    since it keeps the numbers, and so their rounding, small. The sums over the actions are then 0 and the
+    advantage sums are themselves the gradient with respect to tabular logits.
+
+    Args:
+        pi: action probabilities, [R, S, A].
+        entropy_bonus: coefficient x entropy in each state, [R, S], for the soft return, in which entropy
+            counts as reward (Haarnoja et al., 2018, Soft Actor-Critic). The reward-to-go of step t then
+            includes the bonuses of all later steps; that of t itself is left to the loss's own entropy
+            term, which differentiates it.
+    Raises:
+        ValueError: a shape, the horizon or a discount is none that fits; or, without limit, episodes of this
+            world never end and nothing discounts them. If they do end, but not under the policy of one run,
+            that run's results are not finite, and the others' are not affected.
+    """
+    _check(mdp, pi, horizon, discount, entropy_bonus)
+    model = dynamics(mdp)
+    if horizon is None:
+        return _unlimited_experience(model, pi, discount, discount_weighting, entropy_bonus)
+    policy = runs_last(pi)
+    bonus = None if entropy_bonus is None else entropy_bonus.T
+    visits = forward(model, policy, horizon, discount if discount_weighting else 1.0)
+    advantage_sums = np.zeros(policy.shape)
+    counts = np.zeros(visits.shape[1:])
+    for t, (action_values, values) in enumerate(backward(model, policy, horizon, discount, bonus), start=1):
+        action_values -= values[:, None]
+        action_values *= visits[-t][:, None]
+        advantage_sums += action_values
+        counts += visits[-t]
+    advantage_sums *= policy
+    return ExpectedExperience(
+        np.ascontiguousarray(advantage_sums.transpose(2, 0, 1)), np.ascontiguousarray(counts.T)
+    )
+
+
+def exact_gradient(
+    mdp: FiniteMDP,
+    logits: Floats,
+    *,
+    horizon: int | None,
+    discount: Discount = 1.0,
+    discount_weighting: bool = True,
+    entropy_coef: float | Floats = 0.0,
+    objective: Literal["bonus", "soft_return"] = "bonus",
+    offset: float = 0.0,
+) -> Floats:
+    """The direction of ascent with respect to tabular logits, [R, S, A] -> [R, S, A].
+
+    With discount weighting (or discount 1):
+        entropy_coef 0           the gradient of the discounted return;
+        objective "bonus"        that, plus entropy_coef x sum_t w_t P(s_t = s) grad H(pi(.|s)): the expected
+                                 update of a loss with the negative entropy of the visited states. The visits
+                                 are not differentiated, so it is the gradient of no fixed objective;
+        objective "soft_return"  the gradient of E sum_t discount^t (r_t + entropy_coef (H(s_t) - offset)).
+    Without it, all w_t are 1: the expected update of most programs, and the gradient of neither return.
+
+    dH / d logit_a = - pi_a (log pi_a + H).
+
+    Args:
+        entropy_coef: weight of the entropy in nats, one number or one a run, [R].
+        offset: nats subtracted from every entropy in the soft return, such as log A.
+    """
+    pi = softmax(logits, axis=-1)
+    minus_pi_log_pi = entr(pi)
+    entropy = minus_pi_log_pi.sum(-1)
+    coefficient = np.reshape(entropy_coef, (-1, 1))
+    experience = expected_experience(
+        mdp,
+        pi,
+        horizon=horizon,
+        discount=discount,
+        discount_weighting=discount_weighting,
+        entropy_bonus=coefficient * (entropy - offset) if objective == "soft_return" else None,
+    )
+    entropy_gradient = minus_pi_log_pi - pi * entropy[..., None]
+    weight = (coefficient * experience.visit_counts)[..., None]
+    return np.asarray(experience.advantage_sums + weight * entropy_gradient)
+
+
+def _unlimited_experience(
+    model: Dynamics, pi: Floats, discount: Discount, discount_weighting: bool, bonus: Floats | None
+) -> ExpectedExperience:
+    weighting = discount if discount_weighting else 1.0
+    ever = endless.structure_of_any_action(model)
+    if np.max(weighting) == 1.0 and (ever.closed & endless.reached(model, ever)).any():
+        raise ValueError(
+            "expected_experience: episodes of this world may never end, so the undiscounted visit counts are "
+            "infinite; give a horizon, or a discount below 1 with discount_weighting"
+        )
+    counts = endless.visits(model, pi, weighting)
+    state_values = endless.state_values(model, pi, discount, bonus)
+    if not np.isfinite(state_values).all():  # where no episode comes it does not matter, and 0 x infinity would
+        state_values[~endless.reached(model, endless.structure(model, pi))] = 0.0
+    action_values = endless.action_values(model, state_values, discount)
+    mean = mean_over_actions(pi.transpose(1, 2, 0), action_values.transpose(1, 2, 0)).T
+    with np.errstate(invalid="ignore"):  # a run that never ends
+        advantage_sums = counts[..., None] * pi * (action_values - mean[..., None])
+    return ExpectedExperience(advantage_sums, counts)
+
+
+def _check(
+    mdp: FiniteMDP, pi: Floats, horizon: int | None, discount: Discount, entropy_bonus: Floats | None
+) -> None:
+    if pi.ndim != 3 or pi.shape[1:] != (mdp.states, mdp.actions):
+        raise ValueError(f"pi: must have shape [R, {mdp.states}, {mdp.actions}], has {list(pi.shape)}")
+    if horizon is not None and horizon < 1:
+        raise ValueError(f"horizon: must be at least 1, or None for episodes without limit, is {horizon}")
+    single = isinstance(discount, float | int)
+    if not single and np.shape(discount) not in ((), (len(pi),)):
+        raise ValueError(f"discount: must be one number or one a run, [{len(pi)}], is {np.shape(discount)}")
+    if not 0 <= np.min(discount) <= np.max(discount) <= 1:
+        raise ValueError(f"discount: must lie between 0 and 1, is {discount}")
+    if entropy_bonus is not None and entropy_bonus.shape != pi.shape[:2]:
+        raise ValueError(f"entropy_bonus: must have shape {list(pi.shape[:2])}, has {list(entropy_bonus.shape)}")
