@@ -1,0 +1,111 @@
+"""What the user sees in the terminal: a progress bar while training, a table of results after it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from experiments.records import UpdateRecord
+
+
+@contextmanager
+def progress(console: Console, updates: int, done: int = 0) -> Iterator["ProgressBar"]:
+    """A bar with rate and remaining time; nothing at all where no terminal shows it."""
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("updates  {task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield ProgressBar(bar, updates, done)
+
+
+class ProgressBar:
+    """Follows the records."""
+
+    def __init__(self, bar: Progress, updates: int, done: int) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=updates, completed=done, rate="")
+
+    def __call__(self, record: UpdateRecord) -> None:
+        task = self._bar.tasks[0]
+        if task.elapsed and record.steps is not None:
+            steps = float(record.columns["env_steps"].sum())
+            rate = f"{steps / task.elapsed / 1e6:.2f} M steps/s"
+            self._bar.update(self._task, completed=record.update + 1, rate=rate)
+        else:
+            self._bar.update(self._task, completed=record.update + 1)
+
+
+def results(summary: Mapping[str, Any]) -> Table:
+    """A row a measure, a column an arm."""
+    arms = summary["arms"]
+    table = Table(title=escape(summary["description"]), title_justify="left", caption_justify="left")
+    table.add_column("measure")
+    for arm, content in arms.items():
+        table.add_column(f"{escape(arm)}\n({_count(content)})", justify="right")
+    for name, label in ROWS.items():
+        entries = [content["measures"].get(name) for content in arms.values()]
+        if any(entries) and not (name == "failed" and not any(entry["count"] for entry in entries)):
+            table.add_row(label, *(_cell(name, entry) for entry in entries))
+    return table
+
+
+ROWS = {
+    "solved": "runs that solved it",
+    "stuck": "runs stuck",
+    "failed": "runs not finite",
+    "final_return": "final return",
+    "greedy_return": "greedy return",
+    "final_entropy_bits": "final entropy, bits",
+    "state_coverage": "state coverage",
+    "first_success_env_step": "first success (step)",
+}
+
+
+def _count(content: Mapping[str, Any]) -> str:
+    if content["n"] == content["runs"]:
+        return f"{content['n']} runs"
+    return f"{content['runs']} equal runs"
+
+
+def _cell(name: str, entry: Mapping[str, Any] | None) -> str:
+    if entry is None:
+        return "-"
+    if "count" in entry:
+        head = f"{entry['count']}/{entry['n']} = {_number(name, entry['estimate'])}"
+    else:
+        head = _number(name, entry["estimate"])
+    if entry["low"] is None:
+        return head
+    return rf"{head} \[{_number(name, entry['low'])}, {_number(name, entry['high'])}]"
+
+
+def _number(name: str, value: float) -> str:
+    return f"{value:,.0f}" if name.endswith("env_step") else f"{value:.2f}"
+
+
+def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
+    """A line a claim, with effect, interval, test and n."""
+    return [verdict_line(claim) for claim in summary["claims"]]
+
+
+def verdict_line(claim: Mapping[str, Any]) -> str:
+    """One claim and its verdict."""
+    colour = {"supported": "green", "refuted": "red"}.get(claim["verdict"], "yellow")
+    effect = "no value" if claim["effect"] is None else f"{claim['effect']:+.2f}"
+    if claim["low"] is not None:
+        effect += rf" \[{claim['low']:+.2f}, {claim['high']:+.2f}]"
+    p = "" if claim["p_adjusted"] is None else f", p = {claim['p_adjusted']:.2g}"
+    more = f"; about {claim['more_seeds']} more seeds an arm would decide it" if claim["more_seeds"] else ""
+    return (
+        f"[bold {colour}]{claim['verdict']}[/]: {escape(claim['statement'])}\n"
+        f"  {escape(claim['measure'])}, {escape(claim['expect'])}: {effect} "
+        f"({claim['test']}{p}, n = {claim['n']}{more})"
+    )

@@ -1,0 +1,223 @@
+"""Training in blocks of updates, in this process or shared between several.
+
+The seeds are shared out, each process trains its own in all arms, and the records are put together again. A run's
+numbers do not depend on its neighbours, so the number of processes changes none of them.
+"""
+
+import multiprocessing
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from experiments.config import Config
+from experiments.records import Column, Runs, UpdateRecord, merged
+from experiments.training import Training
+
+BLOCK_SECONDS = 0.25  # a block is about as many updates as take this long
+
+State = dict[str, NDArray[Any]]
+
+
+class Block(NamedTuple):
+    """Updates in a row, and what training needs to go on after them where it was asked for."""
+
+    records: list[UpdateRecord]
+    states: list[State] | None  # one for each share of the seeds
+
+
+class Answer(NamedTuple):
+    """What a worker sends back for a request."""
+
+    value: Any
+    error: str | None
+
+
+def shares(seeds: Sequence[int], workers: int) -> list[tuple[int, ...]]:
+    """The seeds in as many nearly equal parts as there are workers, none of them empty."""
+    parts = np.array_split(np.arange(len(seeds)), min(workers, len(seeds)))
+    return [tuple(seeds[i] for i in part) for part in parts]
+
+
+class Workers:
+    """All runs of a config, trained by one process for each share of the seeds.
+
+    With one share everything happens in this process. Use as a context manager: the processes end with it.
+    """
+
+    def __init__(self, training: Training, workers: int, states: Sequence[State] | None = None) -> None:
+        """Args:
+        training: of all seeds, not yet begun; it has checked the config against its world.
+        workers: number of processes.
+        states: to go on from, one a share, as `Block.states` gave them.
+        """
+        self.config, self.runs = training.config, training.runs
+        parts = shares(training.seeds, workers)
+        order = {(arm, seed): place for place, (arm, seed) in enumerate(zip(*self.runs, strict=True))}
+        self._places = [
+            np.array([order[pair] for pair in zip(*Runs.of(list(self.config.arms), part), strict=True)])
+            for part in parts
+        ]
+        self.update_count = int(states[0]["update_count"]) if states else 0
+        given: Sequence[State | None] = states or [None] * len(parts)
+        if len(parts) == 1:
+            if states:
+                training.load(states[0])
+            self._members: list[_Local | _Process] = [_Local(training)]
+        else:
+            self._members = [_Process(self.config, part, s) for part, s in zip(parts, given, strict=True)]
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for member in self._members:
+            member.close()
+
+    def blocks(self, state_due: "StateDue") -> Iterator[Block]:
+        """The updates that are left. The next block is already being trained while one is looked at.
+
+        Args:
+            state_due: asked once a block, whether its end is a moment to keep.
+        """
+        total, size = self.config.training.updates, 1
+        requested = self.update_count
+        pending: list[bool] = []
+
+        def ask() -> None:
+            nonlocal requested
+            updates = min(size, total - requested)
+            requested += updates
+            want_state = state_due(requested)
+            pending.append(want_state)
+            for member in self._members:
+                member.request("advance", (updates, want_state))
+
+        if requested < total:
+            ask()
+        began = time.monotonic()
+        while pending:
+            if requested < total:
+                ask()
+            want_state = pending.pop(0)
+            answers = [member.answer() for member in self._members]
+            took, began = time.monotonic() - began, time.monotonic()
+            records = [
+                merged(parts, self._places, len(self.runs.arm))
+                for parts in zip(*(records for records, _ in answers), strict=True)
+            ]
+            self.update_count += len(records)
+            # Blocks grow and shrink gently: one slow block says little about the next.
+            size = max(1, min(2 * size, round(len(records) * BLOCK_SECONDS / max(took, 1e-6))))
+            yield Block(records, [state for _, state in answers] if want_state else None)
+
+    def final(self) -> dict[str, Column]:
+        """The columns of runs.parquet."""
+        answers = self._all("final")
+        parts = [UpdateRecord(0, columns, columns["failed"], None, None) for columns in answers]
+        return merged(parts, self._places, len(self.runs.arm)).columns
+
+    def parameters(self) -> dict[str, torch.Tensor]:
+        """Trained parameters by "<arm>/seed_<k>/<layer>"."""
+        return {
+            name: torch.from_numpy(array) for arrays in self._all("parameters") for name, array in arrays.items()
+        }
+
+    def _all(self, what: str) -> list[Any]:
+        for member in self._members:
+            member.request(what, ())
+        return [member.answer() for member in self._members]
+
+
+class StateDue(Protocol):
+    def __call__(self, update: int) -> bool:
+        """Whether the state after that many updates is wanted."""
+
+
+def _perform(training: Training, what: str, arguments: tuple[Any, ...]) -> Any:
+    if what == "advance":
+        updates, want_state = arguments
+        records = [training.update() for _ in range(updates)]
+        return records, training.state() if want_state else None
+    if what == "final":
+        return training.final()
+    return {name: tensor.numpy() for name, tensor in training.parameters().items()}
+
+
+class _Local:
+    def __init__(self, training: Training) -> None:
+        self._training = training
+        self._requests: list[tuple[str, tuple[Any, ...]]] = []
+
+    def request(self, what: str, arguments: tuple[Any, ...]) -> None:
+        self._requests.append((what, arguments))
+
+    def answer(self) -> Any:
+        return _perform(self._training, *self._requests.pop(0))
+
+    def close(self) -> None:
+        self._requests.clear()
+
+
+class WorkerFailed(RuntimeError):
+    """A worker process ended or raised; the message says why."""
+
+
+class _Process:
+    def __init__(self, config: Config, seeds: Sequence[int], state: Mapping[str, NDArray[Any]] | None) -> None:
+        # A forked child has torch loaded already; elsewhere it has to be imported again.
+        context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, config, seeds, state), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def request(self, what: str, arguments: tuple[Any, ...]) -> None:
+        try:
+            self._pipe.send((what, arguments))
+        except OSError:
+            raise WorkerFailed("a training process ended unexpectedly") from None
+
+    def answer(self) -> Any:
+        try:
+            answer: Answer = self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join(1)
+            code = self._process.exitcode
+            raise WorkerFailed(f"a training process ended unexpectedly (exit code {code})") from None
+        if answer.error is not None:
+            raise WorkerFailed(answer.error)
+        return answer.value
+
+    def close(self) -> None:
+        self._pipe.close()
+        self._process.terminate()
+        self._process.join()
+
+
+def _serve(
+    pipe: Connection, config: Config, seeds: Sequence[int], state: Mapping[str, NDArray[Any]] | None
+) -> None:
+    """A worker: answer requests until the pipe closes. One torch thread, since every core has a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which ends the workers
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    torch.set_num_threads(1)
+    try:
+        training = Training(config, seeds)
+        if state is not None:
+            training.load(state)
+        while True:
+            what, arguments = pipe.recv()
+            pipe.send(Answer(_perform(training, what, arguments), None))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the main process is gone, or has no more questions
+    except Exception as error:
+        detail = "".join(traceback.format_exception(error))
+        pipe.send(Answer(None, f"{error}\n{detail}"))

@@ -1,0 +1,164 @@
+"""Train a comparison: one config in, a trained, logged and judged set of runs out.
+
+python train.py                                  the default experiment, configs/two_rooms.toml
+python train.py configs/bandit.toml agent.learning_rate=0.1 training.seeds=50 --out runs/mine
+python train.py configs/bandit.toml --resume     go on after a crash or a kill, bit for bit
+python train.py --list                           the experiments, one line each
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from experiments.config import Config, ConfigError, key_table, load_config
+
+CONFIGS = Path(__file__).resolve().parent / "configs"
+DEFAULT = CONFIGS / "two_rooms.toml"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; `--help` lists every option and every config key."""
+    top = argparse.ArgumentParser(
+        prog="train.py",
+        description=__doc__,
+        epilog=f"config keys (override with key=value, the value in TOML):\n{key_table()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("config", nargs="?", help="TOML file (default: configs/two_rooms.toml)")
+    top.add_argument("overrides", nargs="*", help="dotted.key=value; changes the base, never beats an arm's own")
+    top.add_argument("--out", type=Path, help="run folder (default: runs/<name>)")
+    top.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the run folder")
+    top.add_argument("--overwrite", action="store_true", help="replace the results in the run folder")
+    top.add_argument("--list", action="store_true", help="list the experiments and stop")
+    top.add_argument(
+        "--workers",
+        type=_count,
+        default=None,
+        metavar="N",
+        help="processes (default: one a core); changes no number",
+    )
+    top.add_argument(
+        "--log-steps",
+        type=_whole,
+        default=1,
+        metavar="K",
+        help="log the entropy of each K-th step, 0 for none (default: 1, every step)",
+    )
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    options = parser().parse_intermixed_args(arguments)
+    if options.list:
+        return list_experiments()
+    try:
+        given = [options.config] if options.config else []
+        words = [*given, *options.overrides]
+        files = [word for word in words if "=" not in word]
+        if len(files) > 1:
+            raise ConfigError(f"one config at a time: {', '.join(files)} (an override is written key=value)")
+        if options.resume and options.overwrite:
+            raise ConfigError("--resume goes on and --overwrite begins anew: give one of them")
+        config = load_config(files[0] if files else DEFAULT, [word for word in words if "=" in word])
+    except ConfigError as error:
+        return fail(str(error))
+    return train_into_folder(config, options)
+
+
+def list_experiments() -> int:
+    """Print name and description of every config."""
+    for path in sorted(CONFIGS.glob("*.toml")):
+        config = load_config(path)
+        print(f"{path.parent.name}/{path.name:<24} {config.description}")
+    return 0
+
+
+def train_into_folder(config: Config, options: argparse.Namespace) -> int:
+    """Train, print the table and how to look at it."""
+    from rich.console import Console
+
+    from experiments import session
+    from experiments.console import progress, results, verdict_lines
+    from experiments.event_files import deep_link, tensorboard_command
+    from experiments.store import StoreError
+    from experiments.workers import WorkerFailed
+
+    console = Console(highlight=False)
+    out = options.out or Path("runs") / config.name
+    how = session.Options(
+        out,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        workers=options.workers or available_cores(),
+        log_steps=options.log_steps,
+    )
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
+    try:
+        with progress(console, config.training.updates) as bar:
+            summary = session.run(config, how, bar, console.print)
+    except (ConfigError, StoreError) as error:
+        return fail(str(error))
+    except WorkerFailed as error:
+        return fail(str(error), status=1)
+    except OSError as error:
+        return fail(f"{out}: {error.strerror or error}; after that is mended, go on with --resume", status=1)
+    except KeyboardInterrupt:
+        return fail(f"stopped; go on with: {command(options)} --resume", status=130)
+    console.print(results(summary))
+    for line in verdict_lines(summary):
+        console.print(line)
+    rate = summary["env_steps_per_second"] / 1e6
+    console.print(
+        f"{summary['env_steps']:,} environment steps in {summary['wall_seconds']:.1f} s ({rate:.2f} M a second)"
+    )
+    console.print(f"results: {out}\nlook at every step with:", soft_wrap=True)
+    console.print(f"  {tensorboard_command(out / 'tensorboard')}", soft_wrap=True, markup=False)
+    console.print(f"  {deep_link()}", soft_wrap=True, markup=False)
+    return 0
+
+
+def command(options: argparse.Namespace) -> str:
+    """The command line again, as the user typed it, without what forbids to go on."""
+    words = [word for word in sys.argv[1:] if word not in ("--overwrite", "--resume")]
+    return " ".join(["python", "train.py", *words])
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def fail(message: str, status: int = 2) -> int:
+    """One line on standard error."""
+    print(f"train.py: {message}", file=sys.stderr)
+    return status
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _count(text: str) -> int:
+    return _number(text, 1)
+
+
+def _whole(text: str) -> int:
+    return _number(text, 0)
+
+
+def _number(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"needs a whole number of at least {least}, not {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
