@@ -26,7 +26,7 @@ def tables(**changes: Any) -> dict[str, Any]:
 
 def one_choice(probability: list[float], reward_std: float = 0.0) -> FiniteMDP:
     """One state, one action; outcome k pays k and ends exactly when k is odd."""
-    k = np.arange(len(probability))
+    k = np.arange(float(len(probability)))
     return FiniteMDP(
         next_state=np.zeros((1, 1, len(k)), dtype=np.int64),
         reward=k.reshape(1, 1, -1),

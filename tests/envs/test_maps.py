@@ -1,0 +1,121 @@
+"""A map becomes the table of its walks, in whatever form it is written; a map that makes no sense is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import envs  # noqa: F401  registers the worlds
+from envs.finite_mdp import FiniteMDP
+from envs.maps import grid_mdp
+
+ROWS = ["S.#g", "....", "#..G"]
+GOALS = {"G": 1.0, "g": -2.0}
+MOVES = [(-1, 0), (0, 1), (1, 0), (0, -1)]  # up, right, down, left: written once more, on purpose
+
+
+def walk(rows: list[str], goals: dict[str, float], cell: tuple[int, int], action: int) -> tuple[Any, float, bool]:
+    """One move on the map itself, without any table: next cell, reward, end."""
+    row, column = cell[0] + MOVES[action][0], cell[1] + MOVES[action][1]
+    inside = 0 <= row < len(rows) and 0 <= column < len(rows[0])
+    if not inside or rows[row][column] == "#":
+        row, column = cell
+    character = rows[row][column]
+    return (row, column), goals.get(character, 0.0), character in goals
+
+
+def assert_walks(mdp: FiniteMDP, rows: list[str], goals: dict[str, float]) -> None:
+    """Every move from every cell that is no goal; goals absorb, unpaid."""
+    assert mdp.drawing is not None
+    cells = [tuple(cell) for cell in mdp.drawing.cells.tolist()]
+    assert cells == [(r, c) for r, row in enumerate(rows) for c, char in enumerate(row) if char != "#"]
+    for s, cell in enumerate(cells):
+        for action in range(4):
+            found = (mdp.next_state[s, action, 0], mdp.reward[s, action, 0], mdp.terminated[s, action, 0])
+            if rows[cell[0]][cell[1]] in goals:
+                assert found == (s, 0.0, True)
+            else:
+                following, reward, ended = walk(rows, goals, cell, action)
+                assert found == (cells.index(following), reward, ended)
+
+
+def test_table_is_the_walk_on_the_map() -> None:
+    assert_walks(grid_mdp(ROWS, GOALS), ROWS, GOALS)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_table_is_the_walk_on_any_map(data: st.DataObject) -> None:
+    width = data.draw(st.integers(1, 5))
+    rows = data.draw(st.lists(st.text("#. SGg", min_size=width, max_size=width), min_size=1, max_size=5))
+    goals = {c: r for c, r in GOALS.items() if c in "".join(rows)}
+    assume(goals)
+    try:
+        mdp = grid_mdp(rows, goals)
+    except ValueError as error:
+        assert "no start" in str(error) or "cannot be reached" in str(error)  # noqa: PT017
+    else:
+        assert_walks(mdp, rows, goals)
+        starts = "".join(rows).count("S")
+        assert sorted(mdp.start[mdp.start > 0]) == [1 / starts] * starts
+
+
+def test_drawing_tells_what_the_map_shows() -> None:
+    drawing = grid_mdp(ROWS, GOALS).drawing
+    assert drawing is not None
+    assert (drawing.height, drawing.width) == (3, 4)
+    assert drawing.walls == {(0, 2), (2, 0)}
+    assert drawing.goals == {(2, 3): 1.0, (0, 3): -2.0}
+    np.testing.assert_array_equal(drawing.action_vectors, MOVES)
+
+
+def test_list_text_and_file_are_the_same_map(tmp_path: Path) -> None:
+    text = "\n".join(ROWS)
+    file = tmp_path / "map.txt"
+    file.write_text(f"{text}\n")
+    for form in (text, f"\n{text}\n", str(file), tuple(ROWS)):
+        made = gymnasium.make("FourAction/Grid-v0", map=form, goals=GOALS).unwrapped
+        assert made.mdp.drawing.walls == {(0, 2), (2, 0)}  # type: ignore[attr-defined]
+        assert_walks(made.mdp, ROWS, GOALS)  # type: ignore[attr-defined]
+
+
+def test_thin_walls_block_both_ways_and_nothing_else() -> None:
+    thin, open_plan = (grid_mdp(["S.", ".G"], {"G": 1.0}, thin_walls=w) for w in ([((0, 0), (0, 1))], []))
+    changed = np.argwhere(thin.next_state[..., 0] != open_plan.next_state[..., 0])
+    np.testing.assert_array_equal(changed, [[0, 1], [1, 3]])  # right from the left cell, left from the right one
+    assert thin.next_state[0, 1, 0] == 0
+    assert thin.next_state[1, 3, 0] == 1
+
+
+def test_of_several_starts_each_is_as_likely() -> None:
+    np.testing.assert_array_equal(grid_mdp(["S.S", "S#S", "..G"], {"G": 1.0}).start * 4, [1, 0, 1, 1, 1, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("rows", "goals", "message"),
+    [
+        (["..", ".G"], {"G": 1.0}, "map: has no start; mark it with 'S'"),
+        (["S.", ".."], {"G": 1.0}, "map: has no goal 'G'"),
+        (["S.", ".."], {}, "map: has no goal; name one in goals"),
+        (["S.", ".G."], {"G": 1.0}, "map: line 2 has 3 characters, line 1 has 2"),
+        (["S.", "xG"], {"G": 1.0}, "map: line 2, column 1: 'x' means nothing"),
+        (["S#", "#G"], {"G": 1.0}, "map: the goal at line 2, column 2 cannot be reached"),
+        (["SgG"], {"G": 1.0, "g": 1.0}, "map: the goal at line 1, column 3 cannot be reached"),
+        ([], {"G": 1.0}, "map: is empty"),
+        ("\n", {"G": 1.0}, "map: is empty"),
+        ("no_such_file.txt", {"G": 1.0}, "map: 'no_such_file.txt' has one line and is no text file"),
+        ([1, 2], {"G": 1.0}, "map: must be a list of strings or one string"),
+        (7, {"G": 1.0}, "map: must be a list of strings or one string"),
+        (["SG"], {"G": float("nan")}, "goals: the reward of 'G' must be a finite number"),
+        (["SG"], {"G": "much"}, "goals: the reward of 'G' must be a finite number"),
+        (["SG"], {"#": 1.0}, "goals: '#' cannot be a goal"),
+        (["SG"], {"GG": 1.0}, "goals: 'GG' cannot be a goal"),
+    ],
+)
+def test_a_map_that_makes_no_sense_is_refused(rows: Any, goals: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        gymnasium.make("FourAction/Grid-v0", map=rows, goals=goals)

@@ -1,0 +1,199 @@
+"""The native vector environment equals n single ones, step by step."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.wrappers import TimeLimit
+from numpy.testing import assert_array_equal
+
+import envs
+from envs.tabular import TabularEnv
+from envs.tabular_vector import TabularVectorEnv
+from tests.envs.random_world import RANDOM_WORLD
+
+N = 5
+Pair = tuple[VectorEnv[Any, Any, Any], VectorEnv[Any, Any, Any]]
+
+
+def registered(world: str, mode: AutoresetMode, **kwargs: Any) -> Pair:
+    native = gymnasium.make_vec(world, num_envs=N, autoreset_mode=mode, **kwargs)
+    singles = gymnasium.make_vec(
+        world, num_envs=N, vectorization_mode="sync", vector_kwargs={"autoreset_mode": mode}, **kwargs
+    )
+    assert isinstance(native, TabularVectorEnv)
+    assert isinstance(singles, SyncVectorEnv)
+    return native, singles
+
+
+def stochastic(mode: AutoresetMode) -> Pair:
+    singles = [lambda: TimeLimit(TabularEnv(RANDOM_WORLD), 6) for _ in range(N)]
+    return TabularVectorEnv(RANDOM_WORLD, N, 6, mode), SyncVectorEnv(singles, autoreset_mode=mode)
+
+
+PAIRS: dict[str, Callable[[AutoresetMode], Pair]] = {
+    world: partial(registered, world) for world in envs.WORLDS
+} | {
+    "noisy bandit": lambda mode: registered("FourAction/Bandit-v0", mode, reward_std=0.5),
+    "short rooms": lambda mode: registered("FourAction/TwoRooms-v0", mode, max_episode_steps=3),
+    "deep sea 3": lambda mode: registered("FourAction/DeepSea-v0", mode, depth=3, mapping_seed=5),
+    "everything random": stochastic,
+}
+
+
+def assert_equal(native: tuple[Any, ...], singles: tuple[Any, ...]) -> None:
+    assert len(native) == len(singles)
+    for ours, theirs in zip(native, singles, strict=True):
+        if isinstance(ours, np.ndarray):
+            assert ours.dtype == theirs.dtype
+            assert_array_equal(ours, theirs)
+        else:
+            assert ours == theirs == {}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("seed", [4, [8, 1, 300, 2, 7]])
+def test_next_step_autoreset_equals_single_environments(name: str, seed: Any) -> None:
+    pair = PAIRS[name](AutoresetMode.NEXT_STEP)
+    actions = np.random.default_rng(0)
+    assert_equal(*(env.reset(seed=seed) for env in pair))
+    for _ in range(250):
+        action = actions.integers(pair[0].single_action_space.n, size=N)  # type: ignore[attr-defined]
+        assert_equal(*(env.step(action) for env in pair))
+    assert_equal(*(env.reset() for env in pair))  # goes on with the same generators
+    assert_equal(*(env.step(action) for env in pair))
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_disabled_autoreset_equals_single_environments(name: str) -> None:
+    pair = PAIRS[name](AutoresetMode.DISABLED)
+    actions = np.random.default_rng(1)
+    assert_equal(*(env.reset(seed=11) for env in pair))
+    for _ in range(250):
+        action = actions.integers(pair[0].single_action_space.n, size=N)  # type: ignore[attr-defined]
+        steps = [env.step(action) for env in pair]
+        assert_equal(*steps)
+        ended = steps[0][2] | steps[0][3]
+        if ended.any():
+            assert_equal(*(env.reset(options={"reset_mask": ended.copy()}) for env in pair))
+
+
+def test_the_runs_above_ended_episodes_in_both_ways() -> None:
+    """What would be missing from the comparisons if no episode was terminated, or none truncated."""
+    native, _ = PAIRS["everything random"](AutoresetMode.NEXT_STEP)
+    native.reset(seed=0)
+    ends = [native.step(np.zeros(N, dtype=np.int64))[2:4] for _ in range(100)]
+    assert any((terminated & ~truncated).any() for terminated, truncated in ends)
+    assert any((truncated & ~terminated).any() for terminated, truncated in ends)
+
+
+def test_spaces_metadata_and_seeds_are_those_of_single_environments() -> None:
+    native, singles = PAIRS["FourAction/TwoRooms-v0"](AutoresetMode.NEXT_STEP)
+    for name in (
+        "num_envs",
+        "observation_space",
+        "action_space",
+        "single_observation_space",
+        "single_action_space",
+    ):
+        assert getattr(native, name) == getattr(singles, name)
+    assert native.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    for seed in (3, [5, 4, 3, 2, 1]):
+        native.reset(seed=seed)  # type: ignore[arg-type]
+        singles.reset(seed=seed)  # type: ignore[arg-type]
+        assert native.np_random_seed == singles.np_random_seed
+    assert [g.bit_generator.state for g in native.np_random] == [g.bit_generator.state for g in singles.np_random]  # type: ignore[attr-defined]
+
+
+def test_a_masked_reset_seeds_and_starts_only_the_masked() -> None:
+    env = TabularVectorEnv(RANDOM_WORLD, 3, autoreset_mode="Disabled")
+    env.reset(seed=[1, 2, 3])
+    states = [generator.bit_generator.state for generator in env.np_random]
+    options = {"reset_mask": np.array([False, True, False])}
+    env.reset(seed=[7, 8, 9], options=options)
+    assert env.np_random_seed == (1, 8, 3)
+    assert [env.np_random[i].bit_generator.state for i in (0, 2)] == [states[0], states[2]]
+    assert set(options) == {"reset_mask"}  # not taken out of the caller's dictionary
+
+
+def test_results_are_copies() -> None:
+    env = TabularVectorEnv(RANDOM_WORLD, 2)
+    observation, _ = env.reset(seed=0)
+    kept = observation.copy()
+    observation[:] = 2 - observation
+    assert_array_equal(env._state, kept)
+
+
+def test_an_ended_episode_must_be_reset_where_autoreset_is_disabled() -> None:
+    env = gymnasium.make_vec("FourAction/Bandit-v0", num_envs=3, autoreset_mode="Disabled")
+    env.reset(seed=0)
+    env.step(np.array([0, 1, 2]))
+    env.reset(options={"reset_mask": np.array([True, False, True])})
+    with pytest.raises(ResetNeeded, match=r"sub-environments \[1\] have ended"):
+        env.step(np.array([0, 1, 2]))
+
+
+def test_steps_that_make_no_sense_are_refused() -> None:
+    env = TabularVectorEnv(RANDOM_WORLD, 2)
+    with pytest.raises(ResetNeeded, match="call reset first"):
+        env.step(np.array([0, 0]))
+    env.reset(seed=0)
+    for actions in ([0, 2], [-1, 0], [0], [0.0, 1.0]):
+        with pytest.raises(InvalidAction, match="needs 2 actions 0 to 1"):
+            env.step(np.array(actions))
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"autoreset_mode": AutoresetMode.SAME_STEP}, "autoreset_mode: must be NEXT_STEP or DISABLED"),
+        ({"render_mode": "human"}, "render_mode: must be 'ansi' or 'rgb_array'"),
+        ({"num_envs": 0}, "num_envs: must be 1 or more"),
+        ({"max_episode_steps": 0}, "max_episode_steps: must be 1 or more"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(kwargs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TabularVectorEnv(RANDOM_WORLD, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("mask", "seed", "message"),
+    [
+        (np.array([True]), None, "reset_mask: must be 2 booleans"),
+        (np.array([1, 0]), None, "reset_mask: must be 2 booleans"),
+        (np.array([False, False]), None, "not all False"),
+        (np.array([True, True]), [1], "seed: a list must give 2 seeds, gives 1"),
+    ],
+)
+def test_resets_that_make_no_sense_are_refused(mask: Any, seed: Any, message: str) -> None:
+    env = TabularVectorEnv(RANDOM_WORLD, 2)
+    with pytest.raises(ValueError, match=message):
+        env.reset(seed=seed, options={"reset_mask": mask})
+
+
+@pytest.mark.parametrize("render_mode", ["ansi", "rgb_array"])
+def test_frames_are_those_of_single_environments(render_mode: str) -> None:
+    pair = registered("FourAction/FourRooms-v0", AutoresetMode.NEXT_STEP, render_mode=render_mode)
+    for env in pair:
+        env.reset(seed=0)
+        env.step(np.array([0, 1, 2, 3, 1]))
+    for ours, theirs in zip(pair[0].render(), pair[1].render(), strict=True):  # type: ignore[arg-type]
+        assert_array_equal(ours, theirs)
+
+
+def test_vector_wrappers_record_episodes() -> None:
+    env = gymnasium.wrappers.vector.RecordEpisodeStatistics(
+        gymnasium.make_vec("FourAction/TwoRooms-v0", num_envs=2)
+    )
+    env.reset(seed=0)
+    env.step(np.array([1, 0]))
+    *_, info = env.step(np.array([1, 0]))
+    assert_array_equal(info["_episode"], [True, False])
+    assert info["episode"]["r"][0] == pytest.approx(0.2)
+    assert info["episode"]["l"][0] == 2
