@@ -26,7 +26,7 @@ def information(p: Tensor, base: Base = "nats") -> Tensor:
     """
     if not bool(((p >= 0) & (p <= 1)).all()):
         raise ValueError("information: every probability must lie in [0, 1]")
-    return _in_base(-torch.log(p), base)
+    return _in_base(0 - torch.log(p), base)  # 0 - 0 is 0, where -(0) is -0
 
 
 def entropy(p: Tensor, base: Base = "nats") -> Tensor:
@@ -73,7 +73,7 @@ def cross_entropy(p: Tensor, q: Tensor, base: Base = "nats") -> Tensor:
     """
     _check_distribution(p, "cross_entropy: p")
     _check_distribution(q, "cross_entropy: q")
-    return _in_base(-torch.special.xlogy(p, q).sum(-1), base)
+    return _in_base(0 - torch.special.xlogy(p, q).sum(-1), base)
 
 
 def kl_divergence(p: Tensor, q: Tensor, base: Base = "nats") -> Tensor:
