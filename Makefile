@@ -3,6 +3,8 @@ PYTHON ?= python3
 # torch from PyPI on Linux is a CUDA build of several gigabytes. For the small CPU build:
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
+# The folder that `make tensorboard` shows.
+RUN ?= runs/demo
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt \
@@ -11,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt \
 .PHONY: demo test check tensorboard clean
 
 demo: .venv/.installed
-	$(BIN)/python train.py --out runs/two_rooms --overwrite
+	$(BIN)/python train.py --out runs/demo --overwrite
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest
@@ -24,7 +26,7 @@ check: .venv/.installed-dev
 
 # The same command and link that train.py prints at its end.
 tensorboard: .venv/.installed
-	$(BIN)/python -m experiments.event_files runs/two_rooms
+	$(BIN)/python -m experiments.event_files $(RUN)
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
