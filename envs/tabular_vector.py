@@ -103,7 +103,7 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
             self._draw(np.random.Generator.standard_normal, live) if self.mdp.reward_std > 0 else None,
         )
         self._state = np.where(live, step.next_state, self._state)
-        self._last_action = np.where(live, actions, -1)
+        self._last_action = actions.astype(np.int64)
         self._elapsed += live
         terminated = step.terminated & live
         truncated = live & (self._elapsed >= (self.max_episode_steps or np.inf))

@@ -177,3 +177,26 @@ def test_start_states_are_drawn_by_inverse_cdf() -> None:
     )
     uniform = np.array([0.0, 0.2499, 0.25, np.nextafter(1.0, 0.0)])
     np.testing.assert_array_equal(mdp.sample_start(uniform), [1, 1, 2, 2])
+
+
+@pytest.mark.parametrize(
+    ("way", "longest"),
+    [
+        ([[1, 2], [2, 2], [9, 9]], 3),  # the longer way counts
+        ([[1, 2], [0, 2], [9, 9]], None),  # round in a circle
+        ([[0, 9]], None),  # one may stay
+        ([[9, 9], [1, 1]], 1),  # a circle that no episode enters
+    ],
+)
+def test_longest_episode(way: list[list[int]], longest: int | None) -> None:
+    """`way[s][a]` is the next state; 9 ends the episode. A second outcome, a circle, is impossible."""
+    ends = np.array(way) == 9
+    next_state = np.where(ends, 0, way)
+    mdp = FiniteMDP(
+        next_state=np.stack([next_state, np.zeros_like(next_state)], axis=-1),
+        reward=np.zeros((len(way), 2, 2)),
+        terminated=np.stack([ends, np.zeros_like(ends)], axis=-1),
+        probability=np.tile([1.0, 0.0], (len(way), 2, 1)),
+        start=np.eye(len(way))[0],
+    )
+    assert mdp.longest_episode == longest

@@ -12,6 +12,7 @@ from envs import rendering
 from envs.finite_mdp import FiniteMDP
 from envs.maps import grid_mdp
 from envs.rendering import Scene
+from tests.envs.random_world import RANDOM_WORLD
 
 
 def make(world: str, **kwargs: Any) -> Any:
@@ -42,6 +43,13 @@ def test_text_of_a_bandit() -> None:
     env.reset(seed=0)
     env.step(1)
     assert env.render() == "state 0 of 1\n  action 0  reward 0.5\n  action 1  reward 1  <\nlast action: 1\n"
+
+
+def test_rewards_shown_are_means_over_the_outcomes() -> None:
+    """0.2 x 0 + 0.3 x 1 + 0.5 x 2 = 1.3 and 0.6 x 3 + 0.4 x 5 = 3.8."""
+    assert rendering.text(Scene(RANDOM_WORLD, 0, None)) == (
+        "state 0 of 3\n  action 0  reward 1.3\n  action 1  reward 3.8\nlast action: none\n"
+    )
 
 
 @pytest.mark.parametrize(("action", "arrow"), [(0, "0 ↑"), (1, "1 →"), (2, "2 ↓"), (3, "3 ←"), (None, "none")])
