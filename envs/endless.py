@@ -62,9 +62,9 @@ def values(model: Dynamics, pi: Floats, reward: Floats, discount: Discount) -> F
     where one pays and another costs); a class that pays nothing is worth 0.
     """
     matrix, found, closed = _system(model, pi, discount)
+    finite = _solve(matrix, reward)
     if found is None or not closed.any():
-        return _solve(matrix, reward)
-    finite = _solve(matrix, np.where(closed, 0.0, reward))
+        return finite
     gains = (found.reach & (closed & (reward > 0))[:, None, :]).any(-1)
     loses = (found.reach & (closed & (reward < 0))[:, None, :]).any(-1)
     return np.select([gains & loses, gains, loses], [np.nan, np.inf, -np.inf], finite)

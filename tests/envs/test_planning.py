@@ -184,6 +184,28 @@ def test_entropy_that_pays_for_never_ending_is_refused() -> None:
     assert 0 < values @ lake.start < 14 / 17  # every entropy is now at most 0
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_near_the_entropy_that_pays_too_much_values_are_right_or_refused(seed: int) -> None:
+    """Bisection to the largest tau with finite values: what is returned solves V = soft maximum of Q."""
+    rng = np.random.default_rng(seed)
+    next_state, terminated = rng.integers(6, size=(6, 4)), rng.random((6, 4)) < 0.1
+    terminated[0, 0] = True
+    world = deterministic_world(next_state.tolist(), (-rng.random((6, 4))).tolist(), terminated.tolist())
+    low, high = 0.0, 5.0
+    for _ in range(45):
+        tau = (low + high) / 2
+        try:
+            _, action_values, state_values = soft_optimal(world, tau, horizon=None, discount=1.0)
+        except ValueError:
+            high = tau
+        else:
+            low = tau
+            ahead = np.where(world.terminated, 0.0, state_values[world.next_state])[..., 0]
+            close(action_values, world.reward[..., 0] + ahead, rtol=1e-8, atol=1e-8)
+            close(state_values, tau * logsumexp(action_values / tau, axis=1), rtol=1e-8, atol=1e-8)
+    assert 0 < low < 5
+
+
 def test_where_steps_cost_more_than_entropy_pays_the_values_are_finite() -> None:
     cliff = from_gymnasium("CliffWalking-v1")
     _, _, values = soft_optimal(cliff, 0.1, horizon=None, discount=1.0)

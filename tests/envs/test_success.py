@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.exact import evaluate
+from envs.finite_mdp import FiniteMDP
 from envs.planning import optimal_values
 from envs.success import success_probability
 from tests.envs.tiny_worlds import (
@@ -76,6 +77,7 @@ def test_rounding_does_not_decide() -> None:
     steps = deterministic_world([[1], [2], [0]], [[0.1], [0.1], [0.1]], [[False], [False], [True]])
     for solved, success in ((0.3, 1.0), (0.3 + 1e-6, 0.0), (0.1 + 0.2, 1.0)):
         assert success_probability(steps, np.ones((1, 3, 1)), horizon=3, solved_return=solved)[0] == success
+    assert success_probability(bandit([0.3]), np.ones((1, 1, 1)), horizon=1, solved_return=0.1 + 0.2)[0] == 1
 
 
 def test_without_limit_only_the_end_may_pay() -> None:
@@ -90,9 +92,17 @@ def test_without_limit_only_the_end_may_pay() -> None:
             success_probability(refused, uniform_policy(refused), horizon=None, solved_return=1.0)
 
 
-def test_too_many_returns_are_refused() -> None:
+def test_too_many_returns_are_refused_unless_the_outcome_is_settled() -> None:
     """Rewards 3^0 ... 3^11: nearly every way to add up to five of them gives another return."""
-    rewards = [float(3**i) for i in range(12)]
-    world = deterministic_world([[0] * 12], [rewards], [[False] * 12])
+    possible_and_not = np.stack([3.0 ** np.arange(12), np.full(12, 1e9), np.full(12, -1e9)], -1)[None]
+    world = FiniteMDP(
+        next_state=np.zeros((1, 12, 3), dtype=np.int64),
+        reward=possible_and_not,
+        terminated=np.zeros((1, 12, 3), dtype=np.bool_),
+        probability=np.broadcast_to([1.0, 0.0, 0.0], (1, 12, 3)),
+        start=np.ones(1),
+    )
+    for solved, success in ((20.0, 1), (20 * 3.0**11 + 1, 0)):
+        close(success_probability(world, uniform_policy(world), horizon=20, solved_return=solved), success)
     with pytest.raises(ValueError, match="different returns after"):
         success_probability(world, uniform_policy(world), horizon=20, solved_return=3.0**12)
