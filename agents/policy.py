@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 Initialization = Literal["orthogonal", "torch", "small_uniform"]
@@ -19,6 +20,8 @@ Initialization = Literal["orthogonal", "torch", "small_uniform"]
 # Rows of the flat buffer start at multiples of this many numbers. Vectorised kernels treat the last few
 # numbers of a buffer one by one, with other rounding: a run would otherwise depend on its place in the batch.
 ALIGNMENT = 16
+# For the same reason every product of the forward and backward pass is a multiple of this many numbers wide.
+WIDTH = 4
 
 
 @dataclass(frozen=True)
@@ -76,17 +79,19 @@ class PolicyShape:
             logits, [R, N, A] (N = S without rows).
         """
         if self.hidden_sizes is None:
-            return layers[0] if rows is None else torch.bmm(rows, layers[0])
+            return layers[0] if rows is None else torch.bmm(rows, _padded(layers[0]))[..., : self.actions]
         hidden = None
         for weight, bias in zip(layers[::2], layers[1::2], strict=True):
+            bias = _padded(bias)[:, None]
             if hidden is not None:
-                hidden = torch.baddbmm(bias[:, None], hidden.tanh(), weight)
+                more = hidden.shape[-1] - weight.shape[1]  # for the padding of the layer before, whose tanh is 0
+                hidden = torch.baddbmm(bias, hidden.tanh(), _padded(weight, more))
             elif rows is not None:
-                hidden = torch.baddbmm(bias[:, None], rows, weight)
+                hidden = torch.baddbmm(bias, rows, _padded(weight))
             else:
-                hidden = weight + bias[:, None]
+                hidden = _padded(weight) + bias
         assert hidden is not None
-        return hidden
+        return hidden[..., : self.actions]
 
     def initial(
         self,
@@ -117,6 +122,12 @@ class PolicyShape:
                 layers[-2].zero_()  # the bias alone speaks: the same policy in every state
             layers[-1].copy_(log_p.expand_as(layers[-1]))
         return buffer[0]
+
+
+def _padded(layer: Tensor, rows: int = 0) -> Tensor:
+    """A layer [R, ..., columns] with zeros up to a multiple of WIDTH columns, and with so many rows more."""
+    columns = -layer.shape[-1] % WIDTH
+    return F.pad(layer, (0, columns, 0, rows)) if columns or rows else layer
 
 
 def _initialize(layers: Sequence[Tensor], generator: torch.Generator, how: Initialization) -> None:
