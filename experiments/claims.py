@@ -1,0 +1,204 @@
+"""Claims, written down before the run, and the one rule that judges them.
+
+    The Holm-adjusted p of the declared two-sided test decides at .05: *supported* in the expected direction,
+    *refuted* in the other, else *inconclusive*. The interval illustrates.
+
+Under no effect that is at most 2.5 % false "supported" and 2.5 % false "refuted". `experiments.contrasts` says
+which test belongs to which measure, `experiments.rules` what it means for an equivalence or an inverted U.
+
+Comparing and deciding are two steps, so that claims of several experiments can be corrected together.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial, reduce
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from experiments.contrasts import certain, complete, contrast, is_time
+from experiments.exact_tests import ALPHA, Interval
+from experiments.expectations import Expectation, check_name, parse_expectation
+from experiments.inference import holm
+from experiments.rules import find
+
+__all__ = [
+    "Claim",
+    "Comparison",
+    "Expectation",
+    "Verdict",
+    "compare",
+    "decide",
+    "judge",
+    "parse_expectation",
+    "read_claim",
+]
+
+Outcome: TypeAlias = Literal["supported", "refuted", "inconclusive"]
+Values: TypeAlias = Mapping[str, Mapping[str, NDArray[Any]]]  # arm -> measure -> [n]
+Seeds: TypeAlias = Mapping[str, ArrayLike]  # arm -> [n]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An expectation about one measure, in words and in the language of `experiments.expectations`."""
+
+    statement: str
+    measure: str
+    expect: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the data say about a claim before the correction for its neighbours."""
+
+    claim: Claim
+    interval: Interval  # first arm minus second (or the number); inverted U: the best peak minus its stronger end
+    test: str
+    p: float | None  # two-sided; None: nothing to test, `favours` is all there is
+    favours: bool | None  # the data speak for the claim, or against it; None: there are none
+    n: int
+    failed: int  # runs without a value, counted as the worst
+    seeds: Callable[[float], int | None]  # level -> seeds an arm that would decide it with power .8
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to a claim, in plain JSON types."""
+
+    statement: str
+    measure: str
+    expect: str
+    verdict: Outcome
+    effect: float | None
+    low: float | None  # 95 % interval of the effect; None: unbounded, or no interval
+    high: float | None
+    test: str
+    p: float | None
+    p_adjusted: float | None
+    n: int
+    failed: int
+    more_seeds: int | None  # an arm; 0: decided; None: no number of seeds would decide what is seen
+
+
+def read_claim(claim: Claim, arms: Sequence[str], measures: Iterable[str]) -> Expectation:
+    """Check a claim against the arms and measures there are.
+
+    Raises:
+        ValueError: names the claim, the mistake and what would be valid.
+    """
+    try:
+        check_name(claim.measure, measures, "measure")
+        expectation = parse_expectation(claim.expect, arms)
+        if expectation.relation == "=" and is_time(claim.measure):
+            raise ValueError(f"{claim.measure!r} is a time to an event, without a test of equality; use < or >")
+    except ValueError as error:
+        raise ValueError(f"claim {claim.statement!r}: {error}") from None
+    return expectation
+
+
+def judge(claims: Iterable[Claim], values: Values, seeds: Seeds, exact: Collection[str] = ()) -> list[Verdict]:
+    """Judge all claims of one experiment together; `compare` explains the arguments."""
+    return decide([compare(claim, values, seeds, exact) for claim in claims])
+
+
+def compare(claim: Claim, values: Values, seeds: Seeds, exact: Collection[str] = ()) -> Comparison:
+    """Confront a claim with results.
+
+    Args:
+        values: arm -> measure -> one value a run, [n]; where the measure `failed` is true no other counts, but
+            times of what happened before.
+        seeds: arm -> the runs' seeds, [n]; arms are paired by the seeds that all arms of the claim have.
+        exact: arms that draw no random numbers while they train. Where all their measures are equal over the
+            seeds, the runs are one run: no test, no interval, the sign decides (equal values refute "a < b").
+    Raises:
+        ValueError: unknown arm or measure, a measure that is not a number, or arms without a common seed.
+    """
+    measures = [set(columns) for columns in values.values()]
+    expectation = read_claim(claim, list(values), set.intersection(*measures) if measures else ())
+    arms = expectation.arms
+    single = all(arm in exact and _is_one_run(values[arm]) for arm in arms)
+    runs = {arm: slice(1) for arm in arms} if single else _common_runs(claim, arms, values, seeds)
+    picked = [_measured(claim.measure, values[arm])[runs[arm]] for arm in arms]
+    bounds = () if expectation.number is None else (expectation.number,)
+    data = complete(claim.measure, picked, bounds, expectation.within or 0.0)
+    if data is None:
+        unknown, n = Interval(math.nan, math.nan, math.nan), len(picked[0])
+        return Comparison(claim, unknown, "no run has a value", None, None, n, n * len(arms), lambda _: None)
+    columns = dict(zip(arms, data.columns, strict=True))
+    found = find(expectation, columns, certain if single else partial(contrast, data.kind))
+    return Comparison(
+        claim,
+        found.shown.interval,
+        found.shown.test if single else found.test,
+        p=None if single else found.p,
+        favours=found.favours and (not single or found.p == 0),
+        n=found.shown.n,
+        failed=data.failed,
+        seeds=found.seeds,
+    )
+
+
+def _measured(measure: str, measures: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """A measure's values, [n], None for failed runs."""
+    column, failed = np.asarray(measures[measure]), np.asarray(measures.get("failed", False), bool)
+    if measure == "failed" or is_time(measure) or not failed.any():
+        return column
+    with_gaps = column.astype(object)
+    with_gaps[failed] = None
+    return with_gaps
+
+
+def _is_one_run(measures: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether all runs of an arm ended the same in everything but the name of their seed."""
+    columns = [np.asarray(column).tolist() for name, column in measures.items() if name != "seed"]
+    return all(len({str(value) for value in column}) == 1 for column in columns)
+
+
+def _common_runs(claim: Claim, arms: Sequence[str], values: Values, seeds: Seeds) -> dict[str, NDArray[np.intp]]:
+    """Where each arm's runs of the common seeds are, [n], in the order of the seeds."""
+    own = {arm: np.asarray(seeds[arm]) for arm in arms}
+    for arm, numbers in own.items():
+        if len(np.unique(numbers)) < len(numbers) or len(numbers) != len(values[arm][claim.measure]):
+            raise ValueError(f"arm {arm!r} needs one {claim.measure!r} a seed, and every seed once")
+    common = reduce(np.intersect1d, own.values())
+    if not len(common):
+        raise ValueError(f"claim {claim.statement!r}: the arms {', '.join(arms)} have no seed in common")
+    order = {arm: np.argsort(numbers) for arm, numbers in own.items()}
+    return {arm: order[arm][np.isin(own[arm][order[arm]], common)] for arm in arms}
+
+
+def decide(comparisons: Sequence[Comparison]) -> list[Verdict]:
+    """Correct the p values of all comparisons together (Holm) and give each claim its verdict."""
+    p = {index: comparison.p for index, comparison in enumerate(comparisons) if comparison.p is not None}
+    adjusted, level = holm(list(p.values()))
+    corrected = dict(zip(p, zip(adjusted.tolist(), level.tolist(), strict=True), strict=True))
+    untested = (None, ALPHA)
+    return [_verdict(found, *corrected.get(index, untested)) for index, found in enumerate(comparisons)]
+
+
+def _verdict(found: Comparison, adjusted: float | None, level: float) -> Verdict:
+    verdict: Outcome = "inconclusive"
+    if found.favours is not None and (adjusted is None or adjusted <= ALPHA):
+        verdict = "supported" if found.favours else "refuted"
+    needed = found.n if verdict != "inconclusive" else found.seeds(level)
+    effect, low, high, p = map(_plain, (*found.interval, found.p))
+    return Verdict(
+        **asdict(found.claim),
+        verdict=verdict,
+        effect=effect,
+        low=low,
+        high=high,
+        test=found.test,
+        p=p,
+        p_adjusted=adjusted,
+        n=found.n,
+        failed=found.failed,
+        more_seeds=None if needed is None else max(needed - found.n, int(verdict == "inconclusive")),
+    )
+
+
+def _plain(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None

@@ -1,0 +1,93 @@
+"""The small language in which a claim says what it expects.
+
+    expectation = ARM "<" SIDE  |  ARM ">" SIDE            a difference, in this direction
+                | ARM "=" SIDE "within" NUMBER             no difference larger than this (an equivalence test)
+                | "inverted_u(" ARM "," PEAK, ... "," ARM ")"  arms in the order of the dose, three or more
+    SIDE        = ARM | NUMBER                             another arm, or a number
+    PEAK        = ARM | "*" ARM                            "*": this arm is declared to be the peak
+
+An inverted U says that one interior arm beats *both* ends. With a star (or only one interior arm) that arm was
+declared before the run; without, any interior arm may be it, and the test pays for the choice.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+GRAMMAR = '"a < b", "a > b", "a = b within 0.1", with a number for b if wanted, or "inverted_u(a, *b, c)"'
+
+_COMPARISON = re.compile(r"([^\s<>=]+)\s*([<>=])\s*([^\s<>=]+)(?:\s+within\s+(\S+))?")
+_INVERTED_U = re.compile(r"inverted_u\s*\((.*)\)")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a claim expects of its arms.
+
+    `arms` are in the order of the text: one (against `number`), two, or all of an inverted U, whose interior
+    candidates are `peaks`.
+    """
+
+    relation: Literal["<", ">", "=", "inverted_u"]
+    arms: tuple[str, ...]
+    number: float | None = None
+    within: float | None = None
+    peaks: tuple[str, ...] = ()
+
+
+def parse_expectation(text: str, arms: Sequence[str]) -> Expectation:
+    """Read an expectation; the grammar is in the module's docstring.
+
+    Raises:
+        ValueError: the text is not of the grammar, or names an arm that is none of `arms`.
+    """
+    if curve := _INVERTED_U.fullmatch(text.strip()):
+        return _inverted_u(text, [part.strip() for part in curve[1].split(",")], arms)
+    match = _COMPARISON.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"cannot read expect = {text!r}; write {GRAMMAR}")
+    left, relation, right, margin = match.groups()
+    if left not in arms and _NUMBER.fullmatch(left):
+        raise ValueError(f"expect = {text!r}: the arm comes first and the number second")
+    check_name(left, arms, "arm")
+    if (relation == "=") != (margin is not None):
+        raise ValueError(f'expect = {text!r}: "=" needs "within", and only "=": no test shows equality itself')
+    within = None if margin is None else _positive(margin, text)
+    if right not in arms and _NUMBER.fullmatch(right):
+        return Expectation(relation, (left,), float(right), within)  # type: ignore[arg-type]
+    check_name(right, arms, "arm")
+    if left == right:
+        raise ValueError(f"expect = {text!r} compares an arm with itself")
+    return Expectation(relation, (left, right), None, within)  # type: ignore[arg-type]
+
+
+def _inverted_u(text: str, parts: list[str], arms: Sequence[str]) -> Expectation:
+    names = [part.removeprefix("*").strip() for part in parts]
+    for name in names:
+        check_name(name, arms, "arm")
+    if len(names) < 3 or len(set(names)) < len(names):
+        raise ValueError(f"expect = {text!r}: an inverted U needs three or more different arms")
+    starred = [name for name, part in zip(names, parts, strict=True) if part.startswith("*")]
+    if len(starred) > 1 or starred in ([names[0]], [names[-1]]):
+        raise ValueError(f"expect = {text!r}: the declared peak is one arm between the two ends")
+    return Expectation("inverted_u", tuple(names), peaks=tuple(starred or names[1:-1]))
+
+
+def _positive(margin: str, text: str) -> float:
+    if not _NUMBER.fullmatch(margin) or not 0 < float(margin) < math.inf:
+        raise ValueError(f'expect = {text!r}: "within" needs a number above 0, not {margin!r}')
+    return float(margin)
+
+
+def check_name(name: str, valid: Iterable[str], what: str) -> None:
+    """Raise a ValueError with the nearest valid name unless `name` is one."""
+    known = sorted(valid)
+    if name in known:
+        return
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"valid are {', '.join(known)}"
+    raise ValueError(f"unknown {what} {name!r}; {hint}")

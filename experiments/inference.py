@@ -1,0 +1,147 @@
+"""Estimates over seeds with 95 % intervals, on top of SciPy. The seed is the unit, never the episode.
+
+n: seeds (pairs, where two arms share them), U: columns of a curve, K: thresholds or times, m: claims.
+B: resamples, from a fixed stream, so that the same data give the same digits. Tests: `experiments.exact_tests`.
+"""
+
+import warnings
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from experiments.exact_tests import ALPHA, Array, Interval, Z, paired_proportions_interval
+
+
+class Band(NamedTuple):
+    """Estimates and their 95 % intervals, pointwise: arrays of one shape."""
+
+    estimate: Array
+    low: Array
+    high: Array
+
+
+def wilson_interval(successes: ArrayLike, n: ArrayLike) -> Band:
+    """Wilson's (1927) score interval of a proportion; elementwise. Without any trial it is [0, 1]."""
+    k, n = np.asarray(successes, float), np.asarray(n, float)
+    share = np.divide(k, n, out=np.full(np.broadcast(k, n).shape, np.nan), where=n > 0)
+    known = np.nan_to_num(share, nan=0.5)
+    centre = (known * n + Z**2 / 2) / (n + Z**2)
+    half = Z / (n + Z**2) * np.sqrt(known * (1 - known) * n + Z**2 / 4)
+    low = np.where(k == 0, 0.0, np.maximum(centre - half, 0.0))  # exact where rounding leaves 1e-17
+    high = np.where(k == n, 1.0, np.minimum(centre + half, 1.0))
+    return Band(share, low, high)
+
+
+def iqm_interval(values: Array, resamples: int = 2000) -> Band:
+    """Interquartile mean over seeds with a 95 % percentile bootstrap interval, [n, U] -> [U] (or [n] -> []).
+
+    The mean without the lowest and the highest floor(n / 4) seeds (Agarwal et al. 2021, as in SciPy's
+    trim_mean). A resample is n draws with replacement; it enters as the number of times each rank was drawn,
+    which does not depend on the values: one [B, n] matrix serves every column, so a live grid costs
+    milliseconds. Columns are resampled one by one: the band is pointwise. A missing value (a failed run) counts
+    as its column's lowest; a column without any value stays missing.
+    """
+    columns = np.asarray(values, float)
+    lowest = np.fmin.reduce(columns, axis=0)
+    ranked = np.sort(np.where(np.isnan(columns), lowest, columns), axis=0)
+    n = len(ranked)
+    low, high = np.quantile(_iqm_weights(n, resamples) @ ranked, [ALPHA / 2, 1 - ALPHA / 2], axis=0)
+    return Band(_trimmed_weights(np.ones(n)) @ ranked, low, high)
+
+
+def _trimmed_weights(counts: Array) -> Array:
+    """Weight of each ranked seed in the interquartile mean when it was drawn `counts` times, [..., n]."""
+    n = counts.shape[-1]
+    cut, upto = n // 4, counts.cumsum(-1)
+    kept = np.clip(upto, cut, n - cut) - np.clip(upto - counts, cut, n - cut)
+    return np.asarray(kept / (n - 2 * cut))
+
+
+@lru_cache(maxsize=8)
+def _iqm_weights(n: int, resamples: int) -> Array:
+    return _trimmed_weights(_bootstrap_counts(n, resamples, stream=0))
+
+
+def _bootstrap_counts(n: int, resamples: int, stream: int) -> Array:
+    """How often each seed is drawn in each resample, [B, n]."""
+    return np.random.default_rng(stream).multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
+
+
+def paired_improvement(x: Array, y: Array) -> Interval:
+    """P(x > y) + P(x = y) / 2 over pairs, with Tango's interval of P(x > y) - P(x < y), halved and shifted."""
+    difference = paired_proportions_interval(int((x > y).sum()), int((x < y).sum()), len(x))
+    return Interval(*((1 + part) / 2 for part in difference))
+
+
+def unpaired_improvement(x: Array, y: Array, resamples: int = 2000) -> Interval:
+    """P(x > y) + P(x = y) / 2 over all n_x n_y couples (Mann-Whitney's U over its maximum) with a percentile
+    bootstrap interval over the seeds of both arms."""
+    wins = (np.sign(x[:, None] - y[None, :]) + 1) / 2
+    draws_x, draws_y = _bootstrap_counts(len(x), resamples, 1), _bootstrap_counts(len(y), resamples, 2)
+    resampled = (draws_x @ wins * draws_y).sum(1) / wins.size
+    low, high = np.quantile(resampled, [ALPHA / 2, 1 - ALPHA / 2])
+    return Interval(float(wins.mean()), float(low), float(high))
+
+
+def performance_profile(values: Array, thresholds: Array) -> Band:
+    """Fraction of seeds above each threshold, [n], [K] -> [K], with pointwise Wilson intervals (Dolan & Moré 2002;
+    Agarwal et al. 2021). A missing value is above nothing."""
+    return wilson_interval((values[:, None] > thresholds).sum(0), np.full(len(thresholds), len(values)))
+
+
+class Survival(NamedTuple):
+    """Fraction to which it has not happened yet, after each time, from time 0 on."""
+
+    time: Array  # [K]
+    fraction: Array  # [K]
+    low: Array  # [K], 95 % pointwise, log-log; missing where the formula has none (at 1 and at 0)
+    high: Array  # [K]
+
+
+def kaplan_meier(time: Array, happened: NDArray[np.bool_]) -> Survival:
+    """Kaplan-Meier estimate of the time to an event, e.g. the first success.
+
+    Args:
+        time: of the event, or the last time it had not happened yet (censored), [n].
+        happened: False where the run ended without the event, [n].
+    """
+    curve = stats.ecdf(_censored(time, happened)).sf
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # "undefined at some observations": they stay missing
+        band = curve.confidence_interval(method="log-log")
+    parts = (curve.probabilities, band.low.probabilities, band.high.probabilities)
+    return Survival(np.append(0.0, curve.quantiles), *(np.append(1.0, part) for part in parts))
+
+
+def logrank(time: tuple[Array, Array], happened: tuple[NDArray[np.bool_], NDArray[np.bool_]]) -> float:
+    """Two-sided p of the log-rank test. It takes the arms as independent: with shared seeds, whose times go up and
+    down together, it is on the cautious side; claims on times use the paired sign test instead."""
+    if not (happened[0].any() or happened[1].any()):
+        return 1.0
+    return float(stats.logrank(*(_censored(t, h) for t, h in zip(time, happened, strict=True))).pvalue)
+
+
+def _censored(time: Array, happened: NDArray[np.bool_]) -> stats.CensoredData:
+    return stats.CensoredData.right_censored(np.asarray(time, float), ~np.asarray(happened, bool))
+
+
+# --- several claims
+
+
+class Holm(NamedTuple):
+    adjusted: Array  # [m] p values to compare with ALPHA
+    level: Array  # [m] what each raw p is compared with
+
+
+def holm(p: ArrayLike) -> Holm:
+    """Holm's (1979) step-down correction: the k-th smallest of m values is compared with ALPHA / (m - k + 1)."""
+    p = np.asarray(p, float)
+    order = np.argsort(p, kind="stable")
+    remaining = np.empty(len(p))
+    remaining[order] = np.arange(len(p), 0, -1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(np.maximum.accumulate((p * remaining)[order]), 1.0)
+    return Holm(adjusted, ALPHA / remaining)

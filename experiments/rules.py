@@ -1,0 +1,85 @@
+"""The rules that turn an expectation and its contrasts into one p value and a direction.
+
+Each keeps the promise that under no effect at most half the level is spent on each direction:
+
+* **"a < b", "a > b"**: the two-sided p of the contrast's test.
+* **"a = b within d"**: supported if the difference is significantly above -d *and* below d (two one-sided tests:
+  the 95 % interval lies inside), refuted if it is significantly outside (factor 2: on either side).
+* **inverted U**: some peak beats both ends. Supported if one peak's two comparisons are both significant (an
+  intersection-union test, which needs no correction), times the number of candidate peaks; refuted if every
+  candidate is significantly below one of the ends (factor 2: of two).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from experiments.contrasts import Contrast
+from experiments.exact_tests import Array
+from experiments.expectations import Expectation
+from experiments.power import POWER
+
+Columns = Mapping[str, Array]  # arm -> values on common seeds, [n]
+Join = Callable[[Array, Array | float], Contrast]
+
+
+class Finding(NamedTuple):
+    """What a rule makes of the data."""
+
+    shown: Contrast  # whose effect and interval illustrate
+    test: str
+    p: float  # two-sided
+    favours: bool  # the expectation, else its opposite
+    seeds: Callable[[float], int | None]  # two-sided level -> seeds that would decide it, power .8
+
+
+def find(expectation: Expectation, columns: Columns, join: Join) -> Finding:
+    """Apply the expectation's rule; `join` contrasts two arms, or an arm and a number."""
+    if expectation.relation == "inverted_u":
+        return _inverted_u(expectation, columns, join)
+    first, *second = (columns[arm] for arm in expectation.arms)
+    sides = join(first, second[0] if expectation.number is None else expectation.number)
+    if expectation.within is not None:
+        return _equivalence(sides, expectation.within)
+    tails = sides.tails(0.0)
+    favours = (tails.high < tails.low) == (expectation.relation == ">")
+    return Finding(sides, sides.test, tails.two_sided, favours, lambda level: sides.seeds(0.0, level, POWER))
+
+
+def _equivalence(c: Contrast, d: float) -> Finding:
+    at_low, at_high = c.tails(-d), c.tails(d)
+    inside = 2 * max(at_low.high, at_high.low)
+    outside = 4 * min(at_low.low, at_high.high)
+
+    def seeds(level: float) -> int | None:
+        if abs(c.interval.estimate) > d:
+            return c.seeds(math.copysign(d, c.interval.estimate), level / 2, POWER)
+        both = [c.seeds(margin, level, (1 + POWER) / 2) for margin in (-d, d)]  # both tests, .8 together
+        return _largest(both)
+
+    test = f"two one-sided tests ({c.margin_test})"
+    return Finding(c, test, min(1.0, inside, outside), inside < outside, seeds)
+
+
+def _inverted_u(expectation: Expectation, columns: Columns, join: Join) -> Finding:
+    ends, peaks = (expectation.arms[0], expectation.arms[-1]), expectation.peaks
+    rises = {peak: [join(columns[peak], columns[end]) for end in ends] for peak in peaks}
+    above = {peak: max(2 * c.tails(0.0).high for c in pair) for peak, pair in rises.items()}
+    below = {peak: 2 * min(2 * c.tails(0.0).low for c in pair) for peak, pair in rises.items()}
+    stands, falls = len(peaks) * min(above.values()), max(below.values())
+    best = max(peaks, key=lambda peak: min(c.interval.estimate for c in rises[peak]))
+    weaker = min(rises[best], key=lambda c: c.interval.estimate)
+
+    def seeds(level: float) -> int | None:
+        if weaker.interval.estimate < 0:
+            return weaker.seeds(0.0, level / 2, POWER)
+        both = [c.seeds(0.0, level / len(peaks), (1 + POWER) / 2) for c in rises[best]]
+        return _largest(both)
+
+    end = ends[rises[best].index(weaker)]
+    test = f"intersection-union over both ends ({weaker.test}); shown: {best} minus {end}"
+    return Finding(weaker, test, min(1.0, stands, falls), stands < falls, seeds)
+
+
+def _largest(seeds: list[int | None]) -> int | None:
+    return max((n for n in seeds if n is not None), default=None) if None not in seeds else None

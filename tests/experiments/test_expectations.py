@@ -1,0 +1,53 @@
+import pytest
+
+from experiments.expectations import GRAMMAR, Expectation, parse_expectation
+
+ARMS = ["with_entropy", "without_entropy", "a", "b", "c", "0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("with_entropy < without_entropy", Expectation("<", ("with_entropy", "without_entropy"))),
+        (" a>b ", Expectation(">", ("a", "b"))),
+        ("a = b within 0.1", Expectation("=", ("a", "b"), within=0.1)),
+        ("a = 0.9 within 5e-2", Expectation("=", ("a",), number=0.9, within=0.05)),
+        ("a > 0.9", Expectation(">", ("a",), number=0.9)),
+        ("a < -200", Expectation("<", ("a",), number=-200.0)),
+        ("a < 0", Expectation("<", ("a", "0"))),  # an arm of that name comes first
+        ("inverted_u(a, b, c)", Expectation("inverted_u", ("a", "b", "c"), peaks=("b",))),
+        ("inverted_u(a, b, 0, c)", Expectation("inverted_u", ("a", "b", "0", "c"), peaks=("b", "0"))),
+        ("inverted_u(a, b, *0, c)", Expectation("inverted_u", ("a", "b", "0", "c"), peaks=("0",))),
+    ],
+)
+def test_grammar(text: str, expected: Expectation) -> None:
+    assert parse_expectation(text, ARMS) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("with_entropie < a", "unknown arm 'with_entropie'; did you mean 'with_entropy'"),
+        ("a < without_entrop", "did you mean 'without_entropy'"),
+        ("zzz < a", "valid are 0, a, b, c, with_entropy, without_entropy"),
+        ("inverted_u(a, bb, c)", "unknown arm 'bb'"),
+        ("a beats b", GRAMMAR),
+        ("a < b < c", GRAMMAR),
+        ("a <= b", GRAMMAR),
+        ("", GRAMMAR),
+        ("a = b", '"=" needs "within"'),
+        ("a < b within 0.1", 'only "="'),
+        ("a = b within -1", "a number above 0"),
+        ("a = b within nan", "a number above 0"),
+        ("0.9 < a", "the arm comes first"),
+        ("a < a", "compares an arm with itself"),
+        ("inverted_u(a, b)", "three or more different arms"),
+        ("inverted_u(a, b, a)", "three or more different arms"),
+        ("inverted_u(*a, b, c)", "between the two ends"),
+        ("inverted_u(a, *b, *0, c)", "one arm between"),
+    ],
+)
+def test_a_mistake_is_named_with_what_would_be_valid(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the message is checked below, unescaped
+        parse_expectation(text, ARMS)
+    assert message in str(error.value)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments import power
+from experiments.exact_tests import ALPHA, SignFlips, binomial_tails, mcnemar_exact
+
+
+@pytest.mark.parametrize(("first", "second", "n", "level"), [(0.5, 0.1, 12, 0.05), (0.0, 0.4, 15, 0.01)])
+def test_mcnemar_power_by_enumeration(first: float, second: float, n: int, level: float) -> None:
+    counts = [(b, c, n - b - c) for b in range(n + 1) for c in range(n + 1 - b)]
+    chance = stats.multinomial.pmf(counts, n, [first, second, 1 - first - second])
+    wanted = [mcnemar_exact(b, c) <= level and (b > c) == (first > second) for b, c, _ in counts]
+    assert power.mcnemar_power(first, second, n, level) == pytest.approx(chance[wanted].sum())
+
+
+@pytest.mark.parametrize(("truth", "null"), [(0.9, 0.6), (0.3, 0.6), (1.0, 0.9), (0.2, 0.0), (0.8, 1.0)])
+def test_binomial_power_by_enumeration(truth: float, null: float) -> None:
+    n = 25
+    tails = [binomial_tails(k, n, null) for k in range(n + 1)]
+    wanted = [t.two_sided <= 0.05 and (t.high < t.low) == (truth > null) for t in tails]
+    assert power.binomial_power(truth, null, n, 0.05) == pytest.approx(
+        stats.binom.pmf(range(n + 1), n, truth)[wanted].sum()
+    )
+
+
+@pytest.mark.parametrize("level", [0.05, 0.05 / 20])
+def test_the_needed_seeds_have_the_promised_power_and_not_much_more(level: float) -> None:
+    pairs = power.seeds_for_pairs(0.5, 0.2, level)
+    assert pairs is not None
+    assert 0.8 <= power.mcnemar_power(0.5, 0.2, pairs, level) < 0.85
+    single = power.seeds_for_proportion(0.75, 0.5, level)
+    assert single is not None
+    assert 0.8 <= power.binomial_power(0.75, 0.5, single, level) < 0.87
+
+
+def test_seeds_for_a_mean_are_those_of_the_t_test() -> None:
+    """Cohen's table: a paired effect of .5 spreads needs 34 pairs at .05 and power .8."""
+    assert power.seeds_for_mean(0.5, 1.0, ALPHA) == 34
+    assert power.seeds_for_mean(-1.0, 2.0, ALPHA) == 34
+
+
+def test_a_clear_effect_still_needs_enough_pairs_for_the_smallest_p() -> None:
+    """2 / 2^n <= .05 first at six pairs."""
+    assert power.seeds_for_mean(1.0, 0.0, ALPHA) == 6
+    assert SignFlips(np.ones(6)).tails(0).two_sided <= ALPHA < SignFlips(np.ones(5)).tails(0).two_sided
+
+
+def test_an_equivalence_at_half_needs_hundreds_of_seeds() -> None:
+    """Independent arms at p = .5 differ in half of the pairs: (z_.025 + z_.1)^2 * .5 / .1^2 = 525.4 pairs."""
+    exact = (stats.norm.isf(0.025) + stats.norm.isf(0.1)) ** 2 * 0.5 / 0.1**2
+    planned = power.seeds_for_margin(0.25, 0.25, 0.1, ALPHA, 0.9)
+    assert planned == pytest.approx(exact, rel=0.01)
+
+
+def test_no_effect_is_never_decided() -> None:
+    assert power.seeds_for_pairs(0.2, 0.2, ALPHA) is None
+    assert power.seeds_for_pairs(0.0, 0.0, ALPHA) is None
+    assert power.seeds_for_proportion(0.5, 0.5, ALPHA) is None
+    assert power.seeds_for_mean(0.0, 1.0, ALPHA) is None
+    assert power.seeds_for_mean(0.0, 0.0, ALPHA) is None
+    assert power.seeds_for_mean(1.0, float("nan"), ALPHA) is None
