@@ -1,0 +1,135 @@
+"""The fast rollout gives exactly the steps of the readable one: states, actions, rewards, entropies."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import envs  # noqa: F401  (registers our ids)
+from envs.toy_text import finite_mdp_of
+from experiments.measures import entropy
+from experiments.readable import Step, episode
+from experiments.rollout import FiniteRollout
+from experiments.streams import Purpose, Streams
+
+Array = NDArray[np.float64]
+SEEDS, ARMS, EPISODES, UPDATES = (3, 11), 2, 4, 3
+RUNS = len(SEEDS) * ARMS
+
+
+class Replay:
+    """An environment's random generator that hands out numbers of a run's own streams."""
+
+    def __init__(self, uniforms: Iterator[float], normals: Iterator[float]) -> None:
+        self._uniforms, self._normals = uniforms, normals
+
+    def random(self) -> float:
+        return next(self._uniforms)
+
+    def standard_normal(self) -> float:
+        return next(self._normals)
+
+
+def random_log_policies(states: int, actions: int, update: int) -> Array:
+    """Another policy for every run, state and update, some of them nearly deterministic, [R, S, A]."""
+    logits = 3 * np.random.default_rng(update).normal(size=(RUNS, states, actions))
+    return np.asarray(logits - np.log(np.exp(logits).sum(-1, keepdims=True)))
+
+
+class OwnNumbers:
+    """One run's numbers of one update, straight from the streams of its seed."""
+
+    def __init__(self, seed: int, steps: int) -> None:
+        self._steps = steps
+        self._streams = {purpose: Streams([seed], purpose) for purpose in Purpose}
+
+    def update(self) -> dict[Purpose, Array]:
+        """Blocks [T, E]; starts [1, E]."""
+        return {
+            Purpose.ACTIONS: self._streams[Purpose.ACTIONS].uniforms(self._steps, EPISODES)[:, 0],
+            Purpose.OUTCOMES: self._streams[Purpose.OUTCOMES].uniforms(self._steps, EPISODES)[:, 0],
+            Purpose.STARTS: self._streams[Purpose.STARTS].uniforms(1, EPISODES)[:, 0],
+            Purpose.REWARDS: self._streams[Purpose.REWARDS].normals(self._steps, EPISODES)[:, 0],
+        }
+
+
+def readable(env: gymnasium.Env[Any, Any], log_pi: Array, numbers: dict[Purpose, Array], e: int) -> list[Step]:
+    """One episode of one run, [S, A], step by step."""
+    mdp = finite_mdp_of(env)
+    assert mdp is not None
+    outcomes = list(numbers[Purpose.OUTCOMES][:, e])
+    # Our environments draw a start only where it is random, those of toy_text always.
+    ours = not type(env.unwrapped).__module__.startswith("gymnasium")
+    start = [numbers[Purpose.STARTS][0, e]] if mdp.has_random_start or not ours else []
+    env.unwrapped.np_random = Replay(iter(start + outcomes), iter(numbers[Purpose.REWARDS][:, e]))  # type: ignore[assignment]
+    return list(episode(env, lambda state: log_pi[state], numbers[Purpose.ACTIONS][:, e]))
+
+
+WORLDS: dict[str, Callable[[], gymnasium.Env[Any, Any]]] = {
+    "two rooms": lambda: gymnasium.make("FourAction/TwoRooms-v0"),
+    "bandit with noise": lambda: gymnasium.make("FourAction/Bandit-v0", reward_std=0.5),
+    "slippery lake": lambda: gymnasium.make("FrozenLake-v1", is_slippery=True),
+    "lake": lambda: gymnasium.make("FrozenLake-v1", is_slippery=False),
+    "random start": lambda: gymnasium.make(
+        "FourAction/Grid-v0", map=["S.#S", "..#.", "S..G"], max_episode_steps=9
+    ),
+    "cliff": lambda: gymnasium.make("CliffWalking-v1", max_episode_steps=30),
+    "taxi": lambda: gymnasium.make("Taxi-v4", max_episode_steps=20),
+}
+BOTH_ENDINGS = {
+    "two rooms",
+    "random start",
+}  # with these policies some episodes end by themselves and some by time
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_fast_rollout_is_the_readable_one(world: str) -> None:
+    env = WORLDS[world]()
+    mdp = finite_mdp_of(env)
+    assert mdp is not None
+    assert env.spec is not None
+    limit = env.spec.max_episode_steps
+    assert limit is not None
+    rollout = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, limit)
+    own = [OwnNumbers(seed, limit) for seed in SEEDS]
+    lengths = set()
+    for update in range(UPDATES):
+        log_pi = random_log_policies(mdp.states, mdp.actions, update)
+        fast = rollout.collect(np.exp(log_pi))
+        fast_state = fast.row % (mdp.states + 1)
+        fast_action = fast.row_action % mdp.actions
+        entropies = entropy(log_pi)
+        numbers = [run.update() for run in own]
+        for run in range(RUNS):
+            for e in range(EPISODES):
+                steps = readable(env, log_pi[run], numbers[run % len(SEEDS)], e)
+                n = len(steps)
+                assert fast.live[:, run, e].sum() == n
+                assert fast_state[:n, run, e].tolist() == [step.observation for step in steps]
+                assert fast_action[:n, run, e].tolist() == [step.action for step in steps]
+                assert fast.reward[:n, run, e].tolist() == [step.reward for step in steps]
+                assert (fast.reward[n:, run, e] == 0).all()
+                assert entropies[run, fast_state[:n, run, e]].tolist() == [step.entropy_nats for step in steps]
+                assert fast.arrival[run, e] % (mdp.states + 1) == steps[-1].next_observation
+                lengths.add(n)
+    if world in BOTH_ENDINGS:
+        assert min(lengths) < limit == max(lengths)
+
+
+def test_a_bandit_is_one_step() -> None:
+    env = gymnasium.make("FourAction/Bandit-v0")
+    steps = list(episode(env, lambda _: np.log([0.1, 0.2, 0.3, 0.4]), [0.35, 0.5]))
+    assert [(step.action, step.reward) for step in steps] == [(2, 0.4)]  # 0.1 + 0.2 <= 0.35 < 0.1 + 0.2 + 0.3
+
+
+@pytest.mark.parametrize(
+    ("uniform", "action"), [(0.0, 0), (0.2499, 0), (0.25, 1), (0.5, 2), (0.75, 3), (1 - 2**-53, 3)]
+)
+def test_the_action_is_the_number_of_cumulative_probabilities_reached(uniform: float, action: int) -> None:
+    env = gymnasium.make("FourAction/Bandit-v0")
+    (step,) = episode(env, lambda _: np.log(np.full(4, 0.25)), [uniform])
+    assert step.action == action
+    assert step.entropy_nats == pytest.approx(np.log(4))
