@@ -71,12 +71,26 @@ class StackedLearner:
         self._optimizer: torch.optim.Optimizer
         if optimizer == "adam":
             self._optimizer = torch.optim.Adam([self.theta], lr=learning_rate, fused=True)
+            # What its first step would make, so that from the start `state` has all that it will ever have.
+            moments = {name: torch.zeros_like(theta) for name in ("exp_avg", "exp_avg_sq")}
+            self._optimizer.state[self.theta] = {"step": torch.zeros(()), **moments}
         else:
             self._optimizer = torch.optim.SGD([self.theta], lr=learning_rate, fused=True)
 
-    def log_pi(self, rows: Tensor | None = None) -> Tensor:
-        """Log-probabilities [R, N, A] of `rows` [R, N, D], or of all states; differentiable."""
-        return torch.log_softmax(self.shape.logits(self._leaves, rows), dim=-1)
+    def log_pi(self, rows: Tensor | None = None, runs: Tensor | None = None) -> Tensor:
+        """Log-probabilities, differentiable.
+
+        Args:
+            rows: observations, [R, N, D]; None: all states.
+            runs: the run of each block of rows, [M] (then rows are [M, N, D]); None: all runs in order.
+        Returns:
+            [R, N, A], or [M, N, A].
+        """
+        return torch.log_softmax(self.shape.logits(self.layers(runs), rows), dim=-1)
+
+    def layers(self, runs: Tensor | None = None) -> list[Tensor]:
+        """Parameters of all runs, or of those named, as `PolicyShape.logits` takes them; differentiable."""
+        return self._leaves if runs is None else [leaf.index_select(0, runs) for leaf in self._leaves]
 
     def step(self, loss: Tensor) -> Tensor:
         """One gradient step for every run; the sum of losses keeps the runs apart.
@@ -89,6 +103,16 @@ class StackedLearner:
         for view, gradient in zip(self._gradients, torch.autograd.grad(loss.sum(), self._leaves), strict=True):
             view.copy_(gradient)
         return self.apply()
+
+    def zero_grad(self) -> None:
+        """Begin a gradient that comes in parts: `accumulate` each of them, then `apply`."""
+        assert self.theta.grad is not None
+        self.theta.grad.zero_()
+
+    def accumulate(self, loss: Tensor) -> None:
+        """Add the gradient of a part of the loss, [M], made from `log_pi` of the same runs."""
+        for view, gradient in zip(self._gradients, torch.autograd.grad(loss.sum(), self._leaves), strict=True):
+            view += gradient
 
     def apply(self) -> Tensor:
         """Move every run along the gradient in `theta.grad`; returns its norm before clipping, [R]."""

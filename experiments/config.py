@@ -39,6 +39,13 @@ class Environment(Section):
     solved_return: Finite | None = Field(
         default=None, description="undiscounted return that counts as success; without it nothing is solved"
     )
+    tables: bool = Field(
+        default=True, description="train a finite world on its tables; false: step it like any other world"
+    )
+    normalize_observations: bool = Field(
+        default=False,
+        description="stepped worlds with Box observations: each run's own running mean and deviation",
+    )
 
 
 class Linear(Section):

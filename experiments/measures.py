@@ -26,6 +26,15 @@ def mean_over_visited(values: Array, visits: Array) -> Array:
     return mean_over_visits(values, (visits > 0).astype(np.float64))
 
 
+def mean_of_known(values: Array) -> Array:
+    """Mean over the first axis of what is not NaN: [W, R] -> [R]; NaN where nothing is known."""
+    known = ~np.isnan(values)
+    number = known.sum(0)
+    return np.divide(
+        np.where(known, values, 0.0).sum(0), number, out=np.full(len(number), np.nan), where=number > 0
+    )
+
+
 def kl_divergence(log_p: Array, log_q: Array) -> Array:
     """KL(p||q) = sum p (log p - log q) in nats, [..., A] -> [...]; never below 0."""
     return np.maximum((np.exp(log_p) * (log_p - log_q)).sum(-1), 0.0)
@@ -66,6 +75,13 @@ def stuck(start_policy: Array, greedy_value: Array, optimal_value: float) -> Mas
 def bandit_stuck(start_policy: Array, optimal: Mask) -> Mask:
     """A bandit: the action taken with more than .9 is not optimal. [R, A], [A] -> [R]."""
     return np.asarray((start_policy.max(-1) > 0.9) & ~optimal[start_policy.argmax(-1)])
+
+
+def first_success(returns: Array, lengths: Array, solved_return: float) -> NDArray[np.int64]:
+    """Lock-step at which a run's first successful episode ended, [R, E] both -> [R]; -1: none was."""
+    success = returns >= solved_return - 1e-9
+    ended_at = np.where(success, lengths - 1, np.inf).min(1)
+    return np.where(success.any(1), ended_at, -1.0).astype(np.int64)
 
 
 def window(updates: int) -> int:

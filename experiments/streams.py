@@ -17,6 +17,7 @@ class Purpose(IntEnum):
     REWARDS = 3
     STARTS = 4
     ENVIRONMENT = 5
+    EVALUATION = 6
 
 
 class Streams:

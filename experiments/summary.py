@@ -44,6 +44,8 @@ def _arm(config: Config, arm: str, values: Mapping[str, Column]) -> dict[str, An
     measures: dict[str, Any] = {}
     for name in FRACTIONS:
         hits = values[name][:n]
+        if hits.dtype.kind == "f":  # NaN: nobody knows who is stuck where the optimum is unknown
+            continue
         measures[name] = _entry(wilson_interval(int(hits.sum()), n), n) | {"count": int(hits.sum())}
     for name in NUMBERS:
         finite = _numbers(name, values[name][:n])

@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import Box, Discrete, flatdim
 from numpy.typing import NDArray
 
 import envs  # noqa: F401  (registers our ids)
@@ -24,6 +25,7 @@ class World:
         environment: the config it was made from.
         mdp: its tables; None: it can only be stepped.
         actions: A.
+        observations: what it shows, state numbers if it has tables.
         inputs: width of what the policy sees: S one-hot states, or the size of an observation.
         time_limit: steps after which an episode is cut off.
     """
@@ -31,6 +33,7 @@ class World:
     environment: Environment
     mdp: FiniteMDP | None
     actions: int
+    observations: Discrete | Box
     inputs: int
     time_limit: int
 
@@ -101,16 +104,17 @@ def make_world(environment: Environment) -> World:
 
 def _world_of(env: "gymnasium.Env[Any, Any]", environment: Environment) -> World:
     actions, observations = env.action_space, env.observation_space
-    if not isinstance(actions, gymnasium.spaces.Discrete) or actions.start != 0:
+    if not isinstance(actions, Discrete) or actions.start != 0:
         raise ValueError(f"{environment.id} has the action space {actions}; a softmax policy needs Discrete(n)")
-    limit = time_limit_of(env, environment.max_episode_steps)
-    mdp = finite_mdp_of(env)
-    if mdp is not None:
-        return World(environment, mdp, mdp.actions, mdp.states, limit)
-    if not isinstance(observations, gymnasium.spaces.Discrete | gymnasium.spaces.Box):
+    if not isinstance(observations, Discrete | Box):
         raise ValueError(f"{environment.id} has the observation space {observations}; needs Box or Discrete")
-    inputs = gymnasium.spaces.flatdim(observations)
-    return World(environment, None, int(actions.n), inputs, limit)
+    limit = time_limit_of(env, environment.max_episode_steps)
+    mdp = finite_mdp_of(env) if environment.tables else None
+    if environment.normalize_observations and (mdp is not None or isinstance(observations, Discrete)):
+        raise ValueError(
+            f"normalize_observations: {environment.id} shows states, which have no mean; leave it out"
+        )
+    return World(environment, mdp, int(actions.n), observations, flatdim(observations), limit)
 
 
 def _one_line(error: Exception) -> str:

@@ -1,0 +1,79 @@
+"""Advantages of single steps, where states have no table to be added up in.
+
+R: runs, E: episodes of one update, T: time steps, N: all steps of an update, A: actions.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.returns import RunningMean, batch_mean, leave_one_out, normalized, returns_to_go
+from experiments.config import Agent
+from experiments.simulators import Played
+
+Array = NDArray[np.float64]
+
+
+class Weighed(NamedTuple):
+    """What the loss needs of every step."""
+
+    advantage: Array  # [N]
+    weight: Array  # [N] of its entropy: 1, or discount^t where asked for
+    normalizer: Array  # [R] episodes, or steps ("per_step")
+
+
+class Advantages:
+    """From what was played to advantages; the running mean is all that goes on from update to update."""
+
+    def __init__(self, agent: Agent, discount: Array, episodes: int, actions: int) -> None:
+        self._agent, self._discount, self._episodes = agent, discount, episodes
+        self._offset = math.log(actions) if agent.soft_return_offset == "uniform" else 0.0
+        self.running_mean = RunningMean.start(len(discount))
+
+    def of(self, played: Played, entropy: Array, entropy_coef: Array) -> Weighed:
+        """Advantages of an update.
+
+        Args:
+            played: the steps.
+            entropy: of the policy at each step, [N] nats.
+            entropy_coef: [R], enters a soft return only.
+        """
+        runs, run, at = len(self._discount), played.place // self._episodes, (played.t, played.place)
+        to_go = self._to_go(played, entropy, entropy_coef[run])
+        returns = to_go.reshape(len(to_go), -1)[at]
+        advantages = returns - self._baseline(to_go, run, at)
+        if self._agent.normalize_advantages:
+            advantages = normalized(advantages, run, runs)
+        steps = np.bincount(run, minlength=runs).astype(float)
+        if self._agent.baseline == "running_mean":
+            sums = np.bincount(run, returns, runs).astype(float)
+            self.running_mean = self.running_mean.after(sums, steps)
+        weight = self._discount[run] ** played.t if self._agent.discount_weighting else np.ones(len(run))
+        per_step = self._agent.loss_reduction == "per_step"
+        normalizer = np.maximum(steps, 1.0) if per_step else np.full(runs, float(self._episodes))
+        return Weighed(advantages * weight, weight, normalizer)
+
+    def _to_go(self, played: Played, entropy: Array, entropy_coef: Array) -> Array:
+        """Returns-to-go, [T, R, E]; with the entropies of later steps inside, if the return is soft."""
+        shape = (int(played.t.max(initial=-1)) + 1, len(self._discount), self._episodes)
+        at = (played.t, played.place)
+        rewards = np.zeros((shape[0], shape[1] * shape[2]))
+        rewards[at] = played.reward
+        if self._agent.entropy_objective == "bonus":
+            return returns_to_go(rewards.reshape(shape), self._discount)
+        # The step's own entropy enters through the loss term; in its return it would be a constant that
+        # does not depend on the action.
+        bonus = np.zeros_like(rewards)
+        bonus[at] = entropy_coef * (entropy - self._offset)
+        return returns_to_go((rewards + bonus).reshape(shape), self._discount) - bonus.reshape(shape)
+
+    def _baseline(self, to_go: Array, run: NDArray[np.int64], at: tuple[NDArray[np.int64], ...]) -> Array:
+        """The baseline of every step, [N] (or 0)."""
+        if self._agent.baseline == "none":
+            return np.zeros(1)
+        if self._agent.baseline == "running_mean":
+            return self.running_mean.baseline()[run]
+        table = batch_mean(to_go) if self._agent.baseline == "batch_mean" else leave_one_out(to_go)
+        return np.broadcast_to(table, to_go.shape).reshape(len(to_go), -1)[at]

@@ -1,0 +1,272 @@
+"""Runs that share one set of stacked operations: they differ in seed, entropy coefficient and discount only.
+
+R: runs, A: actions, W: updates that final values are means over. What depends on the kind of world is in
+`experiments.finite` and `experiments.simulated`, behind the same four methods.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+
+from agents import schedules
+from agents.policy import PolicyShape
+from agents.reinforce import StackedLearner
+from experiments import measures
+from experiments.config import Agent, Config, ConfigError, Exponential, Linear, TargetEntropy
+from experiments.finite import FiniteLearning
+from experiments.learnt import Learnt
+from experiments.records import Column, Runs, StepRecord, UpdateRecord, snapshot_updates
+from experiments.simulated import SimulatedLearning
+from experiments.streams import parameter_generator
+from experiments.worlds import World
+
+Array = NDArray[np.float64]
+State = dict[str, NDArray[Any]]
+
+
+class Progress(NamedTuple):
+    """What is counted over training, for each run."""
+
+    env_steps: NDArray[np.int64]  # [R]
+    episodes: NDArray[np.int64]  # [R]
+    first_success: NDArray[np.int64]  # [R] env_step; -1: none so far
+    recent_returns: Array  # [W, R] of the last W updates
+    recent_entropies: Array  # [W, R] nats
+    coefficient: Array  # [R] of the target-entropy controller
+
+    @classmethod
+    def start(cls, runs: int, updates: int) -> "Progress":
+        window = measures.window(updates)
+        return cls(
+            np.zeros(runs, np.int64),
+            np.zeros(runs, np.int64),
+            np.full(runs, -1, np.int64),
+            np.full((window, runs), np.nan),
+            np.full((window, runs), np.nan),
+            np.zeros(runs),
+        )
+
+
+class Batch:
+    """The runs of some arms that differ in entropy coefficient and discount only."""
+
+    def __init__(self, config: Config, world: World, arms: Sequence[str], seeds: Sequence[int]) -> None:
+        self.config, self.world, self.runs = config, world, Runs.of(arms, seeds)
+        self._agents = [config.agent_of(arm) for arm in arms]
+        for arm, agent in zip(arms, self._agents, strict=True):
+            _check_fits(agent, world, arm)
+        self._seeds = len(seeds)
+        self.learner = _initial_learner(self._agents[0], world, len(arms), seeds)
+        self.learning: FiniteLearning | SimulatedLearning
+        if world.mdp is not None:
+            self.learning = FiniteLearning(config, world, world.mdp, self._agents, seeds, self.learner)
+        else:
+            self.learning = SimulatedLearning(config, world, self._agents, self.runs, self.learner)
+        self.progress = Progress.start(len(self.runs.arm), config.training.updates)
+        for run_slice, agent in self._by_arm():
+            if isinstance(agent.entropy_coef, TargetEntropy):
+                self.progress.coefficient[run_slice] = agent.entropy_coef.start
+        self.failed_update = np.full(len(self.runs.arm), -1, np.int64)
+        self._snapshots = frozenset(snapshot_updates(config.training.updates))
+
+    def _by_arm(self) -> Iterator[tuple[slice, Agent]]:
+        for index, agent in enumerate(self._agents):
+            yield slice(index * self._seeds, (index + 1) * self._seeds), agent
+
+    def update(self, update: int) -> UpdateRecord:
+        """One update of every run of the batch."""
+        active = self.failed_update < 0
+        entropy_coef = self._coefficient(update)
+        learnt = self.learning.update(entropy_coef, active)
+        steps = self._count(update, learnt, active)
+        columns = self._columns(learnt, entropy_coef)
+        self._control(columns["entropy_bits"])
+        self._freeze_failed(update, columns)
+        snapshot = self.learning.snapshot() if update in self._snapshots else None
+        return UpdateRecord(update, columns, active, steps, snapshot)
+
+    def _coefficient(self, update: int) -> Array:
+        """The entropy coefficient of every run, [R]."""
+        coefficient = self.progress.coefficient.copy()
+        for run_slice, agent in self._by_arm():
+            spec = agent.entropy_coef
+            if isinstance(spec, Linear):
+                updates = self.config.training.updates
+                coefficient[run_slice] = schedules.linear(update, updates, spec.start, spec.end, spec.fraction)
+            elif isinstance(spec, Exponential):
+                coefficient[run_slice] = schedules.exponential(update, spec.start, spec.decay)
+            elif not isinstance(spec, TargetEntropy):
+                coefficient[run_slice] = spec
+        return coefficient
+
+    def _control(self, entropy_bits: Array) -> None:
+        for run_slice, agent in self._by_arm():
+            spec = agent.entropy_coef
+            if isinstance(spec, TargetEntropy):
+                self.progress.coefficient[run_slice] = schedules.target_entropy(
+                    self.progress.coefficient[run_slice], entropy_bits[run_slice], spec.target_bits, spec.rate
+                )
+
+    def _count(self, update: int, learnt: Learnt, active: NDArray[np.bool_]) -> StepRecord | None:
+        """Moves the progress on; the update's lock-steps, counted since the start of training."""
+        progress = self.progress
+        slot = update % len(progress.recent_returns)
+        progress.recent_returns[slot] = learnt.returns.mean(1)
+        progress.recent_entropies[slot] = learnt.measured.entropy_nats
+        if learnt.steps is None:
+            return None
+        live = np.where(active, learnt.steps.live, 0)
+        env_step = np.cumsum(live, axis=0) + progress.env_steps
+        new = active & (progress.first_success < 0) & (learnt.success_step >= 0)
+        progress.first_success[new] = env_step[learnt.success_step[new], np.flatnonzero(new)]
+        progress.env_steps[:] += live.sum(0)
+        progress.episodes[active] += learnt.returns.shape[1]
+        return StepRecord(live, env_step, learnt.steps.entropy)
+
+    def _columns(self, learnt: Learnt, entropy_coef: Array) -> dict[str, Column]:
+        """The columns of updates.parquet, [R] each (start_policy [R, A])."""
+        progress, measured = self.progress, learnt.measured
+        solved = self._solved_return
+        return {
+            "env_steps": progress.env_steps.copy(),
+            "episodes": progress.episodes.copy(),
+            "return_mean": learnt.returns.mean(1),
+            "episode_length": learnt.lengths.mean(1),
+            "truncation_rate": measured.truncation_rate,
+            "entropy_nats": measured.entropy_nats,
+            "entropy_bits": measured.entropy_nats / math.log(2),
+            "all_state_entropy_bits": measured.all_state_entropy_nats / math.log(2),
+            "effective_actions": np.exp(measured.entropy_nats),
+            "kl_from_previous": measured.kl_from_previous,
+            "kl_to_uniform": math.log(self.world.actions) - measured.entropy_nats,
+            "optimal_action_probability": measured.optimal_action_probability,
+            "cross_entropy_to_optimal": measured.cross_entropy_to_optimal,
+            "state_coverage": measured.state_coverage,
+            "visit_entropy_bits": measured.visit_entropy_bits,
+            "success_rate": (learnt.returns >= solved - 1e-9).mean(1),
+            "solved": measures.mean_of_known(progress.recent_returns) >= solved - 1e-9,
+            "start_policy": measured.start_policy,
+            "entropy_coef": entropy_coef,
+            "policy_loss": learnt.policy_loss,
+            "negative_entropy": learnt.negative_entropy,
+            "loss": learnt.loss,
+            "grad_norm": learnt.grad_norm,
+        }
+
+    @property
+    def _solved_return(self) -> float:
+        solved = self.config.environment.solved_return
+        return math.inf if solved is None else solved
+
+    def _freeze_failed(self, update: int, columns: Mapping[str, Column]) -> None:
+        """Freeze every run whose loss, gradient or parameters are no longer finite."""
+        sums = self.learner.theta.detach().sum(1).double().numpy()
+        finite = np.isfinite(columns["loss"]) & np.isfinite(columns["grad_norm"]) & np.isfinite(sums)
+        failed = ~finite & (self.failed_update < 0)
+        if failed.any():
+            self.failed_update[failed] = update
+            self.learner.freeze(torch.from_numpy(failed))
+
+    def final(self) -> dict[str, Column]:
+        """The columns of runs.parquet for the runs of this batch. The policy is the one after the last step."""
+        progress, ending = self.progress, self.learning.final()
+        failed = self.failed_update >= 0
+        final_return = np.where(failed, np.nan, progress.recent_returns.mean(0))
+        return {
+            "final_return": final_return,
+            "greedy_return": np.where(failed, np.nan, ending.greedy_return),
+            "solved": final_return >= self._solved_return - 1e-9,
+            "stuck": ending.stuck,
+            "first_success_env_step": progress.first_success.copy(),
+            "final_entropy_bits": np.where(failed, np.nan, progress.recent_entropies.mean(0) / math.log(2)),
+            "state_coverage": ending.state_coverage,
+            "env_steps": progress.env_steps.copy(),
+            "episodes": progress.episodes.copy(),
+            "failed": failed,
+            "failed_update": self.failed_update.copy(),
+            "start_policy": ending.start_policy,
+        }
+
+    def parameters(self) -> dict[str, torch.Tensor]:
+        """Trained parameters by "<arm>/seed_<k>/<layer>", and what else acting needs."""
+        shape = self.learner.shape
+        layers = dict(zip(shape.labels, shape.split(self.learner.theta.detach()), strict=True))
+        layers |= self.learning.parameters()
+        return {
+            f"{arm}/seed_{seed}/{label}": layer[run].contiguous()
+            for run, (arm, seed) in enumerate(zip(*self.runs, strict=True))
+            for label, layer in layers.items()
+        }
+
+    def state(self) -> State:
+        """Everything the batch needs to go on."""
+        return {
+            **{f"learner.{key}": value.numpy().copy() for key, value in self.learner.state().items()},
+            **{f"learning.{key}": value for key, value in self.learning.state().items()},
+            **{f"progress.{key}": value.copy() for key, value in self.progress._asdict().items()},
+            "failed_update": self.failed_update.copy(),
+        }
+
+    def load(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from `state()`."""
+
+        def part(prefix: str) -> State:
+            return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+        self.learner.load({key: torch.from_numpy(value.copy()) for key, value in part("learner.").items()})
+        self.learning.load(part("learning."))
+        self.progress = Progress(**{key: value.copy() for key, value in part("progress.").items()})
+        self.failed_update = state["failed_update"].copy()
+
+
+def _check_fits(agent: Agent, world: World, arm: str) -> None:
+    """What only the world can tell of an agent's options."""
+    place, name = f"arms.{arm}", world.environment.id
+    if world.mdp is None:
+        without = f"{name} has no tables" if world.environment.tables else "environment.tables is false"
+        if agent.gradient == "exact":
+            raise ConfigError(f'{place}: gradient = "exact" needs the tables of a finite world; {without}')
+        if agent.baseline == "value":
+            raise ConfigError(
+                f'{place}: baseline = "value" has a number for each state of a finite world\'s tables; {without} '
+                '("none", "batch_mean", "leave_one_out" and "running_mean" work everywhere)'
+            )
+        if agent.policy == "tabular" and isinstance(world.observations, Box):
+            raise ConfigError(
+                f'{place}: policy = "tabular" needs numbered states; {name} shows {world.observations}: '
+                'use policy = "mlp" (hidden_sizes = [] is linear)'
+            )
+    policy = agent.initial_policy
+    if policy is not None and len(policy) != world.actions:
+        raise ConfigError(
+            f"{place}: initial_policy has {len(policy)} probabilities; {name} has {world.actions} actions"
+        )
+    most = math.log2(world.actions)
+    spec = agent.entropy_coef
+    if isinstance(spec, TargetEntropy) and spec.target_bits > most:
+        raise ConfigError(
+            f"{place}: entropy_coef.target_bits = {spec.target_bits:g} is above log2({world.actions}) = {most:g}, "
+            "the entropy of the uniform policy"
+        )
+
+
+def _initial_learner(agent: Agent, world: World, arms: int, seeds: Sequence[int]) -> StackedLearner:
+    """Arms of the same seed start from the same parameters."""
+    hidden = agent.hidden_sizes if agent.policy == "mlp" else None
+    shape = PolicyShape(world.inputs, hidden, world.actions)
+    # Tables and exact gradients are cheap in float64; an MLP's products are twice as fast in float32.
+    dtype = torch.float32 if agent.policy == "mlp" and agent.gradient == "sampled" else torch.float64
+    initial = torch.stack(
+        [
+            shape.initial(parameter_generator(seed), agent.initialization, agent.initial_policy, dtype)
+            for seed in seeds
+        ]
+    )
+    return StackedLearner(
+        shape, initial.repeat(arms, 1), agent.optimizer, agent.learning_rate, agent.max_grad_norm
+    )

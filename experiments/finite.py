@@ -1,0 +1,176 @@
+"""Learning in finite worlds: the policy is a table of all states, and the optimum is known.
+
+R: runs, S: states, A: actions.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from agents.reinforce import StackedLearner, loss_terms
+from envs.exact import evaluate
+from envs.finite_mdp import FiniteMDP
+from experiments import measures
+from experiments.config import Agent, Config, ConfigError
+from experiments.experience import Collected, ExactExperience, SampledExperience
+from experiments.learnt import Ending, Learnt, Measured
+from experiments.records import Column, Snapshot
+from experiments.rollout import FiniteRollout
+from experiments.worlds import World
+
+Array = NDArray[np.float64]
+
+
+class FiniteLearning:
+    """Collects in a finite world, moves the learner, and measures against the tables.
+
+    Args:
+        config: what to train.
+        world: the world of `mdp`.
+        mdp: its tables.
+        agents: of the arms; they differ in entropy coefficient and discount only.
+        seeds: of every arm.
+        learner: of all runs, arm by arm.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        world: World,
+        mdp: FiniteMDP,
+        agents: Sequence[Agent],
+        seeds: Sequence[int],
+        learner: StackedLearner,
+    ) -> None:
+        self._world, self._mdp, self._agents, self._learner = world, mdp, agents, learner
+        self._optimal_of_arm = [world.optimal_actions(agent.discount) for agent in agents]
+        self._optimal = np.repeat(np.stack(self._optimal_of_arm), len(seeds), axis=0)
+        self._seeds = len(seeds)
+        self.source = _experience_source(config, world, mdp, agents, seeds)
+        runs = len(self._optimal)
+        self._visits = np.zeros((runs, mdp.states))
+        self._visited = np.zeros((runs, mdp.states), dtype=bool)
+        self._previous_log_pi = np.zeros((runs, mdp.states, mdp.actions))
+        self._previous_visits = np.zeros((runs, mdp.states))
+
+    def update(self, entropy_coef: Array, active: NDArray[np.bool_]) -> Learnt:
+        """Collect, and move every run once. entropy_coef [R], active [R]: False if the run has failed."""
+        log_pi_graph = self._learner.log_pi().double()
+        log_pi = log_pi_graph.detach().numpy()
+        collected = self.source.collect(log_pi, entropy_coef)
+        terms = loss_terms(log_pi_graph, collected.experience, torch.from_numpy(entropy_coef))
+        grad_norm = self._learner.step(terms.loss)
+        self._visits[active] += collected.visits[active]
+        self._visited[active] |= collected.visited[active]
+        return Learnt(
+            collected.returns,
+            collected.lengths,
+            collected.success_step,
+            collected.steps,
+            terms.policy_loss.detach().numpy(),
+            terms.negative_entropy.detach().numpy(),
+            terms.loss.detach().numpy(),
+            grad_norm.double().numpy(),
+            self._measured(log_pi, collected),
+        )
+
+    def _measured(self, log_pi: Array, collected: Collected) -> Measured:
+        visits = collected.visits
+        state_entropy = measures.entropy(log_pi)
+        kl = np.zeros(len(visits))
+        if self._previous_visits.any():  # else it is the first update: nothing has moved yet
+            moved = measures.kl_divergence(self._previous_log_pi, log_pi)
+            kl = measures.mean_over_visited(moved, self._previous_visits)
+        cross_entropy = measures.cross_entropy_to_optimal(log_pi, self._optimal)
+        acting = self._world.reachable & ~self._world.terminal
+        self._previous_log_pi[:] = log_pi
+        self._previous_visits[:] = visits
+        return Measured(
+            entropy_nats=measures.mean_over_visits(state_entropy, visits),
+            kl_from_previous=kl,
+            start_policy=self._at_start(log_pi),
+            truncation_rate=np.full(len(visits), math.nan),
+            all_state_entropy_nats=state_entropy[:, acting].mean(1),
+            optimal_action_probability=np.einsum("s,rsa,rsa->r", self._mdp.start, np.exp(log_pi), self._optimal),
+            cross_entropy_to_optimal=measures.mean_over_visits(cross_entropy, visits),
+            state_coverage=measures.state_coverage(self._visited, self._world.reachable),
+            visit_entropy_bits=measures.visit_entropy_bits(visits),
+        )
+
+    def _at_start(self, log_pi: Array) -> Array:
+        return np.einsum("s,rsa->ra", self._mdp.start, np.exp(log_pi))
+
+    def snapshot(self) -> Snapshot:
+        """The policies that acted in the last update, and all visits so far."""
+        return Snapshot(np.exp(self._previous_log_pi), self._visits.copy())
+
+    def final(self) -> Ending:
+        """The policies as they are now, and what their most probable actions earn."""
+        with torch.no_grad():
+            log_pi = self._learner.log_pi().double().numpy()
+        at_start = self._at_start(log_pi)
+        greedy = np.eye(self._mdp.actions)[log_pi.argmax(2)]
+        limit = self._world.time_limit
+        return Ending(
+            at_start,
+            evaluate(self._mdp, greedy, horizon=limit, discount=1.0).expected_return,
+            self._stuck(at_start, greedy) & ~self._learner.frozen.numpy(),
+            measures.state_coverage(self._visited, self._world.reachable),
+        )
+
+    def _stuck(self, at_start: Array, greedy: Array) -> NDArray[np.bool_]:
+        mdp, stuck = self._mdp, np.zeros(len(at_start), dtype=bool)
+        horizon = _horizon(self._agents[0], self._world)
+        for index, (agent, optimal) in enumerate(zip(self._agents, self._optimal_of_arm, strict=True)):
+            runs = slice(index * self._seeds, (index + 1) * self._seeds)
+            if mdp.states == 1:
+                stuck[runs] = measures.bandit_stuck(at_start[runs], optimal[0])
+                continue
+            value = evaluate(mdp, greedy[runs], horizon=horizon, discount=agent.discount).expected_return
+            best = self._world.optimal_return(agent.discount, horizon)
+            stuck[runs] = measures.stuck(at_start[runs], value, best)
+        return stuck
+
+    def parameters(self) -> dict[str, torch.Tensor]:
+        """What acting needs beside the learner's parameters: nothing."""
+        return {}
+
+    def state(self) -> dict[str, Column]:
+        """What goes on from update to update."""
+        return {
+            **{f"source.{key}": value.copy() for key, value in self.source.state().items()},
+            "visits": self._visits.copy(),
+            "visited": self._visited.copy(),
+            "previous_log_pi": self._previous_log_pi.copy(),
+            "previous_visits": self._previous_visits.copy(),
+        }
+
+    def load(self, state: dict[str, Column]) -> None:
+        """Go on from `state()`."""
+        prefix = "source."
+        self.source.load({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        self._visits, self._visited = state["visits"].copy(), state["visited"].copy()
+        self._previous_log_pi = state["previous_log_pi"].copy()
+        self._previous_visits = state["previous_visits"].copy()
+
+
+def _horizon(agent: Agent, world: World) -> int | None:
+    return None if agent.horizon == "infinite" else world.time_limit
+
+
+def _experience_source(
+    config: Config, world: World, mdp: FiniteMDP, agents: Sequence[Agent], seeds: Sequence[int]
+) -> SampledExperience | ExactExperience:
+    agent = agents[0]
+    discount = np.repeat([agent.discount for agent in agents], len(seeds))
+    if agent.gradient == "exact":
+        try:
+            return ExactExperience(mdp, _horizon(agent, world), agent, discount)
+        except ValueError as error:
+            raise ConfigError(f"agent.horizon: {error}") from None
+    solved = config.environment.solved_return
+    rollout = FiniteRollout(mdp, seeds, len(agents), config.training.episodes_per_update, world.time_limit)
+    return SampledExperience(rollout, agent, discount, math.inf if solved is None else solved)

@@ -1,0 +1,53 @@
+"""What one update, and the end of training, tell of the runs of a batch; the same for every kind of world.
+
+R: runs, E: episodes of one update, A: actions. NaN: the world does not tell (a simulator has no table of states),
+or the run has failed and plays no more.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.experience import Steps
+
+Array = NDArray[np.float64]
+
+
+class Measured(NamedTuple):
+    """The policy that acted in the update, seen from outside."""
+
+    entropy_nats: Array  # [R] mean over the update's steps
+    kl_from_previous: Array  # [R] nats, mean over the states that the update before visited; 0 in the first
+    start_policy: Array  # [R, A] action probabilities at the start, mean over starts
+    truncation_rate: Array  # [R] share of the episodes that the time limit cut off; NaN in finite worlds
+    all_state_entropy_nats: Array  # [R] from here on: finite worlds only
+    optimal_action_probability: Array  # [R] at the start
+    cross_entropy_to_optimal: Array  # [R] nats, mean over the update's steps
+    state_coverage: Array  # [R] since the start of training
+    visit_entropy_bits: Array  # [R]
+
+
+class Learnt(NamedTuple):
+    """One update of a batch: what was played, the terms of the loss, and what was measured."""
+
+    returns: Array  # [R, E] undiscounted; of a truncated episode, what was seen of it
+    lengths: Array  # [R, E] steps
+    success_step: NDArray[np.int64]  # [R] lock-step at which the first successful episode ended; -1: none
+    steps: Steps | None  # None: exact gradients take no steps
+    policy_loss: Array  # [R]
+    negative_entropy: Array  # [R] nats
+    loss: Array  # [R]
+    grad_norm: Array  # [R] before clipping
+    measured: Measured
+
+
+class Ending(NamedTuple):
+    """The policies after the last gradient step."""
+
+    start_policy: Array  # [R, A]
+    greedy_return: Array  # [R] of the most probable actions: exact in finite worlds, else a mean of episodes
+    stuck: (
+        NDArray[np.bool_] | Array
+    )  # [R] False for a failed run; NaN outside finite worlds, where nobody knows the optimum
+    state_coverage: Array  # [R]

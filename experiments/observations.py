@@ -1,0 +1,105 @@
+"""What a simulator shows, as rows of a policy: one-hot codes of state numbers, or flat vectors of numbers.
+
+R: runs, M: some of the runs, N: rows of one run, D: width of a row.
+"""
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Discrete, flatdim
+from numpy.typing import NDArray
+from torch import Tensor
+
+Array = NDArray[np.float64]
+Raw = NDArray[Any]
+
+CLIP = 10.0  # deviations; a number that was constant so far would otherwise explode when it first moves
+
+
+class RunningMoments(NamedTuple):
+    """Mean and squared deviations of all observations of earlier updates, for each run.
+
+    Source of `after`: Chan, Golub and LeVeque, *Updating Formulae and a Pairwise Algorithm for Computing Sample
+    Variances* (1979).
+    """
+
+    number: Array  # [R]
+    mean: Array  # [R, D]
+    squares: Array  # [R, D] sum of the squared deviations from the mean
+
+    @classmethod
+    def start(cls, runs: int, width: int) -> "RunningMoments":
+        return cls(np.zeros(runs), np.zeros((runs, width)), np.zeros((runs, width)))
+
+    @property
+    def deviation(self) -> Array:
+        """Standard deviation, [R, D]; 1 before the first update, when the rows stay as they are."""
+        number = self.number[:, None]
+        variance = np.divide(self.squares, number, out=np.ones_like(self.squares), where=number > 0)
+        return np.sqrt(variance + 1e-8)
+
+    def after(self, run: int, rows: Array) -> None:
+        """Add the rows [N, D] of a run, in place."""
+        added, mean = len(rows), rows.mean(0)
+        total = self.number[run] + added
+        shift = mean - self.mean[run]
+        self.squares[run] += ((rows - mean) ** 2).sum(0) + shift**2 * (self.number[run] * added / total)
+        self.mean[run] += shift * (added / total)
+        self.number[run] = total
+
+
+class Observations:
+    """Turns raw observations into rows, with each run's own normalisation where it is asked for.
+
+    Attributes:
+        moments: frozen within an update; None: rows are not normalised.
+    """
+
+    def __init__(self, space: Discrete | Box, runs: int, normalize: bool, dtype: torch.dtype) -> None:
+        self._space, self._dtype = space, dtype
+        self._width = flatdim(space)
+        self.moments = RunningMoments.start(runs, self._width) if normalize else None
+
+    def buffer(self, places: int) -> Raw:
+        """Room for a raw observation of each of so many environments, [places, *shape]."""
+        return np.zeros((places, *(self._space.shape or ())), self._space.dtype)
+
+    def rows(self, raw: Raw, runs: NDArray[np.int64]) -> Tensor:
+        """Rows [M, N, D] of raw observations [M, N, *shape] of the runs [M]."""
+        if isinstance(self._space, Discrete):
+            states = torch.from_numpy(raw.astype(np.int64) - int(self._space.start))
+            return torch.nn.functional.one_hot(states, self._width).to(self._dtype)
+        flat = raw.reshape(*raw.shape[:2], self._width)
+        if self.moments is not None:
+            mean, deviation = self.moments.mean[runs, None], self.moments.deviation[runs, None]
+            flat = np.clip((flat - mean) / deviation, -CLIP, CLIP)
+        return torch.from_numpy(flat).to(self._dtype)
+
+    def learn(self, raw: Raw, bounds: NDArray[np.int64]) -> None:
+        """Add an update's observations [N, *shape], run by run, those of run r from bounds[r] to bounds[r + 1]."""
+        if self.moments is None:
+            return
+        flat = raw.reshape(len(raw), self._width).astype(np.float64)
+        for run, (first, end) in enumerate(pairwise(bounds.tolist())):
+            if end > first:
+                self.moments.after(run, flat[first:end])
+
+    def parameters(self) -> dict[str, Tensor]:
+        """What a stored policy needs to see the same rows: clip((observation - mean) / deviation, -10, 10)."""
+        if self.moments is None:
+            return {}
+        return {
+            "observation_mean": torch.from_numpy(self.moments.mean),
+            "observation_deviation": torch.from_numpy(self.moments.deviation),
+        }
+
+    def state(self) -> dict[str, Array]:
+        """What goes on from update to update."""
+        return {} if self.moments is None else {key: v.copy() for key, v in self.moments._asdict().items()}
+
+    def load(self, state: dict[str, Array]) -> None:
+        """Go on from `state()`."""
+        if self.moments is not None:
+            self.moments = RunningMoments(**{key: value.copy() for key, value in state.items()})

@@ -1,0 +1,177 @@
+"""Whole episodes of many runs in simulators that can only be stepped, all environments in lock-step.
+
+R: runs, E: episodes of a run, D: width of a row, A: actions, L: live environments, N: all steps of an update.
+A *place* is an environment, run * E + episode.
+
+No wrapper steps along and nothing is reset automatically: an environment is stepped while its episode lasts and
+then left alone, so that every step counted is one that a policy chose. Every episode begins with a seed of its own
+from the run's stream; what an earlier episode left in the simulator does not matter, and need not be stored.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.spaces import Discrete
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+from numpy.typing import NDArray
+from torch import Tensor
+
+from experiments.observations import Observations, Raw
+from experiments.records import Runs
+from experiments.worlds import World
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Log-probabilities [M, E, A] of rows [M, E, D], for the M runs that it was made for.
+Policy = Callable[[Tensor], Tensor]
+
+
+class SimulatorError(RuntimeError):
+    """An environment raised; the message names it, the run and the step."""
+
+
+class Played(NamedTuple):
+    """The steps of an update: run by run, within a run by time, at the same time by episode."""
+
+    place: Ints  # [N] run * E + episode
+    t: Ints  # [N] step of the episode, from 0
+    observation: Raw  # [N, *shape] what the policy saw
+    log_pi: Array  # [N, A]
+    action: Ints  # [N]
+    reward: Array  # [N]
+    truncated: NDArray[np.bool_]  # [R, E] cut off, by the time limit or by the simulator, before it terminated
+    bounds: Ints  # [R + 1] run r's steps are those from bounds[r] to bounds[r + 1]
+
+
+class PlainDiscrete(Discrete):
+    """Discrete(n) whose membership test costs little for a plain integer.
+
+    Simulators ask at every step whether the action is one of theirs. Gymnasium's answer goes through the limits of
+    the integer type: a fifth of LunarLander's whole step, a third of CartPole's.
+    """
+
+    def __init__(self, space: Discrete) -> None:
+        super().__init__(space.n, start=space.start, dtype=space.dtype)
+        self._first, self._end = int(space.start), int(space.start + space.n)
+
+    def contains(self, x: Any) -> bool:
+        """As Discrete: whether x is an integer from start to start + n - 1."""
+        return self._first <= x < self._end if type(x) is int else super().contains(x)
+
+
+class Simulators:
+    """R x E environments, made when they are first played."""
+
+    def __init__(self, world: World, runs: Runs, episodes: int, observations: Observations) -> None:
+        self._world, self._runs, self._episodes = world, runs, episodes
+        self._observations = observations
+        self._envs: list[gymnasium.Env[Any, Any]] = []
+
+    def play(
+        self,
+        policy_of: Callable[[Tensor], Policy],
+        seeds: Ints,
+        uniforms: Array | None,
+        active: NDArray[np.bool_],
+    ) -> Played:
+        """An episode in every environment of the active runs.
+
+        Args:
+            policy_of: gives the policy of some of the runs, by their numbers.
+            seeds: for the resets, [R, E].
+            uniforms: choose the actions, [T, R, E]; None: the most probable action is taken.
+            active: runs that play, [R].
+        Raises:
+            SimulatorError: an environment raised.
+        """
+        if not self._envs:
+            self._envs = [self._made() for _ in range(len(self._runs.arm) * self._episodes)]
+        raw = self._observations.buffer(len(self._envs))
+        truncated = np.zeros(len(self._envs), dtype=bool)
+        live = np.flatnonzero(np.repeat(active, self._episodes))
+        self._reset(live, seeds.ravel(), raw)
+        parts: list[tuple[NDArray[Any], ...]] = []
+        changed = True
+        for t in range(self._world.time_limit):
+            if changed:  # episodes ended: the runs that still act may be fewer
+                acting = np.unique(live // self._episodes)
+                if len(acting) == 0:
+                    break
+                policy = policy_of(torch.from_numpy(acting))
+                row = np.searchsorted(acting, live // self._episodes) * self._episodes + live % self._episodes
+            rows = self._observations.rows(raw.reshape(-1, self._episodes, *raw.shape[1:])[acting], acting)
+            log_pi = policy(rows).double().numpy().reshape(len(acting) * self._episodes, -1)[row]
+            action = _chosen(log_pi, None if uniforms is None else uniforms[t].ravel()[live])
+            seen = raw[live]
+            reward, terminated, cut = self._step(t, live, action, raw)
+            ended = terminated | cut | (t == self._world.time_limit - 1)
+            truncated[live] = ended & ~terminated
+            parts.append((live, np.full(len(live), t), seen, log_pi, action, reward))
+            live, changed = live[~ended], bool(ended.any())
+        return self._played(parts, raw, truncated)
+
+    def _made(self) -> gymnasium.Env[Any, Any]:
+        """An environment without the wrappers that check, and without the time limit, which is kept here."""
+        with warnings.catch_warnings():  # the same for every one of them; the first was looked at by make_world
+            warnings.simplefilter("ignore")
+            env = self._world.make(disable_env_checker=True)
+        while isinstance(env, gymnasium.Wrapper) and type(env) in (TimeLimit, OrderEnforcing, PassiveEnvChecker):
+            env = env.env
+        if type(env.unwrapped.action_space) is Discrete:
+            env.unwrapped.action_space = PlainDiscrete(env.unwrapped.action_space)
+        return env
+
+    def _reset(self, live: Ints, seeds: Ints, raw: Raw) -> None:
+        place = 0
+        try:
+            for place in live.tolist():
+                raw[place], _ = self._envs[place].reset(seed=int(seeds[place]))
+        except Exception as error:
+            raise self._error(place, "reset", error) from error
+
+    def _step(
+        self, t: int, live: Ints, action: Ints, raw: Raw
+    ) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Rewards, terminated, truncated, [L] each; the new observations go into `raw`."""
+        envs, place = self._envs, 0
+        rewards, terminations, truncations = [], [], []
+        try:
+            for place, act in zip(live.tolist(), action.tolist(), strict=True):
+                raw[place], reward, terminated, truncated, _ = envs[place].step(act)
+                rewards.append(float(reward))
+                terminations.append(bool(terminated))
+                truncations.append(bool(truncated))
+        except Exception as error:
+            raise self._error(place, f"step {t}", error) from error
+        return np.array(rewards), np.array(terminations), np.array(truncations)
+
+    def _error(self, place: int, moment: str, error: Exception) -> SimulatorError:
+        run, episode = divmod(place, self._episodes)
+        return SimulatorError(
+            f"{self._world.environment.id} failed at {moment} of an episode (arm {self._runs.arm[run]}, "
+            f"seed {self._runs.seed[run]}, environment {episode}): {type(error).__name__}: {error}"
+        )
+
+    def _played(self, parts: Sequence[tuple[NDArray[Any], ...]], raw: Raw, truncated: NDArray[np.bool_]) -> Played:
+        none = (np.empty(0, np.int64), np.empty(0, np.int64), raw[:0], np.empty((0, self._world.actions)))
+        parts = parts or [(*none, np.empty(0, np.int64), np.empty(0))]
+        columns = [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
+        run = columns[0] // self._episodes
+        place, t, seen, log_pi, action, reward = (column[np.argsort(run, kind="stable")] for column in columns)
+        runs = len(self._runs.arm)
+        bounds = np.concatenate([[0], np.cumsum(np.bincount(run, minlength=runs))])
+        cut = truncated.reshape(runs, self._episodes)
+        return Played(place, t, seen, log_pi, action, reward, cut, bounds)
+
+
+def _chosen(log_pi: Array, uniforms: Array | None) -> Ints:
+    """Actions [L] by inverse CDF: the number of cumulative probabilities (all but the last) that are <= u."""
+    if uniforms is None:
+        return log_pi.argmax(1)
+    edges = np.cumsum(np.exp(log_pi[:, :-1]), axis=1)
+    return (edges <= uniforms[:, None]).sum(1)
