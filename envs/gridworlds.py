@@ -1,7 +1,11 @@
 """Rooms and corners: maps compiled to tables. Actions in all of them: 0 up, 1 right, 2 down, 3 left."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
+
+from envs.finite_mdp import FiniteMDP
 from envs.maps import grid_mdp
 from envs.tabular import TabularEnv
 from envs.tabular_vector import vector_of
@@ -161,11 +165,16 @@ class Trap(TabularEnv):
         .....
         g....
 
+    In the paper's own world leaving a goal does not end the episode: it leads to one more state, where nothing
+    happens any more, for ever. That makes a difference as soon as entropy counts as return, because the policy
+    goes on acting there and its entropy goes on being paid: an agent that finishes loses nothing, whereas one
+    whose episode ends loses the entropy of all the steps it might have taken. `absorbing` chooses this variant.
+
     ## Action Space
     `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. Whoever bumps into a wall stays where it is.
 
     ## Observation Space
-    `Discrete(25)`: the cells, numbered row by row.
+    `Discrete(25)`: the cells, numbered row by row; with `absorbing` one more, the last, for the absorbing state.
 
     ## Starting State
     State `0`: the top left corner.
@@ -176,20 +185,24 @@ class Trap(TabularEnv):
     - `0.0`: any other step
 
     ## Episode End
-    - Termination: a goal is left.
+    - Termination: a goal is left; with `absorbing` never.
     - Truncation: after `100` steps.
 
     ## Arguments
     ```python
-    gymnasium.make("FourAction/Trap-v0")
+    gymnasium.make("FourAction/Trap-v0", absorbing=False)
     ```
+    - `absorbing`: whether leaving a goal leads to an absorbing state instead of ending the episode.
 
     ## Version History
     - v0: initial version
     """
 
-    def __init__(self, render_mode: str | None = None) -> None:
-        super().__init__(grid_mdp(TRAP, {"G": 5.0, "g": 4.5}, pays_on_leaving=True), render_mode)
+    def __init__(self, absorbing: bool = False, render_mode: str | None = None) -> None:
+        if not isinstance(absorbing, bool):
+            raise ValueError(f"absorbing: must be true or false, is {absorbing!r}")
+        mdp = grid_mdp(TRAP, {"G": 5.0, "g": 4.5}, pays_on_leaving=True)
+        super().__init__(_never_ending(mdp) if absorbing else mdp, render_mode)
 
 
 class Grid(TabularEnv):
@@ -237,6 +250,23 @@ class Grid(TabularEnv):
         render_mode: str | None = None,
     ) -> None:
         super().__init__(grid_mdp(map, {"G": 1.0} if goals is None else goals), render_mode)
+
+
+def _never_ending(mdp: FiniteMDP) -> FiniteMDP:
+    """The same world with one more state, the last, without a cell: what ended an episode leads there to stay."""
+    outcomes = (1, mdp.actions, mdp.outcomes)
+    assert mdp.drawing is not None
+    return FiniteMDP(
+        next_state=np.concatenate(
+            [np.where(mdp.terminated, mdp.states, mdp.next_state), np.full(outcomes, mdp.states)]
+        ),
+        reward=np.concatenate([mdp.reward, np.zeros(outcomes)]),
+        terminated=np.zeros((mdp.states + 1, *outcomes[1:]), dtype=np.bool_),
+        probability=np.concatenate([mdp.probability, mdp.probability[:1]]),
+        start=np.append(mdp.start, 0.0),
+        reward_std=mdp.reward_std,
+        drawing=replace(mdp.drawing, cells=np.concatenate([mdp.drawing.cells, [[-1, -1]]])),
+    )
 
 
 two_rooms_vector = vector_of(TwoRooms)

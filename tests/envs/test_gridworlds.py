@@ -1,5 +1,7 @@
 """The rooms and corners are those of the literature and of their docstrings."""
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 import pytest
@@ -11,8 +13,8 @@ from envs.gridworlds import TwoRooms
 UP, RIGHT, DOWN, LEFT = range(4)
 
 
-def world(name: str) -> FiniteMDP:
-    mdp: FiniteMDP = gymnasium.make(f"FourAction/{name}-v0").unwrapped.mdp  # type: ignore[attr-defined]
+def world(name: str, **kwargs: Any) -> FiniteMDP:
+    mdp: FiniteMDP = gymnasium.make(f"FourAction/{name}-v0", **kwargs).unwrapped.mdp  # type: ignore[attr-defined]
     return mdp
 
 
@@ -113,6 +115,42 @@ def test_trap_pays_on_leaving_a_goal_and_only_then() -> None:
 def test_trap_best_value_is_that_of_the_paper() -> None:
     """Ahmed et al. 2019: four steps to the goal and a fifth to leave it, 5 x .99^4 = 4.803."""
     assert optimal_value(world("Trap"), discount=0.99, steps=100) == pytest.approx(5 * 0.99**4, abs=1e-12)
+
+
+def test_the_absorbing_trap_is_the_trap_with_a_state_more_that_nothing_leaves() -> None:
+    plain, absorbing = world("Trap"), world("Trap", absorbing=True)
+    ended = 25
+    assert absorbing.states == ended + 1
+    assert not absorbing.terminated.any()
+    assert absorbing.longest_episode is None
+    np.testing.assert_array_equal(
+        absorbing.next_state[:ended], np.where(plain.terminated, ended, plain.next_state)
+    )
+    np.testing.assert_array_equal(absorbing.reward[:ended], plain.reward)
+    np.testing.assert_array_equal(absorbing.next_state[ended], ended)
+    np.testing.assert_array_equal(absorbing.reward[ended], 0)
+    np.testing.assert_array_equal(absorbing.start, [*plain.start, 0])
+
+
+def test_the_absorbing_trap_is_worth_as_much() -> None:
+    """Nothing is paid in the absorbing state, so without entropy the two variants are one problem."""
+    assert optimal_value(world("Trap", absorbing=True), discount=0.99, steps=100) == pytest.approx(5 * 0.99**4)
+
+
+def test_an_episode_in_the_absorbing_trap_goes_on_to_the_time_limit() -> None:
+    env = gymnasium.make("FourAction/Trap-v0", absorbing=True, render_mode="ansi")
+    env.reset(seed=0)
+    for _ in range(4):
+        env.step(RIGHT)
+    assert env.step(UP)[:3] == (25, 5.0, False)
+    assert "@" not in str(env.render())  # it has no cell
+    for step in range(5, 100):
+        assert env.step(DOWN) == (25, 0.0, False, step == 99, {})
+
+
+def test_absorbing_is_true_or_false() -> None:
+    with pytest.raises(ValueError, match="absorbing: must be true or false, is 'no'"):
+        gymnasium.make("FourAction/Trap-v0", absorbing="no")
 
 
 @pytest.mark.parametrize(("name", "steps"), [("TwoRooms", 13), ("FourRooms", 14)])
