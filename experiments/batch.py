@@ -148,7 +148,7 @@ class Batch:
             "cross_entropy_to_optimal": measured.cross_entropy_to_optimal,
             "state_coverage": measured.state_coverage,
             "visit_entropy_bits": measured.visit_entropy_bits,
-            "success_rate": (learnt.returns >= solved - 1e-9).mean(1),
+            "success_rate": self._success_rate(learnt),
             "solved": measures.mean_of_known(progress.recent_returns) >= solved - 1e-9,
             "start_policy": measured.start_policy,
             "entropy_coef": entropy_coef,
@@ -157,6 +157,12 @@ class Batch:
             "loss": learnt.loss,
             "grad_norm": learnt.grad_norm,
         }
+
+    def _success_rate(self, learnt: Learnt) -> Array:
+        """Share of the episodes that reached `solved_return`, [R]; NaN: exact, there are no single episodes."""
+        if learnt.steps is None:
+            return np.full(len(learnt.returns), math.nan)
+        return (learnt.returns >= self._solved_return - 1e-9).mean(1)
 
     @property
     def _solved_return(self) -> float:

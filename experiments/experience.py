@@ -34,9 +34,9 @@ class Collected(NamedTuple):
 
     experience: Experience
     returns: Array  # [R, E] undiscounted; exact: the expected one, E = 1
-    lengths: Array  # [R, E] steps; exact: the expected number
-    visits: Array  # [R, S] steps in each state; exact: expected (and weighted, if the loss is)
-    visited: NDArray[np.bool_]  # [R, S] acted in or arrived at; exact: all False, nobody went anywhere
+    lengths: Array  # [R, E] steps; exact: the expected number, infinite where episodes may never end
+    visits: Array  # [R, S] steps in each state; exact: see ExactExperience
+    visited: NDArray[np.bool_] | None  # [R, S] acted in or arrived at; None: exact, nobody went anywhere
     steps: Steps | None  # None: exact
     success_step: NDArray[np.int64]  # [R] lock-step at which the first successful episode ended; -1: none
 
@@ -157,6 +157,9 @@ def _lock_steps(episodes: Episodes, entropies: Array) -> tuple[Steps, Array]:
 class ExactExperience:
     """Expected advantage sums and visits by dynamic programming: the same loss gives the exact gradient.
 
+    The visits that measures along the path are means over count every step once. Without a time limit, step t
+    counts discount^t: those are finite also where episodes never end.
+
     Raises:
         ValueError: the expectation is infinite, as are undiscounted visits of episodes that may never end.
     """
@@ -165,7 +168,6 @@ class ExactExperience:
         self._mdp, self._horizon, self._agent, self._discount = mdp, horizon, agent, discount
         self._reward = (mdp.probability * mdp.reward).sum(-1)
         self._offset = math.log(mdp.actions) if agent.soft_return_offset == "uniform" else 0.0
-        self._weighting_matters = agent.discount_weighting and bool((discount < 1).any())
         uniform = np.full((len(discount), mdp.states, mdp.actions), -math.log(mdp.actions))
         self.collect(uniform, np.zeros(len(discount)))
 
@@ -183,10 +185,9 @@ class ExactExperience:
             discount_weighting=self._agent.discount_weighting,
             entropy_bonus=bonus,
         )
-        visits = expected.visit_counts
-        if self._weighting_matters:  # what is reported counts every step once
-            visits = visit_counts(self._mdp, pi, horizon=self._horizon)
-        returns = (visits[..., None] * pi * self._reward).sum((1, 2))
+        steps, visits = self._visits(pi, expected.visit_counts)
+        reward = (pi * self._reward).sum(-1)
+        paid = np.multiply(steps, reward, out=np.zeros_like(steps), where=reward != 0)  # infinity x 0 is 0
         runs = len(pi)
         experience = Experience(
             torch.from_numpy(expected.advantage_sums),
@@ -195,13 +196,21 @@ class ExactExperience:
         )
         return Collected(
             experience,
-            returns[:, None],
-            visits.sum(1, keepdims=True),
+            paid.sum(1, keepdims=True),
+            steps.sum(1, keepdims=True),
             visits,
-            np.zeros(visits.shape, dtype=bool),
+            None,
             None,
             np.full(runs, -1, np.int64),
         )
+
+    def _visits(self, pi: Array, in_loss: Array) -> tuple[Array, Array]:
+        """The expected steps in each state, and what measures weigh them by, [R, S] both."""
+        weighted = self._agent.discount_weighting
+        steps = visit_counts(self._mdp, pi, horizon=self._horizon) if weighted else in_loss
+        if self._horizon is not None:
+            return steps, steps
+        return steps, in_loss if weighted else visit_counts(self._mdp, pi, horizon=None, discount=self._discount)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Nothing goes on from update to update."""

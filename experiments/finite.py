@@ -64,7 +64,8 @@ class FiniteLearning:
         terms = loss_terms(log_pi_graph, collected.experience, torch.from_numpy(entropy_coef))
         grad_norm = self._learner.step(terms.loss)
         self._visits[active] += collected.visits[active]
-        self._visited[active] |= collected.visited[active]
+        if collected.visited is not None:
+            self._visited[active] |= collected.visited[active]
         return Learnt(
             collected.returns,
             collected.lengths,
@@ -93,12 +94,17 @@ class FiniteLearning:
             kl_from_previous=kl,
             start_policy=self._at_start(log_pi),
             truncation_rate=np.full(len(visits), math.nan),
-            all_state_entropy_nats=state_entropy[:, acting].mean(1),
+            all_state_entropy_nats=(state_entropy * acting).sum(1) / acting.sum(),
             optimal_action_probability=np.einsum("s,rsa,rsa->r", self._mdp.start, np.exp(log_pi), self._optimal),
             cross_entropy_to_optimal=measures.mean_over_visits(cross_entropy, visits),
-            state_coverage=measures.state_coverage(self._visited, self._world.reachable),
+            state_coverage=self._state_coverage(),
             visit_entropy_bits=measures.visit_entropy_bits(visits),
         )
+
+    def _state_coverage(self) -> Array:
+        if isinstance(self.source, ExactExperience):
+            return np.full(len(self._visited), math.nan)
+        return measures.state_coverage(self._visited, self._world.reachable)
 
     def _at_start(self, log_pi: Array) -> Array:
         return np.einsum("s,rsa->ra", self._mdp.start, np.exp(log_pi))
@@ -118,7 +124,7 @@ class FiniteLearning:
             at_start,
             evaluate(self._mdp, greedy, horizon=limit, discount=1.0).expected_return,
             self._stuck(at_start, greedy) & ~self._learner.frozen.numpy(),
-            measures.state_coverage(self._visited, self._world.reachable),
+            self._state_coverage(),
         )
 
     def _stuck(self, at_start: Array, greedy: Array) -> NDArray[np.bool_]:

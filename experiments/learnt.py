@@ -24,7 +24,7 @@ class Measured(NamedTuple):
     all_state_entropy_nats: Array  # [R] from here on: finite worlds only
     optimal_action_probability: Array  # [R] at the start
     cross_entropy_to_optimal: Array  # [R] nats, mean over the update's steps
-    state_coverage: Array  # [R] since the start of training
+    state_coverage: Array  # [R] since the start of training; NaN: exact, nobody went anywhere
     visit_entropy_bits: Array  # [R]
 
 
