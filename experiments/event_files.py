@@ -1,0 +1,208 @@
+"""What TensorBoard shows beside scalars, as records of its event files, and how to look at it all.
+
+The only module that imports TensorBoard, and of it only protocol buffers: `plugins.hparams.api` and
+`plugins.custom_scalar.summary` would load TensorFlow where it is installed. Wall times are seconds since 1970.
+"""
+
+import json
+import re
+import shlex
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote, urlencode
+
+import numpy as np
+from numpy.typing import ArrayLike
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as layout
+from tensorboard.plugins.histogram import metadata as histogram
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams import metadata as hparams
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from tensorboard.plugins.text import metadata as text
+from tensorboard.util.tensor_util import make_tensor_proto
+
+from experiments.event_records import EventFile, complete_length, record
+from experiments.scalar_blocks import scalar_block, scalars_block
+
+__all__ = [
+    "EventFile",
+    "MarginChart",
+    "MultilineChart",
+    "complete_length",
+    "deep_link",
+    "experiment_record",
+    "histogram_record",
+    "image_record",
+    "layout_record",
+    "scalar_block",
+    "scalars_block",
+    "session_end_record",
+    "session_start_record",
+    "tab_link",
+    "tensorboard_command",
+    "text_record",
+]
+
+Hyperparameter = bool | int | float | str
+
+
+class MarginChart(NamedTuple):
+    """A line within a band, for each run that has the three tags."""
+
+    title: str
+    value: str
+    lower: str
+    upper: str
+
+
+class MultilineChart(NamedTuple):
+    """A line for each tag of each run."""
+
+    title: str
+    tags: Sequence[str]
+
+
+def text_record(tag: str, step: int, markdown: str, wall_time: float) -> bytes:
+    """A page of the Text tab."""
+    return _plugin_record(tag, text.create_summary_metadata("", ""), markdown, step, wall_time)
+
+
+def image_record(tag: str, step: int, png: bytes, wall_time: float) -> bytes:
+    """A picture of the Images tab.
+
+    Raises:
+        ValueError: if `png` does not begin as a PNG file does.
+    """
+    if not png.startswith(b"\x89PNG\r\n\x1a\n") or len(png) < 26:
+        raise ValueError(f"the image of {tag!r} is not a PNG file")
+    width, height = struct.unpack(">II", png[16:24])
+    channels = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}[png[25]]  # of PNG's colour types
+    image = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png)
+    return _summary_record(Summary.Value(tag=tag, image=image), step, wall_time)
+
+
+def histogram_record(tag: str, step: int, probabilities: ArrayLike, wall_time: float, bins: int = 30) -> bytes:
+    """How many probabilities (of any shape) lie in each of the equal `bins` of [0, 1].
+
+    Raises:
+        ValueError: if there is something outside [0, 1], which no bin would count.
+    """
+    values = np.asarray(probabilities, np.float64)
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"the histogram of {tag!r} is of probabilities, which are in [0, 1]")
+    counts, edges = np.histogram(values, bins, (0.0, 1.0))
+    rows = np.column_stack([edges[:-1], edges[1:], counts])
+    return _plugin_record(tag, histogram.create_summary_metadata("", ""), rows, step, wall_time)
+
+
+def layout_record(categories: Mapping[str, Sequence[MarginChart | MultilineChart]], wall_time: float) -> bytes:
+    """The Custom Scalars tab: charts under headings. One a log folder; TensorBoard would merge several."""
+    proto = layout_pb2.Layout()
+    for title, charts in categories.items():
+        lines = [chart for chart in charts if isinstance(chart, MultilineChart)]
+        bands = [chart for chart in charts if isinstance(chart, MarginChart)]
+        # The page (tried with 2.21) shows the lines of a heading in their order, then the bands in reverse.
+        proto.category.add(title=title, chart=[*map(_chart, lines), *map(_chart, reversed(bands))])
+    metadata, content = layout.create_summary_metadata(), proto.SerializeToString()
+    return _plugin_record(layout.CONFIG_SUMMARY_TAG, metadata, content, 0, wall_time)
+
+
+def experiment_record(
+    values: Mapping[str, Sequence[Hyperparameter]], metrics: Mapping[str, str], wall_time: float
+) -> bytes:
+    """The columns of the HParams tab. One a log folder, at its root: of several TensorBoard takes any.
+
+    Args:
+        values: for each hyperparameter the values it has in the runs, all of one type.
+        metrics: for each scalar tag whose last value is a result, its title.
+        wall_time: seconds since 1970.
+    """
+    experiment = api_pb2.Experiment(time_created_secs=wall_time)
+    for name, taken in values.items():
+        kinds = {_hparam_field(value) for value in taken}
+        if len(kinds) != 1:
+            raise ValueError(f"the values of hyperparameter {name!r} must be of one type: {list(taken)}")
+        kind = {"bool_value": "BOOL", "string_value": "STRING", "number_value": "FLOAT64"}[kinds.pop()]
+        info = experiment.hparam_infos.add(name=name, type=f"DATA_TYPE_{kind}", differs=len(set(taken)) > 1)
+        info.domain_discrete.extend(dict.fromkeys(taken))
+    for tag, title in metrics.items():
+        experiment.metric_infos.add(name=api_pb2.MetricName(tag=tag), display_name=title)
+    return _hparams_record(hparams.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment), wall_time)
+
+
+def session_start_record(values: Mapping[str, Hyperparameter], group_name: str, wall_time: float) -> bytes:
+    """The hyperparameters of a run. Runs with one `group_name` (seeds of an arm) are one row, with their mean."""
+    session = SessionStartInfo(group_name=group_name, start_time_secs=wall_time)
+    for name, value in values.items():
+        setattr(session.hparams[name], _hparam_field(value), value)
+    return _hparams_record(
+        hparams.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=session), wall_time
+    )
+
+
+def session_end_record(wall_time: float) -> bytes:
+    """Says that a run came to its end."""
+    session = SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=wall_time)
+    return _hparams_record(hparams.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=session), wall_time)
+
+
+def tensorboard_command(folder: Path, port: int = 6006, points: int = 100_000) -> str:
+    """The command that shows a log folder with up to `points` points a curve (TensorBoard's default: 1000)."""
+    samples = f"scalars={points},images=1000,histograms=1000"  # 0 would mean none at all to the fast reader
+    address = ["--host", "localhost", "--port", str(port), "--reload_interval", "5"]
+    return shlex.join(["tensorboard", "--logdir", str(folder), "--samples_per_plugin", samples, *address])
+
+
+def deep_link(port: int = 6006, tags: Sequence[str] = ("step/entropy_bits",)) -> str:
+    """The address of the Time Series tab with `tags` pinned on top, unsmoothed, and a colour an arm.
+
+    Runs are called `<arm>/seed_<k>` and `aggregate/<arm>`; what the expression captures has one colour.
+    """
+    pinned = [{"plugin": "scalars", "tag": tag} for tag in tags]
+    query = {
+        "pinnedCards": json.dumps(pinned, separators=(",", ":")),
+        "runColorGroup": r"regex:^(?:aggregate/)?([\w-]+)",
+        "smoothing": "0",
+    }
+    return f"http://localhost:{port}/?{urlencode(query, quote_via=quote)}#timeseries"
+
+
+def tab_link(tab: str, port: int = 6006, runs: str = r"^(\.$|aggregate/)") -> str:
+    """The address of another tab (custom_scalars, images, histograms, text) with the runs that match `runs`.
+
+    With more than 40 runs to show, those tabs show none. The default leaves the aggregate runs and the root.
+    """
+    return f"http://localhost:{port}/#{tab}&regexInput={quote(runs, safe='')}&_smoothingWeight=0"
+
+
+def _chart(chart: MarginChart | MultilineChart) -> layout_pb2.Chart:
+    if isinstance(chart, MarginChart):
+        series = layout_pb2.MarginChartContent.Series(value=chart.value, lower=chart.lower, upper=chart.upper)
+        return layout_pb2.Chart(title=chart.title, margin=layout_pb2.MarginChartContent(series=[series]))
+    exactly = [f"^{re.escape(tag)}$" for tag in chart.tags]  # else every tag that begins so
+    return layout_pb2.Chart(title=chart.title, multiline=layout_pb2.MultilineChartContent(tag=exactly))
+
+
+def _hparam_field(value: Hyperparameter) -> str:
+    return {bool: "bool_value", str: "string_value"}.get(type(value), "number_value")
+
+
+def _hparams_record(tag: str, data: HParamsPluginData, wall_time: float) -> bytes:
+    """HParams are read from the metadata; the tensor is empty."""
+    value = Summary.Value(tag=tag, metadata=hparams.create_summary_metadata(data), tensor=hparams.NULL_TENSOR)
+    return _summary_record(value, 0, wall_time)
+
+
+def _plugin_record(tag: str, metadata: SummaryMetadata, content: object, step: int, wall_time: float) -> bytes:
+    return _summary_record(
+        Summary.Value(tag=tag, metadata=metadata, tensor=make_tensor_proto(content)), step, wall_time
+    )
+
+
+def _summary_record(value: Summary.Value, step: int, wall_time: float) -> bytes:
+    return record(Event(wall_time=wall_time, step=step, summary=Summary(value=[value])).SerializeToString())

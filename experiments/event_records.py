@@ -1,0 +1,113 @@
+"""Event files as TensorBoard reads them: records, one behind the other, in one file a run.
+
+A record is  length (uint64) | masked CRC-32C of the length | event | masked CRC-32C of the event,  all
+little-endian (the TFRecord format); an event is a protocol buffer.
+"""
+
+import os
+import struct
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.crc32c import crc32c, masked
+
+HEADER, FOOTER = 12, 4  # bytes of a record before and after its event
+_BATCH = 2048  # records checked at a time
+
+
+class EventFile:
+    """The event file of one run, alone in its folder: only ever appended to.
+
+    Blocks wait in memory until `flush`, and the file is open only then: a thousand runs hold no descriptors.
+    A file that exists is continued. After a crash call `truncate_to` first: readers stop at a torn record.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "events.out.tfevents.0000000000"  # first by name, whoever else writes there
+        self.size = self.path.stat().st_size if self.path.exists() else 0
+        """Bytes of the file and of the blocks that wait; after a flush, what a checkpoint should keep."""
+        self._waiting: list[bytes] = []
+        if not self.size:
+            self.write(record(b"\x09" + struct.pack("<d", time.time()) + field(3, b"brain.Event:2")))
+
+    def write(self, block: bytes) -> None:
+        """Adds whole records."""
+        self._waiting.append(block)
+        self.size += len(block)
+
+    def flush(self) -> None:
+        """Appends what waits, for TensorBoard to see."""
+        with self.path.open("ab") as file:
+            file.write(b"".join(self._waiting))
+        self._waiting.clear()
+
+    def truncate_to(self, size: int) -> None:
+        """Forgets everything behind `size` bytes, an earlier `size` or `complete_length`.
+
+        Raises:
+            ValueError: if the file is shorter: what is missing cannot be made up.
+        """
+        found = self.path.stat().st_size if self.path.exists() else 0
+        if found < size:
+            raise ValueError(f"{self.path} has {found} bytes; it had {size} at the checkpoint")
+        os.truncate(self.path, size)
+        self._waiting.clear()
+        self.size = size
+
+    def close(self) -> None:
+        """Flushes; nothing else is held."""
+        self.flush()
+
+
+def record(event: bytes) -> bytes:
+    """One record around a serialized event."""
+    length = len(event).to_bytes(8, "little")
+    return length + _footer(length) + event + _footer(event)
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A protobuf field of known length: key, length, content."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def varint(number: int) -> bytes:
+    """A protobuf integer: seven bits a byte, the lowest first; the top bit says that more follow."""
+    return bytes([number & 0x7F | 0x80]) + varint(number >> 7) if number > 0x7F else bytes([number])
+
+
+def complete_length(path: Path) -> int:
+    """Bytes of the longest beginning of a file that is whole records with correct checksums."""
+    data = np.fromfile(path, np.uint8)
+    starts = _record_starts(data.tobytes())
+    lengths, whole = np.diff(starts), np.zeros(len(starts), bool)  # the last start is the end: no record there
+    for length in np.unique(lengths):
+        same = np.flatnonzero(lengths == length)
+        for batch in np.split(same, list(range(_BATCH, len(same), _BATCH))):
+            rows = data[starts[batch, None] + np.arange(length)]
+            whole[batch] = _footer_fits(rows[:, :HEADER]) & _footer_fits(rows[:, HEADER:])
+    return int(starts[whole.argmin()])
+
+
+def _record_starts(data: bytes) -> NDArray[np.int64]:
+    """Where records start as far as their lengths lead, and where the last of them ends."""
+    starts = [0]
+    while (start := starts[-1]) + HEADER + FOOTER <= len(data):
+        end = start + HEADER + int.from_bytes(data[start : start + 8], "little") + FOOTER
+        if end > len(data):
+            break
+        starts.append(end)
+    return np.array(starts)
+
+
+def _footer_fits(rows: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether the last four bytes of each row are the masked checksum of those before, [N, L] -> [N]."""
+    stored: NDArray[np.uint32] = np.ascontiguousarray(rows[:, -FOOTER:]).view("<u4")[:, 0]
+    return np.equal(masked(crc32c(rows[:, :-FOOTER])), stored)
+
+
+def _footer(data: bytes) -> bytes:
+    return masked(crc32c(np.frombuffer(data, np.uint8)[None])).astype("<u4").tobytes()

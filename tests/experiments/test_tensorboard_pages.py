@@ -1,0 +1,78 @@
+"""What a user sees: the links, opened in a real browser on the real TensorBoard."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+
+from experiments.event_files import deep_link, tab_link
+from tests.experiments.browser import chromium, find, needs_browser
+from tests.experiments.log_folder import ARMS, MEASURES, write_log_folder
+from tests.experiments.tensorboard_server import TensorBoardServer, tensorboard_server, wait_for
+
+pytestmark = [pytest.mark.slow, needs_browser]
+
+SEEDS = 22  # more than 40 runs: from there on most tabs select none by themselves
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TensorBoardServer]:
+    folder = tmp_path_factory.mktemp("tensorboard")
+    write_log_folder(folder / "logs", SEEDS, steps=200)
+    with tensorboard_server(folder / "logs", folder / "server.txt") as running:
+        wait_for(lambda: len(running.get_json("data/plugin/scalars/tags")) == len(ARMS) * (SEEDS + 1))
+        yield running
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    with chromium(tmp_path) as running:
+        yield running
+
+
+def test_deep_link_pins_the_charts(server: TensorBoardServer, browser: webdriver.Chrome) -> None:
+    browser.get(deep_link(server.port, ["step/entropy_bits", "entropy/iqm"]))
+    wait_for(lambda: len(find(browser, "metrics-pinned-view card-view", "tagName")) == 2)
+    names = find(browser, "metrics-pinned-view tb-truncated-path", "innerText")
+    assert [name.replace("\n", "") for name in names] == ["step/entropy_bits", "entropy/iqm"]
+    assert find(browser, "metrics-pinned-view tb-data-table-content-row", "tagName")  # has read points
+
+
+def test_deep_link_gives_each_arm_a_colour(server: TensorBoardServer, browser: webdriver.Chrome) -> None:
+    browser.get(deep_link(server.port))
+    wait_for(
+        lambda: len(find(browser, "runs-data-table .run-color-swatch", "tagName")) == len(ARMS) * (SEEDS + 1) + 1
+    )
+    runs = find(browser, "tb-data-table-content-cell.table-column-run", "innerText")
+    colours = dict(zip(runs, find(browser, "runs-data-table .run-color-swatch", "style.background"), strict=True))
+    of_arm = {arm: {colour for run, colour in colours.items() if arm in run.split("/")} for arm in ARMS}
+    assert all(len(of) == 1 for of in of_arm.values())
+    assert of_arm["with_entropy"] != of_arm["without_entropy"]
+
+
+def test_bands_of_both_arms_in_the_order_given(server: TensorBoardServer, browser: webdriver.Chrome) -> None:
+    browser.get(tab_link("custom_scalars", server.port))
+    cards = "tf-custom-scalar-margin-chart-card"
+    wait_for(lambda: len(find(browser, cards, "title")) == len(MEASURES))
+    assert find(browser, cards, "title") == MEASURES
+    assert find(browser, cards, "runs.length") == ["3"] * len(MEASURES)  # both aggregates, and the root
+
+
+def test_hparams_show_a_row_an_arm(server: TensorBoardServer, browser: webdriver.Chrome) -> None:
+    browser.get(tab_link("hparams", server.port))
+    wait_for(lambda: "0.10000" in find(browser, "vaadin-grid-cell-content", "innerText"))
+    texts = find(browser, "vaadin-grid-cell-content", "innerText")
+    assert [texts.count(arm) for arm in ARMS] == [2, 2]  # the row's name and the hyperparameter
+    assert "final entropy" in texts
+
+
+def test_pictures_and_the_guide_are_seen_with_many_runs(
+    server: TensorBoardServer, browser: webdriver.Chrome
+) -> None:
+    browser.get(tab_link("images", server.port))
+    wait_for(lambda: find(browser, "img", "naturalWidth").count("40") == 2)  # the latest picture of each arm
+    assert sorted(find(browser, "tf-image-loader", "run")) == [f"aggregate/{arm}" for arm in sorted(ARMS)]
+    browser.get("about:blank")
+    browser.get(tab_link("text", server.port))
+    wait_for(lambda: "The question" in find(browser, "h1", "innerText"))
