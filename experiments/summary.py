@@ -34,9 +34,17 @@ def summarize(config: Config, runs: Runs, columns: Mapping[str, Column]) -> dict
     return {
         "name": config.name,
         "description": config.description,
+        "failed_runs": _failed_runs(runs, columns),
         "arms": {arm: _arm(config, arm, values) for arm, values in by_arm.items()},
         "claims": _verdicts(config, by_arm),
     }
+
+
+def _failed_runs(runs: Runs, columns: Mapping[str, Column]) -> list[dict[str, Any]]:
+    """Which runs are frozen because they were no longer finite, and since which update."""
+    updates = columns["failed_update"].tolist()
+    rows = [dict(zip(("arm", "seed", "update"), row, strict=True)) for row in zip(*runs, updates, strict=True)]
+    return [row for row in rows if row["update"] >= 0]
 
 
 def _arm(config: Config, arm: str, values: Mapping[str, Column]) -> dict[str, Any]:
