@@ -1,0 +1,252 @@
+"""Mutants die: each mistake this project could make and not notice breaks a law, and is caught by it.
+
+A mutant is the real code with one function wrapped into a wrong one. A law is a function that asserts. As the code
+stands every law holds.
+"""
+
+import math
+import pkgutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binom
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from agents import reinforce
+from agents.information import entropy
+from agents.policy import PolicyShape
+from experiments import session, train
+from experiments.training import Training
+from tests.experiments.comparisons import (
+    BANDIT,
+    MLP,
+    SURE_POLICY,
+    TABLE,
+    TWO_ROOMS,
+    UNPAID,
+    comparison,
+    run_by_run,
+)
+
+# --- laws ---
+
+
+def without_reward_the_entropy_rises() -> None:
+    arms = {"with_entropy": {"entropy_coef": 0.1}}
+    runs = run_by_run(comparison(UNPAID, TABLE | {"initial_policy": SURE_POLICY}, arms))
+    for values in runs.values():
+        assert (np.diff(values["updates.all_state_entropy_bits"]) > 0).all()
+
+
+def the_coefficient_weighs_the_entropy() -> None:
+    runs = run_by_run(comparison(TWO_ROOMS, MLP, {"a": {"entropy_coef": 0.5}}))
+    for values in runs.values():
+        weighed = values["updates.entropy_coef"] * values["updates.negative_entropy"]
+        assert (values["updates.entropy_coef"] == 0.5).all()
+        np.testing.assert_allclose(values["updates.loss"], values["updates.policy_loss"] + weighed, rtol=1e-12)
+
+
+def the_loss_counts_the_entropy_in_nats() -> None:
+    runs = run_by_run(comparison(BANDIT, TABLE, {"a": {}}, updates=1))
+    for values in runs.values():
+        assert values["updates.negative_entropy"].tolist() == pytest.approx([-math.log(4)])
+
+
+def the_entropy_term_survives_sampling() -> None:
+    """Equal advantages tell nothing: the expected update is the coefficient times the slope of the entropy."""
+    pi = torch.tensor(SURE_POLICY, dtype=torch.float64)
+    shape = PolicyShape(1, None, 4)
+    theta = torch.zeros(4, shape.parameters, dtype=torch.float64)
+    theta[:, :4] = pi.log()
+    learner = reinforce.StackedLearner(shape, theta, "sgd", 1.0)
+    ones = torch.ones(4, dtype=torch.float64)
+    each_action_once = reinforce.Experience(torch.eye(4, dtype=torch.float64)[:, None], ones[:, None], ones)
+    learner.step(reinforce.loss_terms(learner.log_pi(), each_action_once, 0.1 * ones).loss)
+    expected_move = (pi[:, None] * (learner.theta.detach()[:, :4] - pi.log())).sum(0)
+    slope = -pi * (pi.log() + entropy(pi))
+    np.testing.assert_allclose(expected_move, 0.1 * slope, atol=1e-14)
+
+
+def each_action_is_paid_the_discounted_rewards_that_follow_it() -> None:
+    """Straight through a corridor to a reward of 1 after three steps: 1/4, 1/2 and 1 at discount 1/2."""
+    corridor = {"id": "FourAction/Grid-v0", "kwargs": {"map": ["S..G"]}, "max_episode_steps": 9}
+    pi = [0.01, 0.97, 0.01, 0.01]
+    agent = TABLE | {"initial_policy": pi, "learning_rate": 1.0, "discount": 0.5}
+    training = Training(comparison(corridor, agent, {"a": {}}, seeds=1, updates=1, episodes=1))
+    (record,) = training.records()
+    assert record.columns["episode_length"].tolist() == [3]  # it went straight
+    moved = training.parameters()["a/seed_0/logits"].numpy() - np.log(pi)
+    to_go = np.array([0.25, 0.5, 1.0, 0.0])  # nobody acts at the goal
+    np.testing.assert_allclose(moved, to_go[:, None] * (np.array([0, 1, 0, 0]) - pi), atol=1e-12)
+
+
+def actions_follow_the_policy() -> None:
+    pi = [0.4, 0.3, 0.2, 0.1]
+    for action, probability in enumerate(pi):
+        bandit = BANDIT | {"kwargs": {"rewards": [float(a == action) for a in range(4)]}}
+        config = comparison(bandit, TABLE | {"initial_policy": pi}, {"a": {}}, seeds=1, updates=1, episodes=1000)
+        taken = 1000 * train(config).updates["return_mean"][0].as_py()
+        low, high = binom.ppf([0.0005, 0.9995], 1000, probability)  # 99.9 %
+        assert low <= round(taken) <= high
+
+
+def a_run_is_a_function_of_its_config() -> None:
+    config = comparison(TWO_ROOMS, MLP | {"initialization": "torch"}, {"a": {}})
+    first, second = Training(config), Training(config)
+    for one, other in zip(first.records(), second.records(), strict=True):
+        np.testing.assert_array_equal(one.columns["loss"], other.columns["loss"])
+        np.testing.assert_array_equal(one.columns["visit_entropy_bits"], other.columns["visit_entropy_bits"])
+    for name, layer in first.parameters().items():
+        assert torch.equal(layer, second.parameters()[name])
+
+
+def the_logged_entropy_is_that_of_the_policy() -> None:
+    result = train(comparison(BANDIT, TABLE | {"initial_policy": SURE_POLICY}, updates=1))
+    nats = float(entropy(torch.tensor(SURE_POLICY, dtype=torch.float64)))
+    for table in (result.updates, result.steps):
+        np.testing.assert_allclose(table["entropy_nats"], nats, rtol=1e-12)
+    np.testing.assert_allclose(result.updates["entropy_bits"], nats / math.log(2), rtol=1e-12)
+
+
+def tensorboard_shows_the_logged_entropy() -> None:
+    config = comparison(BANDIT, TABLE | {"initial_policy": SURE_POLICY}, seeds=1, updates=3, episodes=1)
+    with tempfile.TemporaryDirectory() as folder:
+        session.run(config, session.Options(Path(folder) / "run"), lambda record: None, lambda line: None)
+        for (arm, seed), values in run_by_run(config).items():
+            board = EventAccumulator(str(Path(folder) / "run" / "tensorboard" / arm / f"seed_{seed}"))
+            board.Reload()
+            for tag, kind, column in (
+                ("step/entropy_bits", "steps.env_step", "steps.entropy_nats"),
+                ("policy/entropy_bits", "updates.update", "updates.entropy_nats"),
+            ):
+                points = board.Scalars(tag)
+                assert [point.step for point in points] == values[kind].tolist()
+                bits = values[column] / math.log(2)
+                np.testing.assert_allclose([point.value for point in points], bits, rtol=1e-6)
+
+
+# --- mutants ---
+
+
+def negated(right: Any) -> Any:
+    return lambda *arguments: -right(*arguments)
+
+
+def in_bits(right: Any) -> Any:
+    return lambda log_pi: right(log_pi) / math.log(2)
+
+
+def without_coefficient(right: Any) -> Any:
+    return lambda log_pi, experience, coefficient: right(log_pi, experience, 0 * coefficient)
+
+
+def of_one_sample(right: Any) -> Any:
+    """-log pi of the action taken, in place of the sum over all actions."""
+
+    def wrong(log_pi: torch.Tensor, experience: reinforce.Experience, coefficient: torch.Tensor) -> Any:
+        taken = (experience.advantage_sums != 0).double()
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(reinforce, "entropy_from_log", lambda log_pi: -(taken * log_pi).sum(-1))
+            return right(log_pi, experience, coefficient)
+
+    return wrong
+
+
+def with_a_discount_too_many(right: Any) -> Any:
+    """discount^(k - t + 1): the step's own reward is discounted too."""
+    return lambda rewards, discount: discount[:, None] * right(rewards, discount)
+
+
+def undiscounted(right: Any) -> Any:
+    return lambda rewards, discount: right(rewards, np.ones_like(discount))
+
+
+def of_the_next_step(right: Any) -> Any:
+    def wrong(rewards: Any, discount: Any) -> Any:
+        to_go = right(rewards, discount)
+        return np.concatenate([to_go[1:], np.zeros_like(to_go[:1])])
+
+    return wrong
+
+
+def greedy(right: Any) -> Any:
+    return lambda rollout, pi: right(rollout, np.eye(pi.shape[2])[pi.argmax(2)])
+
+
+def from_the_global_generator(right: Any) -> Any:
+    return lambda streams, *shape: torch.rand(right(streams, *shape).shape, dtype=torch.float64).numpy()
+
+
+def the_global_generator(right: Any) -> Any:
+    return lambda seed: torch.default_generator
+
+
+def with_values_negated(right: Any) -> Any:
+    return lambda tag, steps, values, time: right(tag, steps, -values, time)
+
+
+class Mutant(NamedTuple):
+    target: str  # what is replaced
+    wrong: Callable[[Any], Any]  # by what
+    law: Callable[[], None]  # which law that breaks
+
+
+MUTANTS = {
+    "flipped sign of the entropy": Mutant(
+        "agents.reinforce.entropy_from_log", negated, without_reward_the_entropy_rises
+    ),
+    "entropy in bits": Mutant("agents.reinforce.entropy_from_log", in_bits, the_loss_counts_the_entropy_in_nats),
+    "ignored coefficient": Mutant(
+        "experiments.finite.loss_terms", without_coefficient, the_coefficient_weighs_the_entropy
+    ),
+    "one-sample entropy": Mutant("agents.reinforce.loss_terms", of_one_sample, the_entropy_term_survives_sampling),
+    "shifted discount": Mutant(
+        "experiments.experience.returns_to_go",
+        with_a_discount_too_many,
+        each_action_is_paid_the_discounted_rewards_that_follow_it,
+    ),
+    "forgotten discount": Mutant(
+        "experiments.experience.returns_to_go",
+        undiscounted,
+        each_action_is_paid_the_discounted_rewards_that_follow_it,
+    ),
+    "advantage shifted by one step": Mutant(
+        "experiments.experience.returns_to_go",
+        of_the_next_step,
+        each_action_is_paid_the_discounted_rewards_that_follow_it,
+    ),
+    "greedy actions": Mutant("experiments.rollout.FiniteRollout.collect", greedy, actions_follow_the_policy),
+    "actions from the global generator": Mutant(
+        "experiments.streams.Streams.uniforms", from_the_global_generator, a_run_is_a_function_of_its_config
+    ),
+    "parameters from the global generator": Mutant(
+        "experiments.batch.parameter_generator", the_global_generator, a_run_is_a_function_of_its_config
+    ),
+    "negated entropy in the updates": Mutant(
+        "experiments.measures.entropy", negated, the_logged_entropy_is_that_of_the_policy
+    ),
+    "negated entropy in the steps": Mutant(
+        "experiments.experience.entropy", negated, the_logged_entropy_is_that_of_the_policy
+    ),
+    "negated entropy in TensorBoard": Mutant(
+        "experiments.board.scalar_block", with_values_negated, tensorboard_shows_the_logged_entropy
+    ),
+}
+
+
+@pytest.mark.parametrize("law", dict.fromkeys(m.law for m in MUTANTS.values()), ids=lambda law: law.__name__)
+def test_the_law_holds(law: Callable[[], None]) -> None:
+    law()
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_mutant_dies(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutant = MUTANTS[name]
+    monkeypatch.setattr(mutant.target, mutant.wrong(pkgutil.resolve_name(mutant.target)))
+    with pytest.raises(AssertionError):
+        mutant.law()
