@@ -28,6 +28,19 @@ from experiments.worlds import World
 Array = NDArray[np.float64]
 State = dict[str, NDArray[Any]]
 
+# Columns of runs.parquet that are means over the last W updates, and the column of updates.parquet they are of.
+FINAL = {
+    "final_return": "return_mean",
+    "final_episode_length": "episode_length",
+    "final_entropy_bits": "entropy_bits",
+    "final_all_state_entropy_bits": "all_state_entropy_bits",
+    "final_kl_to_uniform": "kl_to_uniform",
+    "final_kl_from_previous": "kl_from_previous",
+    "final_optimal_action_probability": "optimal_action_probability",
+    "final_cross_entropy_to_optimal": "cross_entropy_to_optimal",
+    "final_visit_entropy_bits": "visit_entropy_bits",
+}
+
 
 class Progress(NamedTuple):
     """What is counted over training, for each run."""
@@ -35,19 +48,20 @@ class Progress(NamedTuple):
     env_steps: NDArray[np.int64]  # [R]
     episodes: NDArray[np.int64]  # [R]
     first_success: NDArray[np.int64]  # [R] env_step; -1: none so far
-    recent_returns: Array  # [W, R] of the last W updates
-    recent_entropies: Array  # [W, R] nats
+    collapsed_since: NDArray[np.int64]  # [R] update; -1: the entropy is not collapsed
+    regret: Array  # [R] summed over updates
+    recent: Array  # [len(FINAL), W, R] columns of the last W updates
     coefficient: Array  # [R] of the target-entropy controller
 
     @classmethod
     def start(cls, runs: int, updates: int) -> "Progress":
-        window = measures.window(updates)
         return cls(
             np.zeros(runs, np.int64),
             np.zeros(runs, np.int64),
             np.full(runs, -1, np.int64),
-            np.full((window, runs), np.nan),
-            np.full((window, runs), np.nan),
+            np.full(runs, -1, np.int64),
+            np.zeros(runs),
+            np.full((len(FINAL), measures.window(updates), runs), np.nan),
             np.zeros(runs),
         )
 
@@ -72,6 +86,7 @@ class Batch:
             if isinstance(agent.entropy_coef, TargetEntropy):
                 self.progress.coefficient[run_slice] = agent.entropy_coef.start
         self.failed_update = np.full(len(self.runs.arm), -1, np.int64)
+        self._optimal_return = _optimal_return(self._agents[0], world)
         self._snapshots = frozenset(snapshot_updates(config.training.updates))
 
     def _by_arm(self) -> Iterator[tuple[slice, Agent]]:
@@ -84,7 +99,7 @@ class Batch:
         entropy_coef = self._coefficient(update)
         learnt = self.learning.update(entropy_coef, active)
         steps = self._count(update, learnt, active)
-        columns = self._columns(learnt, entropy_coef)
+        columns = self._columns(update, learnt, entropy_coef)
         self._control(columns["entropy_bits"])
         self._freeze_failed(update, columns)
         snapshot = self.learning.snapshot() if update in self._snapshots else None
@@ -115,9 +130,6 @@ class Batch:
     def _count(self, update: int, learnt: Learnt, active: NDArray[np.bool_]) -> StepRecord | None:
         """Moves the progress on; the update's lock-steps, counted since the start of training."""
         progress = self.progress
-        slot = update % len(progress.recent_returns)
-        progress.recent_returns[slot] = learnt.returns.mean(1)
-        progress.recent_entropies[slot] = learnt.measured.entropy_nats
         if learnt.steps is None:
             return None
         live = np.where(active, learnt.steps.live, 0)
@@ -128,11 +140,10 @@ class Batch:
         progress.episodes[active] += learnt.returns.shape[1]
         return StepRecord(live, env_step, learnt.steps.entropy)
 
-    def _columns(self, learnt: Learnt, entropy_coef: Array) -> dict[str, Column]:
+    def _columns(self, update: int, learnt: Learnt, entropy_coef: Array) -> dict[str, Column]:
         """The columns of updates.parquet, [R] each (start_policy [R, A])."""
         progress, measured = self.progress, learnt.measured
-        solved = self._solved_return
-        return {
+        columns = {
             "env_steps": progress.env_steps.copy(),
             "episodes": progress.episodes.copy(),
             "return_mean": learnt.returns.mean(1),
@@ -149,7 +160,7 @@ class Batch:
             "state_coverage": measured.state_coverage,
             "visit_entropy_bits": measured.visit_entropy_bits,
             "success_rate": self._success_rate(learnt),
-            "solved": measures.mean_of_known(progress.recent_returns) >= solved - 1e-9,
+            "succeeded": self._known_of_steps(progress.first_success >= 0),
             "start_policy": measured.start_policy,
             "entropy_coef": entropy_coef,
             "policy_loss": learnt.policy_loss,
@@ -157,6 +168,23 @@ class Batch:
             "loss": learnt.loss,
             "grad_norm": learnt.grad_norm,
         }
+        return columns | self._over_time(update, columns)
+
+    def _over_time(self, update: int, columns: Mapping[str, Column]) -> dict[str, Column]:
+        """What is said of all updates so far, or of the last W."""
+        progress = self.progress
+        for recent, name in zip(progress.recent, FINAL.values(), strict=True):
+            recent[update % len(recent)] = columns[name]
+        progress.regret[:] += self._optimal_return - columns["return_mean"]
+        progress.collapsed_since[:] = measures.entropy_collapse(
+            progress.collapsed_since, columns["entropy_bits"], update
+        )
+        recent_return = measures.mean_of_known(progress.recent[list(FINAL).index("final_return")])
+        return {"solved": recent_return >= self._solved_return - 1e-9, "regret": progress.regret / (update + 1)}
+
+    def _known_of_steps(self, values: Column) -> Column:
+        """Values [R] of runs that take steps; NaN for exact ones, which take none."""
+        return np.full(len(values), math.nan) if self._agents[0].gradient == "exact" else values
 
     def _success_rate(self, learnt: Learnt) -> Array:
         """Share of the episodes that reached `solved_return`, [R]; NaN: exact, there are no single episodes."""
@@ -182,14 +210,19 @@ class Batch:
         """The columns of runs.parquet for the runs of this batch. The policy is the one after the last step."""
         progress, ending = self.progress, self.learning.final()
         failed = self.failed_update >= 0
-        final_return = np.where(failed, np.nan, progress.recent_returns.mean(0))
+        final = {name: np.where(failed, np.nan, r.mean(0)) for name, r in zip(FINAL, progress.recent, strict=True)}
+        greedy_return, enough = np.where(failed, np.nan, ending.greedy_return), self._solved_return - 1e-9
+        updates = self.config.training.updates
         return {
-            "final_return": final_return,
-            "greedy_return": np.where(failed, np.nan, ending.greedy_return),
-            "solved": final_return >= self._solved_return - 1e-9,
+            **final,
+            "greedy_return": greedy_return,
+            "solved": final["final_return"] >= enough,
+            "greedy_solved": greedy_return >= enough,
             "stuck": ending.stuck,
+            "never_successful": self._known_of_steps(progress.first_success < 0),
             "first_success_env_step": progress.first_success.copy(),
-            "final_entropy_bits": np.where(failed, np.nan, progress.recent_entropies.mean(0) / math.log(2)),
+            "entropy_collapse_update": np.where(failed, -1, progress.collapsed_since),
+            "regret": np.where(failed, np.nan, progress.regret / updates),
             "state_coverage": ending.state_coverage,
             "env_steps": progress.env_steps.copy(),
             "episodes": progress.episodes.copy(),
@@ -259,6 +292,16 @@ def _check_fits(agent: Agent, world: World, arm: str) -> None:
             f"{place}: entropy_coef.target_bits = {spec.target_bits:g} is above log2({world.actions}) = {most:g}, "
             "the entropy of the uniform policy"
         )
+
+
+def _optimal_return(agent: Agent, world: World) -> float:
+    """The best expected undiscounted return, what regret is measured against; NaN where it is unknown."""
+    if world.mdp is None:
+        return math.nan
+    try:
+        return world.optimal_return(1.0, None if agent.horizon == "infinite" else world.time_limit)
+    except ValueError:  # without a limit, rewards can be collected for ever
+        return math.nan
 
 
 def _initial_learner(agent: Agent, world: World, arms: int, seeds: Sequence[int]) -> StackedLearner:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from experiments.outcomes import OUTCOMES
 from experiments.records import UpdateRecord
 
 
@@ -50,23 +51,24 @@ def results(summary: Mapping[str, Any]) -> Table:
     table.add_column("measure")
     for arm, content in arms.items():
         table.add_column(f"{escape(arm)}\n({_count(content)})", justify="right")
-    for name, label in ROWS.items():
+    for name in ROWS:
         entries = [content["measures"].get(name) for content in arms.values()]
         if any(entries) and not (name == "failed" and not any(entry["count"] for entry in entries)):
-            table.add_row(label, *(_cell(name, entry) for entry in entries))
+            table.add_row(OUTCOMES[name].label, *(_cell(name, entry) for entry in entries))
     return table
 
 
-ROWS = {
-    "solved": "runs that solved it",
-    "stuck": "runs stuck",
-    "failed": "runs not finite",
-    "final_return": "final return",
-    "greedy_return": "greedy return",
-    "final_entropy_bits": "final entropy, bits",
-    "state_coverage": "state coverage",
-    "first_success_env_step": "first success (step)",
-}
+ROWS = (
+    "solved",
+    "stuck",
+    "failed",
+    "final_return",
+    "greedy_return",
+    "final_entropy_bits",
+    "state_coverage",
+    "first_success_env_step",
+    "entropy_collapse_update",
+)
 
 
 def _count(content: Mapping[str, Any]) -> str:
@@ -78,17 +80,19 @@ def _count(content: Mapping[str, Any]) -> str:
 def _cell(name: str, entry: Mapping[str, Any] | None) -> str:
     if entry is None:
         return "-"
-    if "count" in entry:
-        head = f"{entry['count']}/{entry['n']} = {_number(name, entry['estimate'])}"
-    else:
-        head = _number(name, entry["estimate"])
-    if entry["low"] is None:
+    kind = OUTCOMES[name].kind
+    head = _number(kind, entry["estimate"])
+    if kind == "fraction":
+        head = f"{entry['count']}/{entry['n']} = {head}"
+    if entry["low"] is None and (entry["high"] is None or kind != "time"):
         return head
-    return rf"{head} \[{_number(name, entry['low'])}, {_number(name, entry['high'])}]"
+    return rf"{head} \[{_number(kind, entry['low'])}, {_number(kind, entry['high'])}]"
 
 
-def _number(name: str, value: float) -> str:
-    return f"{value:,.0f}" if name.endswith("env_step") else f"{value:.2f}"
+def _number(kind: str, value: float | None) -> str:
+    if value is None:
+        return "never"
+    return f"{value:,.0f}" if kind == "time" else f"{value:.2f}"
 
 
 def verdict_lines(summary: Mapping[str, Any]) -> list[str]:

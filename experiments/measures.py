@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+COLLAPSED_BITS = 0.1  # entropy of a policy that takes one of four actions with .99
+
 
 def entropy(log_pi: Array) -> Array:
     """-sum pi log pi in nats, [..., A] -> [...]; exp of it is the number of effective actions."""
@@ -87,3 +89,13 @@ def first_success(returns: Array, lengths: Array, solved_return: float) -> NDArr
 def window(updates: int) -> int:
     """The last 5 % of the updates, at least one: what `solved` and final values are means over."""
     return max(1, round(0.05 * updates))
+
+
+def entropy_collapse(since: NDArray[np.int64], entropy_bits: Array, update: int) -> NDArray[np.int64]:
+    """The first update since when the path entropy has stayed below COLLAPSED_BITS, [R]; -1: it is not below.
+
+    Args:
+        since: what this function said after the update before, [R]; -1 at the start.
+        entropy_bits: of this update, [R].
+    """
+    return np.where(entropy_bits < COLLAPSED_BITS, np.where(since >= 0, since, update), -1)

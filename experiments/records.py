@@ -109,7 +109,8 @@ def _merged_snapshots(
 
 
 def _scattered(pieces: Sequence[NDArray[T]], places: Sequence[NDArray[np.int64]], runs: int) -> NDArray[T]:
-    whole = np.empty((runs, *pieces[0].shape[1:]), dtype=pieces[0].dtype)
+    # What is a truth value in one batch may be unknown (NaN) in another.
+    whole = np.empty((runs, *pieces[0].shape[1:]), dtype=np.result_type(*pieces))
     for piece, place in zip(pieces, places, strict=True):
         whole[place] = piece
     return whole

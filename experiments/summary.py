@@ -2,21 +2,20 @@
 
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.claims import Claim, judge
 from experiments.config import Config
+from experiments.exact_tests import Interval, median_interval
 from experiments.inference import Band, iqm_interval, wilson_interval
+from experiments.outcomes import OUTCOMES, TIMES
 from experiments.records import Column, Runs
 
-FRACTIONS = ("solved", "stuck", "failed")
-NUMBERS = ("final_return", "greedy_return", "final_entropy_bits", "state_coverage", "first_success_env_step")
 PACKAGES = ("gymnasium", "torch", "numpy", "scipy", "tensorboard")
 
 
@@ -50,15 +49,12 @@ def _failed_runs(runs: Runs, columns: Mapping[str, Column]) -> list[dict[str, An
 def _arm(config: Config, arm: str, values: Mapping[str, Column]) -> dict[str, Any]:
     n = 1 if config.agent_of(arm).gradient == "exact" and _is_one_run(values) else len(values["solved"])
     measures: dict[str, Any] = {}
-    for name in FRACTIONS:
-        hits = values[name][:n]
-        if hits.dtype.kind == "f":  # NaN: nobody knows who is stuck where the optimum is unknown
-            continue
-        measures[name] = _entry(wilson_interval(int(hits.sum()), n), n) | {"count": int(hits.sum())}
-    for name in NUMBERS:
-        finite = _numbers(name, values[name][:n])
-        if len(finite):
-            measures[name] = _entry(iqm_interval(finite[:, None]), len(finite)) | {"mean": float(finite.mean())}
+    for name, outcome in OUTCOMES.items():
+        if name == "first_success_env_step" and not values["env_steps"].any():
+            continue  # exact gradients take no steps
+        entry = _SUMMARIES[outcome.kind](values[name][:n])
+        if entry is not None:
+            measures[name] = entry
     if n == 1:  # runs without chance and with equal parameters are one run: there is nothing to estimate
         measures = {name: entry | {"low": None, "high": None} for name, entry in measures.items()}
     return {
@@ -69,10 +65,30 @@ def _arm(config: Config, arm: str, values: Mapping[str, Column]) -> dict[str, An
     }
 
 
-def _numbers(name: str, values: Column) -> NDArray[np.float64]:
-    """The values there are: a success that never came has no time, a failed run no return."""
-    numbers = values.astype(float)
-    return numbers[np.isfinite(numbers) & ((numbers >= 0) | (name != "first_success_env_step"))]
+def _fraction(hits: Column) -> dict[str, Any] | None:
+    if np.isnan(hits.astype(float)).any():  # nobody knows who is stuck where the optimum is unknown
+        return None
+    return _entry(wilson_interval(hits.sum(), len(hits)), len(hits)) | {"count": int(hits.sum())}
+
+
+def _number(values: Column) -> dict[str, Any] | None:
+    finite = values[np.isfinite(values)].astype(float)  # a failed run has no return; "failed" counts it
+    if not len(finite):
+        return None
+    return _entry(iqm_interval(finite), len(finite)) | {"mean": float(finite.mean())}
+
+
+def _time(values: Column) -> dict[str, Any]:
+    """The median with its exact interval; null: later than the last step of training."""
+    entry = _entry(median_interval(np.where(values < 0, np.inf, values)), len(values))
+    return entry | {"count": int((values >= 0).sum())}
+
+
+_SUMMARIES: dict[str, Callable[[Column], dict[str, Any] | None]] = {
+    "fraction": _fraction,
+    "number": _number,
+    "time": _time,
+}
 
 
 def _is_one_run(values: Mapping[str, Column]) -> bool:
@@ -83,8 +99,9 @@ def _is_one_run(values: Mapping[str, Column]) -> bool:
     )
 
 
-def _entry(interval: Band, n: int) -> dict[str, Any]:
-    estimate, low, high = (float(np.ravel(end)[0]) for end in interval)
+def _entry(interval: Band | Interval, n: int) -> dict[str, Any]:
+    ends = [float(end) for end in interval]
+    estimate, low, high = (end if np.isfinite(end) else None for end in ends)
     return {"estimate": estimate, "low": low, "high": high, "n": n}
 
 
@@ -101,7 +118,7 @@ def _verdicts(config: Config, by_arm: Mapping[str, Mapping[str, Column]]) -> lis
 
 def _with_gaps(name: str, column: Column) -> Column:
     """A time that never came (-1) is missing, not early."""
-    if name != "first_success_env_step":
+    if name not in TIMES:
         return column
     return np.where(column < 0, np.nan, column)
 

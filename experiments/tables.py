@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from experiments.outcomes import TIMES
 from experiments.records import Column, Runs, UpdateRecord
 
 STEP_SCHEMA = pa.schema(
@@ -54,7 +55,7 @@ def _step_columns(record: UpdateRecord, every: int) -> tuple[NDArray[np.generic]
 def run_table(columns: Mapping[str, Column], runs: Runs) -> pa.Table:
     """A row a run; times that never came (-1) are null."""
     table = _table(runs, np.arange(len(runs.arm)), dict(columns))
-    for name in ("first_success_env_step", "failed_update"):
+    for name in (*TIMES, "failed_update"):
         values = np.asarray(columns[name])
         index = table.schema.get_field_index(name)
         table = table.set_column(index, name, pa.array(values, mask=values < 0))
