@@ -8,9 +8,11 @@ python train.py --list                           the experiments, one line each
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,9 +22,19 @@ CONFIGS = Path(__file__).resolve().parent / "configs"
 DEFAULT = CONFIGS / "two_rooms.toml"
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong as every other mistake is said: in one line, with the nearest option."""
+
+    def error(self, message: str) -> NoReturn:
+        options = re.findall(r"--[a-z-]+", self.format_usage())
+        wrong = [word for word in re.findall(r"--[\w-]+", message) if word not in options]
+        close = get_close_matches(wrong[0], options, n=1) if wrong else []
+        sys.exit(fail(message + (f"; did you mean {close[0]}?" if close else "; --help lists the options")))
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line; `--help` lists every option and every config key."""
-    top = argparse.ArgumentParser(
+    top = OneLineParser(
         prog="train.py",
         description=__doc__,
         epilog=f"config keys (override with key=value, the value in TOML):\n{key_table()}",
