@@ -91,9 +91,8 @@ def make_world(environment: Environment) -> World:
             warnings.simplefilter("ignore")
             env = gymnasium.make(environment.id, **environment.kwargs)
     except (gymnasium.error.Error, ImportError) as error:
-        raise ConfigError(
-            f"environment.id: {_without_guess(_one_line(error))}{_nearest_id(environment.id)}"
-        ) from None
+        message = _one_line(error).partition(" Did you mean")[0]  # Gymnasium's guess is only a part of the id
+        raise ConfigError(f"environment.id: {message}{_nearest_id(environment.id)}") from None
     except Exception as error:  # whatever a stranger's constructor raises on wrong arguments
         raise ConfigError(f"environment.kwargs: {environment.id} refuses them: {_one_line(error)}") from None
     try:
@@ -122,11 +121,6 @@ def _world_of(env: "gymnasium.Env[Any, Any]", environment: Environment) -> World
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text or type(error).__name__
-
-
-def _without_guess(message: str) -> str:
-    """Gymnasium guesses a part of the id; `_nearest_id` guesses a whole one."""
-    return message.partition(" Did you mean")[0]
 
 
 def _nearest_id(name: str) -> str:
