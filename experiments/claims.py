@@ -18,9 +18,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from experiments.contrasts import certain, complete, contrast, is_time
+from experiments.contrasts import certain, complete, contrast
 from experiments.exact_tests import ALPHA, Interval
-from experiments.expectations import Expectation, check_name, parse_expectation
+from experiments.expectations import Expectation, is_time, parse_expectation, read_expectation
 from experiments.inference import holm
 from experiments.rules import find
 
@@ -48,6 +48,7 @@ class Claim:
     statement: str
     measure: str
     expect: str
+    limit: bool = False  # whoever wrote it down expects that it does not hold
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Verdict:
     statement: str
     measure: str
     expect: str
+    limit: bool
     verdict: Outcome
     effect: float | None
     low: float | None  # 95 % interval of the effect; None: unbounded, or no interval
@@ -90,13 +92,9 @@ def read_claim(claim: Claim, arms: Sequence[str], measures: Iterable[str]) -> Ex
         ValueError: names the claim, the mistake and what would be valid.
     """
     try:
-        check_name(claim.measure, measures, "measure")
-        expectation = parse_expectation(claim.expect, arms)
-        if expectation.relation == "=" and is_time(claim.measure):
-            raise ValueError(f"{claim.measure!r} is a time to an event, without a test of equality; use < or >")
+        return read_expectation(claim.measure, claim.expect, arms, measures)
     except ValueError as error:
         raise ValueError(f"claim {claim.statement!r}: {error}") from None
-    return expectation
 
 
 def judge(claims: Iterable[Claim], values: Values, seeds: Seeds, exact: Collection[str] = ()) -> list[Verdict]:

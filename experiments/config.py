@@ -15,6 +15,9 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from experiments.expectations import read_expectation
+from experiments.outcomes import OUTCOMES
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -175,6 +178,7 @@ class ClaimText(Section):
     statement: str = Field(description="the expectation in words")
     measure: str = Field(description="a column of runs.parquet")
     expect: str = Field(description='the expectation in signs, as in "with_entropy < without_entropy"')
+    limit: bool = Field(default=False, description="true: expected not to hold; it shows where the argument ends")
 
 
 class Config(Section):
@@ -196,6 +200,15 @@ class Config(Section):
                 raise ValueError(
                     f'arms.{arm}: baseline = "{resolved.baseline}" needs training.episodes_per_update above 1'
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _claims_are_readable(self) -> Self:
+        for number, claim in enumerate(self.claims):
+            try:
+                read_expectation(claim.measure, claim.expect, list(self.arms), OUTCOMES)
+            except ValueError as error:
+                raise ValueError(f"claims.{number}: {error}") from None
         return self
 
     def agent_of(self, arm: str) -> Agent:
@@ -268,7 +281,7 @@ def _with_value(table: dict[str, Any], path: list[str], value: Any, override: st
 
 def _one_message(error: ValidationError, prefix: str = "") -> str:
     """The first mistake, in one line."""
-    details: ErrorDetails = error.errors()[0]
+    details = min(error.errors(), key=_is_about_another_shape)
     # Positions inside unions ("float", "constrained-int", ...) are the validator's own names, not keys.
     keys = [
         part
@@ -281,9 +294,14 @@ def _one_message(error: ValidationError, prefix: str = "") -> str:
         message = f"unknown key{_nearest(str(details['loc'][-1]), _valid_keys(details['loc'], prefix))}"
     elif details["type"] == "missing":
         message = "is missing"
-    elif "input" in details and not isinstance(details["input"], dict | Section):
+    elif details["type"] != "value_error" and not isinstance(details["input"], dict | Section):
         message += f", not {details['input']!r}"[:120]
     return f"{place}: {message}" if place else message
+
+
+def _is_about_another_shape(details: ErrorDetails) -> bool:
+    """Whether it only says that a table or list is no number: the mistake is inside the table or list."""
+    return details["type"] in ("float_type", "int_type") and isinstance(details["input"], dict | list | tuple)
 
 
 def _valid_keys(location: tuple[int | str, ...], prefix: str) -> list[str]:

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from experiments import exact_tests, power
 from experiments.exact_tests import Array, Interval, Tails
+from experiments.expectations import is_time
 from experiments.inference import wilson_interval
 
 Kind = Literal["boolean", "number", "time"]
@@ -129,11 +130,6 @@ def certain(first: Array, second: Array | float) -> Contrast:
 
 def _relative_to(number: float, interval: Interval) -> Interval:
     return Interval(*(end - number for end in interval))
-
-
-def is_time(measure: str) -> bool:
-    """Whether a measure is a time to an event, by its name: a missing value means "not within the budget"."""
-    return re.match(r"first_|time_to_|.*collapse", measure) is not None
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,24 @@ def parse_expectation(text: str, arms: Sequence[str]) -> Expectation:
     return Expectation(relation, (left, right), None, within)  # type: ignore[arg-type]
 
 
+def read_expectation(measure: str, expect: str, arms: Sequence[str], measures: Iterable[str]) -> Expectation:
+    """Read what a claim expects of a measure, and check both against the arms and measures there are.
+
+    Raises:
+        ValueError: names the mistake and what would be valid.
+    """
+    check_name(measure, measures, "measure")
+    expectation = parse_expectation(expect, arms)
+    if expectation.relation == "=" and is_time(measure):
+        raise ValueError(f"{measure!r} is a time to an event, without a test of equality; use < or >")
+    return expectation
+
+
+def is_time(measure: str) -> bool:
+    """Whether a measure is a time to an event, by its name: a missing value means "not within the budget"."""
+    return re.match(r"first_|time_to_|.*collapse", measure) is not None
+
+
 def _inverted_u(text: str, parts: list[str], arms: Sequence[str]) -> Expectation:
     names = [part.removeprefix("*").strip() for part in parts]
     for name in names:

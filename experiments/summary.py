@@ -112,7 +112,7 @@ def _verdicts(config: Config, by_arm: Mapping[str, Mapping[str, Column]]) -> lis
     }
     seeds = {arm: np.array(config.training.seed_list) for arm in config.arms}
     exact = [arm for arm in config.arms if config.agent_of(arm).gradient == "exact"]
-    claims = [Claim(claim.statement, claim.measure, claim.expect) for claim in config.claims]
+    claims = [Claim(**claim.model_dump()) for claim in config.claims]
     return [asdict(verdict) for verdict in judge(claims, measures, seeds, exact)]
 
 
