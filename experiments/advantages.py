@@ -7,13 +7,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from agents.returns import RunningMean, batch_mean, leave_one_out, normalized, returns_to_go
 from experiments.config import Agent
-from experiments.simulators import Played
+from experiments.played import Array, Ints, Played
 
-Array = NDArray[np.float64]
+Index = tuple[Ints, Ints, Ints]  # t, run, episode; [N] each
 
 
 class Weighed(NamedTuple):
@@ -40,40 +39,37 @@ class Advantages:
             entropy: of the policy at each step, [N] nats.
             entropy_coef: [R], enters a soft return only.
         """
-        runs, run, at = len(self._discount), played.place // self._episodes, (played.t, played.place)
-        to_go = self._to_go(played, entropy, entropy_coef[run])
-        returns = to_go.reshape(len(to_go), -1)[at]
-        advantages = returns - self._baseline(to_go, run, at)
+        run, at = played.run, (played.t, played.run, played.episode)
+        to_go = self._to_go(played, at, entropy, entropy_coef[run])
+        returns = to_go[at]
+        advantages = returns - self._baseline(to_go, at)
         if self._agent.normalize_advantages:
-            advantages = normalized(advantages, run, runs)
-        steps = np.bincount(run, minlength=runs).astype(float)
+            advantages = normalized(advantages, run, len(self._discount))
+        steps = np.diff(played.bounds).astype(float)
         if self._agent.baseline == "running_mean":
-            sums = np.bincount(run, returns, runs).astype(float)
-            self.running_mean = self.running_mean.after(sums, steps)
+            self.running_mean = self.running_mean.after(played.by_run(returns), steps)
         weight = self._discount[run] ** played.t if self._agent.discount_weighting else np.ones(len(run))
         per_step = self._agent.loss_reduction == "per_step"
-        normalizer = np.maximum(steps, 1.0) if per_step else np.full(runs, float(self._episodes))
+        normalizer = np.maximum(steps, 1.0) if per_step else np.full(len(steps), float(self._episodes))
         return Weighed(advantages * weight, weight, normalizer)
 
-    def _to_go(self, played: Played, entropy: Array, entropy_coef: Array) -> Array:
+    def _to_go(self, played: Played, at: Index, entropy: Array, entropy_coef: Array) -> Array:
         """Returns-to-go, [T, R, E]; with the entropies of later steps inside, if the return is soft."""
-        shape = (int(played.t.max(initial=-1)) + 1, len(self._discount), self._episodes)
-        at = (played.t, played.place)
-        rewards = np.zeros((shape[0], shape[1] * shape[2]))
+        rewards = np.zeros((int(played.t.max(initial=0)) + 1, len(self._discount), self._episodes))
         rewards[at] = played.reward
         if self._agent.entropy_objective == "bonus":
-            return returns_to_go(rewards.reshape(shape), self._discount)
+            return returns_to_go(rewards, self._discount)
         # The step's own entropy enters through the loss term; in its return it would be a constant that
         # does not depend on the action.
         bonus = np.zeros_like(rewards)
         bonus[at] = entropy_coef * (entropy - self._offset)
-        return returns_to_go((rewards + bonus).reshape(shape), self._discount) - bonus.reshape(shape)
+        return returns_to_go(rewards + bonus, self._discount) - bonus
 
-    def _baseline(self, to_go: Array, run: NDArray[np.int64], at: tuple[NDArray[np.int64], ...]) -> Array:
+    def _baseline(self, to_go: Array, at: Index) -> Array:
         """The baseline of every step, [N] (or 0)."""
         if self._agent.baseline == "none":
             return np.zeros(1)
         if self._agent.baseline == "running_mean":
-            return self.running_mean.baseline()[run]
+            return self.running_mean.baseline()[at[1]]
         table = batch_mean(to_go) if self._agent.baseline == "batch_mean" else leave_one_out(to_go)
-        return np.broadcast_to(table, to_go.shape).reshape(len(to_go), -1)[at]
+        return np.broadcast_to(table, to_go.shape)[at]

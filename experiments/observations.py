@@ -4,16 +4,14 @@ R: runs, M: some of the runs, N: rows of one run, D: width of a row.
 """
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete, flatdim
-from numpy.typing import NDArray
 from torch import Tensor
 
-Array = NDArray[np.float64]
-Raw = NDArray[Any]
+from experiments.played import Array, Ints, Raw
 
 CLIP = 10.0  # deviations; a number that was constant so far would otherwise explode when it first moves
 
@@ -35,7 +33,7 @@ class RunningMoments(NamedTuple):
 
     @property
     def deviation(self) -> Array:
-        """Standard deviation, [R, D]; 1 before the first update, when the rows stay as they are."""
+        """Standard deviation, [R, D]; 1 before the first update, when the mean is 0."""
         number = self.number[:, None]
         variance = np.divide(self.squares, number, out=np.ones_like(self.squares), where=number > 0)
         return np.sqrt(variance + 1e-8)
@@ -66,7 +64,7 @@ class Observations:
         """Room for a raw observation of each of so many environments, [places, *shape]."""
         return np.zeros((places, *(self._space.shape or ())), self._space.dtype)
 
-    def rows(self, raw: Raw, runs: NDArray[np.int64]) -> Tensor:
+    def rows(self, raw: Raw, runs: Ints) -> Tensor:
         """Rows [M, N, D] of raw observations [M, N, *shape] of the runs [M]."""
         if isinstance(self._space, Discrete):
             states = torch.from_numpy(raw.astype(np.int64) - int(self._space.start))
@@ -77,7 +75,7 @@ class Observations:
             flat = np.clip((flat - mean) / deviation, -CLIP, CLIP)
         return torch.from_numpy(flat).to(self._dtype)
 
-    def learn(self, raw: Raw, bounds: NDArray[np.int64]) -> None:
+    def learn(self, raw: Raw, bounds: Ints) -> None:
         """Add an update's observations [N, *shape], run by run, those of run r from bounds[r] to bounds[r + 1]."""
         if self.moments is None:
             return

@@ -1,47 +1,31 @@
-"""Learning in simulators: a row a step, every step seen once.
+"""Learning in simulators: the loss has a row a step, because no state need be seen twice.
 
-R: runs, M: some of the runs, E: episodes of a run in one update, N: all steps of an update, A: actions,
-CHUNK: rows of a run that pass through the network together.
-
-A run's steps are cut into chunks of one fixed size, the last filled up with rows of weight 0: the shape of every
-product, and with it the rounding of every sum, is the run's own business and not its neighbours'.
+R: runs, E: episodes of a run in one update, N: all steps of an update, A: actions, D: width of an observation.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.reinforce import Experience, StackedLearner, loss_terms
+from agents.reinforce import StackedLearner, loss_terms
 from agents.returns import RunningMean
 from experiments import measures
 from experiments.advantages import Advantages, Weighed
+from experiments.chunks import Chunk, chunks, experience
 from experiments.config import Agent, Config
-from experiments.experience import Steps
 from experiments.learnt import Ending, Learnt, Measured
 from experiments.observations import Observations
+from experiments.played import Array, Ints, Played
 from experiments.records import Column, Runs
-from experiments.simulators import Played, Policy, Simulators
+from experiments.simulators import Policy, Simulators
 from experiments.streams import Purpose, Streams
 from experiments.worlds import World
 
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-CHUNK = 64  # a multiple of 32, so that no run's numbers lie in the tail of a vectorised loop
 GREEDY_EPISODES = 10  # at least so many make a greedy return
-
-
-class Chunk(NamedTuple):
-    """The k-th chunk of every run that has so many."""
-
-    runs: Ints  # [M]
-    step: Ints  # [M, CHUNK] numbers of the steps; behind the run's last one its first again
-    real: NDArray[np.bool_]  # [M, CHUNK] False: filled up, counts nothing
 
 
 class SimulatedLearning:
@@ -84,21 +68,21 @@ class SimulatedLearning:
         weighed = self._advantages.of(played, entropy, entropy_coef)
         moved_before = self._moved
         (policy_loss, negative_entropy, loss), grad_norm, self._moved = self._learn(played, weighed, entropy_coef)
-        returns, lengths = self._by_episode(played, played.reward), self._by_episode(played, np.ones(len(entropy)))
+        returns, lengths = played.by_episode(played.reward), played.by_episode(np.ones(len(entropy)))
         known = np.where(active, 1.0, math.nan)
         return Learnt(
             returns * known[:, None],
             lengths * known[:, None],
             measures.first_success(returns, lengths, self._solved_return),
-            self._lock_steps(played, entropy),
+            played.lock_steps(entropy),
             policy_loss * known,
             negative_entropy * known,
             loss * known,
             grad_norm,
             Measured(
-                entropy_nats=np.bincount(played.place // episodes, entropy, len(active)) / lengths.sum(1),
+                entropy_nats=played.by_run(entropy) / lengths.sum(1),
                 kl_from_previous=moved_before * known,
-                start_policy=self._at_start(played),
+                start_policy=played.at_start(),
                 truncation_rate=played.truncated.mean(1) * known,
                 all_state_entropy_nats=np.full(len(active), math.nan),
                 optimal_action_probability=np.full(len(active), math.nan),
@@ -127,21 +111,20 @@ class SimulatedLearning:
 
     def _learn(self, played: Played, weighed: Weighed, entropy_coef: Array) -> tuple[Array, Array, Array]:
         """One gradient step: the terms of the loss [3, R], norms of gradients [R], divergences of policies [R]."""
-        chunks = list(_chunks(played.bounds))
-        coefficient = torch.from_numpy(entropy_coef)
+        parts = list(chunks(played.bounds))
         terms = np.zeros((3, len(entropy_coef)))
         self._learner.zero_grad()
-        for chunk in chunks:
+        for chunk in parts:
             log_pi = self._log_pi(played, chunk)
-            experience = _experience(played, weighed, chunk)
-            parts = loss_terms(log_pi, experience, coefficient[torch.from_numpy(chunk.runs)])
-            self._learner.accumulate(parts.loss)
-            terms[:, chunk.runs] += torch.stack(parts).detach().numpy()
+            coefficient = torch.from_numpy(entropy_coef[chunk.runs])
+            part = loss_terms(log_pi, experience(played, weighed, chunk), coefficient)
+            self._learner.accumulate(part.loss)
+            terms[:, chunk.runs] += torch.stack(part).detach().numpy()
         grad_norm = self._learner.apply().double().numpy()
         self._observations.learn(played.observation, played.bounds)
         moved = np.zeros(len(entropy_coef))
         with torch.no_grad():
-            for chunk in chunks:
+            for chunk in parts:
                 new = self._log_pi(played, chunk).numpy()
                 divergence = measures.kl_divergence(played.log_pi[chunk.step], new)
                 moved[chunk.runs] += (divergence * chunk.real).sum(1)
@@ -150,26 +133,6 @@ class SimulatedLearning:
     def _log_pi(self, played: Played, chunk: Chunk) -> Tensor:
         rows = self._observations.rows(played.observation[chunk.step], chunk.runs)
         return self._learner.log_pi(rows, torch.from_numpy(chunk.runs)).double()
-
-    def _by_episode(self, played: Played, values: Array) -> Array:
-        """Sums over the steps of each episode: [N] -> [R, E]."""
-        sums = np.bincount(played.place, values, played.truncated.size).astype(float)
-        return sums.reshape(played.truncated.shape)
-
-    def _lock_steps(self, played: Played, entropy: Array) -> Steps:
-        runs = len(played.truncated)
-        shape = (int(played.t.max(initial=-1)) + 1, runs)
-        index = played.t * runs + played.place // self._episodes
-        live = np.bincount(index, minlength=math.prod(shape)).reshape(shape)
-        total = np.bincount(index, entropy, math.prod(shape)).reshape(shape)
-        return Steps(live, np.divide(total, live, out=np.full(shape, np.nan), where=live > 0))
-
-    def _at_start(self, played: Played) -> Array:
-        """Action probabilities at the first step, mean over the episodes, [R, A]."""
-        first = played.t == 0
-        policy = np.full((played.truncated.size, played.log_pi.shape[1]), np.nan)
-        policy[played.place[first]] = np.exp(played.log_pi[first])
-        return policy.reshape(*played.truncated.shape, -1).mean(1)
 
     def snapshot(self) -> None:
         """There is no table to picture."""
@@ -187,8 +150,8 @@ class SimulatedLearning:
         ]
         known = np.where(active, 1.0, math.nan)
         return Ending(
-            np.mean([self._at_start(played) for played in rounds], axis=0),
-            np.mean([self._by_episode(played, played.reward).mean(1) for played in rounds], axis=0) * known,
+            np.mean([played.at_start() for played in rounds], axis=0),
+            np.mean([played.by_episode(played.reward).mean(1) for played in rounds], axis=0) * known,
             np.full(len(active), math.nan),
             np.full(len(active), math.nan),
         )
@@ -218,21 +181,3 @@ class SimulatedLearning:
         self._moved = state["moved"].copy()
         self._advantages.running_mean = RunningMean(**part("baseline."))
         self._observations.load(part("observations."))
-
-
-def _chunks(bounds: Ints) -> Iterator[Chunk]:
-    """The steps of every run in chunks; together go the first chunks of all runs, then the second ones, ..."""
-    steps = np.diff(bounds)
-    for first in range(0, int(steps.max()), CHUNK):
-        runs = np.flatnonzero(steps > first)
-        step = bounds[runs, None] + np.arange(first, first + CHUNK)
-        real = step < bounds[runs + 1, None]
-        yield Chunk(runs, np.where(real, step, bounds[runs, None]), real)
-
-
-def _experience(played: Played, weighed: Weighed, chunk: Chunk) -> Experience:
-    sums = np.zeros((*chunk.step.shape, played.log_pi.shape[1]))
-    advantage = np.where(chunk.real, weighed.advantage[chunk.step], 0.0)
-    np.put_along_axis(sums, played.action[chunk.step][..., None], advantage[..., None], axis=2)
-    weight = np.where(chunk.real, weighed.weight[chunk.step], 0.0)
-    return Experience(*map(torch.from_numpy, (sums, weight, weighed.normalizer[chunk.runs])))

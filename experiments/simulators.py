@@ -10,7 +10,7 @@ from the run's stream; what an earlier episode left in the simulator does not ma
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -20,12 +20,10 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments.observations import Observations, Raw
+from experiments.observations import Observations
+from experiments.played import Array, Ints, Played, Raw
 from experiments.records import Runs
 from experiments.worlds import World
-
-Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 # Log-probabilities [M, E, A] of rows [M, E, D], for the M runs that it was made for.
 Policy = Callable[[Tensor], Tensor]
@@ -33,19 +31,6 @@ Policy = Callable[[Tensor], Tensor]
 
 class SimulatorError(RuntimeError):
     """An environment raised; the message names it, the run and the step."""
-
-
-class Played(NamedTuple):
-    """The steps of an update: run by run, within a run by time, at the same time by episode."""
-
-    place: Ints  # [N] run * E + episode
-    t: Ints  # [N] step of the episode, from 0
-    observation: Raw  # [N, *shape] what the policy saw
-    log_pi: Array  # [N, A]
-    action: Ints  # [N]
-    reward: Array  # [N]
-    truncated: NDArray[np.bool_]  # [R, E] cut off, by the time limit or by the simulator, before it terminated
-    bounds: Ints  # [R + 1] run r's steps are those from bounds[r] to bounds[r + 1]
 
 
 class PlainDiscrete(Discrete):
