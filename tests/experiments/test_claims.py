@@ -425,4 +425,4 @@ def test_every_verdict_is_plain_json(expect: str, measure: str, n: int, exact: b
     arms = {arm: data.draw(st.lists(value, min_size=n, max_size=n)) for arm in "abc"}
     found = verdict_of(expect, measure, exact=tuple("abc") if exact else (), **arms)
     assert json.loads(json.dumps(asdict(found), allow_nan=False)) == asdict(found)
-    assert {type(v) for v in asdict(found).values()} <= {str, int, float, type(None)}
+    assert {type(v) for v in asdict(found).values()} <= {str, bool, int, float, type(None)}

@@ -1,6 +1,8 @@
 import pytest
 
-from experiments.expectations import GRAMMAR, Expectation, parse_expectation
+from experiments import ConfigError, load_config, train
+from experiments.expectations import GRAMMAR, Expectation, is_time, parse_expectation
+from experiments.outcomes import OUTCOMES, TIMES
 
 ARMS = ["with_entropy", "without_entropy", "a", "b", "c", "0"]
 
@@ -51,3 +53,42 @@ def test_a_mistake_is_named_with_what_would_be_valid(text: str, message: str) ->
     with pytest.raises(ValueError) as error:  # noqa: PT011 - the message is checked below, unescaped
         parse_expectation(text, ARMS)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("measure", "expect", "message"),
+    [
+        ("solvd", "a > b", "claims.0: unknown measure 'solvd'; did you mean 'solved'?"),
+        ("solved", "a > bee", "claims.0: unknown arm 'bee'"),
+        ("solved", "a beats b", GRAMMAR),
+        ("entropy_collapse_update", "a = b within 3", "without a test of equality"),
+    ],
+)
+def test_a_config_with_a_mistaken_claim_is_refused_when_it_is_loaded(
+    measure: str, expect: str, message: str
+) -> None:
+    config = {
+        "name": "small",
+        "description": "two arms",
+        "environment": {"id": "FourAction/Bandit-v0"},
+        "training": {"seeds": 1, "updates": 1},
+        "arms": {"a": {}, "b": {}},
+        "claims": [{"statement": "s", "measure": measure, "expect": expect}],
+    }
+    with pytest.raises(ConfigError) as error:
+        load_config(config)
+    assert message in str(error.value)
+
+
+def test_every_measure_that_a_claim_may_name_is_a_column_of_the_runs() -> None:
+    config = load_config(
+        {
+            "name": "small",
+            "description": "one arm",
+            "environment": {"id": "FourAction/Bandit-v0"},
+            "training": {"seeds": 2, "updates": 2},
+            "arms": {"a": {}},
+        }
+    )
+    assert set(OUTCOMES) <= set(train(config).runs.column_names)
+    assert {name for name in OUTCOMES if is_time(name)} == set(TIMES)
