@@ -13,6 +13,7 @@ import torch
 from experiments.board import BoardSink
 from experiments.config import Config, ConfigError
 from experiments.records import UpdateRecord
+from experiments.snapshots import SnapshotSink
 from experiments.store import Checkpoints, Position, RunFolder, State, StoreError, TableSink
 from experiments.summary import provenance, summarize
 from experiments.tables import run_table, step_table, update_table
@@ -160,7 +161,8 @@ class _Session:
 
     def _open_sinks(self) -> None:
         board = BoardSink(self._folder, self._training.runs, self._options.log_steps)
-        self._sinks = {"tables": self._tables, "board": board}
+        snapshots = SnapshotSink(self._folder, self._training.runs)
+        self._sinks = {"tables": self._tables, "board": board, "snapshots": snapshots}
 
     def _last_moment(self) -> tuple[Sequence[State], Mapping[str, Position]] | None:
         for candidate in self._checkpoints.candidates():

@@ -50,7 +50,7 @@ class RunFolder:
 
     @property
     def holds_anything(self) -> bool:
-        return self.path.exists() and any(entry.name != ".lock" for entry in self.path.iterdir())
+        return self.path.is_dir() and any(entry.name != ".lock" for entry in self.path.iterdir())
 
     def clear(self) -> None:
         """Remove what an earlier training wrote; other files in the folder stay."""
@@ -63,6 +63,7 @@ class RunFolder:
             "runs.parquet",
             "steps.parquet",
             "updates.parquet",
+            "snapshots.safetensors",
             "config.toml",
         ):
             (self.path / name).unlink(missing_ok=True)
