@@ -9,6 +9,7 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
@@ -283,11 +284,10 @@ def _one_message(error: ValidationError, prefix: str = "") -> str:
     """The first mistake, in one line."""
     details = min(error.errors(), key=_is_about_another_shape)
     # Positions inside unions ("float", "constrained-int", ...) are the validator's own names, not keys.
-    keys = [
-        part
-        for part in details["loc"]
-        if isinstance(part, int) or part in _KEYS or details["type"] == "extra_forbidden"
-    ]
+    where, own = details["loc"], {*_KEYS}
+    if details["type"] == "extra_forbidden":
+        own.add(str(where[-1]))
+    keys = [p for before, p in pairwise(("", *where)) if isinstance(p, int) or p in own or before == "arms"]
     place = ".".join([prefix] * bool(prefix) + [str(part) for part in keys])
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "extra_forbidden":
@@ -296,7 +296,7 @@ def _one_message(error: ValidationError, prefix: str = "") -> str:
         message = "is missing"
     elif details["type"] != "value_error" and not isinstance(details["input"], dict | Section):
         message += f", not {details['input']!r}"[:120]
-    return f"{place}: {message}" if place else message
+    return " ".join(f"{place}: {message}".split()) if place else message
 
 
 def _is_about_another_shape(details: ErrorDetails) -> bool:

@@ -91,7 +91,8 @@ def make_world(environment: Environment) -> World:
             warnings.simplefilter("ignore")
             env = gymnasium.make(environment.id, **environment.kwargs)
     except (gymnasium.error.Error, ImportError) as error:
-        message = _one_line(error).partition(" Did you mean")[0]  # Gymnasium's guess is only a part of the id
+        # Gymnasium's own guess is only a part of the id.
+        message = _one_line(error).partition(" Did you mean")[0].rstrip(".")
         raise ConfigError(f"environment.id: {message}{_nearest_id(environment.id)}") from None
     except Exception as error:  # whatever a stranger's constructor raises on wrong arguments
         raise ConfigError(f"environment.kwargs: {environment.id} refuses them: {_one_line(error)}") from None
