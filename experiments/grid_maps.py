@@ -1,0 +1,143 @@
+"""Pictures of a policy and of visits on a grid: for the report's slider and for TensorBoard's images.
+
+S: states, A: actions. Pictures are pixels, [height, width, 3]. They are drawn at twice their size and scaled down,
+which smooths the arrows' edges.
+"""
+
+import io
+import math
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.finite_mdp import Cell, FiniteMDP
+from envs.rendering import BAD_GOAL, BEST_GOAL, GOAL, GRID, INK, PAPER
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # otherwise pygame greets on standard output
+import pygame
+
+Array = NDArray[np.float64]
+Picture = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+SURE, UNSURE = (140, 178, 214), (252, 252, 250)  # a cell whose policy has no entropy, and one with all of it
+MOST_VISITED = (12, 44, 92)
+DECADES = 3  # of visits that the shade tells apart
+
+
+def policy_map(mdp: FiniteMDP, policy: Array) -> Picture:
+    """An arrow an action, as long as its probability, [S, A]; the surer of one action, the bluer the cell.
+
+    A ring marks the start. The world must have a drawing.
+    """
+    canvas = _Canvas(mdp)
+    log_pi = np.log(policy, out=np.zeros_like(policy), where=policy > 0)
+    unsure = -(policy * log_pi).sum(1) / math.log(policy.shape[1])
+    for cell, share in zip(canvas.cells, unsure, strict=True):
+        if cell is not None and np.isfinite(share):
+            canvas.fill(cell, _between(SURE, UNSURE, float(share)))
+    canvas.outline()
+    for cell, probabilities in zip(canvas.cells, policy, strict=True):
+        if cell is not None and cell not in canvas.drawing.goals:
+            canvas.arrows(cell, probabilities)
+    return canvas.picture()
+
+
+def visit_map(mdp: FiniteMDP, visits: Array) -> Picture:
+    """The darker, the more of all visits [S] fell on the cell; a thousandth of the most visited one's is white."""
+    canvas = _Canvas(mdp)
+    most = np.nanmax(visits, initial=0.0)
+    for cell, number in zip(canvas.cells, visits, strict=True):
+        if cell is not None and number > 0:
+            share = max(0.0, 1 + math.log10(number / most) / DECADES)
+            canvas.fill(cell, _between(PAPER, MOST_VISITED, share))
+    canvas.outline()
+    return canvas.picture()
+
+
+def png(picture: Picture) -> bytes:
+    """A picture as a PNG file."""
+    file = io.BytesIO()
+    pygame.image.save(pygame.surfarray.make_surface(picture.swapaxes(0, 1)), file, "map.png")
+    return file.getvalue()
+
+
+def _between(low: Colour, high: Colour, share: float) -> Colour:
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(low, high, strict=True))
+    return red, green, blue
+
+
+class _Canvas:
+    """A grid to draw on: cells first, then walls and goals, then arrows."""
+
+    def __init__(self, mdp: FiniteMDP) -> None:
+        assert mdp.drawing is not None
+        self.drawing = drawing = mdp.drawing
+        # Even sides, so that half of one is a whole pixel.
+        self._side = 4 * max(5, min(18, 320 // max(drawing.height, drawing.width) // 2))
+        self._surface = pygame.Surface((drawing.width * self._side, drawing.height * self._side))
+        self._surface.fill(PAPER)
+        self.cells: list[Cell | None] = [
+            (row, column) if row >= 0 else None for row, column in drawing.cells.tolist()
+        ]
+        self._starts = [cell for cell, share in zip(self.cells, mdp.start, strict=True) if cell and share > 0]
+
+    def _box(self, cell: Cell) -> pygame.Rect:
+        return pygame.Rect(cell[1] * self._side, cell[0] * self._side, self._side, self._side)
+
+    def fill(self, cell: Cell, colour: Colour) -> None:
+        """Colour a cell."""
+        self._surface.fill(colour, self._box(cell))
+
+    def outline(self) -> None:
+        """The grid, its walls, and its goals with their rewards."""
+        for row in range(self.drawing.height):
+            for column in range(self.drawing.width):
+                pygame.draw.rect(self._surface, GRID, self._box((row, column)), 1)
+        for cell in self.drawing.walls:
+            self.fill(cell, INK)
+        for first, second in self.drawing.thin_walls:
+            self._thin_wall(first, second)
+        for cell in self._starts:
+            pygame.draw.circle(self._surface, INK, self._box(cell).center, self._side * 0.44, self._side // 16)
+        best = max(self.drawing.goals.values(), default=0.0)
+        for cell, reward in self.drawing.goals.items():
+            colour = BEST_GOAL if reward == best else GOAL if reward > 0 else BAD_GOAL
+            tag = self._box(cell).inflate(-self._side // 4, -self._side // 3)
+            pygame.draw.rect(self._surface, colour, tag)
+            self._write(f"{reward:g}", tag.center)
+
+    def _thin_wall(self, first: Cell, second: Cell) -> None:
+        (r, c), (r2, c2) = first, second
+        corner = max(c, c2) * self._side, max(r, r2) * self._side
+        end = (corner[0] + self._side, corner[1]) if r != r2 else (corner[0], corner[1] + self._side)
+        pygame.draw.line(self._surface, INK, corner, end, max(4, self._side // 8))
+
+    def _write(self, words: str, center: tuple[int, int]) -> None:
+        pygame.font.init()
+        image = pygame.font.Font(None, self._side // 2).render(words, True, INK)
+        self._surface.blit(image, image.get_rect(center=center))
+
+    def arrows(self, cell: Cell, probabilities: Array) -> None:
+        """From the middle of a cell; none where it would be shorter than its head."""
+        for vector, probability in zip(self.drawing.action_vectors.tolist(), probabilities.tolist(), strict=True):
+            length, width = probability * self._side * 0.46, self._side * 0.075
+            if length > width:
+                self._arrow(self._box(cell).center, vector, length, width)
+
+    def _arrow(self, tail: tuple[int, int], vector: list[int], length: float, width: float) -> None:
+        down, right = vector
+        neck = max(0.0, length - 2.6 * width)
+        outline = [(0, 0.5), (neck, 0.5), (neck, 1.5), (length, 0), (neck, -1.5), (neck, -0.5), (0, -0.5)]
+        points = [
+            (tail[0] + right * along + down * across * width, tail[1] + down * along - right * across * width)
+            for along, across in outline
+        ]
+        pygame.draw.polygon(self._surface, INK, points)
+
+    def picture(self) -> Picture:
+        """The canvas at half its size."""
+        width, height = self._surface.get_size()
+        small = pygame.transform.smoothscale(self._surface, (width // 2, height // 2))
+        return np.ascontiguousarray(pygame.surfarray.array3d(small).swapaxes(0, 1))
