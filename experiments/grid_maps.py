@@ -26,14 +26,17 @@ MOST_VISITED = (12, 44, 92)
 DECADES = 3  # of visits that the shade tells apart
 
 
-def policy_map(mdp: FiniteMDP, policy: Array) -> Picture:
+def policy_map(mdp: FiniteMDP, policy: Array, entropy_nats: Array | None = None) -> Picture:
     """An arrow an action, as long as its probability, [S, A]; the surer of one action, the bluer the cell.
 
-    A ring marks the start. The world must have a drawing.
+    A ring marks the start. The world must have a drawing. For the mean policy of several runs give the mean of their
+    entropies, [S]: runs that are sure of different actions have an unsure mean, and none of them is unsure.
     """
     canvas = _Canvas(mdp)
-    log_pi = np.log(policy, out=np.zeros_like(policy), where=policy > 0)
-    unsure = -(policy * log_pi).sum(1) / math.log(policy.shape[1])
+    if entropy_nats is None:
+        log_pi = np.log(policy, out=np.zeros_like(policy), where=policy > 0)
+        entropy_nats = -(policy * log_pi).sum(1)
+    unsure = entropy_nats / math.log(policy.shape[1])
     for cell, share in zip(canvas.cells, unsure, strict=True):
         if cell is not None and np.isfinite(share):
             canvas.fill(cell, _between(SURE, UNSURE, float(share)))
