@@ -24,9 +24,9 @@ check: .venv/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The same command and link that train.py prints at its end.
+# The same command and links that train.py prints at its end.
 tensorboard: .venv/.installed
-	$(BIN)/python -m experiments.event_files $(RUN)
+	$(BIN)/python -m experiments.look $(RUN)
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

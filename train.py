@@ -97,7 +97,7 @@ def train_into_folder(config: Config, options: argparse.Namespace) -> int:
 
     from experiments import session
     from experiments.console import progress, results, verdict_lines
-    from experiments.event_files import deep_link, tensorboard_command
+    from experiments.look import links, tensorboard_command
     from experiments.store import StoreError
     from experiments.workers import WorkerFailed
 
@@ -133,7 +133,7 @@ def train_into_folder(config: Config, options: argparse.Namespace) -> int:
     )
     console.print(f"results: {out}\nlook at every step with:", soft_wrap=True)
     console.print(f"  {tensorboard_command(out / 'tensorboard')}", soft_wrap=True, markup=False)
-    console.print(f"  {deep_link()}", soft_wrap=True, markup=False)
+    console.print(links(), soft_wrap=True, markup=False)
     return 0
 
 

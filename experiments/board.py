@@ -1,21 +1,37 @@
-"""What TensorBoard is told: every step, every update, run by run.
+"""What TensorBoard is told: every step, every update, run by run; arms as a whole; the page that explains it.
 
 R: runs, U: updates of one flush, K: tags. Blocks of records are laid out once a flush and run, not once a point.
+Files: the root (guide, layout, HParams), `aggregate/<arm>` and `<arm>/seed_<k>`.
 """
 
 import math
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.event_files import EventFile, scalar_block, scalars_block
-from experiments.records import Runs, UpdateRecord
+from experiments import board_guide, board_rows
+from experiments.board_aggregates import aggregate_block, charts, curves, grid
+from experiments.board_pictures import Arm, picture_block
+from experiments.event_files import (
+    EventFile,
+    experiment_record,
+    layout_record,
+    scalar_block,
+    scalars_block,
+    session_end_record,
+    session_start_record,
+    text_record,
+)
+from experiments.records import Column, UpdateRecord, snapshot_updates
 from experiments.store import Position, RunFolder
+from experiments.training import Training
 
 STEP_TAG = "step/entropy_bits"
 
-# Tag -> column of updates.parquet. A column that a world does not have (all NaN) is left out.
+# Tag -> column of updates.parquet. A column that an arm does not have (all NaN) is left out.
 UPDATE_TAGS = {
     "policy/entropy_bits": "entropy_bits",
     "policy/entropy_nats": "entropy_nats",
@@ -36,58 +52,100 @@ UPDATE_TAGS = {
 
 
 class BoardSink:
-    """Writes the event files of all runs below `tensorboard/`.
+    """Writes the event files below `tensorboard/`.
+
+    Nothing but the files is remembered from flush to flush, so their sizes say how to go on.
 
     Args:
         folder: the run folder.
-        runs: what stands where on the run axis.
+        training: whose records will come.
         log_steps: each how many lock-steps a point of `step/entropy_bits` is written; 0: none.
     """
 
-    def __init__(self, folder: RunFolder, runs: Runs, log_steps: int) -> None:
-        self._folder, self._runs, self._log_steps = folder, runs, log_steps
-        root = folder.path / "tensorboard"
-        self._files = {
-            f"{arm}/seed_{seed}": EventFile(root / arm / f"seed_{seed}")
-            for arm, seed in zip(runs.arm, runs.seed, strict=True)
-        }
+    def __init__(self, folder: RunFolder, training: Training, log_steps: int) -> None:
+        self._config, self._world, self._log_steps = training.config, training.world, log_steps
+        root, runs, arms = folder.path / "tensorboard", training.runs, np.array(training.runs.arm)
+        self._arms = {arm: Arm(np.flatnonzero(arms == arm), training.seeds) for arm in training.config.arms}
+        self._root = EventFile(root)
+        self._of_arm = {arm: EventFile(root / "aggregate" / arm) for arm in self._arms}
+        self._of_run = [EventFile(root / arm / f"seed_{seed}") for arm, seed in zip(*runs, strict=True)]
+        self._files = {str(file.path.parent.relative_to(root)): file for file in self._all_files()}
+        self._curves = curves(training.config, training.world)
+        updates = training.config.training.updates
+        self._grid, self._moments = grid(updates), frozenset(snapshot_updates(updates))
         self._records: list[UpdateRecord] = []
+        self._opened = False
+
+    def _all_files(self) -> list[EventFile]:
+        return [self._root, *self._of_arm.values(), *self._of_run]
 
     def write(self, record: UpdateRecord) -> None:
         self._records.append(record)
 
     def flush(self) -> Position:
         """Bring everything to disk; TensorBoard sees it at its next reload."""
+        now = time.time()
+        if not self._opened:
+            self._open(now)
         if self._records:
-            now = time.time()
             self._write_updates(now)
             if self._log_steps and self._records[0].steps is not None:
                 self._write_steps(now)
+            self._write_arms(now)
             self._records.clear()
-        for file in self._files.values():
+        for file in self._all_files():
             file.flush()
         return {name: file.size for name, file in self._files.items()}
 
     def restore(self, position: Position) -> None:
         """Forget what was written after the position."""
+        self._opened = True
+        self._records.clear()
         for name, file in self._files.items():
             file.truncate_to(int(position[name]))
+
+    def finish(self, columns: Mapping[str, Column], summary: Mapping[str, Any]) -> None:
+        """What is known at the end: the columns of runs.parquet, and the verdict."""
+        self.flush()
+        now, finals, updates = time.time(), board_rows.final_values(columns), self._config.training.updates
+        for place, file in enumerate(self._of_run):
+            known = {tag: values[place] for tag, values in finals.items() if np.isfinite(values[place])}
+            if known:
+                file.write(scalars_block(list(known), [updates], [list(known.values())], now))
+            file.write(session_end_record(now, failed=bool(columns["failed"][place])))
+        self._root.write(text_record(board_guide.VERDICT, updates, board_guide.verdict(summary), now))
+        self.flush()
+
+    def _open(self, now: float) -> None:
+        self._opened = True
+        for tag, page in board_guide.pages(self._config).items():
+            self._root.write(text_record(tag, 0, page, now))
+        self._root.write(layout_record(charts(self._curves), now))
+        rows = board_rows.hyperparameters(self._config)
+        metrics = board_rows.metrics(self._config, self._curves)
+        self._root.write(experiment_record(board_rows.values(rows), metrics, now))
+        for arm, row in rows.items():
+            start = session_start_record(row, arm, now)
+            for place in self._arms[arm].runs:
+                self._of_run[place].write(start)
 
     def _write_updates(self, now: float) -> None:
         updates = np.array([record.update for record in self._records])
         active = np.stack([record.active for record in self._records])
         tags, columns = self._scalars()
-        for place, file in enumerate(self._files.values()):
-            rows = active[:, place]
-            file.write(scalars_block(tags, updates[rows], columns[rows, place], now))
+        for arm in self._arms.values():
+            known = np.flatnonzero(np.isfinite(columns[:, arm.runs]).any((0, 1)))
+            names = [tags[k] for k in known]
+            for place in arm.runs:
+                rows = active[:, place]
+                values = columns[rows, place][:, known]
+                self._of_run[place].write(scalars_block(names, updates[rows], values, now))
 
     def _scalars(self) -> tuple[list[str], NDArray[np.float32]]:
         """The tags and their values, [U, R, K]."""
-        first = self._records[0].columns
-        names = {tag: name for tag, name in UPDATE_TAGS.items() if not np.isnan(first[name].astype(float)).all()}
-        values = [np.stack([r.columns[name] for r in self._records]) for name in names.values()]
+        values = [np.stack([r.columns[name] for r in self._records]) for name in UPDATE_TAGS.values()]
         start = np.stack([record.columns["start_policy"] for record in self._records])
-        tags = [*names, *(f"policy/start_probability_{a}" for a in range(start.shape[2]))]
+        tags = [*UPDATE_TAGS, *(f"policy/start_probability_{a}" for a in range(start.shape[2]))]
         stacked = np.stack([value.astype(np.float32) for value in values], axis=2)
         return tags, np.concatenate([stacked, start.astype(np.float32)], axis=2)
 
@@ -100,7 +158,17 @@ class BoardSink:
         bits = np.concatenate([s.entropy_nats[::every] for s in steps]) / math.log(2)
         # Runs first, so that a run's points lie side by side.
         live, env_step, bits = (np.ascontiguousarray(a.T) for a in (live, env_step, bits))
-        for place, file in enumerate(self._files.values()):
+        for place, file in enumerate(self._of_run):
             there = live[place] > 0
             if there.any():
                 file.write(scalar_block(STEP_TAG, env_step[place, there], bits[place, there], now))
+
+    def _write_arms(self, now: float) -> None:
+        on_grid = [record for record in self._records if record.update in self._grid]
+        pictured = [record for record in self._records if record.update in self._moments]
+        for name, arm in self._arms.items():
+            exact = self._config.agent_of(name).gradient == "exact"
+            file = self._of_arm[name]
+            file.write(aggregate_block(on_grid, arm.runs, self._curves, exact, now))
+            for record in pictured:
+                file.write(picture_block(record, arm, self._world, now))

@@ -1,17 +1,13 @@
-"""What TensorBoard shows beside scalars, as records of its event files, and how to look at it all.
+"""What TensorBoard shows beside scalars, as records of its event files.
 
 The only module that imports TensorBoard, and of it only protocol buffers: `plugins.hparams.api` and
 `plugins.custom_scalar.summary` would load TensorFlow where it is installed. Wall times are seconds since 1970.
 """
 
-import json
 import re
-import shlex
 import struct
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote, urlencode
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,7 +30,6 @@ __all__ = [
     "MarginChart",
     "MultilineChart",
     "complete_length",
-    "deep_link",
     "experiment_record",
     "histogram_record",
     "image_record",
@@ -43,8 +38,6 @@ __all__ = [
     "scalars_block",
     "session_end_record",
     "session_start_record",
-    "tab_link",
-    "tensorboard_command",
     "text_record",
 ]
 
@@ -145,39 +138,11 @@ def session_start_record(values: Mapping[str, Hyperparameter], group_name: str, 
     )
 
 
-def session_end_record(wall_time: float) -> bytes:
-    """Says that a run came to its end."""
-    session = SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=wall_time)
+def session_end_record(wall_time: float, failed: bool = False) -> bytes:
+    """Says that a run came to its end, or that it failed before."""
+    status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
+    session = SessionEndInfo(status=status, end_time_secs=wall_time)
     return _hparams_record(hparams.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=session), wall_time)
-
-
-def tensorboard_command(folder: Path, port: int = 6006, points: int = 100_000) -> str:
-    """The command that shows a log folder with up to `points` points a curve (TensorBoard's default: 1000)."""
-    samples = f"scalars={points},images=1000,histograms=1000"  # 0 would mean none at all to the fast reader
-    address = ["--host", "localhost", "--port", str(port), "--reload_interval", "5"]
-    return shlex.join(["tensorboard", "--logdir", str(folder), "--samples_per_plugin", samples, *address])
-
-
-def deep_link(port: int = 6006, tags: Sequence[str] = ("step/entropy_bits",)) -> str:
-    """The address of the Time Series tab with `tags` pinned on top, unsmoothed, and a colour an arm.
-
-    Runs are called `<arm>/seed_<k>` and `aggregate/<arm>`; what the expression captures has one colour.
-    """
-    pinned = [{"plugin": "scalars", "tag": tag} for tag in tags]
-    query = {
-        "pinnedCards": json.dumps(pinned, separators=(",", ":")),
-        "runColorGroup": r"regex:^(?:aggregate/)?([\w-]+)",
-        "smoothing": "0",
-    }
-    return f"http://localhost:{port}/?{urlencode(query, quote_via=quote)}#timeseries"
-
-
-def tab_link(tab: str, port: int = 6006, runs: str = r"^(\.$|aggregate/)") -> str:
-    """The address of another tab (custom_scalars, images, histograms, text) with the runs that match `runs`.
-
-    With more than 40 runs to show, those tabs show none. The default leaves the aggregate runs and the root.
-    """
-    return f"http://localhost:{port}/#{tab}&regexInput={quote(runs, safe='')}&_smoothingWeight=0"
 
 
 def _chart(chart: MarginChart | MultilineChart) -> layout_pb2.Chart:

@@ -160,9 +160,9 @@ class _Session:
         return Workers(self._training, self._options.workers)
 
     def _open_sinks(self) -> None:
-        board = BoardSink(self._folder, self._training.runs, self._options.log_steps)
+        self._board = BoardSink(self._folder, self._training, self._options.log_steps)
         snapshots = SnapshotSink(self._folder, self._training.runs)
-        self._sinks = {"tables": self._tables, "board": board, "snapshots": snapshots}
+        self._sinks = {"tables": self._tables, "board": self._board, "snapshots": snapshots}
 
     def _last_moment(self) -> tuple[Sequence[State], Mapping[str, Position]] | None:
         for candidate in self._checkpoints.candidates():
@@ -215,6 +215,7 @@ class _Session:
         seconds = self._seconds_before + time.monotonic() - self._began
         summary = summarize(self._config, runs, columns)
         summary |= provenance(seconds, int(np.sum(columns["env_steps"])))
+        self._board.finish(columns, summary)
         self._folder.write_summary(summary)
         self._tables.clean()
         self._checkpoints.clean()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from experiments.event_files import tensorboard_command
+from experiments.look import tensorboard_command
 
 T = TypeVar("T")
 

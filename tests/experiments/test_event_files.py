@@ -1,14 +1,10 @@
 """What TensorBoard shows beside scalars: its own reader finds it as written."""
 
 import io
-import json
 import os
-import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -28,15 +24,12 @@ from experiments.event_files import (
     Hyperparameter,
     MarginChart,
     MultilineChart,
-    deep_link,
     experiment_record,
     histogram_record,
     image_record,
     layout_record,
     session_end_record,
     session_start_record,
-    tab_link,
-    tensorboard_command,
     text_record,
 )
 from experiments.event_records import record
@@ -184,38 +177,3 @@ def test_tensorflow_is_never_imported(tmp_path: Path) -> None:
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_command_is_one_that_a_shell_splits_as_meant() -> None:
-    words = shlex.split(tensorboard_command(Path("runs/it's here"), port=7007, points=5000))
-    assert words[:3] == ["tensorboard", "--logdir", "runs/it's here"]
-    options = dict(zip(words[1::2], words[2::2], strict=True))
-    assert options["--samples_per_plugin"].split(",")[0] == "scalars=5000"
-    assert options["--host"] == "localhost"
-    assert options["--port"] == "7007"
-
-
-def test_deep_link_pins_and_colours() -> None:
-    link = urlsplit(deep_link(7007, ["step/entropy_bits", "entropy/iqm"]))
-    assert (link.scheme, link.netloc, link.fragment) == ("http", "localhost:7007", "timeseries")
-    query = {key: value for key, (value,) in parse_qs(link.query, strict_parsing=True).items()}
-    assert json.loads(query["pinnedCards"]) == [
-        {"plugin": "scalars", "tag": "step/entropy_bits"},
-        {"plugin": "scalars", "tag": "entropy/iqm"},
-    ]
-    assert query["smoothing"] == "0"
-    colour = re.compile(query["runColorGroup"].removeprefix("regex:"))
-    for run in ("with_entropy/seed_3", "with_entropy/seed_12", "aggregate/with_entropy"):
-        assert colour.match(run)[1] == "with_entropy"  # type: ignore[index]
-    assert colour.match(".") is None
-
-
-def test_tab_link_selects_the_aggregate_runs_and_the_root() -> None:
-    link = urlsplit(tab_link("custom_scalars", 7007))
-    tab, *settings = link.fragment.split("&")
-    assert (link.netloc, tab) == ("localhost:7007", "custom_scalars")
-    runs = re.compile(unquote(dict(setting.split("=") for setting in settings)["regexInput"]))
-    assert [run for run in (".", "aggregate/with", "with/seed_0", "aggregated/seed_0") if runs.match(run)] == [
-        ".",
-        "aggregate/with",
-    ]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 
-from experiments.event_files import deep_link, tab_link
+from experiments.look import deep_link, tab_link
 from tests.experiments.browser import chromium, find, needs_browser
 from tests.experiments.log_folder import ARMS, MEASURES, write_log_folder
 from tests.experiments.tensorboard_server import TensorBoardServer, tensorboard_server, wait_for

@@ -1,0 +1,85 @@
+"""The Text tab: the question, the verdict, how to read the charts, the config. Markdown."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.config import Config
+from experiments.outcomes import OUTCOMES
+from experiments.store import config_text
+
+VERDICT = "guide/2_verdict"  # the tags are shown in their alphabetical order
+
+_HOW_TO_READ = """\
+Runs are called `<arm>/seed_<k>`; `aggregate/<arm>` is an arm as a whole.
+
+* **Time Series**: `step/entropy_bits` has one point for every step of every run: the entropy of the policy
+  where the agent was, over the environment steps of the run. 2 bits: all four actions alike; 0: sure of one.
+  Everything else is over updates. A run that settled early falls to 0 and stays there.
+* **Custom Scalars**: both arms, a line and its band. Line: interquartile mean over seeds (fractions: the
+  share of seeds). Band: 95 % interval (bootstrap; fractions: Wilson). The interquartile mean hides a minority
+  below a quarter: look at the fraction solved beside it.
+* **HParams**: a row an arm, the mean over its seeds.
+* **Images**: policy and visits at moments of training, for the mean over seeds and for the first seed. An
+  arrow is as long as its action is probable; the bluer the cell, the lower the entropy there (of the mean:
+  the mean of the seeds' entropies). Visits: darker, more, on a logarithmic scale, since the start of
+  training.
+* **Histograms**: all seeds' action probabilities in all states. Sure policies pile up at 0 and 1.
+
+More than 40 runs, and the tabs beside Time Series show none until the box on the left says which: `aggregate`
+is a good start. TensorBoard keeps 1000 points a curve unless it was started with `--samples_per_plugin`; a
+curve of `step/entropy_bits` may then lack its first step. Smoothing hides what is looked for here: set it to
+0.
+"""
+
+
+def pages(config: Config) -> dict[str, str]:
+    """What can be said before training, by tag; training from the config repeats the runs."""
+    return {
+        "guide/1_question": _question(config),
+        "guide/3_how_to_read": _HOW_TO_READ,
+        "guide/4_config": f"```toml\n{config_text(config)}```\n",
+    }
+
+
+def _question(config: Config) -> str:
+    """What is asked, of whom, and what was expected beforehand."""
+    arms = "\n".join(f"* **{arm}**: {_differences(config, arm)}" for arm in config.arms)
+    claims = "\n".join(f"* {claim.statement}: `{claim.measure}`, `{claim.expect}`" for claim in config.claims)
+    expected = f"\n\nExpected, written down before the run:\n\n{claims}" if claims else ""
+    training = config.training
+    return (
+        f"# {config.description}\n\n`{config.environment.id}`, {len(training.seed_list)} seeds an arm, "
+        f"{training.updates} updates of {training.episodes_per_update} episodes.\n\n{arms}{expected}\n"
+    )
+
+
+def _differences(config: Config, arm: str) -> str:
+    return ", ".join(f"`{key} = {value}`" for key, value in config.arms[arm].items()) or "the base"
+
+
+def verdict(summary: Mapping[str, Any]) -> str:
+    """The claims judged, and a table of the arms."""
+    lines = [f"* **{claim['verdict']}**: {claim['statement']}. {_effect(claim)}" for claim in summary["claims"]]
+    return "\n".join([*lines, "", *_table(summary["arms"]), ""])
+
+
+def _effect(claim: Mapping[str, Any]) -> str:
+    interval = "" if claim["low"] is None else f" [{claim['low']:+.2f}, {claim['high']:+.2f}]"
+    effect = "no value" if claim["effect"] is None else f"{claim['effect']:+.2f}{interval}"
+    p = "" if claim["p_adjusted"] is None else f", p = {claim['p_adjusted']:.2g}"
+    return f"`{claim['measure']}`, `{claim['expect']}`: {effect} ({claim['test']}{p}, n = {claim['n']})"
+
+
+def _table(arms: Mapping[str, Any]) -> Sequence[str]:
+    names = [name for name in OUTCOMES if any(name in arm["measures"] for arm in arms.values())]
+    rows = [[OUTCOMES[name].label, *(_cell(arm["measures"].get(name)) for arm in arms.values())] for name in names]
+    head = ["measure (estimate and 95 % interval over seeds)", *arms]
+    return ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
+
+
+def _cell(entry: Mapping[str, Any] | None) -> str:
+    if entry is None:
+        return "-"
+    parts = (entry[key] for key in ("estimate", "low", "high"))
+    estimate, *ends = ("never" if part is None else f"{part:.4g}" for part in parts)
+    return estimate if entry["low"] is None and entry["high"] is None else f"{estimate} [{', '.join(ends)}]"

@@ -1,0 +1,60 @@
+"""What TensorBoard shows of an arm's policies as pictures, at a dozen moments of training.
+
+R: runs, n: seeds of an arm, S: states, A: actions.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.event_files import histogram_record, image_record
+from experiments.records import Snapshot, UpdateRecord
+from experiments.worlds import World
+
+Array = NDArray[np.float64]
+
+
+class Arm(NamedTuple):
+    """The runs that a picture is of. The first seed is the featured one, chosen before anything is known of it."""
+
+    runs: NDArray[np.int64]  # places on the run axis, [n]
+    seeds: tuple[int, ...]
+
+
+def picture_block(record: UpdateRecord, arm: Arm, world: World, wall_time: float) -> bytes:
+    """Histograms of action probabilities and, where the world is a grid, maps of policy and visits.
+
+    Frozen runs are left out; their policies are no policies.
+    """
+    going = arm.runs[record.active[arm.runs]]
+    if not len(going):
+        return b""
+    probabilities = {"policy/start_probabilities": record.columns["start_policy"][going]}
+    maps: dict[str, bytes] = {}
+    if record.snapshot is not None and world.mdp is not None:
+        states = np.flatnonzero(world.reachable & ~world.terminal)
+        probabilities["policy/action_probabilities"] = record.snapshot.policy[going][:, states]
+        if world.mdp.drawing is not None:
+            maps |= _maps("mean", record.snapshot, going, world)
+        if world.mdp.drawing is not None and going[0] == arm.runs[0]:
+            maps |= _maps(f"seed_{arm.seeds[0]}", record.snapshot, going[:1], world)
+    histograms = [  # rounding may lift a probability above 1
+        histogram_record(tag, record.update, np.minimum(values, 1.0), wall_time)
+        for tag, values in probabilities.items()
+    ]
+    return b"".join(histograms + [image_record(tag, record.update, png, wall_time) for tag, png in maps.items()])
+
+
+def _maps(name: str, snapshot: Snapshot, runs: NDArray[np.int64], world: World) -> dict[str, bytes]:
+    """Of the mean over some runs; nothing is drawn where nobody acts."""
+    from experiments.grid_maps import png, policy_map, visit_map  # imports pygame: only where there is a grid
+
+    assert world.mdp is not None
+    policies = snapshot.policy[runs]
+    log_pi = np.log(policies, out=np.zeros_like(policies), where=policies > 0)
+    entropy = np.where(world.terminal, np.nan, -(policies * log_pi).sum(2).mean(0))
+    return {
+        f"policy_map/{name}": png(policy_map(world.mdp, policies.mean(0), entropy)),
+        f"visit_map/{name}": png(visit_map(world.mdp, snapshot.visits[runs].mean(0))),
+    }

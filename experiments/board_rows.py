@@ -1,0 +1,89 @@
+"""The HParams tab: a row an arm, with the mean over its seeds of what each run came to."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.board_aggregates import COVERAGE, SOLVED, Curve, takes_steps
+from experiments.config import Config
+from experiments.event_files import Hyperparameter
+from experiments.records import Column
+
+# Shown even where the arms do not differ: a comparison that does not state them says little.
+ALWAYS = ("entropy_coef", "baseline", "discount", "learning_rate")
+
+
+RETURN, ENTROPY = "final/return", "final/entropy_bits"  # scalars that each run writes once, at its end
+FRACTION_SOLVED, STATE_COVERAGE = "final/solved", "final/state_coverage"
+FIRST_SUCCESS = "final/first_success_env_step"
+
+
+def metrics(config: Config, shown: Collection[Curve]) -> dict[str, str]:
+    """Titles, by tag, of what a comparison can tell of its runs' ends.
+
+    Args:
+        config: what is compared.
+        shown: the measures that it has curves of.
+    """
+    titles = {RETURN: "final return", ENTROPY: "final entropy, bits"}
+    if SOLVED in shown:
+        titles[FRACTION_SOLVED] = "fraction solved"
+    if COVERAGE in shown:
+        titles[STATE_COVERAGE] = "state coverage"
+    if SOLVED in shown and takes_steps(config):
+        titles[FIRST_SUCCESS] = "first success, step (never: all steps)"
+    return titles
+
+
+def final_values(columns: Mapping[str, Column]) -> dict[str, NDArray[np.float64]]:
+    """Of every run, by tag, [R]; NaN: the run cannot tell.
+
+    A run that never succeeded counts with all its steps: the mean of those that did would reward giving up.
+
+    Args:
+        columns: of runs.parquet, [R].
+    """
+    first, steps = columns["first_success_env_step"], columns["env_steps"]
+    values = {
+        RETURN: columns["final_return"],
+        FRACTION_SOLVED: columns["solved"],
+        ENTROPY: columns["final_entropy_bits"],
+        STATE_COVERAGE: columns["state_coverage"],
+        FIRST_SUCCESS: np.where(steps > 0, np.where(first < 0, steps, first), np.nan),
+    }
+    return {tag: np.asarray(column, np.float64) for tag, column in values.items()}
+
+
+def hyperparameters(config: Config) -> dict[str, dict[str, Hyperparameter]]:
+    """Of every arm: its name, and the options that differ between arms or matter to anybody.
+
+    TensorBoard wants values of one type under a name: where a number meets a schedule, both become text.
+    """
+    agents = {arm: config.agent_of(arm).model_dump() for arm in config.arms}
+    first = next(iter(agents.values()))
+    names = [*ALWAYS, *(k for k in first if k not in ALWAYS and any(a[k] != first[k] for a in agents.values()))]
+    rows: dict[str, dict[str, Hyperparameter]] = {arm: {"arm": arm} for arm in agents}
+    for name in names:
+        values = {arm: agent[name] for arm, agent in agents.items()}
+        plain = all(
+            type(v) is type(first[name]) and isinstance(v, bool | int | float | str) for v in values.values()
+        )
+        for arm, value in values.items():
+            rows[arm][name] = value if plain else _text(value)
+    return rows
+
+
+def values(rows: Mapping[str, Mapping[str, Hyperparameter]]) -> dict[str, Sequence[Hyperparameter]]:
+    """For each hyperparameter the values it has in the arms."""
+    return {name: [row[name] for row in rows.values()] for name in next(iter(rows.values()))}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):  # a schedule
+        kind, *rest = value.values()
+        return f"{kind}({', '.join(f'{number:g}' for number in rest)})"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_text(part) for part in value) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

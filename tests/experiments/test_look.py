@@ -1,0 +1,101 @@
+"""The command and the links that users are shown."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+
+from experiments.event_files import EventFile, scalar_block
+from experiments.look import deep_link, links, main, tab_link, tensorboard_command
+
+
+def test_command_is_one_that_a_shell_splits_as_meant() -> None:
+    words = shlex.split(tensorboard_command(Path("runs/it's here"), port=7007, points=5000))
+    assert words[1:3] == ["--logdir", "runs/it's here"]
+    options = dict(zip(words[1::2], words[2::2], strict=True))
+    assert options["--samples_per_plugin"].split(",")[0] == "scalars=5000"
+    assert options["--host"] == "localhost"
+    assert options["--port"] == "7007"
+
+
+def test_deep_link_pins_and_colours() -> None:
+    link = urlsplit(deep_link(7007, ["step/entropy_bits", "entropy/iqm"]))
+    assert (link.scheme, link.netloc, link.fragment) == ("http", "localhost:7007", "timeseries")
+    query = {key: value for key, (value,) in parse_qs(link.query, strict_parsing=True).items()}
+    assert json.loads(query["pinnedCards"]) == [
+        {"plugin": "scalars", "tag": "step/entropy_bits"},
+        {"plugin": "scalars", "tag": "entropy/iqm"},
+    ]
+    assert query["smoothing"] == "0"
+    colour = re.compile(query["runColorGroup"].removeprefix("regex:"))
+    for run in ("with_entropy/seed_3", "with_entropy/seed_12", "aggregate/with_entropy"):
+        assert colour.match(run)[1] == "with_entropy"  # type: ignore[index]
+    assert colour.match(".") is None
+
+
+def test_tab_link_selects_the_aggregate_runs_and_the_root() -> None:
+    link = urlsplit(tab_link("custom_scalars", 7007))
+    tab, *settings = link.fragment.split("&")
+    assert (link.netloc, tab) == ("localhost:7007", "custom_scalars")
+    runs = re.compile(unquote(dict(setting.split("=") for setting in settings)["regexInput"]))
+    assert [run for run in (".", "aggregate/with", "with/seed_0", "aggregated/seed_0") if runs.match(run)] == [
+        ".",
+        "aggregate/with",
+    ]
+
+
+def test_command_runs_the_tensorboard_beside_this_python_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "here" / ".venv" / "bin" / "tensorboard"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
+    monkeypatch.chdir(tmp_path / "here")
+    assert tensorboard_command(Path("runs/x")).split()[0] == ".venv/bin/tensorboard"
+    monkeypatch.chdir(program.parent)
+    assert tensorboard_command(Path("runs/x")).split()[0] == "./tensorboard"  # a bare word is looked for in PATH
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert tensorboard_command(Path("runs/x")).split()[0] == str(program)
+
+
+def test_this_tensorboard_runs() -> None:
+    program = shlex.split(tensorboard_command(Path("runs/x")))[0]
+    assert subprocess.run([program, "--version"], capture_output=True, check=True).stdout.strip()
+
+
+def test_command_shows_every_point_of_the_longest_curve(tmp_path: Path) -> None:
+    file, points = EventFile(tmp_path / "arm" / "seed_0"), 150_000
+    file.write(scalar_block("x", range(1, points + 1), [0.5] * points, 1.7e9))  # the shortest tag there is
+    file.close()
+    (samples,) = re.findall(r"scalars=(\d+)", tensorboard_command(tmp_path))
+    assert int(samples) >= points
+
+
+def test_links_are_those_of_one_server() -> None:
+    addresses = re.findall(r"http://\S+", links(7007))
+    assert {urlsplit(address).netloc for address in addresses} == {"localhost:7007"}
+    assert [urlsplit(address).fragment.split("&")[0] for address in addresses] == [
+        "custom_scalars",
+        "timeseries",
+        "images",
+    ]
+
+
+@pytest.mark.parametrize("folder", ["missing", "empty"])
+def test_a_folder_without_event_files_is_refused_by_name(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert main([str(tmp_path / folder)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert f"{tmp_path / folder}: " in said.err
