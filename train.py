@@ -2,14 +2,15 @@
 
 python train.py                                  the default experiment, configs/two_rooms.toml
 python train.py configs/bandit.toml agent.learning_rate=0.1 training.seeds=50 --out runs/mine
-python train.py configs/bandit.toml --resume     go on after a crash or a kill, bit for bit
+python train.py configs/bandit.toml --resume     go on after Ctrl-C, a crash or a kill, bit for bit
 python train.py --list                           the experiments, one line each
 """
 
 import argparse
+import math
 import os
 import re
-import signal
+import shlex
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -17,9 +18,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from experiments.config import Config, ConfigError, key_table, load_config
+from experiments.interrupts import Interrupts
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 DEFAULT = CONFIGS / "two_rooms.toml"
+MOST = 1_000_000  # of anything that is counted on the command line
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -61,26 +64,55 @@ def parser() -> argparse.ArgumentParser:
         metavar="K",
         help="log the entropy of each K-th step, 0 for none (default: 1, every step)",
     )
+    top.add_argument(
+        "--checkpoint-seconds",
+        type=_seconds,
+        default=30.0,
+        metavar="S",
+        help="time between checkpoints (default: 30); longer where they would take over 5 %% of it",
+    )
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    options = parser().parse_intermixed_args(arguments)
-    if options.list:
-        return list_experiments()
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser().parse_intermixed_args(words)
+    interrupts = Interrupts().install()
     try:
-        given = [options.config] if options.config else []
-        words = [*given, *options.overrides]
-        files = [word for word in words if "=" not in word]
-        if len(files) > 1:
-            raise ConfigError(f"one config at a time: {', '.join(files)} (an override is written key=value)")
-        if options.resume and options.overwrite:
-            raise ConfigError("--resume goes on and --overwrite begins anew: give one of them")
-        config = load_config(files[0] if files else DEFAULT, [word for word in words if "=" in word])
+        if options.list:
+            return list_experiments()
+        return train_into_folder(config_of(options), options, interrupts)
     except ConfigError as error:
         return fail(str(error))
-    return train_into_folder(config, options)
+    except MemoryError:
+        return fail("not enough memory: fewer seeds, episodes_per_update or steps need less", status=1)
+    except BrokenPipeError:  # whoever read the output has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except KeyboardInterrupt:
+        interrupts.ignore()
+        resumable = options.out is not None and (options.out / "config.toml").exists()
+        how = f"; go on with: {command(words)}" if resumable else ""
+        return fail(f"stopped{how}", status=128 + (interrupts.received or 2))
+
+
+def config_of(options: argparse.Namespace) -> Config:
+    """The config that the command line names; it settles the run folder, too.
+
+    Raises:
+        ConfigError: there is no such config, it is not valid, or options contradict each other.
+    """
+    given = [options.config] if options.config else []
+    words = [*given, *options.overrides]
+    files = [word for word in words if "=" not in word]
+    if len(files) > 1:
+        raise ConfigError(f"one config at a time: {', '.join(files)} (an override is written key=value)")
+    if options.resume and options.overwrite:
+        raise ConfigError("--resume goes on and --overwrite begins anew: give one of them")
+    config = load_config(files[0] if files else DEFAULT, [word for word in words if "=" in word])
+    options.out = options.out or Path("runs") / config.name
+    return config
 
 
 def list_experiments() -> int:
@@ -91,7 +123,7 @@ def list_experiments() -> int:
     return 0
 
 
-def train_into_folder(config: Config, options: argparse.Namespace) -> int:
+def train_into_folder(config: Config, options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Train, print the table and how to look at it."""
     from rich.console import Console
 
@@ -102,45 +134,48 @@ def train_into_folder(config: Config, options: argparse.Namespace) -> int:
     from experiments.workers import WorkerFailed
 
     console = Console(highlight=False)
-    out = options.out or Path("runs") / config.name
+    out = options.out
     how = session.Options(
         out,
         resume=options.resume,
         overwrite=options.overwrite,
         workers=options.workers or available_cores(),
         log_steps=options.log_steps,
+        checkpoint_seconds=options.checkpoint_seconds,
     )
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _interrupt)
+
+    def say(line: str) -> None:
+        console.print(line, soft_wrap=True, markup=False)
+
     try:
         with progress(console, config.training.updates) as bar:
-            summary = session.run(config, how, bar, console.print)
-    except (ConfigError, StoreError) as error:
+            summary = session.run(config, how, bar, say, interrupts)
+    except StoreError as error:
         return fail(str(error))
     except WorkerFailed as error:
-        return fail(str(error), status=1)
+        return fail(f"{error}; what was trained is kept, and --resume tries again", status=1)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        return fail(f"{out}: {error.strerror or error}; after that is mended, go on with --resume", status=1)
-    except KeyboardInterrupt:
-        return fail(f"stopped; go on with: {command(options)} --resume", status=130)
+        what = f"{error.filename or out}: {error.strerror or error}"
+        return fail(f"{what}; after that is mended, go on with --resume", status=1)
     console.print(results(summary))
     for line in verdict_lines(summary):
         console.print(line)
+    for run in summary["failed_runs"]:
+        say(f"not finite from update {run['update']} on, and counted as failed: {run['arm']}, seed {run['seed']}")
     rate = summary["env_steps_per_second"] / 1e6
-    console.print(
-        f"{summary['env_steps']:,} environment steps in {summary['wall_seconds']:.1f} s ({rate:.2f} M a second)"
-    )
-    console.print(f"results: {out}\nlook at every step with:", soft_wrap=True)
-    console.print(f"  {tensorboard_command(out / 'tensorboard')}", soft_wrap=True, markup=False)
-    console.print(links(), soft_wrap=True, markup=False)
+    say(f"{summary['env_steps']:,} environment steps in {summary['wall_seconds']:.1f} s ({rate:.2f} M a second)")
+    say(f"results: {out}\nlook at every step with:")
+    say(f"  {tensorboard_command(out / 'tensorboard')}")
+    say(links())
     return 0
 
 
-def command(options: argparse.Namespace) -> str:
-    """The command line again, as the user typed it, without what forbids to go on."""
-    words = [word for word in sys.argv[1:] if word not in ("--overwrite", "--resume")]
-    return " ".join(["python", "train.py", *words])
+def command(words: Sequence[str]) -> str:
+    """The command line that goes on where this one stopped."""
+    kept = [word for word in words if word not in ("--overwrite", "--resume")]
+    return shlex.join(["python", "train.py", *kept, "--resume"])
 
 
 def available_cores() -> int:
@@ -154,10 +189,6 @@ def fail(message: str, status: int = 2) -> int:
     return status
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def _count(text: str) -> int:
     return _number(text, 1)
 
@@ -167,9 +198,19 @@ def _whole(text: str) -> int:
 
 
 def _number(text: str, least: int) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"needs a whole number of at least {least}, not {text!r}")
+    if not text.isdecimal() or len(text) > len(str(MOST)) or not least <= int(text) <= MOST:
+        raise argparse.ArgumentTypeError(f"needs a whole number from {least} to {MOST:,}, not {text!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"needs a number of seconds of at least 0, not {text!r}")
+    return seconds
 
 
 if __name__ == "__main__":

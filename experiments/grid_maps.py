@@ -7,6 +7,7 @@ which smooths the arrows' edges.
 import io
 import math
 import os
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,12 @@ def _between(low: Colour, high: Colour, share: float) -> Colour:
     return red, green, blue
 
 
+@lru_cache(maxsize=8)
+def _font(size: int) -> pygame.font.Font:
+    pygame.font.init()
+    return pygame.font.Font(None, size)
+
+
 class _Canvas:
     """A grid to draw on: cells first, then walls and goals, then arrows."""
 
@@ -118,8 +125,7 @@ class _Canvas:
         pygame.draw.line(self._surface, INK, corner, end, max(4, self._side // 8))
 
     def _write(self, words: str, center: tuple[int, int]) -> None:
-        pygame.font.init()
-        image = pygame.font.Font(None, self._side // 2).render(words, True, INK)
+        image = _font(self._side // 2).render(words, True, INK)
         self._surface.blit(image, image.get_rect(center=center))
 
     def arrows(self, cell: Cell, probabilities: Array) -> None:
