@@ -150,6 +150,9 @@ def train_into_folder(config: Config, options: argparse.Namespace, interrupts: I
     try:
         with progress(console, config.training.updates) as bar:
             summary = session.run(config, how, bar, say, interrupts)
+        from experiments.report import write_report  # matplotlib can wait until there is something to draw
+
+        report = write_report(out)
     except StoreError as error:
         return fail(str(error))
     except WorkerFailed as error:
@@ -166,7 +169,7 @@ def train_into_folder(config: Config, options: argparse.Namespace, interrupts: I
         say(f"not finite from update {run['update']} on, and counted as failed: {run['arm']}, seed {run['seed']}")
     rate = summary["env_steps_per_second"] / 1e6
     say(f"{summary['env_steps']:,} environment steps in {summary['wall_seconds']:.1f} s ({rate:.2f} M a second)")
-    say(f"results: {out}\nlook at every step with:")
+    say(f"results: {out}\nreport: {report}\nlook at every step with:")
     say(f"  {tensorboard_command(out / 'tensorboard')}")
     say(links())
     return 0
