@@ -11,14 +11,19 @@ import pyarrow as pa
 import torch
 
 from experiments.board import BoardSink
+from experiments.checkpoints import Checkpoints, Moment
 from experiments.config import Config, ConfigError
+from experiments.interrupts import Interrupts
+from experiments.parts import TableSink
 from experiments.records import UpdateRecord
 from experiments.snapshots import SnapshotSink
-from experiments.store import Checkpoints, Position, RunFolder, State, StoreError, TableSink
+from experiments.store import NewerFormat, Position, RunFolder, State, StoreError, config_text
 from experiments.summary import provenance, summarize
 from experiments.tables import run_table, step_table, update_table
 from experiments.training import Training
-from experiments.workers import Workers
+from experiments.workers import Workers, check_states
+
+LARGEST_SHARE = 0.05  # of the time that checkpoints may take
 
 
 class Sink(Protocol):
@@ -39,7 +44,7 @@ class Options(NamedTuple):
         workers: processes.
         log_steps: write each how many lock-steps; 0: none.
         flush_seconds: how often TensorBoard gets to see something new.
-        checkpoint_seconds: how often a moment is kept for `resume`.
+        checkpoint_seconds: how often a moment is kept for `resume`; less often where that would be slow.
     """
 
     out: Path
@@ -92,7 +97,9 @@ def train_in_memory(config: Config) -> Result:
     )
 
 
-def run(config: Config, options: Options, on_update: Advance, notify: Notify) -> Mapping[str, Any]:
+def run(
+    config: Config, options: Options, on_update: Advance, notify: Notify, interrupts: Interrupts | None = None
+) -> Mapping[str, Any]:
     """Train into a folder and return its summary.
 
     Args:
@@ -100,9 +107,12 @@ def run(config: Config, options: Options, on_update: Advance, notify: Notify) ->
         options: how.
         on_update: called with every record, for a progress bar.
         notify: called with one line of text that the user should see.
+        interrupts: what may end it early, after a checkpoint.
     Raises:
         ConfigError: the config does not fit its world, or the folder holds another config.
         StoreError: the folder cannot be used.
+        WorkerFailed: a process or a simulator failed; the folder can be resumed.
+        KeyboardInterrupt: interrupted; the folder can be resumed if it `has_begun`.
     """
     with ExitStack() as stack:
         stack.enter_context(single_threaded())
@@ -110,18 +120,19 @@ def run(config: Config, options: Options, on_update: Advance, notify: Notify) ->
         folder = RunFolder(options.out)
         _check_folder(folder, options)
         stack.enter_context(folder.locked())
-        session = _Session(config, training, folder, options, notify)
+        session = _Session(config, training, folder, options, notify, interrupts or Interrupts())
         if options.resume and folder.is_finished:
-            notify(f"{folder.path} is finished; nothing to do")
-            return folder.read_summary()
+            return session.finished()
         workers = stack.enter_context(session.begin())
         session.train(workers, on_update)
         return session.finish(workers)
 
 
 def _check_folder(folder: RunFolder, options: Options) -> None:
+    if folder.path.exists() and not folder.path.is_dir():
+        raise StoreError(f"{folder.path}: is a file, not a folder")
     if options.resume:
-        if not (folder.path / "config.toml").exists():
+        if not folder.path.exists() or (folder.holds_anything and not folder.has_begun):
             raise StoreError(f"{folder.path}: nothing to resume there; leave out --resume to begin")
     elif folder.holds_anything and not options.overwrite:
         raise StoreError(
@@ -131,92 +142,118 @@ def _check_folder(folder: RunFolder, options: Options) -> None:
 
 class _Session:
     def __init__(
-        self, config: Config, training: Training, folder: RunFolder, options: Options, notify: Notify
+        self,
+        config: Config,
+        training: Training,
+        folder: RunFolder,
+        options: Options,
+        notify: Notify,
+        interrupts: Interrupts,
     ) -> None:
         self._config, self._training, self._folder, self._options = config, training, folder, options
-        self._notify = notify
-        self._tables = TableSink(folder, training.runs, options.log_steps)
-        self._checkpoints = Checkpoints(folder)
-        self._sinks: dict[str, Sink] = {}
+        self._notify, self._interrupts = notify, interrupts
+        self._checkpoints = Checkpoints(folder, config)
         self._began = time.monotonic()
-        self._seconds_before = 0.0
+        if options.resume and folder.has_begun and config_text(folder.read_config()) != config_text(config):
+            raise ConfigError(f"{folder.path}: holds another config than this one; use another --out")
+
+    def _open_sinks(self, log_steps: int) -> None:
+        self._log_steps = log_steps
+        self._tables = TableSink(self._folder, self._training.runs, log_steps)
+        self._board = BoardSink(self._folder, self._training, log_steps)
+        snapshots = SnapshotSink(self._folder, self._training.runs)
+        self._sinks: dict[str, Sink] = {"tables": self._tables, "board": self._board, "snapshots": snapshots}
 
     def begin(self) -> Workers:
         """Prepare the folder, or find the moment to go on from."""
-        if self._options.resume:
-            if self._folder.read_config() != self._config:
-                raise ConfigError(f"{self._folder.path}: holds another config than this one; use another --out")
-            found = self._last_moment()
-            if found is not None:
-                states, positions = found
-                self._open_sinks()
+        moment = self._last_moment() if self._options.resume and self._folder.has_begun else None
+        if moment is None:
+            self._folder.clear()
+            self._folder.write_config(self._config)
+            self._open_sinks(self._options.log_steps)
+            return Workers(self._training, self._options.workers)
+        self._began -= moment.seconds
+        return Workers(self._training, len(moment.states), moment.states)
+
+    def _last_moment(self) -> Moment | None:
+        """The newest checkpoint that can be used, with the sinks cut back to it; None: there is none yet."""
+        size = sum(array.nbytes for array in self._training.state().values())
+        paths = self._checkpoints.paths()
+        for path in paths:
+            try:
+                moment = self._checkpoints.read(path, size)
+                check_states(self._training, moment.states, moment.update)
+                self._open_sinks(moment.log_steps)
                 for name, sink in self._sinks.items():
-                    sink.restore(positions[name])
-                self._seconds_before = float(positions["clock"]["seconds"])
-                return Workers(self._training, len(states), states)
-        self._folder.clear()
-        self._folder.write_config(self._config)
-        self._open_sinks()
-        return Workers(self._training, self._options.workers)
-
-    def _open_sinks(self) -> None:
-        self._board = BoardSink(self._folder, self._training, self._options.log_steps)
-        snapshots = SnapshotSink(self._folder, self._training.runs)
-        self._sinks = {"tables": self._tables, "board": self._board, "snapshots": snapshots}
-
-    def _last_moment(self) -> tuple[Sequence[State], Mapping[str, Position]] | None:
-        for candidate in self._checkpoints.candidates():
-            if isinstance(candidate, str):
-                self._notify(f"checkpoint left out: {candidate}")
-            elif missing := self._tables.missing(candidate[1]["tables"]):
-                self._notify(f"checkpoint left out: {missing} is missing")
-            else:
-                return candidate
+                    sink.restore(moment.positions[name])
+            except NewerFormat:
+                raise
+            except (StoreError, ValueError, KeyError, TypeError) as error:
+                self._notify(f"checkpoint left out: {path}: {error}")
+                continue
+            self._checkpoints.forget_after(path)
+            if moment.log_steps != self._options.log_steps:
+                self._notify(f"--log-steps {moment.log_steps} is kept: this training began with it")
+            return moment
+        if paths:
+            raise StoreError(f"{self._folder.path}: no checkpoint can be used; --overwrite begins anew")
         self._notify("no checkpoint yet: training begins anew")
         return None
 
     def train(self, workers: Workers, on_update: Advance) -> None:
         """All updates that are left, with flushes and checkpoints at their times."""
         last_flush = last_moment = time.monotonic()
-        updates = self._config.training.updates
+        updates, wait = self._config.training.updates, self._options.checkpoint_seconds
 
         def moment_due(update: int) -> bool:
             nonlocal last_moment
-            due = time.monotonic() - last_moment >= self._options.checkpoint_seconds or update == updates
+            now, interrupted = time.monotonic(), self._interrupts.received is not None
+            due = interrupted or update == updates or now - last_moment >= wait
             if due:
-                last_moment = time.monotonic()
+                last_moment = now
             return due
 
-        for block in workers.blocks(moment_due):
-            for record in block.records:
-                for sink in self._sinks.values():
-                    sink.write(record)
-                on_update(record)
-            if block.states is not None:
-                self._checkpoints.save(workers.update_count, block.states, self._flush() | self._clock())
-                last_flush = time.monotonic()
-            elif time.monotonic() - last_flush >= self._options.flush_seconds:
-                self._sinks["board"].flush()
-                last_flush = time.monotonic()
+        with self._interrupts.deferred():
+            for block in workers.blocks(moment_due):
+                for record in block.records:
+                    for sink in self._sinks.values():
+                        sink.write(record)
+                    on_update(record)
+                now = time.monotonic()
+                if block.states is not None:
+                    self._save(workers.update_count, block.states)
+                    last_flush = time.monotonic()
+                    wait = max(self._options.checkpoint_seconds, (last_flush - now) / LARGEST_SHARE)
+                    if self._interrupts.received is not None:
+                        self._notify(f"checkpoint kept after update {workers.update_count} of {updates}")
+                        break
+                elif now - last_flush >= self._options.flush_seconds:
+                    self._folder.check_in_place()
+                    self._board.flush()
+                    last_flush = now
 
-    def _flush(self) -> dict[str, Position]:
-        return {name: sink.flush() for name, sink in self._sinks.items()}
-
-    def _clock(self) -> dict[str, Position]:
-        return {"clock": {"seconds": self._seconds_before + time.monotonic() - self._began}}
+    def _save(self, update: int, states: Sequence[State]) -> None:
+        self._folder.check_in_place()
+        positions = {name: sink.flush() for name, sink in self._sinks.items()}
+        self._folder.sync("tensorboard")  # else a loss of power might take what the positions count on
+        seconds = time.monotonic() - self._began
+        self._checkpoints.save(Moment(update, states, positions, self._log_steps, seconds))
 
     def finish(self, workers: Workers) -> Mapping[str, Any]:
         """Results out of the last moment. Killed in here, a resumed training does it again."""
-        columns = workers.final()
-        runs = self._training.runs
+        columns, runs = workers.final(), self._training.runs
         self._tables.finish()
         self._folder.write_table("runs.parquet", run_table(columns, runs))
         self._folder.write_policies(workers.parameters())
-        seconds = self._seconds_before + time.monotonic() - self._began
         summary = summarize(self._config, runs, columns)
-        summary |= provenance(seconds, int(np.sum(columns["env_steps"])))
+        summary |= provenance(time.monotonic() - self._began, int(np.sum(columns["env_steps"])))
         self._board.finish(columns, summary)
         self._folder.write_summary(summary)
-        self._tables.clean()
-        self._checkpoints.clean()
+        return self.finished()
+
+    def finished(self) -> Mapping[str, Any]:
+        """The summary of a folder that needs its parts and checkpoints no more."""
+        summary = self._folder.read_summary()
+        for name in ("parts", "checkpoint"):
+            self._folder.remove(name)
         return summary

@@ -1,8 +1,9 @@
-"""The run folder: who may write to it, its result files, its checkpoints.
+"""The run folder: who may write to it, whole files, and results that can be checked when they are read.
 
-While training goes on, tables grow in numbered parts below `parts/`; at the end the parts become one file each. A
-file is written under another name and then renamed, so that whatever has its final name is whole.
-`summary.json` is written last: a folder that has it is finished.
+A file is written under another name, brought to disk and then renamed: what has its final name is whole.
+`summary.json` is written last; a folder that has it is finished. `SHA256SUMS` (as `sha256sum` writes it) says what
+the other results must be: a damaged one is refused, not shown. Nothing here reads a pickle, and nothing follows a
+symbolic link out of the folder. Needs a Unix: Windows has no `fcntl`.
 """
 
 import fcntl
@@ -10,26 +11,29 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import safetensors.numpy
 import tomli_w
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.torch import save as tensor_bytes
 
 from experiments.config import Config, load_config
-from experiments.records import Runs, UpdateRecord
-from experiments.tables import step_table, update_table
 
 FORMAT = 1  # of result folders and checkpoints; a reader refuses newer ones
+RESULTS = ("runs.parquet", "updates.parquet", "steps.parquet", "snapshots.safetensors", "config.toml")
+FOLDERS = ("checkpoint", "parts", "policies", "tensorboard", "figures")
+SUMMARY, SUMS, LOCK = "summary.json", "SHA256SUMS", ".lock"
+MOST_BYTES = 1 << 28  # of a text or a policy file that is read
+MOST_VALUES = 1 << 30  # of a table's column that is read
+
 State = dict[str, NDArray[Any]]
 Position = dict[str, Any]  # how far a sink has written, in JSON types
 
@@ -38,107 +42,140 @@ class StoreError(RuntimeError):
     """A folder that cannot be used; the message names it and says what to do."""
 
 
+class NewerFormat(StoreError):
+    """A newer program wrote it."""
+
+
 class RunFolder:
-    """`runs/<name>`: paths, lock and atomic writes."""
+    """`runs/<name>`: lock, whole writes, checked reads."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock: TextIOWrapper | None = None
 
     @property
     def is_finished(self) -> bool:
-        return (self.path / "summary.json").exists()
+        return (self.path / SUMMARY).exists()
+
+    @property
+    def has_begun(self) -> bool:
+        """A training's config is there: everything that comes later can be resumed."""
+        return (self.path / "config.toml").exists()
 
     @property
     def holds_anything(self) -> bool:
-        return self.path.is_dir() and any(entry.name != ".lock" for entry in self.path.iterdir())
+        """More than the lock and temporary files of a command that was killed as it began."""
+        return self.path.exists() and any(entry.name[0] != "." for entry in self.path.iterdir())
 
     def clear(self) -> None:
-        """Remove what an earlier training wrote; other files in the folder stay."""
-        for name in ("tensorboard", "policies", "checkpoint", "parts", "figures"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
-        # The summary goes first: a half-removed folder must not look finished.
-        for name in (
-            "summary.json",
-            "report.html",
-            "runs.parquet",
-            "steps.parquet",
-            "updates.parquet",
-            "snapshots.safetensors",
-            "config.toml",
-        ):
-            (self.path / name).unlink(missing_ok=True)
+        """Remove what an earlier training wrote; other files in the folder stay.
+
+        Killed in here, the folder is neither finished (the summary goes first) nor empty (the config goes last).
+        """
+        for name in (SUMMARY, SUMS, *FOLDERS, *RESULTS):
+            self.remove(name)
+
+    def remove(self, name: str) -> None:
+        """Remove a file or a folder, if it is there."""
+        path = self.path / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process. The lock ends with the process, however that ends.
 
         Raises:
-            StoreError: another command holds it, or the folder cannot be written.
+            StoreError: another command holds it, it cannot be written, or parts of it lie elsewhere.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = open(self.path / ".lock", "a")  # noqa: SIM115  (closed below)
+            self._refuse_links()
+            file = open(self.path / LOCK, "a")  # noqa: SIM115  (closed below)
         except OSError as error:
             raise StoreError(f"{self.path}: cannot write there: {error.strerror}") from None
         with file:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except (BlockingIOError, PermissionError):
                 raise StoreError(
                     f"{self.path}: another command is writing there; wait for it or choose --out"
                 ) from None
+            except OSError as error:
+                raise StoreError(f"{self.path}: cannot be locked: {error.strerror}") from None
+            self._lock = file
+            self._remove_temporaries()
             yield
+        self._lock = None
 
-    def write(self, name: str, content: bytes | str) -> None:
-        """Write a file atomically: whole under its name, or not at all."""
+    def _refuse_links(self) -> None:
+        """The folder itself may be a link; what is written in it may not: it would be written elsewhere."""
+        own = [self.path / name for name in (SUMMARY, SUMS, LOCK, *FOLDERS, *RESULTS)]
+        within = [path for name in FOLDERS for path in (self.path / name).rglob("*")]
+        for path in own + within:
+            if path.is_symlink():
+                raise StoreError(f"{path}: is a symbolic link; a run folder keeps its files itself")
+
+    def _remove_temporaries(self) -> None:
+        for folder in (self.path, *(self.path / name for name in FOLDERS)):
+            for path in folder.glob(".*.tmp"):
+                path.unlink()
+
+    def check_in_place(self) -> None:
+        """While it is locked: whether it is still the same folder.
+
+        Raises:
+            StoreError: it was removed, and perhaps made anew by another command.
+        """
+        if self._lock is None:
+            return
+        with suppress(OSError):
+            if os.path.samestat(os.stat(self.path / LOCK), os.fstat(self._lock.fileno())):
+                return
+        raise StoreError(f"{self.path}: the folder, or the .lock in it, was removed during training")
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[Path]:
+        """A path to write to. It becomes `name`, whole and on disk, if the block ends well."""
+        self.check_in_place()
         target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.exists():
+            target.parent.mkdir()
+            synced(self.path)
         temporary = target.with_name(f".{target.name}.tmp")
-        data = content.encode() if isinstance(content, str) else content
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        temporary.unlink(missing_ok=True)
+        try:
+            yield temporary
+            synced(temporary)
+            os.replace(temporary, target)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        synced(target.parent)
+
+    def write(self, name: str, content: "str | bytes | pa.Buffer") -> None:
+        """Write a file: whole under its name, or not at all."""
+        with self.replacing(name) as temporary, open(temporary, "xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+
+    def sync(self, name: str) -> None:
+        """Bring to disk what others have written below a folder."""
+        for path in (self.path / name).rglob("*"):
+            synced(path)
+
+    def write_table(self, name: str, table: pa.Table) -> str:
+        """Write a Parquet file; returns its SHA-256."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        content = sink.getvalue()
+        self.write(name, content)
+        return hashlib.sha256(content).hexdigest()
 
     def write_config(self, config: Config) -> None:
         self.write("config.toml", config_text(config))
-
-    def read_config(self) -> Config:
-        """The resolved config of the training in this folder."""
-        return load_config(self.path / "config.toml")
-
-    def write_summary(self, summary: Mapping[str, Any]) -> None:
-        self.write("summary.json", json.dumps({"format": FORMAT, **summary}, indent=1, allow_nan=False) + "\n")
-
-    def read_summary(self) -> dict[str, Any]:
-        """The summary of a finished folder.
-
-        Raises:
-            StoreError: there is none, it is damaged, or a newer version wrote it.
-        """
-        place = self.path / "summary.json"
-        try:
-            summary: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-            found = int(summary["format"])
-        except OSError:
-            raise StoreError(f"{self.path}: no finished training there (no summary.json)") from None
-        except (ValueError, KeyError, TypeError):
-            raise StoreError(f"{place}: damaged") from None
-        if found > FORMAT:
-            raise StoreError(f"{place}: format {found} is newer than this program's {FORMAT}; update the program")
-        return summary
-
-    def write_table(self, name: str, table: pa.Table) -> None:
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        self.write(name, sink.getvalue().to_pybytes())
-
-    def read_table(self, name: str) -> pa.Table:
-        try:
-            return pq.read_table(self.path / name)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise StoreError(f"{self.path / name}: cannot be read: {error}") from None
 
     def write_policies(self, parameters: Mapping[str, torch.Tensor]) -> None:
         """One file an arm: policies/<arm>.safetensors with "seed_<k>/<layer>"."""
@@ -149,112 +186,116 @@ class RunFolder:
         for arm, tensors in by_arm.items():
             self.write(f"policies/{arm}.safetensors", tensor_bytes(tensors))
 
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Finish the folder: the sums of all results, and then the summary."""
+        text = (json.dumps({"format": FORMAT, **summary}, indent=1, allow_nan=False) + "\n").encode()
+        paths = [path for path in map(self.path.joinpath, RESULTS) if path.exists()]
+        paths += sorted((self.path / "policies").iterdir())
+        sums = {str(path.relative_to(self.path)): sha256(path) for path in paths}
+        sums[SUMMARY] = hashlib.sha256(text).hexdigest()
+        self.write(SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
+        self.write(SUMMARY, text)
+
+    def read_config(self) -> Config:
+        """The resolved config of the training in this folder."""
+        self.check("config.toml")
+        return load_config(self.path / "config.toml")
+
+    def read_summary(self) -> dict[str, Any]:
+        """The summary of a finished folder.
+
+        Raises:
+            StoreError: there is none, it is damaged, or a newer version wrote it.
+        """
+        place = self.path / SUMMARY
+        if not self.is_finished:
+            raise StoreError(f"{self.path}: no finished training there (no {SUMMARY})")
+        try:
+            summary: dict[str, Any] = json.loads(_bytes(place))
+            check_format(place, summary["format"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise StoreError(f"{place}: damaged") from None
+        self.check(SUMMARY)
+        return summary
+
+    def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A table of a finished folder, or some of its columns.
+
+        Raises:
+            StoreError: it is missing or damaged, or would not fit into memory.
+        """
+        self.check(name)
+        place = self.path / name
+        try:
+            with pq.ParquetFile(place) as file:
+                groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+                widths = (
+                    sum(group.column(i).num_values for group in groups) for i in range(file.metadata.num_columns)
+                )
+                if (widest := max(widths)) > MOST_VALUES:
+                    raise StoreError(f"{place}: says it has {widest:,} values a column; {MOST_VALUES:,} are read")
+                return file.read(columns)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise StoreError(f"{place}: cannot be read: {error}") from None
+
+    def check(self, name: str) -> None:
+        """In a finished folder: whether a file is what the training wrote.
+
+        Raises:
+            StoreError: it is missing or damaged.
+        """
+        if not self.is_finished:
+            return
+        lines = _bytes(self.path / SUMS).decode(errors="replace").splitlines()
+        sums = {known: digest for digest, _, known in (line.partition("  ") for line in lines)}
+        if sums.get(name) != sha256(self.path / name):
+            raise StoreError(f"{self.path / name}: damaged (not the file that {SUMS} was made of)")
+
 
 def config_text(config: Config) -> str:
     """The resolved config as TOML: loading it gives an equal config."""
     return tomli_w.dumps(config.model_dump(exclude_none=True))
 
 
-class TableSink:
-    """Writes updates and steps into numbered parts, and the parts into one file each."""
-
-    def __init__(self, folder: RunFolder, runs: Runs, log_steps: int) -> None:
-        self._folder, self._runs, self._log_steps = folder, runs, log_steps
-        self._parts = 0
-        self._records: list[UpdateRecord] = []
-
-    def write(self, record: UpdateRecord) -> None:
-        self._records.append(record)
-
-    def flush(self) -> Position:
-        """Bring everything to disk."""
-        if self._records:
-            every = self._log_steps
-            steps = step_table(self._records if every else [], self._runs, every or 1)
-            self._folder.write_table(
-                f"parts/updates-{self._parts:06d}.parquet", update_table(self._records, self._runs)
-            )
-            self._folder.write_table(f"parts/steps-{self._parts:06d}.parquet", steps)
-            self._parts += 1
-            self._records.clear()
-        return {"parts": self._parts}
-
-    def restore(self, position: Position) -> None:
-        """Forget what was written after the position."""
-        self._parts = int(position["parts"])
-        for path in (self._folder.path / "parts").glob("*-*.parquet"):
-            if int(path.stem.rpartition("-")[2]) >= self._parts:
-                path.unlink()
-
-    def missing(self, position: Position) -> str | None:
-        """A file that the position needs and that is not there."""
-        for number in range(int(position["parts"])):
-            for name in ("updates", "steps"):
-                path = self._folder.path / "parts" / f"{name}-{number:06d}.parquet"
-                if not path.exists():
-                    return str(path)
-        return None
-
-    def finish(self) -> None:
-        """updates.parquet and steps.parquet out of the parts, a part at a time: memory stays flat."""
-        for name in ("updates", "steps"):
-            paths = sorted((self._folder.path / "parts").glob(f"{name}-*.parquet"))
-            temporary = self._folder.path / f".{name}.parquet.tmp"
-            with pq.ParquetWriter(temporary, pq.read_schema(paths[0]), compression="zstd") as writer:
-                for path in paths:
-                    writer.write_table(pq.read_table(path))
-            os.replace(temporary, self._folder.path / f"{name}.parquet")
-
-    def clean(self) -> None:
-        """The parts have become the tables."""
-        shutil.rmtree(self._folder.path / "parts", ignore_errors=True)
+def check_format(place: Path, found: Any) -> None:
+    """Raises:
+    NewerFormat: a newer program wrote it.
+    ValueError: it is no format number.
+    """
+    if type(found) is not int or found < 1:
+        raise ValueError(f"format {found!r}")
+    if found > FORMAT:
+        raise NewerFormat(f"{place}: format {found} is newer than this program's {FORMAT}; update the program")
 
 
-class Checkpoints:
-    """`checkpoint/update-<n>-<digest>.safetensors`, the last two. The digest in the name proves a file whole."""
+def synced(path: Path) -> None:
+    """Bring a file's content, or a folder's names, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
-    def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
-        self._place = folder.path / "checkpoint"
 
-    def save(self, update: int, states: Sequence[State], positions: Mapping[str, Position]) -> None:
-        """Keep a moment: the states of all shares of the training, and how far each sink has written."""
-        arrays = {f"{share}/{name}": a for share, state in enumerate(states) for name, a in state.items()}
-        about = {"format": FORMAT, "update": update, "shares": len(states), "positions": positions}
-        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        data = safetensors.numpy.save(arrays, {"about": json.dumps(about)})
-        digest = hashlib.sha256(data).hexdigest()[:32]
-        self._folder.write(f"checkpoint/update-{update:09d}-{digest}.safetensors", data)
-        for path in self._paths()[2:]:
-            path.unlink()
+def _bytes(path: Path) -> bytes:
+    """A file's content, if it is a file (reading a pipe or a device may never end) and not too large."""
+    _refuse_all_but_files(path)
+    if path.stat().st_size > MOST_BYTES:
+        raise StoreError(f"{path}: larger than {MOST_BYTES >> 20} MB")
+    return path.read_bytes()
 
-    def candidates(self) -> Iterator[tuple[list[State], dict[str, Position]] | str]:
-        """Newest first: the states and positions of a whole checkpoint, or what is wrong with one."""
-        for path in self._paths():
-            try:
-                yield self._read(path)
-            except (OSError, ValueError, KeyError, SafetensorError) as error:
-                yield f"{path}: {error}"
 
-    def clean(self) -> None:
-        """No longer needed."""
-        shutil.rmtree(self._place, ignore_errors=True)
+def sha256(path: Path) -> str:
+    """The digest of a file's content, as `sha256sum` prints it."""
+    _refuse_all_but_files(path)
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def _paths(self) -> list[Path]:
-        return sorted(self._place.glob("update-*-*.safetensors"), reverse=True)
 
-    @staticmethod
-    def _read(path: Path) -> tuple[list[State], dict[str, Position]]:
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest()[:32] != path.stem.rpartition("-")[2]:
-            raise ValueError("damaged (its checksum is wrong)")
-        # Of the header only the metadata is parsed here; the arrays are read by safetensors.
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        about = json.loads(header["__metadata__"]["about"])
-        if about["format"] > FORMAT:
-            raise ValueError(f"format {about['format']} is newer than this program's {FORMAT}")
-        states: list[State] = [{} for _ in range(int(about["shares"]))]
-        for name, array in safetensors.numpy.load(data).items():
-            share, _, key = name.partition("/")
-            states[int(share)][key] = array
-        return states, about["positions"]
+def _refuse_all_but_files(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from None
+    if not stat.S_ISREG(mode):
+        raise StoreError(f"{path}: not a file")

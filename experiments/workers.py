@@ -9,9 +9,10 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from experiments.config import Config
 from experiments.records import Column, Runs, UpdateRecord, merged
+from experiments.simulators import SimulatorError
 from experiments.training import Training
 
 BLOCK_SECONDS = 0.25  # a block is about as many updates as take this long
@@ -40,10 +42,35 @@ class Answer(NamedTuple):
     error: str | None
 
 
+class WorkerFailed(RuntimeError):
+    """A worker process ended or raised; the message says why."""
+
+
 def shares(seeds: Sequence[int], workers: int) -> list[tuple[int, ...]]:
     """The seeds in as many nearly equal parts as there are workers, none of them empty."""
     parts = np.array_split(np.arange(len(seeds)), min(workers, len(seeds)))
     return [tuple(seeds[i] for i in part) for part in parts]
+
+
+def check_states(training: Training, states: Sequence[State], update: int) -> None:
+    """Whether training can go on from these states, one a share of the seeds, after so many updates.
+
+    Raises:
+        ValueError: an array is missing, too many, or not of the shape and type that this training has.
+    """
+    parts = shares(training.seeds, max(len(states), 1))
+    if len(parts) != len(states):
+        raise ValueError(f"has {len(states)} shares of {len(training.seeds)} seeds")
+    for part, state in zip(parts, states, strict=True):
+        of_part = training if part == training.seeds else Training(training.config, part)
+        expected, found = ({k: f"{a.dtype} {a.shape}" for k, a in s.items()} for s in (of_part.state(), state))
+        for name in sorted(expected.keys() | found.keys()):
+            if expected.get(name) != found.get(name):
+                raise ValueError(
+                    f"{name} is {found.get(name, 'not there')}; this training has {expected.get(name, 'none')}"
+                )
+        if not int(state["update_count"]) == update <= training.config.training.updates:
+            raise ValueError(f"is after update {update}, or {state['update_count']}; neither fits")
 
 
 class Workers:
@@ -72,7 +99,10 @@ class Workers:
                 training.load(states[0])
             self._members: list[_Local | _Process] = [_Local(training)]
         else:
-            self._members = [_Process(self.config, part, s) for part, s in zip(parts, given, strict=True)]
+            self._members = []
+            for part, state in zip(parts, given, strict=True):
+                earlier = [member.pipe for member in self._members if isinstance(member, _Process)]
+                self._members.append(_Process(self.config, part, state, earlier))
 
     def __enter__(self) -> "Workers":
         return self
@@ -81,11 +111,11 @@ class Workers:
         for member in self._members:
             member.close()
 
-    def blocks(self, state_due: "StateDue") -> Iterator[Block]:
+    def blocks(self, state_due: Callable[[int], bool]) -> Iterator[Block]:
         """The updates that are left. The next block is already being trained while one is looked at.
 
         Args:
-            state_due: asked once a block, whether its end is a moment to keep.
+            state_due: asked once a block with the number of updates at its end, whether that is a moment to keep.
         """
         total, size = self.config.training.updates, 1
         requested = self.update_count
@@ -136,11 +166,6 @@ class Workers:
         return [member.answer() for member in self._members]
 
 
-class StateDue(Protocol):
-    def __call__(self, update: int) -> bool:
-        """Whether the state after that many updates is wanted."""
-
-
 def _perform(training: Training, what: str, arguments: tuple[Any, ...]) -> Any:
     if what == "advance":
         updates, want_state = arguments
@@ -160,54 +185,79 @@ class _Local:
         self._requests.append((what, arguments))
 
     def answer(self) -> Any:
-        return _perform(self._training, *self._requests.pop(0))
+        try:
+            return _perform(self._training, *self._requests.pop(0))
+        except SimulatorError as error:
+            raise WorkerFailed(str(error)) from error
 
     def close(self) -> None:
         self._requests.clear()
 
 
-class WorkerFailed(RuntimeError):
-    """A worker process ended or raised; the message says why."""
-
-
 class _Process:
-    def __init__(self, config: Config, seeds: Sequence[int], state: Mapping[str, NDArray[Any]] | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        seeds: Sequence[int],
+        state: Mapping[str, NDArray[Any]] | None,
+        earlier: Sequence[Connection],
+    ) -> None:
         # A forked child has torch loaded already; elsewhere it has to be imported again.
         context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, config, seeds, state), daemon=True)
-        self._process.start()
+        self.pipe, theirs = context.Pipe()
+        arguments = (theirs, [self.pipe, *earlier], config, seeds, state)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
+        with _signals_held():
+            self._process.start()
         theirs.close()
 
     def request(self, what: str, arguments: tuple[Any, ...]) -> None:
-        try:
-            self._pipe.send((what, arguments))
-        except OSError:
-            raise WorkerFailed("a training process ended unexpectedly") from None
+        with suppress(OSError):  # it has ended; the answer says why
+            self.pipe.send((what, arguments))
 
     def answer(self) -> Any:
         try:
-            answer: Answer = self._pipe.recv()
+            answer: Answer = self.pipe.recv()
         except (EOFError, OSError):
             self._process.join(1)
             code = self._process.exitcode
-            raise WorkerFailed(f"a training process ended unexpectedly (exit code {code})") from None
+            why = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+            raise WorkerFailed(f"a training process ended unexpectedly ({why})") from None
         if answer.error is not None:
             raise WorkerFailed(answer.error)
         return answer.value
 
     def close(self) -> None:
-        self._pipe.close()
+        self.pipe.close()
         self._process.terminate()
         self._process.join()
 
 
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """A child is born deaf: it says itself what signals mean to it before it hears any."""
+    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(
-    pipe: Connection, config: Config, seeds: Sequence[int], state: Mapping[str, NDArray[Any]] | None
+    pipe: Connection,
+    inherited: Sequence[Connection],
+    config: Config,
+    seeds: Sequence[int],
+    state: Mapping[str, NDArray[Any]] | None,
 ) -> None:
     """A worker: answer requests until the pipe closes. One torch thread, since every core has a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process, which ends the workers
+    for end in inherited:  # of the main process: a pipe closes when nobody holds its other end
+        end.close()
+    for number in (signal.SIGINT, signal.SIGHUP):  # for the main process, which ends the workers
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     torch.set_num_threads(1)
     try:
         training = Training(config, seeds)
@@ -218,6 +268,7 @@ def _serve(
             pipe.send(Answer(_perform(training, what, arguments), None))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the main process is gone, or has no more questions
+    except SimulatorError as error:
+        pipe.send(Answer(None, str(error)))
     except Exception as error:
-        detail = "".join(traceback.format_exception(error))
-        pipe.send(Answer(None, f"{error}\n{detail}"))
+        pipe.send(Answer(None, "".join(traceback.format_exception(error))))

@@ -1,0 +1,124 @@
+"""Checkpoints: all that training needs to go on, in files that prove themselves whole."""
+
+import hashlib
+import json
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import safetensors.numpy
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors import SafetensorError
+
+from experiments.config import Config
+from experiments.store import FORMAT, Position, RunFolder, State, check_format, config_text
+
+SLACK = 1 << 26  # bytes of a checkpoint beside its arrays: names, shapes, positions
+Count = Annotated[int, Field(ge=0)]
+
+
+class Moment(NamedTuple):
+    """A moment of training.
+
+    Attributes:
+        update: updates done.
+        states: of the shares of the seeds, as `Workers` takes and gives them.
+        positions: how far each sink has written.
+        log_steps: as in `session.Options`; a resumed training keeps to it.
+        seconds: of training so far.
+    """
+
+    update: int
+    states: Sequence[State]
+    positions: Mapping[str, Position]
+    log_steps: int
+    seconds: float
+
+
+class _Format(BaseModel):
+    model_config = ConfigDict(strict=True)
+    format: int
+
+
+class _About(_Format):
+    """The metadata of a checkpoint."""
+
+    config: str  # SHA-256 of its text
+    update: Count
+    positions: dict[str, dict[str, Any]]
+    log_steps: Count
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Checkpoints:
+    """`checkpoint/update-<n>-<digest>.safetensors`, the last two."""
+
+    def __init__(self, folder: RunFolder, config: Config) -> None:
+        self._folder = folder
+        self._place = folder.path / "checkpoint"
+        self._config = hashlib.sha256(config_text(config).encode()).hexdigest()
+
+    def paths(self) -> list[Path]:
+        """The newest first."""
+        return sorted(self._place.glob("update-*-*.safetensors"), reverse=True)
+
+    def save(self, moment: Moment) -> None:
+        """Keep a moment, and of the earlier ones the last."""
+        arrays = {
+            f"{share}/{name}": np.asarray(array, order="C")
+            for share, state in enumerate(moment.states)
+            for name, array in state.items()
+        }
+        about = {"format": FORMAT, "config": self._config, **moment._asdict()}
+        del about["states"]
+        data = safetensors.numpy.save(arrays, {"about": json.dumps(about)})
+        self._folder.write(f"checkpoint/update-{moment.update:09d}-{_digest(data)}.safetensors", data)
+        for path in self.paths()[2:]:
+            path.unlink()
+
+    def read(self, path: Path, state_bytes: int) -> Moment:
+        """A moment of this config.
+
+        Args:
+            path: one of `paths`.
+            state_bytes: about how large the states are; a much larger file is not read.
+        Raises:
+            ValueError: it is damaged, or of another config.
+            NewerFormat: a newer program wrote it.
+        """
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > 2 * state_bytes + SLACK:
+            raise ValueError(f"not a file, or too large: {found.st_size:,} bytes")
+        data = path.read_bytes()
+        if _digest(data) != path.stem.rpartition("-")[2]:
+            raise ValueError("damaged (its checksum is wrong)")
+        try:
+            arrays = safetensors.numpy.load(data)
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            text = header["__metadata__"]["about"]
+        except (SafetensorError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no checkpoint of this program ({type(error).__name__}: {error})") from None
+        check_format(path, _Format.model_validate_json(text).format)
+        about = _About.model_validate_json(text)
+        if about.config != self._config:
+            raise ValueError("is of another config")
+        return Moment(about.update, _by_share(arrays), about.positions, about.log_steps, about.seconds)
+
+    def forget_after(self, path: Path) -> None:
+        """Training goes on from `path`: what is newer is no part of it."""
+        for newer in self.paths()[: self.paths().index(path)]:
+            newer.unlink()
+
+
+def _by_share(arrays: State) -> list[State]:
+    states: dict[str, State] = {}
+    for name, array in arrays.items():
+        share, _, key = name.partition("/")
+        states.setdefault(share, {})[key] = array
+    return [states[share] for share in sorted(states, key=int)]
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
