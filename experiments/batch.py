@@ -10,19 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from agents import schedules
-from agents.policy import PolicyShape
-from agents.reinforce import StackedLearner
 from experiments import measures
-from experiments.config import Agent, Config, ConfigError, Exponential, Linear, TargetEntropy
+from experiments.config import Agent, Config, Exponential, Linear, TargetEntropy
 from experiments.finite import FiniteLearning
+from experiments.learners import check_fits, initial_learner
 from experiments.learnt import Learnt
 from experiments.records import Column, Runs, StepRecord, UpdateRecord, snapshot_updates
 from experiments.simulated import SimulatedLearning
-from experiments.streams import parameter_generator
 from experiments.worlds import World
 
 Array = NDArray[np.float64]
@@ -73,9 +70,9 @@ class Batch:
         self.config, self.world, self.runs = config, world, Runs.of(arms, seeds)
         self._agents = [config.agent_of(arm) for arm in arms]
         for arm, agent in zip(arms, self._agents, strict=True):
-            _check_fits(agent, world, arm)
+            check_fits(agent, world, arm)
         self._seeds = len(seeds)
-        self.learner = _initial_learner(self._agents[0], world, len(arms), seeds)
+        self.learner = initial_learner(self._agents[0], world, len(arms), seeds)
         self.learning: FiniteLearning | SimulatedLearning
         if world.mdp is not None:
             self.learning = FiniteLearning(config, world, world.mdp, self._agents, seeds, self.learner)
@@ -263,37 +260,6 @@ class Batch:
         self.failed_update = state["failed_update"].copy()
 
 
-def _check_fits(agent: Agent, world: World, arm: str) -> None:
-    """What only the world can tell of an agent's options."""
-    place, name = f"arms.{arm}", world.environment.id
-    if world.mdp is None:
-        without = f"{name} has no tables" if world.environment.tables else "environment.tables is false"
-        if agent.gradient == "exact":
-            raise ConfigError(f'{place}: gradient = "exact" needs the tables of a finite world; {without}')
-        if agent.baseline == "value":
-            raise ConfigError(
-                f'{place}: baseline = "value" has a number for each state of a finite world\'s tables; {without} '
-                '("none", "batch_mean", "leave_one_out" and "running_mean" work everywhere)'
-            )
-        if agent.policy == "tabular" and isinstance(world.observations, Box):
-            raise ConfigError(
-                f'{place}: policy = "tabular" needs numbered states; {name} shows {world.observations}: '
-                'use policy = "mlp" (hidden_sizes = [] is linear)'
-            )
-    policy = agent.initial_policy
-    if policy is not None and len(policy) != world.actions:
-        raise ConfigError(
-            f"{place}: initial_policy has {len(policy)} probabilities; {name} has {world.actions} actions"
-        )
-    most = math.log2(world.actions)
-    spec = agent.entropy_coef
-    if isinstance(spec, TargetEntropy) and spec.target_bits > most:
-        raise ConfigError(
-            f"{place}: entropy_coef.target_bits = {spec.target_bits:g} is above log2({world.actions}) = {most:g}, "
-            "the entropy of the uniform policy"
-        )
-
-
 def _optimal_return(agent: Agent, world: World) -> float:
     """The best expected undiscounted return, what regret is measured against; NaN where it is unknown."""
     if world.mdp is None:
@@ -302,20 +268,3 @@ def _optimal_return(agent: Agent, world: World) -> float:
         return world.optimal_return(1.0, None if agent.horizon == "infinite" else world.time_limit)
     except ValueError:  # without a limit, rewards can be collected for ever
         return math.nan
-
-
-def _initial_learner(agent: Agent, world: World, arms: int, seeds: Sequence[int]) -> StackedLearner:
-    """Arms of the same seed start from the same parameters."""
-    hidden = agent.hidden_sizes if agent.policy == "mlp" else None
-    shape = PolicyShape(world.inputs, hidden, world.actions)
-    # Tables and exact gradients are cheap in float64; an MLP's products are twice as fast in float32.
-    dtype = torch.float32 if agent.policy == "mlp" and agent.gradient == "sampled" else torch.float64
-    initial = torch.stack(
-        [
-            shape.initial(parameter_generator(seed), agent.initialization, agent.initial_policy, dtype)
-            for seed in seeds
-        ]
-    )
-    return StackedLearner(
-        shape, initial.repeat(arms, 1), agent.optimizer, agent.learning_rate, agent.max_grad_norm
-    )

@@ -44,10 +44,8 @@ class SimulatedLearning:
     ) -> None:
         self._learner, self._world, self._arms = learner, world, len(agents)
         solved = config.environment.solved_return
-        self._episodes, self._solved_return = (
-            config.training.episodes_per_update,
-            math.inf if solved is None else solved,
-        )
+        self._solved_return = math.inf if solved is None else solved
+        self._episodes = config.training.episodes_per_update
         self._seeds = runs.seed[: len(runs.seed) // len(agents)]
         discount = np.repeat([agent.discount for agent in agents], len(self._seeds))
         self._advantages = Advantages(agents[0], discount, self._episodes, world.actions)
@@ -61,15 +59,15 @@ class SimulatedLearning:
 
     def update(self, entropy_coef: Array, active: NDArray[np.bool_]) -> Learnt:
         """Play, and move every run once. entropy_coef [R], active [R]: False if the run has failed."""
-        limit, episodes = self._world.time_limit, self._episodes
-        uniforms = np.tile(self._actions.uniforms(limit, episodes), (1, self._arms, 1))
+        block = self._actions.uniforms(self._world.time_limit, self._episodes)
+        uniforms = np.tile(block, (1, self._arms, 1))
         played = self._simulators.play(self._policy_of, self._reset_seeds(self._resets), uniforms, active)
         entropy = measures.entropy(played.log_pi)
         weighed = self._advantages.of(played, entropy, entropy_coef)
         moved_before = self._moved
         (policy_loss, negative_entropy, loss), grad_norm, self._moved = self._learn(played, weighed, entropy_coef)
         returns, lengths = played.by_episode(played.reward), played.by_episode(np.ones(len(entropy)))
-        known = np.where(active, 1.0, math.nan)
+        known, unknown = np.where(active, 1.0, math.nan), np.full(len(active), math.nan)
         return Learnt(
             returns * known[:, None],
             lengths * known[:, None],
@@ -84,11 +82,11 @@ class SimulatedLearning:
                 kl_from_previous=moved_before * known,
                 start_policy=played.at_start(),
                 truncation_rate=played.truncated.mean(1) * known,
-                all_state_entropy_nats=np.full(len(active), math.nan),
-                optimal_action_probability=np.full(len(active), math.nan),
-                cross_entropy_to_optimal=np.full(len(active), math.nan),
-                state_coverage=np.full(len(active), math.nan),
-                visit_entropy_bits=np.full(len(active), math.nan),
+                all_state_entropy_nats=unknown,
+                optimal_action_probability=unknown,
+                cross_entropy_to_optimal=unknown,
+                state_coverage=unknown,
+                visit_entropy_bits=unknown,
             ),
         )
 

@@ -1,0 +1,65 @@
+"""From an agent's options to a learner that fits its world."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from gymnasium.spaces import Box
+
+from agents.policy import PolicyShape
+from agents.reinforce import StackedLearner
+from experiments.config import Agent, ConfigError, TargetEntropy
+from experiments.streams import parameter_generator
+from experiments.worlds import World
+
+
+def check_fits(agent: Agent, world: World, arm: str) -> None:
+    """Refuse what only the world can tell of the options of an arm.
+
+    Raises:
+        ConfigError: an option that this world cannot serve.
+    """
+    place, name = f"arms.{arm}", world.environment.id
+    if world.mdp is None:
+        without = f"{name} has no tables" if world.environment.tables else "environment.tables is false"
+        if agent.gradient == "exact":
+            raise ConfigError(f'{place}: gradient = "exact" needs the tables of a finite world; {without}')
+        if agent.baseline == "value":
+            raise ConfigError(
+                f'{place}: baseline = "value" has a number for each state of a finite world\'s tables; {without} '
+                '("none", "batch_mean", "leave_one_out" and "running_mean" work everywhere)'
+            )
+        if agent.policy == "tabular" and isinstance(world.observations, Box):
+            raise ConfigError(
+                f'{place}: policy = "tabular" needs numbered states; {name} shows {world.observations}: '
+                'use policy = "mlp" (hidden_sizes = [] is linear)'
+            )
+    policy = agent.initial_policy
+    if policy is not None and len(policy) != world.actions:
+        raise ConfigError(
+            f"{place}: initial_policy has {len(policy)} probabilities; {name} has {world.actions} actions"
+        )
+    most = math.log2(world.actions)
+    spec = agent.entropy_coef
+    if isinstance(spec, TargetEntropy) and spec.target_bits > most:
+        raise ConfigError(
+            f"{place}: entropy_coef.target_bits = {spec.target_bits:g} is above log2({world.actions}) = {most:g}, "
+            "the entropy of the uniform policy"
+        )
+
+
+def initial_learner(agent: Agent, world: World, arms: int, seeds: Sequence[int]) -> StackedLearner:
+    """The learner of so many arms with a run a seed; arms of the same seed start from the same parameters."""
+    hidden = agent.hidden_sizes if agent.policy == "mlp" else None
+    shape = PolicyShape(world.inputs, hidden, world.actions)
+    # Tables and exact gradients are cheap in float64; an MLP's products are twice as fast in float32.
+    dtype = torch.float32 if agent.policy == "mlp" and agent.gradient == "sampled" else torch.float64
+    initial = torch.stack(
+        [
+            shape.initial(parameter_generator(seed), agent.initialization, agent.initial_policy, dtype)
+            for seed in seeds
+        ]
+    )
+    return StackedLearner(
+        shape, initial.repeat(arms, 1), agent.optimizer, agent.learning_rate, agent.max_grad_norm
+    )
