@@ -43,6 +43,7 @@ class Options(NamedTuple):
         overwrite: replace what is in the folder.
         workers: processes.
         log_steps: write each how many lock-steps; 0: none.
+        tensorboard: write event files.
         flush_seconds: how often TensorBoard gets to see something new.
         checkpoint_seconds: how often a moment is kept for `resume`; less often where that would be slow.
     """
@@ -52,6 +53,7 @@ class Options(NamedTuple):
     overwrite: bool = False
     workers: int = 1
     log_steps: int = 1
+    tensorboard: bool = True
     flush_seconds: float = 2.0
     checkpoint_seconds: float = 30.0
 
@@ -160,9 +162,11 @@ class _Session:
     def _open_sinks(self, log_steps: int) -> None:
         self._log_steps = log_steps
         self._tables = TableSink(self._folder, self._training.runs, log_steps)
-        self._board = BoardSink(self._folder, self._training, log_steps)
+        self._board = BoardSink(self._folder, self._training, log_steps) if self._options.tensorboard else None
         snapshots = SnapshotSink(self._folder, self._training.runs)
-        self._sinks: dict[str, Sink] = {"tables": self._tables, "board": self._board, "snapshots": snapshots}
+        self._sinks: dict[str, Sink] = {"tables": self._tables, "snapshots": snapshots}
+        if self._board is not None:
+            self._sinks["board"] = self._board
 
     def begin(self) -> Workers:
         """Prepare the folder, or find the moment to go on from."""
@@ -227,7 +231,7 @@ class _Session:
                     if self._interrupts.received is not None:
                         self._notify(f"checkpoint kept after update {workers.update_count} of {updates}")
                         break
-                elif now - last_flush >= self._options.flush_seconds:
+                elif self._board is not None and now - last_flush >= self._options.flush_seconds:
                     self._folder.check_in_place()
                     self._board.flush()
                     last_flush = now
@@ -247,7 +251,8 @@ class _Session:
         self._folder.write_policies(workers.parameters())
         summary = summarize(self._config, runs, columns)
         summary |= provenance(time.monotonic() - self._began, int(np.sum(columns["env_steps"])))
-        self._board.finish(columns, summary)
+        if self._board is not None:
+            self._board.finish(columns, summary)
         self._folder.write_summary(summary)
         return self.finished()
 
