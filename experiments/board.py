@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from experiments import board_guide, board_rows
 from experiments.board_aggregates import aggregate_block, charts, curves, grid
-from experiments.board_pictures import Arm, picture_block
+from experiments.board_pictures import Arm, moments, picture_block
 from experiments.event_files import (
     EventFile,
     experiment_record,
@@ -25,7 +25,7 @@ from experiments.event_files import (
     session_start_record,
     text_record,
 )
-from experiments.records import Column, UpdateRecord, snapshot_updates
+from experiments.records import Column, UpdateRecord
 from experiments.store import Position, RunFolder
 from experiments.training import Training
 
@@ -72,7 +72,7 @@ class BoardSink:
         self._files = {str(file.path.parent.relative_to(root)): file for file in self._all_files()}
         self._curves = curves(training.config, training.world)
         updates = training.config.training.updates
-        self._grid, self._moments = grid(updates), frozenset(snapshot_updates(updates))
+        self._grid, self._moments = grid(updates), moments(updates)
         self._records: list[UpdateRecord] = []
         self._opened = False
 

@@ -18,7 +18,8 @@ Runs are called `<arm>/seed_<k>`; `aggregate/<arm>` is an arm as a whole.
 * **Custom Scalars**: both arms, a line and its band. Line: interquartile mean over seeds (fractions: the
   share of seeds). Band: 95 % interval (bootstrap; fractions: Wilson). The interquartile mean hides a minority
   below a quarter: look at the fraction solved beside it.
-* **HParams**: a row an arm, the mean over its seeds.
+* **HParams**: a row an arm, the mean over its seeds. First success: environment steps until an episode reached
+  `solved_return`; a run that never did counts with all its steps.
 * **Images**: policy and visits at moments of training, for the mean over seeds and for the first seed. An
   arrow is as long as its action is probable; the bluer the cell, the lower the entropy there (of the mean:
   the mean of the seeds' entropies). Visits: darker, more, on a logarithmic scale, since the start of
@@ -72,14 +73,18 @@ def _effect(claim: Mapping[str, Any]) -> str:
 
 def _table(arms: Mapping[str, Any]) -> Sequence[str]:
     names = [name for name in OUTCOMES if any(name in arm["measures"] for arm in arms.values())]
-    rows = [[OUTCOMES[name].label, *(_cell(arm["measures"].get(name)) for arm in arms.values())] for name in names]
+    rows = [
+        [OUTCOMES[name].label, *(_cell(name, arm["measures"].get(name)) for arm in arms.values())]
+        for name in names
+    ]
     head = ["measure (estimate and 95 % interval over seeds)", *arms]
     return ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
 
 
-def _cell(entry: Mapping[str, Any] | None) -> str:
+def _cell(name: str, entry: Mapping[str, Any] | None) -> str:
     if entry is None:
         return "-"
+    digits = ",.0f" if OUTCOMES[name].kind == "time" or abs(entry["estimate"] or 0) >= 1000 else ".2f"
     parts = (entry[key] for key in ("estimate", "low", "high"))
-    estimate, *ends = ("never" if part is None else f"{part:.4g}" for part in parts)
+    estimate, *ends = ("never" if part is None else f"{part:{digits}}" for part in parts)
     return estimate if entry["low"] is None and entry["high"] is None else f"{estimate} [{', '.join(ends)}]"

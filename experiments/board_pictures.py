@@ -1,4 +1,4 @@
-"""What TensorBoard shows of an arm's policies as pictures, at a dozen moments of training.
+"""What TensorBoard shows of an arm's policies as pictures, at a handful of moments of training.
 
 R: runs, n: seeds of an arm, S: states, A: actions.
 """
@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.event_files import histogram_record, image_record
-from experiments.records import Snapshot, UpdateRecord
+from experiments.grid_maps import png, policy_map, visit_map
+from experiments.records import Snapshot, UpdateRecord, snapshot_updates
 from experiments.worlds import World
 
 Array = NDArray[np.float64]
@@ -20,6 +21,12 @@ class Arm(NamedTuple):
 
     runs: NDArray[np.int64]  # places on the run axis, [n]
     seeds: tuple[int, ...]
+
+
+def moments(updates: int) -> frozenset[int]:
+    """Every other update of which records have a snapshot, and the last: pictures are what costs most here."""
+    kept = snapshot_updates(updates)
+    return frozenset([*kept[::2], kept[-1]])
 
 
 def picture_block(record: UpdateRecord, arm: Arm, world: World, wall_time: float) -> bytes:
@@ -48,8 +55,6 @@ def picture_block(record: UpdateRecord, arm: Arm, world: World, wall_time: float
 
 def _maps(name: str, snapshot: Snapshot, runs: NDArray[np.int64], world: World) -> dict[str, bytes]:
     """Of the mean over some runs; nothing is drawn where nobody acts."""
-    from experiments.grid_maps import png, policy_map, visit_map  # imports pygame: only where there is a grid
-
     assert world.mdp is not None
     policies = snapshot.policy[runs]
     log_pi = np.log(policies, out=np.zeros_like(policies), where=policies > 0)

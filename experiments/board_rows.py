@@ -11,10 +11,6 @@ from experiments.config import Config
 from experiments.event_files import Hyperparameter
 from experiments.records import Column
 
-# Shown even where the arms do not differ: a comparison that does not state them says little.
-ALWAYS = ("entropy_coef", "baseline", "discount", "learning_rate")
-
-
 RETURN, ENTROPY = "final/return", "final/entropy_bits"  # scalars that each run writes once, at its end
 FRACTION_SOLVED, STATE_COVERAGE = "final/solved", "final/state_coverage"
 FIRST_SUCCESS = "final/first_success_env_step"
@@ -27,13 +23,14 @@ def metrics(config: Config, shown: Collection[Curve]) -> dict[str, str]:
         config: what is compared.
         shown: the measures that it has curves of.
     """
-    titles = {RETURN: "final return", ENTROPY: "final entropy, bits"}
+    titles = {RETURN: "final return"}
     if SOLVED in shown:
         titles[FRACTION_SOLVED] = "fraction solved"
+    titles[ENTROPY] = "final entropy, bits"
     if COVERAGE in shown:
         titles[STATE_COVERAGE] = "state coverage"
     if SOLVED in shown and takes_steps(config):
-        titles[FIRST_SUCCESS] = "first success, step (never: all steps)"
+        titles[FIRST_SUCCESS] = "first success, step"
     return titles
 
 
@@ -57,21 +54,19 @@ def final_values(columns: Mapping[str, Column]) -> dict[str, NDArray[np.float64]
 
 
 def hyperparameters(config: Config) -> dict[str, dict[str, Hyperparameter]]:
-    """Of every arm: its name, and the options that differ between arms or matter to anybody.
+    """Of every arm: the entropy coefficient and whatever else differs; few, so that the results fit beside them.
 
     TensorBoard wants values of one type under a name: where a number meets a schedule, both become text.
     """
     agents = {arm: config.agent_of(arm).model_dump() for arm in config.arms}
     first = next(iter(agents.values()))
-    names = [*ALWAYS, *(k for k in first if k not in ALWAYS and any(a[k] != first[k] for a in agents.values()))]
-    rows: dict[str, dict[str, Hyperparameter]] = {arm: {"arm": arm} for arm in agents}
-    for name in names:
-        values = {arm: agent[name] for arm, agent in agents.items()}
-        plain = all(
-            type(v) is type(first[name]) and isinstance(v, bool | int | float | str) for v in values.values()
-        )
-        for arm, value in values.items():
-            rows[arm][name] = value if plain else _text(value)
+    differing = [name for name in first if any(agent[name] != first[name] for agent in agents.values())]
+    rows: dict[str, dict[str, Hyperparameter]] = {arm: {} for arm in agents}
+    for name in dict.fromkeys(["entropy_coef", *differing]):
+        types = {type(agent[name]) for agent in agents.values()}
+        plain = len(types) == 1 and types <= {bool, int, float, str}
+        for arm, agent in agents.items():
+            rows[arm][name] = agent[name] if plain else _text(agent[name])
     return rows
 
 

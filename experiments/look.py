@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 PORT = 6006  # TensorBoard's own
-PINNED = ("step/entropy_bits", "band/entropy_bits/iqm", "band/solved/fraction")
+PINNED = ("step/entropy_bits", "policy/entropy_bits", "band/entropy_bits/iqm", "band/solved/fraction")
 
 
 def tensorboard_command(logs: Path, port: int = PORT, points: int | None = None) -> str:
