@@ -31,8 +31,8 @@ DECADES = 3  # of visits that the shade tells apart
 def policy_map(mdp: FiniteMDP, policy: Array, entropy_nats: Array | None = None) -> Picture:
     """An arrow an action, as long as its probability, [S, A]; the surer of one action, the bluer the cell.
 
-    A ring marks the start. The world must have a drawing. For the mean policy of several runs give the mean of their
-    entropies, [S]: runs that are sure of different actions have an unsure mean, and none of them is unsure.
+    A ring marks the start. The world must have a drawing. For the mean policy of several runs give the mean of
+    their entropies, [S]: runs that are sure of different actions have an unsure mean, and none of them is unsure.
     """
     canvas = _Canvas(mdp)
     if entropy_nats is None:
