@@ -1,0 +1,211 @@
+"""Sampled updates against the exact policy gradient, run by run as in training.
+
+R: runs, S: states, A: actions, P: parameters, K: directions.
+
+All runs get the same parameters and train for a few updates with the project's own code, step size 1; after each
+update the parameters are put back. A run's mean step is one sample. Their mean must be the exact gradient, which
+comes from dynamic programming and neither from the loss nor from its automatic derivative.
+"""
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+from torch import Tensor
+
+from envs.exact import evaluate, exact_gradient
+from experiments.config import Agent, load_config
+from experiments.training import Training
+
+Array = NDArray[np.float64]
+EPISODES = 4  # of an update
+LEAST_UPDATES = 3  # in the first, baselines that learn are still 0
+LEAST_CONTRIBUTIONS = 100  # runs, in effect, that a mean must rest on to be called normal
+DIRECTIONS = 16
+ROUNDING = 1e-6  # of a step in float32; smaller differences are none
+
+
+class Agreement(NamedTuple):
+    """What the samples say about a reference."""
+
+    tested: int  # parameters whose mean rests on enough runs; the others count in the directions only
+    z: float  # of the parameter farthest off, in standard errors
+    p_z: float  # of it, Bonferroni-corrected over the parameters
+    chi_squared: float  # Hotelling's T^2 in a few directions: chi-squared in large samples
+    degrees: int
+    p_chi_squared: float
+    cosine: float  # between the mean step and the reference
+    ratio: float  # of their lengths
+
+
+def compare(steps: Array, reference: Array, directions: Array) -> Agreement:
+    """Test whether the mean of independent steps is the reference.
+
+    Args:
+        steps: [R, P].
+        reference: [P].
+        directions: of length 1, in which all parameters are tested together, [P, K], K far below R.
+            Hotelling's test: T^2 (R - K) / (K (R - 1)) follows Fisher's F.
+    """
+    runs = len(steps)
+    off = steps.mean(0) - reference
+    variance, normal = _spread(steps)
+    size = np.abs(steps.mean(0))
+    alike = (size > 10 * ROUNDING) & (variance <= np.maximum(1e-8 * size**2, 0.1 * ROUNDING**2))  # in every run
+    tested = normal | alike
+    z = float((np.abs(off) / np.sqrt(variance / runs + ROUNDING**2))[tested].max(initial=0.0))
+    p_z = min(1.0, 2 * float(stats.t.sf(z, runs - 1)) * max(int(tested.sum()), 1))
+    chi_squared, degrees = _hotelling(steps @ directions, reference @ directions)
+    fisher = chi_squared * (runs - degrees) / (max(degrees, 1) * (runs - 1))
+    p = float(stats.f.sf(fisher, degrees, runs - degrees)) if degrees else 1.0
+    lengths = np.linalg.norm(off + reference), np.linalg.norm(reference)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine, ratio = (off + reference) @ reference / (lengths[0] * lengths[1]), lengths[0] / lengths[1]
+    return Agreement(int(tested.sum()), z, p_z, chi_squared, degrees, p, float(cosine), float(ratio))
+
+
+def _spread(samples: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """Variance of each column of [R, N], and whether its mean rests on enough runs for the normal law.
+
+    (sum x^2)^2 / sum x^4 of centred values is how many runs that is: m, if m of R differ from the others.
+    """
+    squares = (samples - samples.mean(0)) ** 2
+    contributions = squares.sum(0) ** 2 / np.maximum((squares**2).sum(0), 1e-300)
+    variance = squares.sum(0) / (len(samples) - 1)
+    return variance, (variance > ROUNDING**2) & (contributions >= LEAST_CONTRIBUTIONS)
+
+
+def _hotelling(projected: Array, reference: Array) -> tuple[float, int]:
+    """T^2 of steps [R, K] along their principal axes, where the normal law holds there, and how many those are."""
+    variances, axes = np.linalg.eigh(np.atleast_2d(np.cov(projected, rowvar=False)))
+    along = projected @ axes
+    kept = _spread(along)[1] & (variances > 1e-9 * variances[-1])
+    off = (along.mean(0) - reference @ axes)[kept]
+    return float(len(projected) * (off**2 / variances[kept]).sum()), int(kept.sum())
+
+
+class Setting:
+    """A finite world and a policy in it, with the parameters [P] at which gradients are compared.
+
+    Those are random ones, moved towards a policy that takes the best action more often than not: a reward that
+    hardly any sample meets would leave the mean of the samples off by more than their spread tells.
+
+    Args:
+        environment: the [environment] of a config.
+        policy: keys of [agent] that say what the policy is.
+    """
+
+    def __init__(self, environment: Mapping[str, Any], policy: Mapping[str, Any]) -> None:
+        self._environment, self._policy = environment, policy
+        training = self._training({"gradient": "exact"}, 1, tables=True)
+        assert training.world.mdp is not None
+        self._mdp, self._horizon = training.world.mdp, training.world.time_limit
+        self._shape = training.batches[0].learner.shape
+        self._used = sum(math.prod(layer) for layer in self._shape.shapes)
+        best = torch.from_numpy(training.world.optimal_actions(0.99)).double()
+        # numbers of float32, so that a policy trained in float32 is the same one
+        self._theta = self._fitted(0.6 * best / best.sum(1, keepdim=True) + 0.4 / self._mdp.actions)
+
+    def _fitted(self, policy: Tensor) -> Tensor:
+        """Parameters [P] from noise, moved some way towards a policy [S, A] by its cross entropy."""
+        theta = torch.zeros(self._shape.parameters, dtype=torch.float64)
+        theta[: self._used] = torch.randn(
+            self._used, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+        )
+        theta.requires_grad_()
+        optimizer = torch.optim.Adam([theta], lr=0.1)
+        for _ in range(40):
+            logits = self._shape.logits(self._shape.split(theta[None]))[0]
+            (theta.grad,) = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, policy), theta)
+            optimizer.step()
+        return theta.detach().float().double()
+
+    def check(
+        self, options: Mapping[str, Any], runs: int, steps: int, reference: Array | None = None
+    ) -> Agreement:
+        """Compare sampled updates with the exact gradient.
+
+        Args:
+            options: other keys of [agent].
+            runs: R, independent samples.
+            steps: environment steps to take, about.
+            reference: to compare with instead, [P].
+        """
+        exact = self.exact_step(options) if reference is None else reference
+        updates = round(steps / (runs * EPISODES * self._mean_length))
+        sampled = self._steps(self._training(options, runs), min(max(updates, LEAST_UPDATES), 20))
+        rng = np.random.default_rng(0)
+        directions = np.column_stack([exact, rng.normal(size=(len(exact), DIRECTIONS - 1))])
+        directions /= np.maximum(np.linalg.norm(directions, axis=0), 1e-300)
+        return compare(sampled, exact, directions)
+
+    def exact_mode_error(self, options: Mapping[str, Any]) -> float:
+        """The largest difference between a step with `gradient = "exact"` and the exact gradient."""
+        training = self._training({**options, "baseline": "none", "gradient": "exact"}, 1, tables=True)
+        expected = self.exact_step({**options, "baseline": "none"})
+        return float(np.abs(self._steps(training, 1)[0] - expected).max())
+
+    def exact_step(self, options: Mapping[str, Any]) -> Array:
+        """The expectation of a step, [P]: the gradient by the logits, times theirs by the parameters.
+
+        The batch mean's factor 1 - 1/E is on the part that the returns make.
+        """
+        agent = Agent.model_validate(dict(options))
+        layers = [layer.detach().requires_grad_() for layer in self._shape.split(self._theta[None])]
+        logits = self._shape.logits(layers)
+        with_entropy, without = (
+            exact_gradient(
+                self._mdp,
+                logits.detach().numpy(),
+                horizon=self._horizon,
+                discount=agent.discount,
+                discount_weighting=agent.discount_weighting,
+                entropy_coef=coefficient,
+                objective=agent.entropy_objective,
+                offset=math.log(self._mdp.actions) if agent.soft_return_offset == "uniform" else 0.0,
+            )
+            for coefficient in (agent.entropy_coef, 0.0)
+            if isinstance(coefficient, float)
+        )
+        gradient = with_entropy - without / EPISODES if agent.baseline == "batch_mean" else with_entropy
+        by_layer = torch.autograd.grad(logits, layers, torch.from_numpy(gradient))
+        flat = torch.cat([part.reshape(-1) for part in by_layer]).numpy()
+        return np.pad(flat, (0, len(self._theta) - self._used))
+
+    def _steps(self, training: Training, updates: int) -> Array:
+        """Each run's mean step from the same parameters, [R, P]."""
+        learner = training.batches[0].learner
+        theta = self._theta.to(learner.theta.dtype).expand_as(learner.theta)
+        total = torch.zeros(learner.theta.shape, dtype=torch.float64)
+        for _ in range(updates):
+            with torch.no_grad():
+                learner.theta.copy_(theta)
+            training.update()
+            total += learner.theta.detach().double() - theta.double()
+        return (total / updates).numpy()
+
+    @cached_property
+    def _mean_length(self) -> float:
+        pi = torch.softmax(self._shape.logits(self._shape.split(self._theta[None])), -1).numpy()
+        return float(evaluate(self._mdp, pi, horizon=self._horizon).expected_length[0])
+
+    def _training(self, options: Mapping[str, Any], runs: int, tables: bool | None = None) -> Training:
+        environment = dict(self._environment) if tables is None else {**self._environment, "tables": tables}
+        agent = {"optimizer": "sgd", "learning_rate": 1.0, "initialization": "torch", **self._policy, **options}
+        return Training(
+            load_config(
+                {
+                    "name": "verify",
+                    "description": "sampled against exact gradients",
+                    "environment": environment,
+                    "agent": agent,
+                    "training": {"seeds": runs, "episodes_per_update": EPISODES, "updates": 1000},
+                    "arms": {"checked": {}},
+                }
+            )
+        )
