@@ -1,6 +1,6 @@
 """The fast rollout gives exactly the steps of the readable one: states, actions, rewards, entropies."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -11,61 +11,19 @@ from numpy.typing import NDArray
 import envs  # noqa: F401  (registers our ids)
 from envs.toy_text import finite_mdp_of
 from experiments.measures import entropy
-from experiments.readable import Step, episode
+from experiments.readable import episode
 from experiments.rollout import FiniteRollout
-from experiments.streams import Purpose, Streams
+from tests.experiments.replay import OwnEpisodes
 
 Array = NDArray[np.float64]
 SEEDS, ARMS, EPISODES, UPDATES = (3, 11), 2, 4, 3
 RUNS = len(SEEDS) * ARMS
 
 
-class Replay:
-    """An environment's random generator that hands out numbers of a run's own streams."""
-
-    def __init__(self, uniforms: Iterator[float], normals: Iterator[float]) -> None:
-        self._uniforms, self._normals = uniforms, normals
-
-    def random(self) -> float:
-        return next(self._uniforms)
-
-    def standard_normal(self) -> float:
-        return next(self._normals)
-
-
 def random_log_policies(states: int, actions: int, update: int) -> Array:
     """Another policy for every run, state and update, some of them nearly deterministic, [R, S, A]."""
     logits = 3 * np.random.default_rng(update).normal(size=(RUNS, states, actions))
     return np.asarray(logits - np.log(np.exp(logits).sum(-1, keepdims=True)))
-
-
-class OwnNumbers:
-    """One run's numbers of one update, straight from the streams of its seed."""
-
-    def __init__(self, seed: int, steps: int) -> None:
-        self._steps = steps
-        self._streams = {purpose: Streams([seed], purpose) for purpose in Purpose}
-
-    def update(self) -> dict[Purpose, Array]:
-        """Blocks [T, E]; starts [1, E]."""
-        return {
-            Purpose.ACTIONS: self._streams[Purpose.ACTIONS].uniforms(self._steps, EPISODES)[:, 0],
-            Purpose.OUTCOMES: self._streams[Purpose.OUTCOMES].uniforms(self._steps, EPISODES)[:, 0],
-            Purpose.STARTS: self._streams[Purpose.STARTS].uniforms(1, EPISODES)[:, 0],
-            Purpose.REWARDS: self._streams[Purpose.REWARDS].normals(self._steps, EPISODES)[:, 0],
-        }
-
-
-def readable(env: gymnasium.Env[Any, Any], log_pi: Array, numbers: dict[Purpose, Array], e: int) -> list[Step]:
-    """One episode of one run, [S, A], step by step."""
-    mdp = finite_mdp_of(env)
-    assert mdp is not None
-    outcomes = list(numbers[Purpose.OUTCOMES][:, e])
-    # Our environments draw a start only where it is random, those of toy_text always.
-    ours = not type(env.unwrapped).__module__.startswith("gymnasium")
-    start = [numbers[Purpose.STARTS][0, e]] if mdp.has_random_start or not ours else []
-    env.unwrapped.np_random = Replay(iter(start + outcomes), iter(numbers[Purpose.REWARDS][:, e]))  # type: ignore[assignment]
-    return list(episode(env, lambda state: log_pi[state], numbers[Purpose.ACTIONS][:, e]))
 
 
 WORLDS: dict[str, Callable[[], gymnasium.Env[Any, Any]]] = {
@@ -94,7 +52,7 @@ def test_the_fast_rollout_is_the_readable_one(world: str) -> None:
     limit = env.spec.max_episode_steps
     assert limit is not None
     rollout = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, limit)
-    own = [OwnNumbers(seed, limit) for seed in SEEDS]
+    own = [OwnEpisodes(env, seed, limit, EPISODES) for seed in SEEDS * ARMS]
     lengths = set()
     for update in range(UPDATES):
         log_pi = random_log_policies(mdp.states, mdp.actions, update)
@@ -102,10 +60,8 @@ def test_the_fast_rollout_is_the_readable_one(world: str) -> None:
         fast_state = fast.row % (mdp.states + 1)
         fast_action = fast.row_action % mdp.actions
         entropies = entropy(log_pi)
-        numbers = [run.update() for run in own]
         for run in range(RUNS):
-            for e in range(EPISODES):
-                steps = readable(env, log_pi[run], numbers[run % len(SEEDS)], e)
+            for e, steps in enumerate(own[run].update(log_pi[run])):
                 n = len(steps)
                 assert fast.live[:, run, e].sum() == n
                 assert fast_state[:n, run, e].tolist() == [step.observation for step in steps]
