@@ -124,6 +124,7 @@ def run(
         stack.enter_context(folder.locked())
         session = _Session(config, training, folder, options, notify, interrupts or Interrupts())
         if options.resume and folder.is_finished:
+            notify(f"{folder.path} is finished; nothing to do")
             return session.finished()
         workers = stack.enter_context(session.begin())
         session.train(workers, on_update)

@@ -1,0 +1,123 @@
+"""A training of two batches of runs that is over in a second, and everything its folder says."""
+
+import json
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from tensorboard.compat.proto.event_pb2 import Event
+
+from experiments import Config, load_config, session, workers
+from experiments.event_records import FOOTER, HEADER, complete_length
+from experiments.interrupts import Interrupts
+from experiments.records import UpdateRecord
+from experiments.store import RunFolder
+
+CONFIG = """
+name = "small"
+description = "Two batches of runs, soon trained"
+environment = { id = "FourAction/TwoRooms-v0", max_episode_steps = 12, solved_return = 0.5 }
+agent = { policy = "mlp", hidden_sizes = [8], optimizer = "adam", learning_rate = 0.02, baseline = "running_mean" }
+training = { seeds = 2, episodes_per_update = 2, updates = 24 }
+claims = [{ statement = "It wanders more", measure = "final_entropy_bits", expect = "with_entropy > without" }]
+
+[arms.without]
+
+[arms.with_entropy]
+entropy_coef = { schedule = "target_entropy", target_bits = 1.5, rate = 0.01 }
+
+[arms.table]
+policy = "tabular"
+baseline = "value"
+"""
+TABLES = ("updates.parquet", "steps.parquet", "runs.parquet")
+CLOCKS = ("wall_seconds", "env_steps_per_second")
+
+
+class Crash(BaseException):
+    """The process dies here, as far as a test in one process can have it."""
+
+
+def small_config(*overrides: str) -> Config:
+    """The config of this module with some values changed."""
+    return load_config(tomllib.loads(CONFIG), overrides)
+
+
+@contextmanager
+def many_checkpoints() -> Iterator[None]:
+    """A block is an update, and each has its checkpoint."""
+    kept = workers.BLOCK_SECONDS, session.LARGEST_SHARE
+    workers.BLOCK_SECONDS, session.LARGEST_SHARE = 0.0, math.inf
+    try:
+        yield
+    finally:
+        workers.BLOCK_SECONDS, session.LARGEST_SHARE = kept
+
+
+def train(
+    out: Path,
+    config: Config | None = None,
+    *,
+    crash_at: int | None = None,
+    interrupts: Interrupts | None = None,
+    **options: Any,
+) -> tuple[Mapping[str, Any], list[str]]:
+    """Train with a checkpoint after every update.
+
+    Args:
+        out: the run folder.
+        config: None: `small_config()`.
+        crash_at: update whose record is the last to be seen.
+        interrupts: as in `session.run`.
+        options: of the session.
+    Returns:
+        the summary, and what the user was told.
+    """
+    told: list[str] = []
+
+    def on_update(record: UpdateRecord) -> None:
+        if record.update == crash_at:
+            raise Crash
+
+    how = session.Options(out, checkpoint_seconds=0.0, **options)
+    with many_checkpoints():
+        summary = session.run(config or small_config(), how, on_update, told.append, interrupts)
+    return summary, told
+
+
+def contents(folder: Path) -> dict[str, str | bytes]:
+    """Everything that a finished training says, without clocks. NaN is written as NaN, so it equals itself."""
+    found: dict[str, Any] = {name: pq.ParquetFile(folder / name).read().to_pydict() for name in TABLES}
+    found["summary"] = {k: v for k, v in RunFolder(folder).read_summary().items() if k not in CLOCKS}
+    for path in (folder / "tensorboard").rglob("*tfevents*"):
+        found[str(path.parent.relative_to(folder))] = points(path)
+    texts: dict[str, str | bytes] = {name: json.dumps(value) for name, value in found.items()}
+    return texts | {
+        p.name: p.read_bytes() for p in (*(folder / "policies").iterdir(), folder / "snapshots.safetensors")
+    }
+
+
+def points(path: Path) -> dict[str, list[tuple[int, Any]]]:
+    """The points of an event file by tag, in their order; of what carries a clock, the steps only."""
+    data, start = path.read_bytes(), 0
+    assert complete_length(path) == len(data), f"{path} has a torn or damaged record"
+    found: dict[str, list[tuple[int, Any]]] = {}
+    while start < len(data):
+        length = int.from_bytes(data[start : start + 8], "little")
+        event = Event.FromString(data[start + HEADER : start + HEADER + length])
+        start += HEADER + length + FOOTER
+        for value in event.summary.value:
+            timed = value.metadata.plugin_data.plugin_name == "hparams"
+            kept = None if timed else value.simple_value or value.SerializeToString().hex()
+            found.setdefault(value.tag, []).append((event.step, kept))
+    return found
+
+
+def assert_same(found: Mapping[str, str | bytes], expected: Mapping[str, str | bytes]) -> None:
+    """Every table, point and parameter is equal, bit for bit."""
+    assert found.keys() == expected.keys()
+    assert [name for name in found if found[name] != expected[name]] == []
