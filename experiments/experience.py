@@ -122,10 +122,11 @@ class SampledExperience:
         if self._agent.baseline == "running_mean":
             runs = self._rollout.runs
             numbers = np.bincount(run, minlength=runs).astype(float)
-            self._running_mean = self._running_mean.after(np.bincount(run, returns, minlength=runs), numbers)
+            sums = np.bincount(run, returns, minlength=runs).astype(float)
+            self._running_mean = self._running_mean.after(sums, numbers)
         elif self._agent.baseline == "value":
             size, shape = self._values.size, self._values.shape
-            sums = np.bincount(row, returns, minlength=size).reshape(shape)
+            sums = np.bincount(row, returns, minlength=size).astype(float).reshape(shape)
             visits = np.bincount(row, minlength=size).astype(float).reshape(shape)
             self._values = moved_values(self._values, sums, visits, self._agent.value_learning_rate)
 

@@ -182,8 +182,8 @@ def from_the_global_generator(right: Any) -> Any:
     return lambda streams, *shape: torch.rand(right(streams, *shape).shape, dtype=torch.float64).numpy()
 
 
-def the_global_generator(right: Any) -> Any:
-    return lambda seed: torch.default_generator
+def drawn_from_the_global_generator(right: Any) -> Any:
+    return lambda shape, generator, *how: right(shape, torch.default_generator, *how)
 
 
 def with_values_negated(right: Any) -> Any:
@@ -225,7 +225,7 @@ MUTANTS = {
         "experiments.streams.Streams.uniforms", from_the_global_generator, a_run_is_a_function_of_its_config
     ),
     "parameters from the global generator": Mutant(
-        "experiments.batch.parameter_generator", the_global_generator, a_run_is_a_function_of_its_config
+        "agents.policy.PolicyShape.initial", drawn_from_the_global_generator, a_run_is_a_function_of_its_config
     ),
     "negated entropy in the updates": Mutant(
         "experiments.measures.entropy", negated, the_logged_entropy_is_that_of_the_policy

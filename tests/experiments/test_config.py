@@ -353,7 +353,7 @@ def test_a_mistake_ends_the_command_with_one_line_and_nothing_written(
     ("words", "said"),
     [
         (["--overwritte"], "--overwritte; did you mean --overwrite"),
-        (["--workers", "0"], "--workers: needs a whole number of at least 1, not '0'"),
+        (["--workers", "0"], "--workers: needs a whole number"),
         (["--log-steps", "-1"], "--log-steps"),
         (["--resume", "--overwrite"], "give one of them"),
         (["--resume"], "nothing to resume there"),
