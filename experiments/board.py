@@ -141,13 +141,12 @@ class BoardSink:
                 values = columns[rows, place][:, known]
                 self._of_run[place].write(scalars_block(names, updates[rows], values, now))
 
-    def _scalars(self) -> tuple[list[str], NDArray[np.float32]]:
+    def _scalars(self) -> tuple[list[str], NDArray[np.float64]]:
         """The tags and their values, [U, R, K]."""
         values = [np.stack([r.columns[name] for r in self._records]) for name in UPDATE_TAGS.values()]
         start = np.stack([record.columns["start_policy"] for record in self._records])
         tags = [*UPDATE_TAGS, *(f"policy/start_probability_{a}" for a in range(start.shape[2]))]
-        stacked = np.stack([value.astype(np.float32) for value in values], axis=2)
-        return tags, np.concatenate([stacked, start.astype(np.float32)], axis=2)
+        return tags, np.concatenate([np.stack(values, axis=2, dtype=np.float64), start], axis=2)
 
     def _write_steps(self, now: float) -> None:
         """One point a lock-step; `every` picks among each update's lock-steps."""

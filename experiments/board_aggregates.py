@@ -91,7 +91,7 @@ def aggregate_block(
 ) -> bytes:
     """The points of an arm at some updates of the grid.
 
-    A frozen run has neither return nor entropy any more, and it has not solved anything.
+    A frozen run has neither return nor entropy any more: it counts as the lowest, and as not solved.
 
     Args:
         records: of those updates.
