@@ -224,6 +224,18 @@ def test_a_higher_entropy_gives_a_lower_loss() -> None:
     assert uniform < sure
 
 
+def test_a_coefficient_of_zero_is_no_entropy_term_at_all() -> None:
+    """Bit for bit the step of the policy loss alone."""
+    shape, experience = PolicyShape(5, (8,), 4), random_experience(4, runs=2)
+    moved = []
+    for term in ("loss", "policy_loss"):
+        learner = StackedLearner(shape, random_theta(shape, 2, torch.float32), "adam", 0.1)
+        terms = loss_terms(learner.log_pi().double(), experience, doubles(2))
+        learner.step(getattr(terms, term))
+        moved.append(learner.theta.detach())
+    assert torch.equal(*moved)
+
+
 def test_rows_of_one_state_add_up() -> None:
     """A finite world has a row a state, any other world a row a step: the same loss, the same gradient."""
     shape = PolicyShape(5, (8,), 4)
