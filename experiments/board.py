@@ -107,7 +107,12 @@ class BoardSink:
     def finish(self, columns: Mapping[str, Column], summary: Mapping[str, Any]) -> None:
         """What is known at the end: the columns of runs.parquet, and the verdict."""
         self.flush()
-        now, finals, updates = time.time(), board_rows.final_values(columns), self._config.training.updates
+        training, now = self._config.training, time.time()
+        updates, budget = (
+            training.updates,
+            training.updates * training.episodes_per_update * self._world.time_limit,
+        )
+        finals = board_rows.final_values(columns, budget)
         for place, file in enumerate(self._of_run):
             known = {tag: values[place] for tag, values in finals.items() if np.isfinite(values[place])}
             if known:

@@ -19,7 +19,8 @@ Runs are called `<arm>/seed_<k>`; `aggregate/<arm>` is an arm as a whole.
   share of seeds). Band: 95 % interval (bootstrap; fractions: Wilson). The interquartile mean hides a minority
   below a quarter: look at the fraction solved beside it.
 * **HParams**: a row an arm, the mean over its seeds. First success: environment steps until an episode reached
-  `solved_return`; a run that never did counts with all its steps.
+  `solved_return`; a run that never did counts with all the steps it might have taken (updates x episodes x time
+  limit).
 * **Images**: policy and visits at moments of training, for the mean over seeds and for the first seed. An
   arrow is as long as its action is probable; the bluer the cell, the lower the entropy there (of the mean:
   the mean of the seeds' entropies). Visits: darker, more, on a logarithmic scale, since the start of

@@ -34,13 +34,15 @@ def metrics(config: Config, shown: Collection[Curve]) -> dict[str, str]:
     return titles
 
 
-def final_values(columns: Mapping[str, Column]) -> dict[str, NDArray[np.float64]]:
+def final_values(columns: Mapping[str, Column], budget: int) -> dict[str, NDArray[np.float64]]:
     """Of every run, by tag, [R]; NaN: the run cannot tell.
 
-    A run that never succeeded counts with all its steps: the mean of those that did would reward giving up.
+    A run that never succeeded counts with the budget. Left out, or counted with the steps that it took, it would
+    make an arm look quick whose runs give up soon and end their episodes early.
 
     Args:
         columns: of runs.parquet, [R].
+        budget: steps that a run may take, the same for all.
     """
     first, steps = columns["first_success_env_step"], columns["env_steps"]
     values = {
@@ -48,7 +50,7 @@ def final_values(columns: Mapping[str, Column]) -> dict[str, NDArray[np.float64]
         FRACTION_SOLVED: columns["solved"],
         ENTROPY: columns["final_entropy_bits"],
         STATE_COVERAGE: columns["state_coverage"],
-        FIRST_SUCCESS: np.where(steps > 0, np.where(first < 0, steps, first), np.nan),
+        FIRST_SUCCESS: np.where(steps > 0, np.where(first < 0, budget, first), np.nan),
     }
     return {tag: np.asarray(column, np.float64) for tag, column in values.items()}
 
