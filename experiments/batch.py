@@ -45,6 +45,7 @@ class Progress(NamedTuple):
     env_steps: NDArray[np.int64]  # [R]
     episodes: NDArray[np.int64]  # [R]
     first_success: NDArray[np.int64]  # [R] env_step; -1: none so far
+    first_optimal: NDArray[np.int64]  # [R] update; -1: none so far
     collapsed_since: NDArray[np.int64]  # [R] update; -1: the entropy is not collapsed
     regret: Array  # [R] summed over updates
     recent: Array  # [len(FINAL), W, R] columns of the last W updates
@@ -55,6 +56,7 @@ class Progress(NamedTuple):
         return cls(
             np.zeros(runs, np.int64),
             np.zeros(runs, np.int64),
+            np.full(runs, -1, np.int64),
             np.full(runs, -1, np.int64),
             np.full(runs, -1, np.int64),
             np.zeros(runs),
@@ -173,6 +175,9 @@ class Batch:
         for recent, name in zip(progress.recent, FINAL.values(), strict=True):
             recent[update % len(recent)] = columns[name]
         progress.regret[:] += self._optimal_return - columns["return_mean"]
+        progress.first_optimal[(progress.first_optimal < 0) & (columns["optimal_action_probability"] > 0.5)] = (
+            update
+        )
         progress.collapsed_since[:] = measures.entropy_collapse(
             progress.collapsed_since, columns["entropy_bits"], update
         )
@@ -218,6 +223,7 @@ class Batch:
             "stuck": ending.stuck,
             "never_successful": self._known_of_steps(progress.first_success < 0),
             "first_success_env_step": progress.first_success.copy(),
+            "first_optimal_update": progress.first_optimal.copy(),
             "entropy_collapse_update": np.where(failed, -1, progress.collapsed_since),
             "regret": np.where(failed, np.nan, progress.regret / updates),
             "state_coverage": ending.state_coverage,

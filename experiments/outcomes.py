@@ -51,6 +51,9 @@ OUTCOMES = {
     "first_success_env_step": Outcome(
         "first success, step", "time", "environment steps until an episode reached solved_return"
     ),
+    "first_optimal_update": Outcome(
+        "first optimal, update", "time", "first update whose policy mostly acts optimally at the start"
+    ),
     "entropy_collapse_update": Outcome(
         "entropy collapse, update", "time", "first update since when the path entropy stays below 0.1 bits"
     ),

@@ -52,6 +52,8 @@ def _arm(config: Config, arm: str, values: Mapping[str, Column]) -> dict[str, An
     for name, outcome in OUTCOMES.items():
         if name == "first_success_env_step" and not values["env_steps"].any():
             continue  # exact gradients take no steps
+        if name == "first_optimal_update" and np.isnan(values["stuck"].astype(float)).any():
+            continue  # nobody knows the optimum
         entry = _SUMMARIES[outcome.kind](values[name][:n])
         if entry is not None:
             measures[name] = entry
