@@ -1,0 +1,74 @@
+"""Episodes as an animated GIF, side by side, each with a line about the step below it."""
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+WIDTH = 360  # pixels of an episode, at most
+MARGIN = 12
+CAPTION = 20  # pixels of a line of text
+COLOURS = 64
+FASTEST = 20  # pictures a second; a simulator may draw more
+HOLD = 2000  # milliseconds that the last picture stays
+
+PAPER, INK = (255, 255, 255), (45, 52, 64)
+
+
+class Picture(NamedTuple):
+    """A moment of an episode."""
+
+    pixels: NDArray[np.uint8]  # [height, width, 3]
+    caption: str
+
+
+def write_gif(path: Path, titles: Sequence[str], episodes: Sequence[Sequence[Picture]], rate: float) -> None:
+    """Write episodes that begin together; one that has ended shows its last picture.
+
+    Args:
+        path: of the file.
+        titles: one an episode.
+        episodes: pictures in the order of time.
+        rate: pictures a second of the environment; faster than 20, pictures are left out, not slowed down.
+    """
+    every = max(1, round(rate / FASTEST))
+    kept = [[*pictures[:-1:every], pictures[-1]] for pictures in episodes]
+    last = [pictures[-1] for pictures in kept]
+    moments = [
+        [picture or last[i] for i, picture in enumerate(moment)] for moment in zip_longest(*kept, fillvalue=None)
+    ]
+    frames = _in_one_palette([_frame(titles, moment) for moment in moments])
+    durations = [round(1000 * every / rate)] * (len(frames) - 1) + [HOLD]
+    frames[0].save(path, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True)
+
+
+def _frame(titles: Sequence[str], moment: Sequence[Picture]) -> Image.Image:
+    images = [_fitted(Image.fromarray(picture.pixels)) for picture in moment]
+    width = MARGIN + sum(image.width + MARGIN for image in images)
+    tallest = max(image.height for image in images)
+    frame = Image.new("RGB", (width, tallest + 2 * CAPTION + 2 * MARGIN), PAPER)
+    draw, font = ImageDraw.Draw(frame), ImageFont.load_default(13)
+    left = MARGIN
+    for title, picture, image in zip(titles, moment, images, strict=True):
+        draw.text((left, MARGIN // 2), title, INK, font)
+        frame.paste(image, (left, MARGIN // 2 + CAPTION))
+        draw.text((left, MARGIN + CAPTION + image.height), picture.caption, INK, font)
+        left += image.width + MARGIN
+    return frame
+
+
+def _in_one_palette(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    """Few colours, chosen once: with a palette a picture, what stands still would flicker."""
+    samples = [np.asarray(frames[i]) for i in (0, len(frames) // 2, -1)]
+    palette = Image.fromarray(np.concatenate(samples)).quantize(COLOURS)
+    return [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+
+
+def _fitted(image: Image.Image) -> Image.Image:
+    scale = min(1.0, WIDTH / image.width)
+    size = (round(image.width * scale), round(image.height * scale))
+    return image.resize(size, Image.Resampling.LANCZOS) if scale < 1 else image

@@ -1,0 +1,177 @@
+"""Watch a trained policy play an episode: in the terminal, in a window, or as an animated GIF.
+
+python -m experiments.play runs/two_rooms --arm with_entropy --seed 1003
+python -m experiments.play runs/two_rooms --arm with_entropy --seed 1003 --window
+python -m experiments.play runs/two_rooms --arm without_entropy with_entropy --seed 1003 --gif episodes.gif
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import entr
+
+from experiments.animation import Picture, write_gif
+from experiments.config import ConfigError
+from experiments.policies import StoredPolicy, load_policy
+from experiments.store import StoreError
+from experiments.streams import Purpose, Streams
+from experiments.worlds import World
+
+
+class PlayError(RuntimeError):
+    """An environment that cannot be shown, or that failed; the message is one line."""
+
+
+class Move(NamedTuple):
+    """A step of an episode, or its beginning (then there is no action, and the numbers are 0)."""
+
+    action: int | None
+    probability: float  # of the action
+    entropy_bits: float  # of the policy that the action was drawn from
+    reward: float
+    total: float  # rewards so far
+    outcome: str  # "": the episode goes on
+    picture: Any  # what the environment draws after the step, in the mode it was made for
+
+
+def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bool) -> Iterator[Move]:
+    """Play one episode.
+
+    Args:
+        policy: who plays, in its own world.
+        render_mode: of the environment; None: nothing is drawn.
+        seed: of the environment and, as a stream of its own, of the actions.
+        greedy: take the most probable action instead of drawing one.
+    Raises:
+        PlayError: the environment raised.
+    """
+    world, total = policy.world, 0.0
+    uniforms = Streams([seed], Purpose.ACTIONS).uniforms(world.time_limit, 1).ravel()
+    try:
+        with closing(world.make(render_mode=render_mode, disable_env_checker=True)) as env:
+            draw = env.render if render_mode else lambda: None
+            observation, _ = env.reset(seed=seed)
+            yield Move(None, 0.0, 0.0, 0.0, 0.0, "", draw())
+            for uniform in uniforms:
+                pi = policy.probabilities(observation)
+                action = int(pi.argmax() if greedy else (pi[:-1].cumsum() <= uniform).sum())
+                observation, reward, terminated, truncated, _ = env.step(action)
+                total += float(reward)
+                outcome = "ended" if terminated else "cut off by the time limit" if truncated else ""
+                bits = float(entr(pi).sum() / np.log(2))
+                yield Move(action, float(pi[action]), bits, float(reward), total, outcome, draw())
+                if outcome:
+                    return
+    except Exception as error:  # whatever a stranger's environment raises, a screen that is not there included
+        raise PlayError(f"{world.environment.id}: {type(error).__name__}: {error}") from error
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m experiments.play",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("folder", type=Path, help="a finished run folder, as in runs/two_rooms")
+    top.add_argument(
+        "--arm", nargs="+", help="whose policy; of several, one after the other, in a GIF side by side"
+    )
+    top.add_argument("--seed", type=int, help="which run of the arm")
+    where = top.add_mutually_exclusive_group()
+    where.add_argument("--window", action="store_true", help="show it in a window instead of the terminal")
+    where.add_argument("--gif", type=Path, metavar="FILE", help="write an animated GIF")
+    top.add_argument("--greedy", action="store_true", help="take the most probable action instead of drawing one")
+    top.add_argument(
+        "--episode-seed",
+        type=_seed,
+        default=0,
+        metavar="N",
+        help="of the environment and the actions (default: 0)",
+    )
+    return top
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"needs a whole number, 0 or more, not {text!r}")
+    return int(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        policies = {arm: load_policy(options.folder, arm, options.seed) for arm in options.arm or [None]}
+        play(policies, options)
+    except (ConfigError, StoreError, PlayError, ValueError) as error:
+        return _fail(" ".join(str(error).split()))
+    except OSError as error:
+        return _fail(f"{error.filename or options.gif}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def play(policies: dict[str | None, StoredPolicy], options: argparse.Namespace) -> None:
+    """Play an episode of each policy and show it."""
+    wish = "human" if options.window else "rgb_array" if options.gif else "ansi"
+    played = []
+    for arm, policy in policies.items():
+        mode, rate = _render_mode(policy.world, wish)
+        moves = []
+        print(f"{arm or options.folder}, {policy.world.environment.id}, episode seed {options.episode_seed}")
+        for number, move in enumerate(episode(policy, mode, options.episode_seed, options.greedy)):
+            moves.append(move)
+            if isinstance(move.picture, str):
+                print(move.picture.rstrip("\n"))
+            if move.action is not None:
+                print(_line(number, move))
+        print(f"{moves[-1].outcome} after {len(moves) - 1} steps, return {moves[-1].total:g}\n")
+        played.append(moves)
+    if options.gif:
+        pictures = [[Picture(m.picture, _caption(n, m)) for n, m in enumerate(moves)] for moves in played]
+        write_gif(options.gif, [arm or str(options.folder) for arm in policies], pictures, rate)
+        print(f"{options.gif}: {options.gif.stat().st_size / 1000:.0f} kB")
+
+
+def _render_mode(world: World, wish: str) -> tuple[str | None, float]:
+    """The mode to make the environment with, and its pictures a second."""
+    with closing(world.make(disable_env_checker=True)) as env:
+        modes, rate = env.metadata.get("render_modes", []), float(env.metadata.get("render_fps") or 4)
+    if wish in modes:
+        return wish, rate
+    if wish == "ansi":  # the numbers are worth reading without a drawing too
+        return None, rate
+    raise PlayError(f"{world.environment.id} has no render mode {wish!r}; it has {', '.join(modes) or 'none'}")
+
+
+def _line(number: int, move: Move) -> str:
+    return (
+        f"step {number}: action {move.action}, probability {move.probability:.3f}, "
+        f"entropy {move.entropy_bits:.3f} bits, reward {move.reward:g}"
+    )
+
+
+def _caption(number: int, move: Move) -> str:
+    if move.action is None:
+        return "step 0"
+    return f"step {number}: p {move.probability:.2f}, {move.entropy_bits:.2f} bits, return {move.total:g}"
+
+
+def _fail(message: str) -> int:
+    """One line on standard error."""
+    print(f"experiments.play: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    sys.exit(main())

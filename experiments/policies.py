@@ -1,0 +1,139 @@
+"""Policies that a training has left in its folder, ready to act. Nothing that a file contains is executed.
+
+D: width of an observation, A: actions.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium.spaces import flatten
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from agents.policy import PolicyShape
+from experiments.config import Agent, Config
+from experiments.expectations import check_name
+from experiments.observations import CLIP
+from experiments.store import RunFolder, StoreError
+from experiments.worlds import World, make_world
+
+# Beside the layers of the policy, where a config has normalize_observations.
+MOMENTS = ("observation_mean", "observation_deviation")
+
+
+class StoredPolicy(NamedTuple):
+    """The policy of one run after its last gradient step."""
+
+    world: World
+    shape: PolicyShape
+    layers: list[Tensor]  # [1, *shape] each
+    moments: tuple[Tensor, Tensor] | None  # mean and deviation of the observations, [D] each
+
+    def probabilities(self, observation: Any) -> NDArray[np.float64]:
+        """Action probabilities, [A], on one observation as the environment gives it."""
+        row = flatten(self.world.observations, observation)
+        if self.moments is not None:
+            mean, deviation = (moment.numpy() for moment in self.moments)
+            row = np.clip((row - mean) / deviation, -CLIP, CLIP)
+        rows = torch.from_numpy(np.asarray(row)).to(self.layers[0].dtype)[None, None]
+        with torch.no_grad():
+            logits = self.shape.logits(self.layers, rows)[0, 0]
+        return torch.softmax(logits.double(), dim=-1).numpy()
+
+
+def load_policy(path: Path, arm: str | None, seed: int | None) -> StoredPolicy:
+    """The policy of a run in a finished folder.
+
+    Args:
+        path: the run folder.
+        arm: None: there is only one.
+        seed: None: there is only one.
+    Raises:
+        StoreError: the folder is not finished, the run failed, or its policy is damaged or of another shape.
+        ConfigError: the folder's config cannot be read, or its world not be made.
+        ValueError: there is no such run; the message names those there are.
+    """
+    folder = RunFolder(path)
+    if not folder.has_begun:
+        raise StoreError(f"{path}: no run folder (it has no config.toml)")
+    if not folder.is_finished:
+        raise StoreError(f"{path}: the training is not finished; go on with python train.py --resume")
+    config = folder.read_config()
+    arm, seed = _chosen(config, arm, seed)
+    _check_not_failed(folder, arm, seed)
+    world = make_world(config.environment)
+    shape = _shape_of(config.agent_of(arm), world)
+    wanted: dict[str, tuple[int, ...]] = dict(zip(shape.labels, shape.shapes, strict=True))
+    if config.environment.normalize_observations:
+        wanted |= dict.fromkeys(MOMENTS, (world.inputs,))
+    file = f"policies/{arm}.safetensors"
+    folder.check(file)
+    tensors = _read(path / file, f"seed_{seed}", wanted)
+    moments = [tensors[name] for name in MOMENTS if name in wanted]
+    return StoredPolicy(
+        world,
+        shape,
+        [tensors[label][None] for label in shape.labels],
+        (moments[0], moments[1]) if moments else None,
+    )
+
+
+def _chosen(config: Config, arm: str | None, seed: int | None) -> tuple[str, int]:
+    """The run that is meant; where there is only one arm or seed it need not be named."""
+    arms, seeds = list(config.arms), config.training.seed_list
+    if arm is None and len(arms) > 1:
+        raise ValueError(f"--arm: which one? valid are {', '.join(arms)}")
+    if seed is None and len(seeds) > 1:
+        raise ValueError(f"--seed: which one? valid are {spans(seeds)}")
+    arm, seed = arms[0] if arm is None else arm, seeds[0] if seed is None else seed
+    check_name(arm, arms, "arm")
+    if seed not in seeds:
+        raise ValueError(f"unknown seed {seed}; valid are {spans(seeds)}")
+    return arm, seed
+
+
+def spans(numbers: tuple[int, ...]) -> str:
+    """Numbers with neighbours drawn together: (3, 4, 5, 9) -> "3 to 5, 9"."""
+    found: list[list[int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][-1] + 1:
+            found[-1].append(number)
+        else:
+            found.append([number])
+    return ", ".join(f"{span[0]} to {span[-1]}" if len(span) > 1 else f"{span[0]}" for span in found)
+
+
+def _shape_of(agent: Agent, world: World) -> PolicyShape:
+    hidden = agent.hidden_sizes if agent.policy == "mlp" else None
+    return PolicyShape(world.inputs, hidden, world.actions)
+
+
+def _check_not_failed(folder: RunFolder, arm: str, seed: int) -> None:
+    """A run that overflowed was frozen and left a uniform policy, which is nobody's result."""
+    for row in folder.read_table("runs.parquet", ["arm", "seed", "failed"]).to_pylist():
+        if (row["arm"], row["seed"]) == (arm, seed) and row["failed"]:
+            raise StoreError(f"{folder.path}: the run of arm {arm}, seed {seed} failed and has no policy")
+
+
+def _read(file: Path, run: str, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """The tensors of a run, their names, shapes and types checked before anything is computed with them."""
+    try:
+        with safe_open(file, framework="pt") as content:
+            names = {name for name in content.keys() if name.startswith(f"{run}/")}  # noqa: SIM118
+            tensors = {name.partition("/")[2]: content.get_tensor(name) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise StoreError(f"{file}: cannot be read: {error}") from None
+    if tensors.keys() != wanted.keys():
+        found = ", ".join(sorted(tensors)) or "nothing"
+        raise StoreError(f"{file}: {run} should have {', '.join(sorted(wanted))}, has {found}")
+    for name, tensor in tensors.items():
+        shape = tuple(tensor.shape)
+        if shape != wanted[name]:
+            raise StoreError(f"{file}: {run}/{name} should have the shape {wanted[name]}, has {shape}")
+        if not tensor.is_floating_point() or not tensor.isfinite().all():
+            raise StoreError(f"{file}: {run}/{name} should hold finite numbers")
+    return tensors
