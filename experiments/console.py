@@ -23,18 +23,23 @@ def progress(console: Console, updates: int, done: int = 0) -> Iterator["Progres
         TextColumn("updates  {task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    try:
         yield ProgressBar(bar, updates, done)
+    finally:
+        bar.stop()
 
 
 class ProgressBar:
-    """Follows the records."""
+    """Follows the records. It starts with the first: processes are forked before that, and a forked process should
+    not inherit the lock of a thread that draws."""
 
     def __init__(self, bar: Progress, updates: int, done: int) -> None:
         self._bar = bar
         self._task = bar.add_task("", total=updates, completed=done, rate="")
 
     def __call__(self, record: UpdateRecord) -> None:
+        self._bar.start()
         task = self._bar.tasks[0]
         if task.elapsed and record.steps is not None:
             steps = float(record.columns["env_steps"].sum())

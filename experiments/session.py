@@ -160,10 +160,10 @@ class _Session:
         if options.resume and folder.has_begun and config_text(folder.read_config()) != config_text(config):
             raise ConfigError(f"{folder.path}: holds another config than this one; use another --out")
 
-    def _open_sinks(self, log_steps: int) -> None:
+    def _open_sinks(self, log_steps: int, tensorboard: bool) -> None:
         self._log_steps = log_steps
         self._tables = TableSink(self._folder, self._training.runs, log_steps)
-        self._board = BoardSink(self._folder, self._training, log_steps) if self._options.tensorboard else None
+        self._board = BoardSink(self._folder, self._training, log_steps) if tensorboard else None
         snapshots = SnapshotSink(self._folder, self._training.runs)
         self._sinks: dict[str, Sink] = {"tables": self._tables, "snapshots": snapshots}
         if self._board is not None:
@@ -175,7 +175,7 @@ class _Session:
         if moment is None:
             self._folder.clear()
             self._folder.write_config(self._config)
-            self._open_sinks(self._options.log_steps)
+            self._open_sinks(self._options.log_steps, self._options.tensorboard)
             return Workers(self._training, self._options.workers)
         self._began -= moment.seconds
         return Workers(self._training, len(moment.states), moment.states)
@@ -188,7 +188,7 @@ class _Session:
             try:
                 moment = self._checkpoints.read(path, size)
                 check_states(self._training, moment.states, moment.update)
-                self._open_sinks(moment.log_steps)
+                self._open_sinks(moment.log_steps, "board" in moment.positions)
                 for name, sink in self._sinks.items():
                     sink.restore(moment.positions[name])
             except NewerFormat:

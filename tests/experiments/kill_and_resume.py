@@ -41,7 +41,7 @@ def forked(words: list[str], output: Path, prepare: Callable[[], None] = lambda:
     log = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    workers.BLOCK_SECONDS, session.LARGEST_SHARE = 0.02, 1.0  # more moments to be killed in
+    workers.BLOCK_SECONDS, session.LARGEST_SHARE = 0.02, 0.25  # more moments to be killed in
     report.write_report = lambda path: path / "report.html"  # takes longer than the training
     prepare()
     status = 99
@@ -165,7 +165,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         config, undisturbed = root / "small.toml", root / "undisturbed"
-        config.write_text(CONFIG.replace("updates = 24", "updates = 120"))  # longer, to be hit while it trains
+        config.write_text(CONFIG.replace("updates = 24", "updates = 80"))  # longer, to be hit while it trains
         Training(load_config(config))  # imports all that a child would otherwise import itself
         began = time.monotonic()
         assert ended(forked([str(config), "--out", str(undisturbed)], root / "output.txt")) == 0

@@ -3,7 +3,7 @@
 import json
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,7 @@ def train(
     config: Config | None = None,
     *,
     crash_at: int | None = None,
+    on_update: Callable[[UpdateRecord], None] = lambda _: None,
     interrupts: Interrupts | None = None,
     **options: Any,
 ) -> tuple[Mapping[str, Any], list[str]]:
@@ -72,20 +73,21 @@ def train(
         out: the run folder.
         config: None: `small_config()`.
         crash_at: update whose record is the last to be seen.
-        interrupts: as in `session.run`.
+        on_update, interrupts: as in `session.run`.
         options: of the session.
     Returns:
         the summary, and what the user was told.
     """
     told: list[str] = []
 
-    def on_update(record: UpdateRecord) -> None:
+    def seen(record: UpdateRecord) -> None:
+        on_update(record)
         if record.update == crash_at:
             raise Crash
 
     how = session.Options(out, checkpoint_seconds=0.0, **options)
     with many_checkpoints():
-        summary = session.run(config or small_config(), how, on_update, told.append, interrupts)
+        summary = session.run(config or small_config(), how, seen, told.append, interrupts)
     return summary, told
 
 

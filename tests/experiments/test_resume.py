@@ -17,7 +17,7 @@ from experiments.store import RunFolder, StoreError
 from tests.experiments.small_training import CONFIG, Crash, assert_same, contents, small_config, train
 
 ROOT = Path(__file__).parents[2]
-KILLS = int(os.environ.get("KILLS", "8"))  # a hundred and more on demand
+KILLS = int(os.environ.get("KILLS", "5"))  # a hundred and more on demand
 
 
 @pytest.fixture(scope="module")

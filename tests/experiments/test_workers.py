@@ -1,0 +1,187 @@
+"""Seeds shared out between processes: the same numbers, and one clear message when a process fails."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Discrete
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.config import Config, load_config
+from experiments.records import UpdateRecord
+from experiments.training import Training
+from experiments.workers import WorkerFailed, Workers, check_states, shares
+from tests.experiments.small_training import small_config, train
+
+
+def never(_: int) -> bool:
+    return False
+
+
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=20, unique=True), st.integers(1, 30))
+def test_shares_are_the_seeds_in_order_and_nearly_equal(seeds: list[int], workers: int) -> None:
+    parts = shares(seeds, workers)
+    assert [seed for part in parts for seed in part] == seeds
+    assert len(parts) == min(workers, len(seeds))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_records_are_those_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_config("training.updates=12", "training.seeds=3")
+    alone = list(Training(config).records())
+    with Workers(Training(config), 2) as workers:
+        shared = [record for block in workers.blocks(never) for record in block.records]
+        final = workers.final()
+    assert len(shared) == len(alone) == 12
+    for one, two in zip(alone, shared, strict=True):
+        assert_same_record(one, two)
+    training = Training(config)
+    list(training.records())
+    for name, column in training.final().items():
+        np.testing.assert_array_equal(final[name], column, err_msg=name)
+
+
+def assert_same_record(one: UpdateRecord, two: UpdateRecord) -> None:
+    assert one.update == two.update
+    for name, column in one.columns.items():
+        np.testing.assert_array_equal(two.columns[name], column, err_msg=name)
+    assert one.steps is not None
+    assert two.steps is not None
+    for a, b in zip(one.steps, two.steps, strict=True):
+        np.testing.assert_array_equal(np.where(one.steps.live > 0, a, 0), np.where(two.steps.live > 0, b, 0))
+
+
+def test_states_come_with_the_blocks_that_were_asked_for() -> None:
+    training = Training(small_config())
+    with Workers(training, 2) as workers:
+        ends = []
+        for block in workers.blocks(lambda update: update >= 10):
+            ends.append(block.records[-1].update + 1)
+            assert (block.states is not None) == (ends[-1] >= 10)
+            if block.states is not None:
+                assert [int(state["update_count"]) for state in block.states] == [ends[-1]] * 2
+                check_states(training, block.states, ends[-1])
+    assert ends[-1] == 24
+
+
+class TestAProcessThatDies:
+    def test_is_named_in_one_message_and_the_folder_can_be_resumed(self, tmp_path: Path) -> None:
+        def kill_one(record: UpdateRecord) -> None:
+            if record.update == 12:
+                os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
+
+        with pytest.raises(WorkerFailed, match=r"^a training process ended unexpectedly \(killed by signal 9\)$"):
+            train(tmp_path, workers=2, on_update=kill_one)
+        assert multiprocessing.active_children() == []
+        assert list((tmp_path / "checkpoint").iterdir())
+        train(tmp_path, resume=True)
+
+    def test_does_not_hide_what_it_raised(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls = iter(range(100))
+        update = Training.update
+
+        def failing(training: Training) -> UpdateRecord:
+            if next(calls) == 5:
+                raise ZeroDivisionError("in a world far away")
+            return update(training)
+
+        monkeypatch.setattr(Training, "update", failing)
+        with Workers(Training(small_config()), 2) as workers, pytest.raises(WorkerFailed) as caught:
+            list(workers.blocks(never))
+        assert "ZeroDivisionError: in a world far away" in str(caught.value)
+        assert "failing" in str(caught.value)  # a mistake in the program: the whole traceback
+
+
+class Faulty(gymnasium.Env[int, int]):
+    """Raises, or pays something that is no number, in its n-th step of those with an uneven reset seed."""
+
+    observation_space = Discrete(2)
+    action_space = Discrete(2)
+
+    def __init__(self, fault: Callable[[], float], at: int) -> None:
+        self._fault, self._at = fault, at
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, object] | None = None
+    ) -> tuple[int, dict[str, object]]:
+        super().reset(seed=seed)
+        self._steps = 0
+        return 0, {}
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, object]]:
+        self._steps += 1
+        reward = self._fault() if self._steps == self._at and self.np_random_seed % 2 else 1.0
+        return int(action), reward, False, False, {}
+
+
+def raising() -> float:
+    raise OSError(28, "the simulator's own disk is full")
+
+
+@pytest.fixture
+def raising_world() -> Iterator[Config]:
+    gymnasium.register("Raising-v0", entry_point=Faulty, kwargs={"fault": raising, "at": 3}, max_episode_steps=5)
+    yield load_config(
+        {
+            "name": "raising",
+            "description": "A simulator with a fault",
+            "environment": {"id": "Raising-v0"},
+            "training": {"seeds": 3, "updates": 50},
+            "arms": {"only": {}},
+        }
+    )
+    del gymnasium.registry["Raising-v0"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_simulator_that_raises_is_named_with_its_run_and_step(raising_world: Config, workers: int) -> None:
+    message = (
+        r"^Raising-v0 failed at step 2 of an episode \(arm only, seed \d, environment 0\): "
+        r"OSError: \[Errno 28\] the simulator's own disk is full$"
+    )
+    with Workers(Training(raising_world), workers) as members, pytest.raises(WorkerFailed, match=message):
+        list(members.blocks(never))
+
+
+def test_workers_end_with_the_process_that_started_them() -> None:
+    """Killed, it cannot tell them; its pipes tell, because no sibling holds their other ends."""
+    reader, writer = os.pipe()
+    parent = os.fork()
+    if not parent:
+        os.setpgid(0, 0)
+        with Workers(Training(small_config("training.updates=1000000")), 2) as workers:
+            for _ in workers.blocks(never):
+                os.write(writer, b".")
+        os._exit(1)
+    os.read(reader, 1)  # it trains
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    for _ in range(1000):
+        try:
+            os.killpg(parent, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.01)
+    else:
+        os.killpg(parent, signal.SIGKILL)
+        pytest.fail("a worker outlives the process that started it")
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.slow
+def test_a_hundred_trainings_leave_no_descriptor_and_no_process_behind(tmp_path: Path) -> None:
+    config = small_config("training.updates=1")
+    for number in range(100):
+        train(tmp_path, config, workers=1 + number % 2, overwrite=True)
+        if number == 1:  # what is opened once, is
+            opened = len(os.listdir("/proc/self/fd"))
+    assert len(os.listdir("/proc/self/fd")) == opened
+    assert multiprocessing.active_children() == []
