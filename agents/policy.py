@@ -144,3 +144,12 @@ def _initialize(layers: Sequence[Tensor], generator: torch.Generator, how: Initi
         else:
             bound = 1 / math.sqrt(3 if first else fan_in) / (10 if last else 1)
             weight.uniform_(-bound, bound, generator=generator)
+
+
+def mixed_with_uniform(log_pi: Tensor, epsilon: float) -> Tensor:
+    """Log-probabilities of (1 - epsilon) pi + epsilon / A, differentiable, [..., A] -> [..., A]."""
+    if epsilon == 0.0:
+        return log_pi
+    kept = math.log1p(-epsilon) if epsilon < 1 else -math.inf
+    noise = torch.full_like(log_pi, math.log(epsilon / log_pi.shape[-1]))
+    return torch.logaddexp(log_pi + kept, noise)

@@ -96,7 +96,8 @@ class Batch:
         """One update of every run of the batch."""
         active = self.failed_update < 0
         entropy_coef = self._coefficient(update)
-        learnt = self.learning.update(entropy_coef, active)
+        epsilon = _scheduled(self._agents[0].behaviour_epsilon, update, self.config.training.updates)
+        learnt = self.learning.update(entropy_coef, epsilon, active)
         steps = self._count(update, learnt, active)
         columns = self._columns(update, learnt, entropy_coef)
         self._control(columns["entropy_bits"])
@@ -108,14 +109,9 @@ class Batch:
         """The entropy coefficient of every run, [R]."""
         coefficient = self.progress.coefficient.copy()
         for run_slice, agent in self._by_arm():
-            spec = agent.entropy_coef
-            if isinstance(spec, Linear):
+            if not isinstance(agent.entropy_coef, TargetEntropy):
                 updates = self.config.training.updates
-                coefficient[run_slice] = schedules.linear(update, updates, spec.start, spec.end, spec.fraction)
-            elif isinstance(spec, Exponential):
-                coefficient[run_slice] = schedules.exponential(update, spec.start, spec.decay)
-            elif not isinstance(spec, TargetEntropy):
-                coefficient[run_slice] = spec
+                coefficient[run_slice] = _scheduled(agent.entropy_coef, update, updates)
         return coefficient
 
     def _control(self, entropy_bits: Array) -> None:
@@ -264,6 +260,15 @@ class Batch:
         self.learning.load(part("learning."))
         self.progress = Progress(**{key: value.copy() for key, value in part("progress.").items()})
         self.failed_update = state["failed_update"].copy()
+
+
+def _scheduled(spec: float | Linear | Exponential, update: int, updates: int) -> float:
+    """The value of a number or schedule in an update."""
+    if isinstance(spec, Linear):
+        return schedules.linear(update, updates, spec.start, spec.end, spec.fraction)
+    if isinstance(spec, Exponential):
+        return schedules.exponential(update, spec.start, spec.decay)
+    return spec
 
 
 def _optimal_return(agent: Agent, world: World) -> float:

@@ -125,6 +125,15 @@ class Agent(Section):
         default="none", description="soft_return: subtract ln A from each entropy in the return"
     )
 
+    behaviour_epsilon: Fraction | Linear | Exponential = Field(
+        default=0.0,
+        description="share of uniformly random actions mixed into the policy that acts: a number or a schedule",
+    )
+    behaviour_gradient: Literal["mixture", "policy"] = Field(
+        default="mixture",
+        description="score function of what acts, or (biased) of the policy without the random actions",
+    )
+
     @field_validator("initial_policy")
     @classmethod
     def _positive_and_summing_to_one(cls, policy: tuple[float, ...] | None) -> tuple[float, ...] | None:
@@ -138,8 +147,14 @@ class Agent(Section):
 
     @model_validator(mode="after")
     def _options_fit_together(self) -> Self:
+        if isinstance(self.behaviour_epsilon, Linear | Exponential):
+            shares = [self.behaviour_epsilon.start, getattr(self.behaviour_epsilon, "end", 0.0)]
+            if max(shares) > 1:
+                raise ValueError(f"behaviour_epsilon is a share: it cannot be {max(shares):g}")
         if self.horizon == "infinite" and self.gradient != "exact":
             raise ValueError('horizon = "infinite" needs gradient = "exact": sampled episodes end at a limit')
+        if self.gradient == "exact" and self.behaviour_gradient != "mixture":
+            raise ValueError('gradient = "exact" is that of what acts: behaviour_gradient = "mixture"')
         if self.gradient == "exact" and (self.baseline != "none" or self.normalize_advantages):
             raise ValueError('gradient = "exact" takes no baseline and no normalisation: nothing is sampled')
         if self.gradient == "exact" and self.loss_reduction != "per_episode":

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.policy import mixed_with_uniform
 from agents.reinforce import StackedLearner, loss_terms
 from envs.exact import evaluate
 from envs.finite_mdp import FiniteMDP
@@ -56,10 +57,19 @@ class FiniteLearning:
         self._previous_log_pi = np.zeros((runs, mdp.states, mdp.actions))
         self._previous_visits = np.zeros((runs, mdp.states))
 
-    def update(self, entropy_coef: Array, active: NDArray[np.bool_]) -> Learnt:
-        """Collect, and move every run once. entropy_coef [R], active [R]: False if the run has failed."""
-        log_pi_graph = self._learner.log_pi().double()
-        log_pi = log_pi_graph.detach().numpy()
+    def update(self, entropy_coef: Array, epsilon: float, active: NDArray[np.bool_]) -> Learnt:
+        """Collect, and move every run once.
+
+        What acts, and is measured, is the policy with a share `epsilon` of uniformly random actions.
+
+        Args:
+            entropy_coef: [R].
+            active: [R], False if the run has failed.
+        """
+        policy = self._learner.log_pi().double()
+        acting = mixed_with_uniform(policy, epsilon)
+        log_pi_graph = acting if self._agents[0].behaviour_gradient == "mixture" else policy
+        log_pi = acting.detach().numpy()
         collected = self.source.collect(log_pi, entropy_coef)
         terms = loss_terms(log_pi_graph, collected.experience, torch.from_numpy(entropy_coef))
         grad_norm = self._learner.step(terms.loss)

@@ -29,6 +29,8 @@ def check_fits(agent: Agent, world: World, arm: str) -> None:
                 f'{place}: baseline = "value" has a number for each state of a finite world\'s tables; {without} '
                 '("none", "batch_mean", "leave_one_out" and "running_mean" work everywhere)'
             )
+        if agent.behaviour_epsilon != 0.0:
+            raise ConfigError(f"{place}: behaviour_epsilon needs the tables of a finite world; {without}")
         if agent.policy == "tabular" and isinstance(world.observations, Box):
             raise ConfigError(
                 f'{place}: policy = "tabular" needs numbered states; {name} shows {world.observations}: '

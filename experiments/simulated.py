@@ -57,8 +57,14 @@ class SimulatedLearning:
         self._resets = Streams(self._seeds, Purpose.ENVIRONMENT)
         self._moved = np.zeros(len(runs.arm))  # KL divergence of the last gradient step
 
-    def update(self, entropy_coef: Array, active: NDArray[np.bool_]) -> Learnt:
-        """Play, and move every run once. entropy_coef [R], active [R]: False if the run has failed."""
+    def update(self, entropy_coef: Array, epsilon: float, active: NDArray[np.bool_]) -> Learnt:
+        """Play, and move every run once.
+
+        Args:
+            entropy_coef: [R].
+            epsilon: 0: without tables nothing random is mixed into the policy.
+            active: [R], False if the run has failed.
+        """
         block = self._actions.uniforms(self._world.time_limit, self._episodes)
         uniforms = np.tile(block, (1, self._arms, 1))
         played = self._simulators.play(self._policy_of, self._reset_seeds(self._resets), uniforms, active)
