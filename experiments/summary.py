@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.claims import Claim, judge
+from experiments.claims import Claim, Comparison, compare, decide
 from experiments.config import Config
 from experiments.exact_tests import Interval, median_interval
 from experiments.inference import Band, iqm_interval, wilson_interval
@@ -35,7 +35,7 @@ def summarize(config: Config, runs: Runs, columns: Mapping[str, Column]) -> dict
         "description": config.description,
         "failed_runs": _failed_runs(runs, columns),
         "arms": {arm: _arm(config, arm, values) for arm, values in by_arm.items()},
-        "claims": _verdicts(config, by_arm),
+        "claims": [asdict(verdict) for verdict in decide(comparisons(config, by_arm))],
     }
 
 
@@ -107,15 +107,19 @@ def _entry(interval: Band | Interval, n: int) -> dict[str, Any]:
     return {"estimate": estimate, "low": low, "high": high, "n": n}
 
 
-def _verdicts(config: Config, by_arm: Mapping[str, Mapping[str, Column]]) -> list[dict[str, Any]]:
+def comparisons(config: Config, by_arm: Mapping[str, Mapping[str, Column]]) -> list[Comparison]:
+    """The config's claims beside the results, not yet corrected for each other.
+
+    Args:
+        by_arm: arm -> column of runs.parquet -> [n], in the order of the config's seeds.
+    """
     measures = {
         arm: {name: _with_gaps(name, column) for name, column in values.items() if column.ndim == 1}
         for arm, values in by_arm.items()
     }
     seeds = {arm: np.array(config.training.seed_list) for arm in config.arms}
     exact = [arm for arm in config.arms if config.agent_of(arm).gradient == "exact"]
-    claims = [Claim(**claim.model_dump()) for claim in config.claims]
-    return [asdict(verdict) for verdict in judge(claims, measures, seeds, exact)]
+    return [compare(Claim(**claim.model_dump()), measures, seeds, exact) for claim in config.claims]
 
 
 def _with_gaps(name: str, column: Column) -> Column:
