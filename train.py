@@ -128,7 +128,7 @@ def train_into_folder(config: Config, options: argparse.Namespace, interrupts: I
     from rich.console import Console
 
     from experiments import session
-    from experiments.console import progress, results, verdict_lines
+    from experiments.console import failed_lines, progress, results, verdict_lines
     from experiments.look import links, tensorboard_command
     from experiments.store import StoreError
     from experiments.workers import WorkerFailed
@@ -165,8 +165,8 @@ def train_into_folder(config: Config, options: argparse.Namespace, interrupts: I
     console.print(results(summary))
     for line in verdict_lines(summary):
         console.print(line)
-    for run in summary["failed_runs"]:
-        say(f"not finite from update {run['update']} on, and counted as failed: {run['arm']}, seed {run['seed']}")
+    for line in failed_lines(summary):
+        say(line)
     rate = summary["env_steps_per_second"] / 1e6
     say(f"{summary['env_steps']:,} environment steps in {summary['wall_seconds']:.1f} s ({rate:.2f} M a second)")
     say(f"results: {out}\nreport: {report}\nlook at every step with:")

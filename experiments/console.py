@@ -100,6 +100,14 @@ def _number(kind: str, value: float | None) -> str:
     return f"{value:,.0f}" if kind == "time" else f"{value:.2f}"
 
 
+def failed_lines(summary: Mapping[str, Any], most: int = 10) -> list[str]:
+    """A line that names the failed runs, if there are any."""
+    names = [f"{run['arm']}, seed {run['seed']} (update {run['update']})" for run in summary["failed_runs"]]
+    if len(names) > most:
+        names[most:] = [f"and {len(names) - most} more"]
+    return [f"no longer finite, frozen and counted as failed: {'; '.join(names)}"] if names else []
+
+
 def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
     """A line a claim, with effect, interval, test and n."""
     return [verdict_line(claim) for claim in summary["claims"]]

@@ -20,6 +20,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.received: int | None = None
         self._deferred = False
+        self._terminal = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
     def install(self) -> "Interrupts":
         """From now on signals raise KeyboardInterrupt, those that are not ignored (as under nohup)."""
@@ -48,7 +49,7 @@ class Interrupts:
     def _handle(self, number: int, _: FrameType | None) -> None:
         first, self.received = self.received is None, self.received or number
         if number == getattr(signal, "SIGHUP", None):
-            _let_go_of_terminal()
+            self._let_go_of_terminal()
         # The same SIGHUP may come twice, from the terminal and from its shell: only Ctrl-C is meant twice.
         if self._deferred and (first or number != signal.SIGINT):
             with suppress(OSError):
@@ -56,15 +57,13 @@ class Interrupts:
             return
         raise KeyboardInterrupt
 
+    def _let_go_of_terminal(self) -> None:
+        """Writing to a terminal that is gone is an error; writing to nowhere is none."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in self._terminal:
+            os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
 
 def _numbers() -> list[signal.Signals]:
     return [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-
-
-def _let_go_of_terminal() -> None:
-    """Writing to a terminal that is gone is an error; writing to nowhere is none."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for descriptor in (1, 2):
-        if os.isatty(descriptor):
-            os.dup2(nowhere, descriptor)
-    os.close(nowhere)

@@ -85,7 +85,7 @@ def single_threaded() -> Iterator[None]:
 def train_in_memory(config: Config) -> Result:
     """Train without a folder; see `experiments.train`."""
     began = time.monotonic()
-    with single_threaded():
+    with single_threaded(), np.errstate(invalid="ignore", over="ignore"):
         training = Training(config)
         records = list(training.records())
         columns = training.final()
@@ -118,6 +118,7 @@ def run(
     """
     with ExitStack() as stack:
         stack.enter_context(single_threaded())
+        stack.enter_context(np.errstate(invalid="ignore", over="ignore"))  # a failed run is named, not warned about
         training = Training(config)
         folder = RunFolder(options.out)
         _check_folder(folder, options)
