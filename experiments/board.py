@@ -157,15 +157,14 @@ class BoardSink:
         """One point a lock-step; `every` picks among each update's lock-steps."""
         every = self._log_steps
         steps = [record.steps for record in self._records if record.steps is not None]
-        live = np.concatenate([s.live[::every] for s in steps])
-        env_step = np.concatenate([s.env_step[::every] for s in steps])
-        bits = np.concatenate([s.entropy_nats[::every] for s in steps]) / math.log(2)
         # Runs first, so that a run's points lie side by side.
-        live, env_step, bits = (np.ascontiguousarray(a.T) for a in (live, env_step, bits))
-        for place, file in enumerate(self._of_run):
-            there = live[place] > 0
-            if there.any():
-                file.write(scalar_block(STEP_TAG, env_step[place, there], bits[place, there], now))
+        live = np.concatenate([s.live[::every] for s in steps]).T > 0
+        env_step = np.concatenate([s.env_step[::every] for s in steps]).T[live]
+        bits = np.concatenate([s.entropy_nats[::every] for s in steps]).T[live] / math.log(2)
+        ends = np.cumsum(live.sum(1))
+        for file, start, end in zip(self._of_run, [0, *ends], ends, strict=False):
+            if start < end:
+                file.write(scalar_block(STEP_TAG, env_step[start:end], bits[start:end], now))
 
     def _write_arms(self, now: float) -> None:
         on_grid = [record for record in self._records if record.update in self._grid]

@@ -4,7 +4,7 @@ The events of a block differ in a few bytes only (wall time, step, values): copy
 add to the template's checksum one table entry for each of them. One scalar at a time, through protobuf and a
 checksum in Python, costs hundreds of times more.
 
-Letters: N events (n of a batch), K tags, L bytes of a record.
+Letters: N events (n of a batch), K tags, L bytes of a record, P of them that change.
 """
 
 from collections.abc import Sequence
@@ -67,12 +67,25 @@ def scalars_block(tags: Sequence[str], steps: ArrayLike, values: ArrayLike, wall
     return block.getvalue()
 
 
+class _Bytes(NamedTuple):
+    """Some bytes of a record, and what each of them adds to the checksum of the event."""
+
+    positions: NDArray[np.int64]  # [P]
+    registers: NDArray[np.uint32]  # [P * 256] by position and value
+
+    def share(self, rows: NDArray[np.uint8]) -> NDArray[np.uint32]:
+        """Of all of them, in records [n, L] -> [n]."""
+        index = rows.T[self.positions] + np.arange(len(self.positions))[:, None] * 256
+        return np.asarray(np.bitwise_xor.reduce(self.registers.take(index), axis=0))
+
+
 class _Template(NamedTuple):
     """A record in which wall time, step and values are 0, and where they go."""
 
     record: bytes  # [L]
     fields: np.dtype[Any]  # wall_time, step (its bytes), value_0 ... value_K-1, checksum of the event
-    changing: list[tuple[int, NDArray[np.uint32]]]  # a byte of these: its position, its share of the checksum
+    time: _Bytes
+    step_and_values: _Bytes
     crc: int  # of the event
 
 
@@ -90,9 +103,9 @@ def _batch(
         records["step"][:, i] = bits >> 7 * i & 0x7F | (0x80 if i < step_length - 1 else 0)
     for k in range(len(tags)):
         records[f"value_{k}"] = value[:, k]
-    rows, crc = records.view(np.uint8).reshape(len(step), -1), np.full(len(step), template.crc, np.uint32)
-    for position, registers in template.changing:
-        crc ^= registers.take(rows[:, position])
+    rows = records.view(np.uint8).reshape(len(step), -1)
+    timed = rows[:1] if (time == time[0]).all() else rows
+    crc = np.uint32(template.crc) ^ template.time.share(timed) ^ template.step_and_values.share(rows)
     records["checksum"] = masked(crc)
     return batch
 
@@ -108,11 +121,16 @@ def _template(tags: tuple[str, ...], step_length: int) -> _Template:
     places = [("wall_time", "<f8", _TIME), ("step", f"({step_length},)u1", _STEP), ("checksum", "<u4", end)]
     places += [(f"value_{k}", "<f4", start) for k, start in enumerate(value_starts)]
     names, formats, offsets = map(list, zip(*places, strict=True))
-    changing = [*range(_TIME, _TIME + 8), *range(_STEP, _STEP + step_length)]
-    changing += [start + i for start in value_starts for i in range(4)]
+    changing = [*range(_STEP, _STEP + step_length), *(start + i for start in value_starts for i in range(4))]
+
+    def among(positions: Sequence[int]) -> _Bytes:
+        registers = [byte_registers(end)[end - 1 - position] for position in positions]
+        return _Bytes(np.array(positions), np.concatenate(registers))
+
     return _Template(
         record=record(event),
         fields=np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": end + FOOTER}),
-        changing=[(position, byte_registers(end)[end - 1 - position]) for position in changing],
+        time=among(range(_TIME, _TIME + 8)),
+        step_and_values=among(changing),
         crc=int(crc32c(np.frombuffer(event, np.uint8)[None])[0]),
     )
