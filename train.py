@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
-from experiments.config import Config, ConfigError, key_table, load_config
+from experiments.config import Config, ConfigError, key_table, load_config, one_line
 from experiments.interrupts import Interrupts
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
@@ -188,7 +188,7 @@ def available_cores() -> int:
 
 def fail(message: str, status: int = 2) -> int:
     """One line on standard error."""
-    print(f"train.py: {message}", file=sys.stderr)
+    print(f"train.py: {message if status == 1 else one_line(message)}", file=sys.stderr)
     return status
 
 

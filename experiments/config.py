@@ -24,6 +24,11 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=64)]
+Width = Annotated[int, Field(gt=0, le=4096)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+# A config may be a stranger's, or have a digit too many: what is read is bounded.
+MOST_BYTES, MOST_LEVELS, MOST_SEEDS = 1 << 20, 32, 100_000
 
 
 class ConfigError(ValueError):
@@ -38,7 +43,7 @@ class Environment(Section):
     id: str = Field(description="any Gymnasium id with a Discrete action space")
     kwargs: dict[str, Any] = Field(default={}, description="keyword arguments of the environment")
     max_episode_steps: int | None = Field(
-        default=None, gt=0, description="time limit in steps; needed where the environment has none"
+        default=None, gt=0, le=1_000_000, description="time limit in steps; needed where the environment has none"
     )
     solved_return: Finite | None = Field(
         default=None, description="undiscounted return that counts as success; without it nothing is solved"
@@ -80,7 +85,7 @@ class Agent(Section):
     policy: Literal["tabular", "mlp"] = Field(
         default="tabular", description="a table of logits, or an MLP on one-hot states or observations"
     )
-    hidden_sizes: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(strict=False)] = Field(
+    hidden_sizes: Annotated[tuple[Width, ...], Field(strict=False, max_length=8)] = Field(
         default=(64, 64), description="mlp: tanh layers; [] is linear with a bias shared by all states"
     )
     initialization: Literal["orthogonal", "torch", "small_uniform"] = Field(
@@ -170,10 +175,13 @@ class Agent(Section):
 
 class Training(Section):
     seeds: (
-        Annotated[int, Field(ge=1)] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)]
+        Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+        | Annotated[tuple[Seed, ...], Field(strict=False, max_length=MOST_SEEDS)]
     ) = Field(description="a count n for the seeds 0..n-1, or a list of distinct ones")
-    episodes_per_update: int = Field(default=1, ge=1, description="E, episodes of one run in one update")
-    updates: int = Field(ge=1, description="gradient steps of every run")
+    episodes_per_update: int = Field(
+        default=1, ge=1, le=100_000, description="E, episodes of one run in one update"
+    )
+    updates: int = Field(ge=1, le=10_000_000, description="gradient steps of every run")
 
     @field_validator("seeds")
     @classmethod
@@ -262,26 +270,56 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"larger than {MOST_BYTES >> 20} MB")
+        return _toml(data.decode())
     except OSError as error:
         nearby = [str(p) for p in Path("configs").glob("*.toml")]
         raise ConfigError(f"{path}: {error.strerror or error}{_nearest(str(path), nearby)}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid TOML: {one_line(error)}") from None
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """Raises:
+    ValueError: it is no TOML, or would be no text if written again, or is nested too deeply.
+    """
+    text.encode()
+    try:
+        table = tomllib.loads(text)
+        if _levels(table) > MOST_LEVELS:
+            raise RecursionError
+    except RecursionError:
+        raise ValueError(f"nested more than {MOST_LEVELS} levels deep") from None
+    return table
+
+
+def _levels(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_levels, inner), default=0)
+
+
+def one_line(what: object, most: int = 1000) -> str:
+    """What a terminal can show, cut off where it is longer than `most`."""
+    text = " ".join(str(what).split())
+    return text if len(text) <= most else f"{text[:most]} ..."
 
 
 def _overridden(table: dict[str, Any], override: str) -> dict[str, Any]:
     key, equals, text = override.partition("=")
-    path = key.split(".")
-    if not equals or not all(path):
-        raise ConfigError(f"override {override!r}: write dotted.key=value, as in training.seeds=50")
+    path, shown = key.split("."), one_line(repr(override), 200)
+    if not equals or not all(path) or len(path) > MOST_LEVELS:
+        raise ConfigError(f"override {shown}: write dotted.key=value, as in training.seeds=50")
     try:
-        value = tomllib.loads(f"value = {text}")
+        value = _toml(f"value = {text}")
         if list(value) != ["value"]:  # a line break in the text would smuggle in more keys
-            raise tomllib.TOMLDecodeError("more than one value")
-    except tomllib.TOMLDecodeError:
+            raise ValueError("more than one value")
+    except ValueError:
         raise ConfigError(
-            f"override {override!r}: {text!r} is no TOML value (text needs quotes: {key}='\"text\"')"
+            f"override {shown}: {one_line(repr(text), 200)} is no TOML value (text needs quotes: "
+            f"{one_line(key, 200)}='\"text\"')"
         ) from None
     return _with_value(table, path, value["value"], override)
 
@@ -291,7 +329,7 @@ def _with_value(table: dict[str, Any], path: list[str], value: Any, override: st
         return {**table, path[0]: value}
     inner = table.get(path[0], {})
     if not isinstance(inner, dict):
-        raise ConfigError(f"override {override!r}: {path[0]} is a value, not a section")
+        raise ConfigError(f"override {one_line(repr(override), 200)}: {path[0]} is a value, not a section")
     return {**table, path[0]: _with_value(inner, path[1:], value, override)}
 
 
@@ -311,7 +349,7 @@ def _one_message(error: ValidationError, prefix: str = "") -> str:
         message = "is missing"
     elif details["type"] != "value_error" and not isinstance(details["input"], dict | Section):
         message += f", not {details['input']!r}"[:120]
-    return " ".join(f"{place}: {message}".split()) if place else message
+    return one_line(f"{place}: {message}" if place else message)
 
 
 def _is_about_another_shape(details: ErrorDetails) -> bool:

@@ -1,0 +1,262 @@
+"""Ten thousand command lines, most of them mistaken: each is accepted or refused in one line; nothing is written.
+
+A case is a function of its number. FUZZ=<n> in the environment runs more of them.
+"""
+
+import functools
+import io
+import os
+import random
+import signal
+import string
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import train
+from experiments.config import Agent, Config, ConfigError, Environment, Training, load_config
+from experiments.store import config_text
+from experiments.training import Training as Trained
+from tests.experiments.small_training import CONFIG
+
+CASES = int(os.environ.get("FUZZ", "10000"))
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+
+KEYS = [
+    *Config.model_fields,
+    *(f"environment.{name}" for name in Environment.model_fields),
+    *(f"agent.{name}" for name in Agent.model_fields),
+    *(f"training.{name}" for name in Training.model_fields),
+    *(f"agent.entropy_coef.{name}" for name in ("schedule", "start", "end", "decay", "fraction", "target_bits")),
+    *(f"arms.{arm}.{name}" for arm in ("with_entropy", "without_entropy", "new") for name in Agent.model_fields),
+    "environment.kwargs.rewards",
+    "environment.kwargs.map.0",
+    "claims.0.expect",
+    "arms.UPPER.optimizer",
+]
+SIMPLE = [
+    "0", "1", "-1", "7", "0.5", "1e308", "-1e308", "5e-324", "inf", "-inf", "nan", "1_000", "0x7f", "0o17", "0b1",
+    "9223372036854775807", "9223372036854775808", "-9223372036854775809", "1" + "0" * 400, "1" * 5000,
+    "true", "false", '""', "''", '"adam"', '"sgd"', '"mlp"', '"tabular"', '"exact"', '"linear"', '"value"',
+    '"FourAction/Bandit-v0"', '"FourAction/TwoRooms-v0"', '"CartPole-v1"', '"os:system"', '"../../etc/passwd"',
+    '"/etc/passwd"', r'"\u0000"', r'"\ud800"', '"🎲"', '"[bold red]"', '"<script>"', '"' + "x" * 100_000 + '"',
+    "1979-05-27T07:32:00Z", "1979-05-27", "07:32:00", "[]", "{}", "[[]]", "[0, 0]", "[1, 2, 3]", "[0.25, 0.75]",
+    "[0.9, 0.05, 0.025, 0.025]", "{ schedule = 'linear', start = 0.1, end = 0.0 }", "{ schedule = 'cosine' }",
+    "{ schedule = 'target_entropy', target_bits = 1.0, rate = 0.01 }", "[" * 400 + "]" * 400,
+    "[" * 5000 + "]" * 5000, "{ a = " * 1500 + "1" + " }" * 1500, "", " ", "=", "nope", "adam", "1\nseeds = 2",
+    "\t1", "[1", "{ a = 1", "'", '"', "\\", "\x7f", "1 # comment", "'''\n'''", "0123", "+1", "1.", ".1", "1e",
+]  # fmt: skip
+OPTIONS = [
+    [], [], [], [], ["--resume"], ["--overwrite"], ["--resume", "--overwrite"], ["--workers", "2"],
+    ["--workers", "0"], ["--workers", "-1"], ["--workers", "many"], ["--workers", "9" * 5000], ["--workers"],
+    ["--workers", "٣"], ["--log-steps", "0"], ["--log-steps", "1.5"], ["--log-steps=4"], ["--log-step", "4"],
+    ["--checkpoint-seconds", "0"], ["--checkpoint-seconds", "nan"], ["--checkpoint-seconds", "-1"],
+    ["--checkpoint-seconds", "inf"], ["--checkpoint-seconds", "soon"], ["--out"], ["--out", ""], ["--out", ".."],
+    ["--out", "/dev/null"], ["--out", "x" * 5000], ["--out=runs/a=b"], ["--out", "\udcff"], ["--nope"], ["-x"],
+    ["--seeds=5"], ["--"], ["--resume=yes"], ["-h" * 3],
+]  # fmt: skip
+
+
+def value(rng: random.Random, depth: int = 0) -> str:
+    """Text that may be a TOML value."""
+    kind = rng.random()
+    if kind < 0.75 or depth > 3:
+        return rng.choice(SIMPLE)
+    inner = [value(rng, depth + 1) for _ in range(rng.randrange(4))]
+    if kind < 0.9:
+        return f"[{', '.join(inner)}]"
+    return f"{{ {', '.join(f'{word(rng)} = {v}' for v in inner)} }}"
+
+
+def word(rng: random.Random) -> str:
+    """A key, whole or with a mistake in it."""
+    key = rng.choice(KEYS)
+    if rng.random() < 0.7:
+        return key
+    return mutated(rng, key, 1 + rng.randrange(2))
+
+
+def mutated(rng: random.Random, text: str, times: int) -> str:
+    """Some characters taken out, put in, doubled or exchanged."""
+    for _ in range(times):
+        at, width = rng.randrange(len(text) + 1), rng.choice([1, 1, 1, 2, 5, 50])
+        piece = rng.choice(["", text[at : at + width] * 2, rng.choice(string.printable), rng.choice(SIMPLE)[:99]])
+        text = text[:at] + piece + text[at + width :]
+    return text
+
+
+def lines(rng: random.Random, text: str) -> str:
+    """Some lines of a file left out, doubled, moved, or with another value."""
+    rows = text.splitlines()
+    for _ in range(1 + rng.randrange(3)):
+        at = rng.randrange(len(rows))
+        row, kind = rows[at], rng.randrange(4)
+        if kind == 0:
+            del rows[at]
+        elif kind == 1:
+            rows.insert(rng.randrange(len(rows)), row)
+        elif kind == 2 and "=" in row:
+            rows[at] = f"{row.partition('=')[0]}= {value(rng)}"
+        else:
+            rows[at] = mutated(rng, row, 1)
+        rows = rows or [""]
+    return "\n".join(rows)
+
+
+class Cases:
+    """Command lines by number."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "case.toml"
+        self._texts = [CONFIG, *(path.read_text() for path in CONFIGS)]
+        self._places = [folder, folder / "none.toml", Path("/dev/null"), *CONFIGS]
+
+    def words(self, number: int) -> list[str]:
+        rng = random.Random(number)
+        words = [*rng.choice(OPTIONS)]
+        kind = rng.random()
+        if kind < 0.45:
+            text = rng.choice(self._texts)
+            text = lines(rng, text) if rng.random() < 0.7 else mutated(rng, text, 1 + rng.randrange(4))
+            data = text.encode(errors="surrogateescape")
+            if rng.random() < 0.05:
+                data = data[: rng.randrange(len(data))] + rng.randbytes(rng.randrange(30))
+            self._file.write_bytes(data)
+            words.append(str(self._file))
+        elif kind < 0.7:
+            words.append(str(rng.choice(self._places)))
+        elif kind < 0.72:
+            words.append(mutated(rng, "configs/bandit.toml", 1).replace("\0", ""))
+        for _ in range(rng.choice([0, 0, 1, 1, 1, 2, 3])):
+            override = f"{word(rng)}={value(rng)}"
+            words.insert(
+                rng.randrange(len(words) + 1), override if rng.random() < 0.9 else mutated(rng, override, 1)
+            )
+        return words
+
+
+@pytest.fixture
+def handlers_kept() -> Iterator[None]:
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def said(words: list[str]) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of a command line."""
+    out, error = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(error):
+        try:
+            status = train.main(words)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 99
+    return status, out.getvalue(), error.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("handlers_kept")
+def test_every_command_line_is_accepted_or_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted: list[Config] = []
+
+    def instead_of_training(config: Config, *_: Any) -> int:
+        accepted.append(config)
+        return 0
+
+    monkeypatch.setattr(train, "train_into_folder", instead_of_training)
+    monkeypatch.setattr(train, "parser", functools.cache(train.parser))  # half of the time of a case
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    cases, statuses = Cases(tmp_path), Counter[int]()
+    for number in range(CASES):
+        words = cases.words(number)
+        place = f"case {number}: {str(words)[:2000]}"
+        try:
+            status, out, error = said(words)
+        except BaseException as mistake:
+            raise AssertionError(place) from mistake
+        statuses[status] += 1
+        if status == 2:
+            assert error.startswith("train.py: "), place
+            assert error.count("\n") == 1, f"{place}: {error}"
+            assert len(error) < 3000, f"{place}: {error}"
+            assert out == "", place
+        elif accepted:
+            config = accepted.pop()
+            text = config_text(config)
+            assert config_text(load_config(tomllib.loads(text))) == text, place
+            assert error == "", place
+        else:
+            assert status == 0, place
+            assert "usage:" in out, place  # --help
+    assert statuses.keys() == {0, 2}, statuses
+    assert min(statuses.values()) > CASES / 20, statuses
+    assert list((tmp_path / "cwd").iterdir()) == []
+    print(dict(statuses))
+
+
+@pytest.mark.slow
+def test_every_environment_is_made_or_refused_in_one_line() -> None:
+    """Small configs with strange worlds, as far as the first update."""
+    ids = ["Bandit-v0", "TwoRooms-v0", "FourRooms-v0", "Trap-v0", "DeepSea-v0", "Grid-v0", "Nothing-v0", ""]
+    ids = [f"FourAction/{name}" for name in ids] + [
+        "CartPole-v1",
+        "FrozenLake-v1",
+        "Taxi-v4",
+        "Pendulum-v1",
+        "x",
+        "",
+    ]
+    kwargs = [
+        "rewards",
+        "map",
+        "size",
+        "depth",
+        "reward_std",
+        "slip",
+        "is_slippery",
+        "map_name",
+        "desc",
+        "render_mode",
+    ]
+    values: list[Callable[[random.Random], Any]] = [
+        lambda rng: rng.choice([0, 1, 3, -1, 0.5, 1e308, float("nan"), float("inf"), "", "4x4", True, [], {}]),
+        lambda rng: [rng.choice([0.0, 1.0, -2.5, float("nan"), "S", "SFG"]) for _ in range(rng.randrange(5))],
+        lambda rng: ["".join(rng.choices("SG.#F H", k=3)) for _ in range(3)],
+    ]
+    made = refused = 0
+    for number in range(CASES // 20):
+        rng = random.Random(number)
+        names = rng.sample(kwargs, rng.choice([0, 1, 1, 2]))
+        environment: dict[str, Any] = {
+            "id": rng.choice(ids),
+            "kwargs": {name: rng.choice(values)(rng) for name in names},
+            "tables": rng.random() < 0.8,
+        }
+        if rng.random() < 0.8:
+            environment["max_episode_steps"] = rng.choice([1, 5, 20])
+        table = {
+            "name": "strange",
+            "description": "",
+            "environment": environment,
+            "training": {"seeds": 2, "updates": 1},
+        }
+        arms = {"one": {"policy": rng.choice(["mlp", "tabular"]), "gradient": rng.choice(["sampled", "exact"])}}
+        refusal = ""
+        try:
+            Trained(load_config(table | {"arms": arms})).update()
+        except ConfigError as error:
+            refusal = str(error)
+        except Exception as mistake:
+            raise AssertionError(f"case {number}: {environment} {arms}") from mistake
+        assert "\n" not in refusal, f"case {number}: {environment} {arms}: {refusal}"
+        refused += bool(refusal)
+        made += not refusal
+    assert min(made, refused) > CASES // 200
