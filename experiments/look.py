@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="run folder, as in runs/two_rooms")
     folder = parser.parse_args(arguments).folder
     logs = folder / "tensorboard" if (folder / "tensorboard").is_dir() else folder
-    if not any(logs.glob("events.out.tfevents.*")):
+    if not any(logs.rglob("events.out.tfevents.*")):
         what = "holds no event files" if folder.is_dir() else "no such folder"
         print(f"look: {folder}: {what}; python train.py --out {folder} would train into it", file=sys.stderr)
         return 2

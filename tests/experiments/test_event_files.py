@@ -150,11 +150,12 @@ def test_session_is_what_tensorboards_own_summary_makes(tmp_path: Path) -> None:
     assert found.group_name == "with"
 
 
-def test_end_of_a_session(tmp_path: Path) -> None:
-    _, value = read_back(session_end_record(5.0), tmp_path)
+@pytest.mark.parametrize(("failed", "status"), [(False, api_pb2.STATUS_SUCCESS), (True, api_pb2.STATUS_FAILURE)])
+def test_end_of_a_session(failed: bool, status: int, tmp_path: Path) -> None:
+    _, value = read_back(session_end_record(5.0, failed), tmp_path)
     assert value.tag == hparams.SESSION_END_INFO_TAG
     end = hparams.parse_session_end_info_plugin_data(value.metadata.plugin_data.content)
-    assert (end.status, end.end_time_secs) == (api_pb2.STATUS_SUCCESS, 5.0)
+    assert (end.status, end.end_time_secs) == (status, 5.0)
 
 
 def test_tensorflow_is_never_imported(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -99,3 +100,22 @@ def test_a_folder_without_event_files_is_refused_by_name(
     assert said.out == ""
     assert said.err.count("\n") == 1
     assert f"{tmp_path / folder}: " in said.err
+
+
+def test_tensorboard_is_started_on_the_logs_of_a_run_folder_on_a_free_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    EventFile(tmp_path / "tensorboard").close()
+    started: list[list[str]] = []
+    monkeypatch.setattr("os.execvp", lambda program, words: started.append(words))
+    with socket.create_server(("localhost", 0)) as busy:
+        taken = busy.getsockname()[1]
+        monkeypatch.setattr("experiments.look.PORT", taken)
+        main([str(tmp_path)])
+    (words,) = started
+    assert words[words.index("--logdir") + 1] == str(tmp_path / "tensorboard")
+    port = words[words.index("--port") + 1]
+    assert port not in (str(taken), "0")
+    said = capsys.readouterr().out
+    assert said.startswith(shlex.join(words) + "\n")
+    assert said.count(f"http://localhost:{port}/") == 3
