@@ -1,6 +1,6 @@
 """What the user sees in the terminal: a progress bar while training, a table of results after it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -115,14 +115,32 @@ def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
 
 def verdict_line(claim: Mapping[str, Any]) -> str:
     """One claim and its verdict."""
-    colour = {"supported": "green", "refuted": "red"}.get(claim["verdict"], "yellow")
     effect = "no value" if claim["effect"] is None else f"{claim['effect']:+.2f}"
-    if claim["low"] is not None:
-        effect += rf" \[{claim['low']:+.2f}, {claim['high']:+.2f}]"
+    if claim["low"] is not None or claim["high"] is not None:
+        ends = ("..." if claim[end] is None else f"{claim[end]:+.2f}" for end in ("low", "high"))
+        effect += rf" \[{', '.join(ends)}]"
     p = "" if claim["p_adjusted"] is None else f", p = {claim['p_adjusted']:.2g}"
     more = f"; about {claim['more_seeds']} more seeds an arm would decide it" if claim["more_seeds"] else ""
     return (
-        f"[bold {colour}]{claim['verdict']}[/]: {escape(claim['statement'])}\n"
+        f"{_verdict(claim)}: {escape(claim['statement'])}\n"
         f"  {escape(claim['measure'])}, {escape(claim['expect'])}: {effect} "
         f"({claim['test']}{p}, n = {claim['n']}{more})"
     )
+
+
+def verdict_table(claims: Sequence[Mapping[str, Any]]) -> Table:
+    """The claims of several experiments, a row a claim."""
+    title = f"{len(claims)} claims, judged together"
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    for name in ("experiment", "verdict", "effect", "claim"):
+        table.add_column(name, no_wrap=name != "claim")
+    for claim in claims:
+        effect = "-" if claim["effect"] is None else f"{claim['effect']:+.2f}"
+        limit = " (a limit)" if claim["limit"] else ""
+        table.add_row(escape(claim["experiment"]), _verdict(claim), effect, escape(claim["statement"]) + limit)
+    return table
+
+
+def _verdict(claim: Mapping[str, Any]) -> str:
+    colour = {"supported": "green", "refuted": "red"}.get(claim["verdict"], "yellow")
+    return f"[bold {colour}]{claim['verdict']}[/]"

@@ -3,15 +3,17 @@
 M: moments, S: states, A: actions.
 """
 
+import io
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from envs.finite_mdp import FiniteMDP
 from experiments.config import Config
 from experiments.expectations import parse_expectation
-from experiments.grid_maps import Picture, png, policy_map, visit_map
+from experiments.grid_maps import Picture, policy_map, visit_map
 from experiments.markup import Html, data_uri, element
 from experiments.results import Results
 from experiments.snapshots import FEATURED, MEAN, Snapshots
@@ -101,16 +103,19 @@ def _frame(results: Results, mdp: FiniteMDP, arms: Sequence[str], moment: int, v
 def _maps(snapshots: Snapshots, mdp: FiniteMDP, moment: int, view: str, arm: int, name: str) -> Iterator[Html]:
     which = MEAN if view == "mean" else FEATURED
     policy = snapshots.policy[moment, which, arm].astype(float)
+    entropy = snapshots.entropy[moment, which, arm].astype(float)
     visits = snapshots.visits[moment, which, arm].astype(float)
     if moment:
         visits = visits - snapshots.visits[moment - 1, which, arm]
-    yield _image(policy_map(mdp, policy), f"Policy of {name}: {_policy_in_words(mdp, policy)}.")
+    yield _image(policy_map(mdp, policy, entropy), f"Policy of {name}: {_policy_in_words(mdp, policy)}.")
     yield _image(visit_map(mdp, visits), f"Visits of {name}: {int((visits > 0).sum())} of {mdp.states} cells.")
 
 
 def _image(picture: Picture, alt: str) -> Html:
     height, width = picture.shape[:2]
-    return element("img", src=data_uri(png(picture), "image/png"), alt=alt, width=width, height=height)
+    file = io.BytesIO()  # a page has a hundred of them and a map few colours: a palette makes a third of the file
+    Image.fromarray(picture).quantize(64, method=Image.Quantize.FASTOCTREE).save(file, "PNG")
+    return element("img", src=data_uri(file.getvalue(), "image/png"), alt=alt, width=width, height=height)
 
 
 def _policy_in_words(mdp: FiniteMDP, policy: Array) -> str:

@@ -29,23 +29,23 @@ def write_report(path: Path) -> Path:
     drawn = pictures(results)
     folder = RunFolder(path)
     write_figures(folder, drawn)
-    folder.write("report.html", report(results, drawn))
+    folder.write("report.html", report(results, drawn, map_slider(results)))
     return path / "report.html"
 
 
-def write_figures(folder: RunFolder, drawn: Sequence[Picture], prefix: str = "") -> None:
+def write_figures(folder: RunFolder, drawn: Sequence[Picture]) -> None:
     """The pictures as files."""
     for picture in drawn:
-        folder.write(f"figures/{prefix}{picture.name}.svg", picture.svg)
+        folder.write(f"figures/{picture.name}.svg", picture.svg)
 
 
-def report(results: Results, drawn: Sequence[Picture]) -> Html:
+def report(results: Results, drawn: Sequence[Picture], maps: Html | None) -> Html:
     """The page of one training."""
     config, summary = results.config, results.summary
     return styled_page(
         config.name,
         element("h1", config.description),
-        experiment(results, summary, drawn, map_slider(results)),
+        experiment(results, summary["claims"], drawn, maps),
     )
 
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from experiments.config import Config
@@ -46,13 +45,13 @@ def read_results(path: Path) -> Results:
     summary, config = folder.read_summary(), folder.read_config()
     try:
         at = moments(config.training.updates)
-        updates = pq.read_table(path / "updates.parquet", columns=["arm", "seed", "update", *CURVES])
-        runs = pq.read_table(path / "runs.parquet")
+        updates = folder.read_table("updates.parquet", ["arm", "seed", "update", *CURVES])
+        runs = folder.read_table("runs.parquet")
         return Results(
             config, summary, _by_arm(config, runs), at, _curves(config, updates, at), read_snapshots(folder)
         )
-    except (OSError, KeyError, pa.ArrowException) as error:
-        raise StoreError(f"{path}: cannot be read: {error}") from None
+    except (KeyError, ValueError, pa.ArrowException) as error:
+        raise StoreError(f"{path}: the tables do not fit the config: {error}") from None
 
 
 def moments(updates: int, most: int = 90) -> NDArray[np.int64]:

@@ -135,6 +135,8 @@ def effect(claim: Mapping[str, Any]) -> Html:
 
 
 def _signed(value: float) -> str:
+    if value == 0:
+        return "0"
     return f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.2f}" if abs(value) >= 0.005 else f"{value:+.1g}"
 
 
@@ -241,16 +243,26 @@ def provenance(summary: Mapping[str, Any]) -> Html:
 
 
 def experiment(
-    results: Results, summary: Mapping[str, Any], pictures: Sequence[Picture], maps: Html | None
+    results: Results,
+    claims: Sequence[Mapping[str, Any]],
+    pictures: Sequence[Picture],
+    maps: Html | None,
+    folded: bool = False,
 ) -> Html:
-    """Everything about one experiment, below its heading."""
+    """Everything about one experiment, below its heading.
+
+    Args:
+        claims: its verdicts, corrected among themselves or among those of other experiments too.
+        folded: the table of all measures waits to be asked for.
+    """
+    outcomes = outcome_table(results.summary)
     return joined(
         [
-            verdict_list(summary["claims"]) if summary["claims"] else None,
+            verdict_list(claims) if claims else None,
             gallery(pictures),
             maps,
-            outcome_table(summary),
+            element("details", element("summary", "all measures of all arms"), outcomes) if folded else outcomes,
             setup(results.config),
-            provenance(summary),
+            provenance(results.summary),
         ]
     )

@@ -23,12 +23,13 @@ class Snapshots(NamedTuple):
 
     update: NDArray[np.int64]  # [M]
     policy: NDArray[np.float32]  # [M, 2, C, S, A] of the mean run and of the featured one
+    entropy: NDArray[np.float32]  # [M, 2, C, S] nats; the mean of the runs' entropies, not the mean run's
     visits: NDArray[np.float32]  # [M, 2, C, S] steps acted in each state since the start of training
 
     def moment(self, m: int) -> "Snapshots":
         """The m-th moment alone, M = 1."""
         at = slice(m, m + 1)
-        return Snapshots(self.update[at], self.policy[at], self.visits[at])
+        return Snapshots(self.update[at], self.policy[at], self.entropy[at], self.visits[at])
 
 
 class SnapshotSink:
@@ -69,10 +70,12 @@ def read_snapshots(folder: RunFolder) -> Snapshots | None:
     place = folder.path / FILE
     if not place.exists():
         return None
+    folder.check(FILE)
     try:
         found = Snapshots(**safetensors.numpy.load(place.read_bytes()))
         moments, which, arms, states, _ = found.policy.shape
-        if found.visits.shape != (moments, which, arms, states) or found.update.shape != (moments,) or which != 2:
+        shapes = {found.visits.shape, found.entropy.shape}
+        if shapes != {(moments, which, arms, states)} or found.update.shape != (moments,) or which != 2:
             raise ValueError("its shapes do not fit together")
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise StoreError(f"{place}: cannot be read: {error}") from None
@@ -91,4 +94,6 @@ def _moment(update: int, snapshot: Snapshot, active: NDArray[np.bool_], arms: in
         mean = np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
         return np.stack([mean, by_arm[:, 0]])[None].astype(np.float32)
 
-    return Snapshots(np.array([update]), both(snapshot.policy), both(snapshot.visits))
+    log_pi = np.log(snapshot.policy, out=np.zeros_like(snapshot.policy), where=snapshot.policy > 0)
+    entropy = -(snapshot.policy * log_pi).sum(-1)
+    return Snapshots(np.array([update]), both(snapshot.policy), both(entropy), both(snapshot.visits))

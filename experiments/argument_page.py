@@ -1,0 +1,185 @@
+"""The page of the whole argument."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from experiments import text_numbers
+from experiments.figures import Picture
+from experiments.markup import Html, element, joined
+from experiments.plan import PLAN, Entry, Part
+from experiments.report import styled_page
+from experiments.results import Results
+from experiments.sections import badge, effect, experiment, foreseen, number, provenance, table
+
+QUESTION = "Does the negative-entropy term keep a policy-gradient agent from settling too early?"
+RULE = (
+    "Every claim was written into its config before the runs that judge it. What was tuned was tuned on seeds "
+    "below 1000 and is judged on seeds from 1000 up; the bandits and the exact experiments have their settings "
+    "from the text and from publications. The seed is the unit, never the episode, and arms are paired by their"
+    " seeds. The p value of the two-sided test that belongs to the measure, corrected for all claims of this "
+    "page together (Holm 1979), decides at .05: supported in the expected direction, refuted in the other, else"
+    " inconclusive. If nothing had an effect, at most 2.5 % of such pages would support anything, and at most "
+    "2.5 % refute anything. Exact gradients draw no random numbers: where their runs are one, the sign decides,"
+    " without a test."
+)
+QUICK = (
+    "This page was made with --quick, with a few seeds and a fraction of the updates. It has the shape of the "
+    "argument and shows nothing else: no verdict on it means anything."
+)
+
+
+class Shown(Protocol):
+    """An experiment that has been trained and drawn."""
+
+    @property
+    def results(self) -> Results: ...
+    @property
+    def drawn(self) -> Sequence[Picture]: ...
+    @property
+    def maps(self) -> Html | None: ...
+
+
+def argument_page(done: Mapping[str, Shown], summary: Mapping[str, Any]) -> Html:
+    """The whole page."""
+    return styled_page(
+        QUESTION,
+        element("h1", QUESTION),
+        element("p", element("strong", QUICK)) if summary["quick"] else None,
+        _answer(summary),
+        element("nav", element("ul", *_contents(done)), aria_label="contents"),
+        element("h2", "All claims", id="claims"),
+        element("p", RULE),
+        _claims(summary["claims"]),
+        element("h2", "The numbers of the text", id="text"),
+        _text(),
+        *(_part(part, done, summary) for part in PLAN),
+        element("h2", "How it was made", id="made"),
+        _made(summary),
+    )
+
+
+def count(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many claims of either kind came out how."""
+    effects = [claim["verdict"] for claim in claims if not claim["limit"]]
+    limits = [claim["verdict"] for claim in claims if claim["limit"]]
+    return {
+        "effects": len(effects),
+        "supported": effects.count("supported"),
+        "refuted": effects.count("refuted"),
+        "inconclusive": effects.count("inconclusive"),
+        "limits": len(limits),
+        "limits_supported": limits.count("supported"),
+    }
+
+
+def _answer(summary: Mapping[str, Any]) -> Html:
+    """In two sentences, with numbers from the summary."""
+    tally = {name: number(value, str(value)) for name, value in count(summary["claims"]).items()}
+    solved = {
+        arm: content["measures"]["solved"] for arm, content in summary["experiments"]["two_rooms"]["arms"].items()
+    }
+    runs = [
+        joined(
+            [number(entry["count"], str(entry["count"])), " of ", number(entry["n"], str(entry["n"])), f" {arm}"]
+        )
+        for arm, entry in solved.items()
+    ]
+    far = joined([part for run in runs for part in ("; ", run)][1:])
+    return joined(
+        [
+            element(
+                "p",
+                "Two rooms, a small reward near the start, a large one far away. Runs that end at the far one: ",
+                far,
+                ".",
+                class_="answer",
+            ),
+            element(
+                "p",
+                "Of ", tally["effects"], " claims that were expected to hold, ", tally["supported"],
+                " are supported, ", tally["refuted"], " refuted and ", tally["inconclusive"], " inconclusive. Of ",
+                tally["limits"], " that were expected not to hold, ", tally["limits_supported"],
+                " are supported after all. None is left out.",
+            ),
+        ]
+    )  # fmt: skip
+
+
+def _contents(done: Mapping[str, Shown]) -> Iterator[Html]:
+    yield element("li", element("a", "All claims", href="#claims"))
+    yield element("li", element("a", "The numbers of the text", href="#text"))
+    for part in PLAN:
+        links = [
+            joined([element("a", entry.question, href=f"#{entry.name}"), " "])
+            for entry in part.entries
+            if entry.name in done
+        ]
+        yield element("li", f"{part.title}: ", *links)
+    yield element("li", element("a", "How it was made", href="#made"))
+
+
+def _claims(claims: Sequence[Mapping[str, Any]]) -> Html:
+    rows = [
+        [
+            joined([element("a", claim["statement"], href=f"#{claim['experiment']}")]),
+            badge(claim),
+            joined([effect(claim), element("small", f" {claim['measure']}: {claim['expect']}")]),
+            "-" if claim["p_adjusted"] is None else number(claim["p_adjusted"], f"{claim['p_adjusted']:.2g}"),
+            number(claim["n"], str(claim["n"])),
+            foreseen(claim),
+        ]
+        for claim in claims
+    ]
+    head = ["claim", "verdict", "effect with its 95 % interval", "p (Holm)", "n", "written down as"]
+    return table(head, rows, f"All {len(claims)} claims with their verdicts.", class_="stacked")
+
+
+def _text() -> Html:
+    rows = [
+        [
+            item.quantity,
+            item.printed or "-",
+            joined([number(item.exact, f"{item.exact:.6f}"), f" {item.unit}"]),
+            item.remark,
+        ]
+        for item in text_numbers.numbers()
+    ]
+    caption = (
+        "Information, entropy, cross entropy and divergence: what the text prints, and what this program computes."
+    )
+    return table(["quantity", "the text", "computed", "remark"], rows, caption)
+
+
+def _part(part: Part, done: Mapping[str, Shown], summary: Mapping[str, Any]) -> Html:
+    return joined(
+        [
+            element("h2", part.title),
+            element("p", part.introduction),
+            *(_entry(entry, done[entry.name], summary) for entry in part.entries if entry.name in done),
+        ]
+    )
+
+
+def _entry(entry: Entry, shown: Shown, summary: Mapping[str, Any]) -> Html:
+    claims = [claim for claim in summary["claims"] if claim["experiment"] == entry.name]
+    return element(
+        "section",
+        element("h3", entry.question),
+        element("p", element("code", entry.name), f": {shown.results.config.description}"),
+        experiment(shown.results, claims, shown.drawn, shown.maps, folded=True),
+        id=entry.name,
+    )
+
+
+def _made(summary: Mapping[str, Any]) -> Html:
+    command = "python -m experiments.argument" + (" --quick" if summary["quick"] else "")
+    wrote = number(summary["command_seconds"], f"{summary['command_seconds']:.0f}")
+    code = element("code", summary["source"])
+    return joined(
+        [
+            element("p", element("code", command), " wrote this page in ", wrote, " s. All trainings added up:"),
+            provenance(summary),
+            element("p", "Source ", code, ". Each experiment has a folder beside this page, with its config and "
+                    "seeds, tables, figures and trained policies."),
+        ]
+    )  # fmt: skip
