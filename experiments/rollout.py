@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from envs.finite_mdp import FiniteMDP
 from experiments.streams import Purpose, Streams
 
+CHECK_EVERY = 4  # steps between two looks at whether any episode still runs; a look costs as much as a table
+
 
 class Episodes(NamedTuple):
     """The episodes of one update. T is the length of the longest; later rows would be all sink."""
@@ -71,7 +73,6 @@ class FiniteRollout:
         rows = np.empty((self.time_limit, n), dtype=np.int64)
         row_actions = np.empty_like(rows)
         taken = np.empty_like(rows)
-        steps = self.time_limit
         for t in range(self.time_limit):
             rows[t] = row
             index = row_actions[t]
@@ -84,9 +85,11 @@ class FiniteRollout:
                 for edge in self._outcome_edges:
                     transition += edge.take(index) <= outcome_uniforms[t]
             row = self._next_row.take(transition)
-            if np.array_equal(row, self._sink):
-                steps = t + 1
+            if t % CHECK_EVERY == 0 and np.array_equal(row, self._sink):
                 break
+        steps = t + 1
+        while steps > 1 and np.array_equal(rows[steps - 1], self._sink):
+            steps -= 1
         return self._as_episodes(rows[:steps], row_actions[:steps], taken[:steps])
 
     def _action_edges(self, pi: NDArray[np.float64]) -> list[NDArray[np.float64]]:
