@@ -5,13 +5,24 @@ A: actions, P: parameters of one run. Source of the gradient: Williams, *Simple 
 Gradient-Following Algorithms for Connectionist Reinforcement Learning* (1992), which also has the entropy.
 """
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
 from agents.information import entropy_from_log
 from agents.policy import PolicyShape
+
+# torch's defaults, which have to be told to Adam as a function.
+ADAM: dict[str, Any] = {
+    "amsgrad": False,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "weight_decay": 0.0,
+    "eps": 1e-8,
+    "maximize": False,
+}
 
 
 class Experience(NamedTuple):
@@ -67,15 +78,11 @@ class StackedLearner:
         self.frozen = torch.zeros(len(theta), dtype=torch.bool)
         self._leaves = [leaf.requires_grad_() for leaf in shape.split(self.theta.detach())]
         self._gradients = shape.split(self.theta.grad)
-        self._max_grad_norm = max_grad_norm
-        self._optimizer: torch.optim.Optimizer
+        self._max_grad_norm, self._learning_rate = max_grad_norm, learning_rate
+        self._optimizer: dict[str, Tensor] = {}  # what it remembers: of SGD, nothing
         if optimizer == "adam":
-            self._optimizer = torch.optim.Adam([self.theta], lr=learning_rate, fused=True)
-            # What its first step would make, so that from the start `state` has all that it will ever have.
             moments = {name: torch.zeros_like(theta) for name in ("exp_avg", "exp_avg_sq")}
-            self._optimizer.state[self.theta] = {"step": torch.zeros(()), **moments}
-        else:
-            self._optimizer = torch.optim.SGD([self.theta], lr=learning_rate, fused=True)
+            self._optimizer = {"step": torch.zeros(()), **moments}
 
     def log_pi(self, rows: Tensor | None = None, runs: Tensor | None = None) -> Tensor:
         """Log-probabilities, differentiable.
@@ -121,10 +128,20 @@ class StackedLearner:
         if self._max_grad_norm > 0:
             self.theta.grad *= (self._max_grad_norm / (grad_norm + 1e-6)).clamp_max(1.0)[:, None]
         kept = self.theta.detach()[self.frozen]
-        self._optimizer.step()
+        self._move()
         if len(kept):
             self.theta.detach()[self.frozen] = kept
         return grad_norm
+
+    def _move(self) -> None:
+        """The optimiser's step. torch's Adam as a function: the class loads torch's compiler, for seconds."""
+        assert self.theta.grad is not None
+        theta, gradient, memory = self.theta.detach(), self.theta.grad, self._optimizer
+        if not memory:
+            theta.add_(gradient, alpha=-self._learning_rate)
+            return
+        moments = [memory["exp_avg"]], [memory["exp_avg_sq"]]
+        adam([theta], [gradient], *moments, [], [memory["step"]], fused=True, lr=self._learning_rate, **ADAM)
 
     def freeze(self, runs: Tensor) -> None:
         """Stop moving the runs [R] (bool) for good, because a number of theirs is no longer finite.
@@ -137,9 +154,8 @@ class StackedLearner:
 
     def state(self) -> dict[str, Tensor]:
         """Everything that training needs to go on, as plain tensors."""
-        optimizer = self._optimizer.state.get(self.theta, {})
         return {"theta": self.theta.detach(), "frozen": self.frozen} | {
-            f"optimizer.{key}": value for key, value in optimizer.items() if value is not None
+            f"optimizer.{key}": value for key, value in self._optimizer.items()
         }
 
     def load(self, state: dict[str, Tensor]) -> None:
@@ -147,7 +163,4 @@ class StackedLearner:
         with torch.no_grad():
             self.theta.copy_(state["theta"])
             self.frozen.copy_(state["frozen"])
-        prefix = "optimizer."
-        kept = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        if kept:
-            self._optimizer.state[self.theta] = {key: value.clone() for key, value in kept.items()}
+        self._optimizer = {key: state[f"optimizer.{key}"].clone() for key in self._optimizer}
