@@ -35,6 +35,8 @@ from experiments.store import RunFolder, StoreError, config_text
 from experiments.summary import comparisons, provenance
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+# What a stored result depends on: the training, and how its tables and moments are written.
+TRAINED_BY = ("experiments.training", "experiments.parts", "experiments.snapshots")
 QUICK_SEEDS, QUICK_UPDATES = 6, 12  # how many seeds, and which part of the updates
 
 
@@ -70,7 +72,7 @@ def quickly(config: Config) -> Config:
 
 def prepare(config: Config, path: Path) -> Done:
     """Train an experiment, unless it is done and unchanged, and draw it."""
-    folder, source = RunFolder(path), digest("experiments.training")
+    folder, source = RunFolder(path), digest(*TRAINED_BY)
     mark = path / "source.txt"
     same = folder.has_begun and config_text(folder.read_config()) == config_text(config)
     same = same and mark.exists() and mark.read_text() == source
@@ -129,7 +131,7 @@ def summary_of(done: dict[str, Done], quick: bool, seconds: float) -> dict[str, 
     training = sum(found.results.summary["wall_seconds"] for found in done.values())
     return {
         "quick": quick,
-        "source": digest("experiments.training"),
+        "source": digest(*TRAINED_BY),
         "claims": judged(done),
         "experiments": {
             name: {key: found.results.summary[key] for key in ("arms", "env_steps", "wall_seconds")}

@@ -1,4 +1,4 @@
-"""Which code a result came from: a digest of the source files that a module stands on."""
+"""Which code a result came from: a digest of the source files that modules stand on."""
 
 import ast
 import hashlib
@@ -10,10 +10,11 @@ PACKAGES = ("agents", "envs", "experiments")
 
 
 @lru_cache
-def digest(module: str) -> str:
-    """Sixteen hexadecimal digits that change when what the module stands on does, or any agent or world."""
+def digest(*modules: str) -> str:
+    """Sixteen hexadecimal digits that change when what the modules stand on does, or any agent or world."""
     state = hashlib.sha256()
-    for name in sorted(reachable(module) | {*_modules("agents"), *_modules("envs")}):
+    names = {name for module in modules for name in reachable(module)}
+    for name in sorted(names | {*_modules("agents"), *_modules("envs")}):
         state.update(name.encode() + b"\0" + _file_of(name).read_bytes() + b"\0")
     return state.hexdigest()[:16]
 

@@ -1,0 +1,211 @@
+"""The report of a training: its numbers are the summary's, and nothing gets into it that was not asked for."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from selenium.webdriver.common.by import By
+
+from experiments.markup import Html, element, page
+from experiments.report import main, write_report
+from experiments.store import RunFolder
+from tests.experiments.browser import chromium, needs_browser
+from tests.experiments.report_folder import EVIL, Page, trained
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    found = trained(tmp_path_factory.mktemp("report") / "run")
+    write_report(found.path)
+    return found
+
+
+@pytest.fixture(scope="module")
+def text(folder: RunFolder) -> str:
+    return (folder.path / "report.html").read_text(encoding="utf-8")
+
+
+def numbers_in(value: Any) -> Iterator[float | None]:
+    """Every number (or missing one) in a summary, however deep."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from numbers_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from numbers_in(inner)
+    elif value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        yield value
+
+
+def test_every_number_of_the_page_is_one_of_the_summary(folder: RunFolder, text: str) -> None:
+    known = {json.dumps(number) for number in numbers_in(folder.read_summary())}
+    shown = Page(text).numbers
+    assert len(shown) > 100
+    assert {value for value, _ in shown} <= known
+
+
+def test_what_is_shown_is_the_number_rounded(text: str) -> None:
+    for value, shown in Page(text).numbers:
+        number = json.loads(value)
+        if number is None:
+            assert shown in ("never", "unbounded")
+        else:
+            written = float(shown.replace(",", ""))
+            assert written == pytest.approx(number, abs=0.0051, rel=0.06)
+            assert (abs(written) < 1e-12) == (abs(number) < 1e-12)  # nothing that is there is shown as nothing
+
+
+def test_every_estimate_and_every_verdict_is_on_the_page(folder: RunFolder, text: str) -> None:
+    shown = Counter(value for value, _ in Page(text).numbers)
+    summary = folder.read_summary()
+    for arm in summary["arms"].values():
+        for name in ("solved", "final_return", "final_entropy_bits", "state_coverage", "regret"):
+            entry = arm["measures"][name]
+            assert all(shown[json.dumps(entry[end])] for end in ("estimate", "low", "high"))
+    for claim in summary["claims"]:
+        assert shown[json.dumps(claim["effect"])]
+        assert shown[json.dumps(claim["p_adjusted"])]
+
+
+def test_names_and_statements_are_text_and_never_markup(text: str) -> None:
+    parsed = Page(text)
+    assert parsed.tags.count("script") == 1  # its own
+    assert EVIL not in text
+    assert "&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;" in text
+    assert not [a for a in parsed.attributes if any(name.startswith("on") for name in a)]
+
+
+def test_the_page_needs_no_network_and_runs_its_own_script_only(text: str) -> None:
+    parsed = Page(text)
+    (policy,) = [m["content"] for m in parsed.named("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    assert "unsafe" not in policy
+    assert all(str(image["src"]).startswith("data:") for image in parsed.named("img"))
+    assert not {"link", "iframe", "object", "form"} & set(parsed.tags)
+    assert not [a for a in parsed.attributes if "style" in a]  # the policy would not let it through
+
+
+def test_every_picture_is_said_in_words(folder: RunFolder, text: str) -> None:
+    images = Page(text).named("img")
+    assert len(images) > 20
+    assert all(len(str(image["alt"])) > 20 for image in images)
+    entropy = [str(image["alt"]) for image in images if "entropy along the path" in str(image["alt"])]
+    assert "without_entropy from 2.00 to" in entropy[0]  # a table begins uniform: log2 4 bits
+
+
+def test_figures_are_files_too(folder: RunFolder) -> None:
+    names = {path.stem for path in (folder.path / "figures").glob("*.svg")}
+    assert {"entropy_bits", "solved", "state_coverage", "final_return"} <= names
+    for path in (folder.path / "figures").glob("*.svg"):
+        assert ElementTree.fromstring(path.read_text(encoding="utf-8")).tag.endswith("svg")
+
+
+def test_drawing_again_gives_the_same_page(folder: RunFolder, text: str) -> None:
+    assert main([str(folder.path)]) == 0
+    assert (folder.path / "report.html").read_text(encoding="utf-8") == text
+
+
+def test_a_folder_without_results_is_one_line_and_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "nothing")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "no finished training there" in error
+
+
+def test_a_damaged_table_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = trained(tmp_path / "run", claims=[])
+    place = damaged.path / "runs.parquet"
+    place.write_bytes(place.read_bytes()[:-1])
+    assert main([str(damaged.path)]) == 2
+    assert "runs.parquet: damaged" in capsys.readouterr().err
+    assert not (damaged.path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "pictures"),
+    [
+        ({"environment": {"id": "FourAction/Bandit-v0"}}, {"entropy_bits", "final_return"}),
+        (
+            {"agent": {"policy": "tabular", "gradient": "exact"}, "claims": []},
+            {"entropy_bits", "solved"},
+        ),
+        (
+            {
+                "arms": {f"entropy_{i}": {"entropy_coef": 0.01 * i} for i in range(7)},
+                "claims": [
+                    {
+                        "statement": "s",
+                        "measure": "solved",
+                        "expect": "inverted_u(entropy_0, entropy_3, entropy_6)",
+                    }
+                ],
+            },
+            {"dose_solved", "dose_final_return", "dose_final_entropy_bits", "dose_state_coverage"},
+        ),
+        (
+            {
+                "arms": {f"arm_{i}": {"entropy_coef": 0.0, "learning_rate": 0.01 + i / 100} for i in range(7)},
+                "claims": [],
+            },
+            {"solved_by_arm"},
+        ),
+        (
+            {
+                "environment": {"id": "CartPole-v1", "max_episode_steps": 20, "solved_return": 15.0},
+                "agent": {"policy": "mlp", "hidden_sizes": [8]},
+            },
+            {"entropy_bits", "solved", "final_return", "first_success"},
+        ),
+    ],
+    ids=["bandit", "exact", "doses", "many arms", "simulator"],
+)
+def test_worlds_and_arms_of_every_kind_have_their_pictures(
+    tmp_path: Path, changes: dict[str, Any], pictures: set[str]
+) -> None:
+    found = trained(tmp_path / "run", training={"seeds": 3, "updates": 4, "episodes_per_update": 2}, **changes)
+    write_report(found.path)
+    assert pictures <= {path.stem for path in (found.path / "figures").glob("*.svg")}
+
+
+def test_markup_escapes_text_and_attributes() -> None:
+    assert element("p", "<b>", Html("<i>x</i>"), title='"&') == '<p title="&quot;&amp;">&lt;b&gt;<i>x</i></p>'
+    assert element("img", alt="a", hidden=True, width=None) == '<img alt="a" hidden>'
+    assert "<title>&lt;script&gt;</title>" in page("<script>", "", "", "x")
+
+
+@pytest.mark.slow
+@needs_browser
+@pytest.mark.parametrize(("width", "mobile"), [(1280, False), (390, True)], ids=["desktop", "telephone"])
+def test_a_browser_shows_it_without_an_error_and_moves_the_slider(
+    folder: RunFolder, tmp_path: Path, width: int, mobile: bool
+) -> None:
+    with chromium(tmp_path / "profile") as browser:
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        browser.get((folder.path / "report.html").as_uri())
+        figures = "[...document.querySelectorAll('.slider figure')]"
+        shown = f"return {figures}.filter(f => f.offsetParent).map(f => f.innerText)"
+        (last,) = browser.execute_script(shown)
+        assert last.startswith("update 29 of 30")
+        slider = browser.find_element(By.CSS_SELECTOR, ".slider input[type=range]")
+        browser.execute_script(
+            "arguments[0].value = 0; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))", slider
+        )
+        (first,) = browser.execute_script(shown)
+        assert first.startswith("update 0 of 30")
+        browser.find_element(By.CSS_SELECTOR, ".slider input[value=seed]").click()
+        (alone,) = browser.execute_script(shown)
+        assert alone.startswith("update 0 of 30")
+        wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert browser.execute_script(wide) == 0
+        broken = "return [...document.images].filter(i => i.complete && i.offsetParent && !i.naturalWidth).length"
+        assert browser.execute_script(broken) == 0
+        assert browser.execute_script("return document.querySelectorAll('script').length") == 1
+        assert browser.get_log("browser") == []
