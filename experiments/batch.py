@@ -1,4 +1,4 @@
-"""Runs that share one set of stacked operations: they differ in seed, entropy coefficient and discount only.
+"""Runs in one set of stacked operations; they differ in seed, coefficient, discount and initial policy alone.
 
 R: runs, A: actions, W: updates that final values are means over. What depends on the kind of world is in
 `experiments.finite` and `experiments.simulated`, behind the same four methods.
@@ -66,7 +66,7 @@ class Progress(NamedTuple):
 
 
 class Batch:
-    """The runs of some arms that differ in entropy coefficient and discount only."""
+    """The runs of some arms that differ in entropy coefficient, discount and initial policy only."""
 
     def __init__(self, config: Config, world: World, arms: Sequence[str], seeds: Sequence[int]) -> None:
         self.config, self.world, self.runs = config, world, Runs.of(arms, seeds)
@@ -74,7 +74,7 @@ class Batch:
         for arm, agent in zip(arms, self._agents, strict=True):
             check_fits(agent, world, arm)
         self._seeds = len(seeds)
-        self.learner = initial_learner(self._agents[0], world, len(arms), seeds)
+        self.learner = initial_learner(self._agents, world, seeds)
         self.learning: FiniteLearning | SimulatedLearning
         if world.mdp is not None:
             self.learning = FiniteLearning(config, world, world.mdp, self._agents, seeds, self.learner)

@@ -32,7 +32,7 @@ class FiniteLearning:
         config: what to train.
         world: the world of `mdp`.
         mdp: its tables.
-        agents: of the arms; they differ in entropy coefficient and discount only.
+        agents: of the arms; they differ in entropy coefficient, discount and initial policy only.
         seeds: of every arm.
         learner: of all runs, arm by arm.
     """

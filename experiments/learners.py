@@ -50,18 +50,24 @@ def check_fits(agent: Agent, world: World, arm: str) -> None:
         )
 
 
-def initial_learner(agent: Agent, world: World, arms: int, seeds: Sequence[int]) -> StackedLearner:
-    """The learner of so many arms with a run a seed; arms of the same seed start from the same parameters."""
+def initial_learner(agents: Sequence[Agent], world: World, seeds: Sequence[int]) -> StackedLearner:
+    """The learner of all arms with a run a seed.
+
+    Args:
+        agents: of the arms, alike but for what is a number a run; arms of the same seed start from the same
+            parameters, if their initial policy is the same.
+        world: the world they act in.
+        seeds: of every arm.
+    """
+    agent = agents[0]
     hidden = agent.hidden_sizes if agent.policy == "mlp" else None
     shape = PolicyShape(world.inputs, hidden, world.actions)
     # Tables and exact gradients are cheap in float64; an MLP's products are twice as fast in float32.
     dtype = torch.float32 if agent.policy == "mlp" and agent.gradient == "sampled" else torch.float64
-    initial = torch.stack(
-        [
-            shape.initial(parameter_generator(seed), agent.initialization, agent.initial_policy, dtype)
-            for seed in seeds
-        ]
-    )
-    return StackedLearner(
-        shape, initial.repeat(arms, 1), agent.optimizer, agent.learning_rate, agent.max_grad_norm
-    )
+    policies = [arm.initial_policy for arm in agents]
+    initial = {
+        policy: [shape.initial(parameter_generator(seed), agent.initialization, policy, dtype) for seed in seeds]
+        for policy in set(policies)
+    }
+    theta = torch.stack([parameters for policy in policies for parameters in initial[policy]])
+    return StackedLearner(shape, theta, agent.optimizer, agent.learning_rate, agent.max_grad_norm)

@@ -34,7 +34,7 @@ class SimulatedLearning:
     Args:
         config: what to train.
         world: without tables.
-        agents: of the arms; they differ in entropy coefficient and discount only.
+        agents: of the arms; they differ in entropy coefficient, discount and initial policy only.
         runs: arm by arm.
         learner: of all runs.
     """

@@ -1,6 +1,6 @@
 """The training loop: a generator of records. It knows nothing of files, screens or TensorBoard.
 
-R: runs, A: actions. Arms that differ only in entropy coefficient and discount share one
+R: runs, A: actions. Arms that differ only in entropy coefficient, discount and initial policy share one
 batch; arms that differ in anything else are batches of their own behind the same interface.
 """
 
@@ -84,4 +84,5 @@ class Training:
 
 
 def _batch_key(agent: Agent) -> str:
-    return agent.model_copy(update={"entropy_coef": 0.0, "discount": 0.0}).model_dump_json()
+    numbers = {"entropy_coef": 0.0, "discount": 0.0, "initial_policy": None}
+    return agent.model_copy(update=numbers).model_dump_json()
