@@ -36,6 +36,7 @@ PLAN = (
             Entry("mei_plateau", "How long is the plateau of the exact gradient, and what does the term cost?"),
             Entry("two_state", "Is the term of the loss the same as entropy in the return?"),
             Entry("trap", "Is more entropy always better?"),
+            Entry("trap_ended", "Does that depend on how episodes end?"),
             Entry("four_rooms", "Does it hold in the rooms of others, with a value baseline and a large step?"),
             Entry(
                 "bandit_dose", "Is there an inverted U in the text's own bandit, and would a baseline do the same?"

@@ -1,0 +1,156 @@
+"""The whole argument: what it holds, that it is judged together, and its page."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import argument, text_numbers
+from experiments.argument import configs, judged, main, quickly
+from experiments.argument_page import count
+from experiments.config import Config, load_config
+from experiments.inference import holm
+from experiments.plan import PLAN
+from experiments.sources import digest, reachable
+from tests.experiments.comparisons import CONFIGS
+from tests.experiments.report_folder import Page
+from tests.experiments.test_report import numbers_in
+
+NAMES = [entry.name for part in PLAN for entry in part.entries]
+OUTSIDE = {"lunar_lander", "cartpole"}  # stepped in simulators: exploratory, and minutes long
+
+
+def test_every_experiment_that_fits_has_its_place() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+    assert set(NAMES) | OUTSIDE == {path.stem for path in CONFIGS.glob("*.toml")}
+
+
+def test_it_makes_enough_claims_and_shows_its_limits() -> None:
+    found = configs(quick=False)
+    claims = [claim for config in found for claim in config.claims]
+    assert len(claims) >= 20
+    assert sum(claim.limit for claim in claims) >= 5
+    assert [config.name for config in found if not config.claims] == []
+
+
+def _is_tuned(config: Config) -> bool:
+    """Worlds in which settings were tried out; the others have them from the text and from publications."""
+    exact = all(config.agent_of(arm).gradient == "exact" for arm in config.arms)
+    return not exact and not config.name.startswith("bandit")
+
+
+def test_what_was_tuned_is_judged_on_other_seeds() -> None:
+    for config in filter(_is_tuned, configs(quick=False)):
+        assert min(config.training.seed_list) >= 1000, config.name
+
+
+def test_quickly_keeps_everything_but_seeds_and_updates() -> None:
+    config = load_config(CONFIGS / "two_rooms.toml")
+    quick = quickly(config)
+    assert quick.training.updates < config.training.updates
+    assert set(quick.training.seed_list) < set(config.training.seed_list)
+    restored = quick.model_copy(update={"training": config.training})
+    assert restored == config
+
+
+def test_the_source_digest_covers_what_training_imports_and_all_worlds() -> None:
+    found = reachable("experiments.training")
+    assert {"experiments.rollout", "agents.reinforce", "experiments.measures"} <= found
+    assert not {"experiments.figures", "experiments.report"} & found
+    assert digest("experiments.training") == digest("experiments.training") != digest("experiments.figures")
+
+
+@pytest.fixture
+def small_plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Three experiments, as quick as can be."""
+    names = ["two_rooms", "bandit", "two_state"]
+    found = [quickly(load_config(CONFIGS / f"{name}.toml")) for name in names]
+    monkeypatch.setattr(argument, "configs", lambda quick: found)
+    return names
+
+
+def read(out: Path) -> dict[str, Any]:
+    return json.loads((out / "summary.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+def test_what_is_done_and_unchanged_is_not_trained_again(
+    small_plan: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "argument"
+    assert main(["--quick", "--workers", "1", "--out", str(out)]) == 0
+    assert "unchanged" not in capsys.readouterr().out
+    before = {name: (out / name / "runs.parquet").stat().st_mtime_ns for name in small_plan}
+    claims = read(out)["claims"]
+    # A changed claim, or any other change of a config, trains its experiment again and no other.
+    found = argument.configs(quick=True)
+    longer = found[1].training.model_copy(update={"updates": found[1].training.updates + 1})
+    changed = [found[0], found[1].model_copy(update={"training": longer}), found[2]]
+    monkeypatch.setattr(argument, "configs", lambda quick: changed)
+    assert main(["--quick", "--workers", "1", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.count("unchanged") == 2
+    after = {name: (out / name / "runs.parquet").stat().st_mtime_ns for name in small_plan}
+    assert {name for name in small_plan if after[name] != before[name]} == {"bandit"}
+    unchanged = [claim for claim in read(out)["claims"] if claim["experiment"] != "bandit"]
+    assert [c["effect"] for c in unchanged] == [c["effect"] for c in claims if c["experiment"] != "bandit"]
+    # Other source code counts as a change, too.
+    (out / "two_state" / "source.txt").write_text("another")
+    assert main(["--quick", "--workers", "1", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.count("unchanged") == 2
+
+
+@pytest.mark.slow
+def test_all_claims_are_corrected_together(small_plan: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "argument"
+    assert main(["--quick", "--workers", "1", "--out", str(out)]) == 0
+    claims = read(out)["claims"]
+    tested = [claim for claim in claims if claim["p"] is not None]
+    assert len(tested) == 2 < len(claims)  # two_state has no chance and no test
+    together = holm([claim["p"] for claim in tested]).adjusted
+    assert [claim["p_adjusted"] for claim in tested] == pytest.approx(together.tolist())
+    tally = count(claims)
+    assert tally["supported"] + tally["refuted"] + tally["inconclusive"] + tally["limits"] == len(claims)
+
+
+def test_a_missing_config_is_one_line_and_status_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(argument, "CONFIGS", tmp_path)
+    assert main(["--out", str(tmp_path / "argument")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "argument").exists()
+
+
+@pytest.mark.slow
+def test_the_quick_argument_has_the_shape_of_the_whole(tmp_path: Path) -> None:
+    out = tmp_path / "argument"
+    assert main(["--quick", "--out", str(out)]) == 0
+    summary, text = read(out), (out / "report.html").read_text(encoding="utf-8")
+    assert set(summary["experiments"]) == set(NAMES)
+    assert len(summary["claims"]) == sum(len(config.claims) for config in configs(quick=False))
+    parsed = Page(text)
+    # Every number is the summary's, an experiment's own, or one of the text's.
+    known = {json.dumps(number) for number in numbers_in(summary)}
+    known |= {json.dumps(number.exact) for number in text_numbers.numbers()}
+    known |= {json.dumps(number) for number in count(summary["claims"]).values()}
+    for name in NAMES:
+        known |= {json.dumps(number) for number in numbers_in(read(out / name))}
+    assert {value for value, _ in parsed.numbers} <= known
+    # Every claim is on the page with its verdict, in the table and beside its experiment.
+    for verdict in ("supported", "refuted", "inconclusive"):
+        expected = sum(claim["verdict"] == verdict for claim in summary["claims"])
+        assert len(re.findall(rf'class="badge {verdict}"', text)) == 2 * expected
+    anchors = {str(a["id"]) for a in parsed.attributes if "id" in a}
+    assert {str(a["href"]).removeprefix("#") for a in parsed.named("a")} <= anchors
+    assert set(NAMES) <= anchors
+    assert "no verdict on it means anything" in text
+
+
+@pytest.mark.slow
+def test_judging_needs_no_more_than_what_is_stored(small_plan: list[str], tmp_path: Path) -> None:
+    done = argument.prepare_all(argument.configs(quick=True), tmp_path, 1, argument.Console(quiet=True))
+    again = argument.prepare_all(argument.configs(quick=True), tmp_path, 1, argument.Console(quiet=True))
+    assert not any(found.trained for found in again.values())
+    assert judged(done) == judged(again)
