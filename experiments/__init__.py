@@ -5,12 +5,17 @@ result = train(load_config("configs/two_rooms.toml"))   # in memory, no files
 result.updates                                          # the table of updates.parquet
 """
 
+import os
 from typing import TYPE_CHECKING
 
 from experiments.config import Config, ConfigError, load_config
 
 if TYPE_CHECKING:
     from experiments.session import Result
+
+# NumPy's matrix products are small here, and threads that wait for each other take ten times as long. OpenBLAS
+# asks when it is loaded: where NumPy is there already, or the variable is set, nothing changes.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 __all__ = ["Config", "ConfigError", "load_config", "train"]
 

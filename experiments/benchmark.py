@@ -141,6 +141,27 @@ def phases(config: Config) -> dict[str, float]:
     return {name: seconds / total for name, seconds in spent.items()}
 
 
+# What is written while a training goes on: summary, tables of updates and checkpoints always.
+LOGGING: dict[str, dict[str, Any]] = {
+    "neither steps nor event files": {"log_steps": 0, "tensorboard": False},
+    "event files without steps": {"log_steps": 0},
+    "event files and steps, every one": {},
+}
+
+
+def logging_costs(config: Config, repeats: int) -> dict[str, float]:
+    """CPU seconds of a training in one process for each way of logging, the median of some in turns."""
+    costs: dict[str, list[float]] = {name: [] for name in LOGGING}
+    for _ in range(repeats):
+        for name, options in LOGGING.items():
+            with tempfile.TemporaryDirectory() as folder:
+                how = session.Options(Path(folder) / "run", **options)
+                began = time.process_time()
+                session.run(config, how, lambda _: None, lambda _: None)
+                costs[name].append(time.process_time() - began)
+    return {name: float(np.median(seconds)) for name, seconds in costs.items()}
+
+
 def limits() -> dict[str, float]:
     """What one thread of this machine can do at most, of the operations that training is made of."""
     rng = np.random.default_rng(0)
@@ -180,6 +201,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             timings[scenario.name].append(measure(scenario))
     console.print(_speeds(timings))
     console.print(_shares(phases(QUICK[0].load())))
+    costs = logging_costs(QUICK[0].load(), repeats)
+    least = costs["neither steps nor event files"]
+    for name, seconds in costs.items():
+        console.print(f"logging {name}: {seconds:.2f} s of CPU, {seconds / least - 1:+.0%}")
     for name, value in limits().items():
         console.print(f"limit of one thread: {name}: {value:,.0f}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

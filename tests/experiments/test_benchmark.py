@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments import benchmark
-from experiments.benchmark import PHASES, SCENARIOS, Scenario, measure, phases
+from experiments.benchmark import LOGGING, PHASES, SCENARIOS, Scenario, logging_costs, measure, phases
 
 SMALL = ("training.seeds=3", "training.updates=4")
 
@@ -31,6 +31,12 @@ def test_timing_leaves_the_methods_as_they_were():
     assert [getattr(owner, method) for _, owner, method in PHASES] == before
 
 
+def test_each_way_of_logging_has_a_cost():
+    costs = logging_costs(Scenario("small", "bandit", SMALL).load(), repeats=1)
+    assert list(costs) == list(LOGGING)
+    assert min(costs.values()) > 0
+
+
 def test_every_scenario_has_a_config_that_loads():
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
     assert all(scenario.load().arms for scenario in SCENARIOS)
@@ -43,3 +49,4 @@ def test_the_command_prints_a_row_a_scenario(monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "a small one" in printed
     assert "backward and optimiser" in printed
+    assert "event files and steps, every one" in printed
