@@ -318,7 +318,7 @@ def test_without_a_terminal_there_is_no_bar(tmp_path: Path, capfd: pytest.Captur
 
 
 class TestAFailedRun:
-    """Its entropy term overflows after some updates: it is frozen and named, and nobody else is the worse for it."""
+    """Its entropy term overflows after some updates: it is frozen and named; nobody else is the worse for it."""
 
     OVERFLOW = "arms.table.entropy_coef={schedule='linear', start=0.0, end=1e308}"
 
