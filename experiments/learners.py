@@ -50,6 +50,11 @@ def check_fits(agent: Agent, world: World, arm: str) -> None:
         )
 
 
+def policy_shape(agent: Agent, world: World) -> PolicyShape:
+    """The network, or table, that an agent's options mean in a world."""
+    return PolicyShape(world.inputs, agent.hidden_sizes if agent.policy == "mlp" else None, world.actions)
+
+
 def initial_learner(agents: Sequence[Agent], world: World, seeds: Sequence[int]) -> StackedLearner:
     """The learner of all arms with a run a seed.
 
@@ -60,8 +65,7 @@ def initial_learner(agents: Sequence[Agent], world: World, seeds: Sequence[int])
         seeds: of every arm.
     """
     agent = agents[0]
-    hidden = agent.hidden_sizes if agent.policy == "mlp" else None
-    shape = PolicyShape(world.inputs, hidden, world.actions)
+    shape = policy_shape(agent, world)
     # Tables and exact gradients are cheap in float64; an MLP's products are twice as fast in float32.
     dtype = torch.float32 if agent.policy == "mlp" and agent.gradient == "sampled" else torch.float64
     policies = [arm.initial_policy for arm in agents]

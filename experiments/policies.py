@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from agents.policy import PolicyShape
-from experiments.config import Agent, Config
+from experiments.config import Config
 from experiments.expectations import check_name
+from experiments.learners import policy_shape
 from experiments.observations import CLIP
 from experiments.store import RunFolder, StoreError
 from experiments.worlds import World, make_world
@@ -66,7 +67,7 @@ def load_policy(path: Path, arm: str | None, seed: int | None) -> StoredPolicy:
     arm, seed = _chosen(config, arm, seed)
     _check_not_failed(folder, arm, seed)
     world = make_world(config.environment)
-    shape = _shape_of(config.agent_of(arm), world)
+    shape = policy_shape(config.agent_of(arm), world)
     wanted: dict[str, tuple[int, ...]] = dict(zip(shape.labels, shape.shapes, strict=True))
     if config.environment.normalize_observations:
         wanted |= dict.fromkeys(MOMENTS, (world.inputs,))
@@ -105,11 +106,6 @@ def spans(numbers: tuple[int, ...]) -> str:
         else:
             found.append([number])
     return ", ".join(f"{span[0]} to {span[-1]}" if len(span) > 1 else f"{span[0]}" for span in found)
-
-
-def _shape_of(agent: Agent, world: World) -> PolicyShape:
-    hidden = agent.hidden_sizes if agent.policy == "mlp" else None
-    return PolicyShape(world.inputs, hidden, world.actions)
 
 
 def _check_not_failed(folder: RunFolder, arm: str, seed: int) -> None:
