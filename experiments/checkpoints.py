@@ -12,8 +12,7 @@ import safetensors.numpy
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 
-from experiments.config import Config
-from experiments.store import FORMAT, Position, RunFolder, State, check_format, config_text
+from experiments.store import FORMAT, Position, RunFolder, State, check_format, sha256
 
 SLACK = 1 << 26  # bytes of a checkpoint beside its arrays: names, shapes, positions
 Count = Annotated[int, Field(ge=0)]
@@ -45,7 +44,7 @@ class _Format(BaseModel):
 class _About(_Format):
     """The metadata of a checkpoint."""
 
-    config: str  # SHA-256 of its text
+    config: str  # SHA-256 of config.toml, as it was written
     update: Count
     positions: dict[str, dict[str, Any]]
     log_steps: Count
@@ -55,10 +54,9 @@ class _About(_Format):
 class Checkpoints:
     """`checkpoint/update-<n>-<digest>.safetensors`, the last two."""
 
-    def __init__(self, folder: RunFolder, config: Config) -> None:
+    def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         self._place = folder.path / "checkpoint"
-        self._config = hashlib.sha256(config_text(config).encode()).hexdigest()
 
     def paths(self) -> list[Path]:
         """The newest first."""
@@ -71,7 +69,7 @@ class Checkpoints:
             for share, state in enumerate(moment.states)
             for name, array in state.items()
         }
-        about = {"format": FORMAT, "config": self._config, **moment._asdict()}
+        about = {"format": FORMAT, "config": self._config(), **moment._asdict()}
         del about["states"]
         data = safetensors.numpy.save(arrays, {"about": json.dumps(about)})
         self._folder.write(f"checkpoint/update-{moment.update:09d}-{_digest(data)}.safetensors", data)
@@ -102,9 +100,12 @@ class Checkpoints:
             raise ValueError(f"no checkpoint of this program ({type(error).__name__}: {error})") from None
         check_format(path, _Format.model_validate_json(text).format)
         about = _About.model_validate_json(text)
-        if about.config != self._config:
+        if about.config != self._config():
             raise ValueError("is of another config")
         return Moment(about.update, _by_share(arrays), about.positions, about.log_steps, about.seconds)
+
+    def _config(self) -> str:
+        return sha256(self._folder.path / "config.toml")
 
     def forget_after(self, path: Path) -> None:
         """Training goes on from `path`: what is newer is no part of it."""

@@ -118,7 +118,9 @@ def run(
     """
     with ExitStack() as stack:
         stack.enter_context(single_threaded())
-        stack.enter_context(np.errstate(invalid="ignore", over="ignore"))  # a failed run is named, not warned about
+        stack.enter_context(
+            np.errstate(invalid="ignore", over="ignore")
+        )  # a failed run is named, not warned about
         training = Training(config)
         folder = RunFolder(options.out)
         _check_folder(folder, options)
@@ -156,7 +158,7 @@ class _Session:
     ) -> None:
         self._config, self._training, self._folder, self._options = config, training, folder, options
         self._notify, self._interrupts = notify, interrupts
-        self._checkpoints = Checkpoints(folder, config)
+        self._checkpoints = Checkpoints(folder)
         self._began = time.monotonic()
         if options.resume and folder.has_begun and config_text(folder.read_config()) != config_text(config):
             raise ConfigError(f"{folder.path}: holds another config than this one; use another --out")

@@ -29,7 +29,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | byt
 
 def checkpoints(folder: Path) -> list[Path]:
     """The newest first."""
-    return Checkpoints(RunFolder(folder), small_config()).paths()
+    return Checkpoints(RunFolder(folder)).paths()
 
 
 def crashed(folder: Path, at: int, **options: int) -> None:

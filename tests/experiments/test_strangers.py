@@ -54,7 +54,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def newest(folder: Path) -> Path:
-    return Checkpoints(RunFolder(folder), small_config(*SMALL)).paths()[0]
+    return Checkpoints(RunFolder(folder)).paths()[0]
 
 
 def forged(folder: Path, data: bytes) -> Path:
@@ -326,7 +326,7 @@ class TestDamage:
 
     def test_a_checkpoint_is_left_out(self, folder: Path) -> None:
         config = small_config(*SMALL)
-        checkpoints, path = Checkpoints(RunFolder(folder), config), newest(folder)
+        checkpoints, path = Checkpoints(RunFolder(folder)), newest(folder)
         size = sum(array.nbytes for array in Training(config).state().values())
         for _ in damaged(path, flips=1000):
             with pytest.raises(ValueError, match="damaged"):

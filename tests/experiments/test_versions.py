@@ -1,0 +1,64 @@
+"""Folders of every format that was ever released stay readable. `stored_folder.py` made them."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import load_config, session
+from experiments.policies import load_policy
+from experiments.report import write_report
+from experiments.store import FORMAT, RunFolder
+from tests.experiments.stored_folder import FOLDER
+
+STORED = sorted(FOLDER.parent.glob("format_*"))
+
+
+def test_there_is_one_of_each_format() -> None:
+    assert [path.name for path in STORED] == [f"format_{number}" for number in range(1, FORMAT + 1)]
+
+
+@pytest.fixture(params=STORED, ids=lambda path: path.name)
+def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    shutil.copytree(request.param, tmp_path / "stored")
+    return tmp_path / "stored"
+
+
+def test_its_results_agree_with_each_other(stored: Path) -> None:
+    folder = RunFolder(stored)
+    summary, config = folder.read_summary(), folder.read_config()
+    runs = folder.read_table("runs.parquet").to_pylist()
+    updates = folder.read_table("updates.parquet").to_pylist()
+    steps = folder.read_table("steps.parquet").to_pylist()
+    assert [(run["arm"], run["seed"]) for run in runs] == [(a, s) for a in config.arms for s in (0, 1)]
+    assert len(updates) == len(runs) * config.training.updates
+    assert len(steps) == sum(run["env_steps"] for run in runs) == summary["env_steps"]
+    for arm in config.arms:
+        mine = [run for run in runs if run["arm"] == arm]
+        measures = summary["arms"][arm]["measures"]
+        assert measures["solved"]["count"] == sum(run["solved"] for run in mine)
+        assert measures["state_coverage"]["mean"] == pytest.approx(
+            np.mean([run["state_coverage"] for run in mine])
+        )
+    assert summary["claims"]
+
+
+def test_its_policies_act_as_they_did(stored: Path) -> None:
+    for run in RunFolder(stored).read_table("runs.parquet").to_pylist():
+        policy = load_policy(stored, run["arm"], run["seed"])
+        assert policy.world.mdp is not None
+        probabilities = policy.probabilities(int(policy.world.mdp.start.argmax()))
+        np.testing.assert_allclose(probabilities, run["start_policy"], atol=1e-6)  # float32 parameters
+
+
+def test_its_report_is_drawn(stored: Path) -> None:
+    assert "It wanders more" in write_report(stored).read_text()
+
+
+def test_its_config_is_accepted_as_the_one_it_was_trained_with(stored: Path) -> None:
+    config = load_config(stored / "config.toml")
+    told: list[str] = []
+    summary = session.run(config, session.Options(stored, resume=True), lambda _: None, told.append)
+    assert told == [f"{stored} is finished; nothing to do"]
+    assert summary["name"] == "stored"
