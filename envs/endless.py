@@ -16,6 +16,7 @@ from envs.dynamics import Discount, Dynamics, Floats, mean_over_actions
 Flags = NDArray[np.bool_]
 
 LEAST_PROBABILITY = 1e-12  # an action rarer than this is never taken, as far as the graph is concerned
+MOST_STEPS = 1e14  # of an episode that is longer on average, rounding has lost the chance that it ends
 
 
 class Structure(NamedTuple):
@@ -83,13 +84,17 @@ def action_values(model: Dynamics, state_values: Floats, discount: Discount) -> 
 
 
 def visits(model: Dynamics, pi: Floats, discount: Discount) -> Floats:
-    """Sum of discount^t P(s_t = s): pi [R, S, A] -> [R, S]. Undiscounted: infinite where an episode stays."""
+    """Sum of discount^t P(s_t = s): pi [R, S, A] -> [R, S].
+
+    Undiscounted: infinite where an episode stays, and everywhere in an episode that takes more than 1e14 steps.
+    """
     matrix, found, closed = _system(model, pi, discount)
     start = np.broadcast_to(model.start, matrix.shape[:2])
-    counts = np.asarray(np.maximum(_solve(matrix.transpose(0, 2, 1), start), 0.0))  # not -1e-18
+    counts = _solve(matrix.transpose(0, 2, 1), start)
     if found is not None:
-        counts[closed & reached(model, found)] = np.inf
-    return counts
+        lost = ~((counts.min(-1) >= -1e-6) & (counts.sum(-1) <= MOST_STEPS))
+        counts[(closed | lost[:, None]) & reached(model, found)] = np.inf
+    return np.maximum(counts, 0.0)  # not -1e-18
 
 
 def _system(model: Dynamics, pi: Floats, discount: Discount) -> tuple[Floats, Structure | None, Flags]:

@@ -142,3 +142,16 @@ def test_a_run_without_end_leaves_its_neighbours_alone(chance: float, stays: lis
     assert (found.visit_counts[1] == alone.visit_counts[0]).all()
     assert (found.advantage_sums[1] == alone.advantage_sums[0]).all()
     assert np.isfinite(alone.advantage_sums).all()
+
+
+def test_an_episode_that_takes_longer_than_numbers_can_tell_never_ends() -> None:
+    """Ten rare actions in a row end it: 1e-30 is not zero, and no difference from 1."""
+    states = 10
+    on = [[0, min(s + 1, states - 1)] for s in range(states)]
+    chain = deterministic_world(on, [[-1.0, -1.0]] * states, [[False, s == states - 1] for s in range(states)])
+    rare = np.array([1e-3, 1e-1, 0.5])
+    pi = np.broadcast_to(np.stack([1 - rare, rare], axis=-1)[:, None], (3, states, 2))
+    lengths = visit_counts(chain, pi, horizon=None).sum(-1)
+    # of a run of n successes: (1 - p^n) / (p^n (1 - p)) trials
+    np.testing.assert_allclose(lengths[1:], (1 - rare[1:] ** 10) / (rare[1:] ** 10 * (1 - rare[1:])), rtol=1e-4)
+    assert lengths[0] == np.inf
