@@ -93,7 +93,7 @@ def _solved(results: Results) -> Iterator[Picture]:
         "fraction of runs solved",
         "Runs whose mean return over 5 % of the updates reaches "
         f"{results.config.environment.solved_return:g}, with Wilson's 95 % interval.",
-        _fraction,
+        fraction_solved,
     )
 
 
@@ -123,7 +123,7 @@ def _optimal_action(results: Results) -> Iterator[Picture]:
     )
 
 
-def _fraction(values: Array) -> Band:
+def fraction_solved(values: Array) -> Band:
     """Fraction of runs, [n, K] -> [K]; a failed run has solved nothing."""
     return wilson_interval(np.nansum(values, axis=0), np.full(values.shape[1], len(values)))
 
@@ -140,11 +140,25 @@ def _curves(
     if len(curves) > MOST_CURVES or all(np.isnan(values).all() for values in curves.values()):
         return
     figure, axes = _canvas(curves)
+    ends = draw_curves(axes, results, column, label, estimate, logarithmic)
+    alt = f"Curves over {results.config.training.updates} updates, {label}: {'; '.join(ends)}."
+    yield _picture(figure, axes, column, alt, caption)
+
+
+def draw_curves(
+    axes: Axes,
+    results: Results,
+    column: str,
+    label: str,
+    estimate: Callable[[Array], Band],
+    logarithmic: bool = False,
+) -> list[str]:
+    """A line an arm, with a band; returns in words where each begins and ends."""
     x = results.at + (1 if logarithmic else 0)
     ends = []
-    for arm, look in looks(list(curves)).items():
-        single = results.is_one_run(arm)
-        band = Band(*[curves[arm][0]] * 3) if single else estimate(curves[arm])
+    for arm, look in looks(list(results.curves)).items():
+        values, single = results.curves[arm][column], results.is_one_run(arm)
+        band = Band(*[values[0]] * 3) if single else estimate(values)
         _line(axes, x, band, look, arm, marked=True)
         if not single:
             axes.fill_between(x, band.low, band.high, color=look.colour, alpha=0.18, linewidth=0)
@@ -154,8 +168,7 @@ def _curves(
     axes.set_xlabel("update")
     axes.set_ylabel(label)
     axes.set_ylim(bottom=0)
-    alt = f"Curves over {results.config.training.updates} updates, {label}: {'; '.join(ends)}."
-    yield _picture(figure, axes, column, alt, caption)
+    return ends
 
 
 def _line(axes: Axes, x: NDArray[Any], band: Band, look: Look, label: str, marked: bool) -> None:
