@@ -2,8 +2,8 @@
 
 python train.py --out runs/headline && python -m experiments.headline runs/headline
 
-writes docs/two_rooms.png and docs/two_rooms.json, the run's summary. A test compares the README with the latter; it
-does not train, since another processor may round differently.
+writes docs/two_rooms.png and docs/two_rooms.json, the run's summary. A test compares the README with the latter
+and does not train, since another processor may round differently.
 """
 
 import argparse
