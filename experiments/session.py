@@ -229,9 +229,9 @@ class _Session:
                     on_update(record)
                 now = time.monotonic()
                 if block.states is not None:
-                    self._save(workers.update_count, block.states)
+                    cost = self._save(workers.update_count, block.states)
                     last_flush = time.monotonic()
-                    wait = max(self._options.checkpoint_seconds, (last_flush - now) / LARGEST_SHARE)
+                    wait = max(self._options.checkpoint_seconds, cost / LARGEST_SHARE)
                     if self._interrupts.received is not None:
                         self._notify(f"checkpoint kept after update {workers.update_count} of {updates}")
                         break
@@ -240,12 +240,14 @@ class _Session:
                     self._board.flush()
                     last_flush = now
 
-    def _save(self, update: int, states: Sequence[State]) -> None:
+    def _save(self, update: int, states: Sequence[State]) -> float:
+        """Keep a moment; returns the seconds that were spent for its sake alone."""
         self._folder.check_in_place()
         positions = {name: sink.flush() for name, sink in self._sinks.items()}
+        began = time.monotonic()
         self._folder.sync("tensorboard")  # else a loss of power might take what the positions count on
-        seconds = time.monotonic() - self._began
-        self._checkpoints.save(Moment(update, states, positions, self._log_steps, seconds))
+        self._checkpoints.save(Moment(update, states, positions, self._log_steps, began - self._began))
+        return time.monotonic() - began
 
     def finish(self, workers: Workers) -> Mapping[str, Any]:
         """Results out of the last moment. Killed in here, a resumed training does it again."""
