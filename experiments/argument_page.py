@@ -9,7 +9,7 @@ from experiments.markup import Html, element, joined
 from experiments.plan import PLAN, Entry, Part
 from experiments.report import styled_page
 from experiments.results import Results
-from experiments.sections import badge, effect, experiment, foreseen, number, provenance, table
+from experiments.sections import SIGNS, badge, effect, experiment, foreseen, number, provenance, table
 
 QUESTION = "Does the negative-entropy term keep a policy-gradient agent from settling too early?"
 RULE = (
@@ -46,7 +46,7 @@ def argument_page(done: Mapping[str, Shown], summary: Mapping[str, Any]) -> Html
         element("h1", QUESTION),
         element("p", element("strong", QUICK)) if summary["quick"] else None,
         _answer(summary),
-        element("nav", element("ul", *_contents(done)), aria_label="contents"),
+        element("nav", element("ul", *_contents(done, summary["claims"])), aria_label="contents"),
         element("h2", "All claims", id="claims"),
         element("p", RULE),
         _claims(summary["claims"]),
@@ -105,17 +105,20 @@ def _answer(summary: Mapping[str, Any]) -> Html:
     )  # fmt: skip
 
 
-def _contents(done: Mapping[str, Shown]) -> Iterator[Html]:
+def _contents(done: Mapping[str, Shown], claims: Sequence[Mapping[str, Any]]) -> Iterator[Html]:
     yield element("li", element("a", "All claims", href="#claims"))
     yield element("li", element("a", "The numbers of the text", href="#text"))
     for part in PLAN:
-        links = [
-            joined([element("a", entry.question, href=f"#{entry.name}"), " "])
-            for entry in part.entries
-            if entry.name in done
-        ]
-        yield element("li", f"{part.title}: ", *links)
+        entries = [entry for entry in part.entries if entry.name in done]
+        yield element("li", part.title, element("ul", *(_line(entry, claims) for entry in entries)))
     yield element("li", element("a", "How it was made", href="#made"))
+
+
+def _line(entry: Entry, claims: Sequence[Mapping[str, Any]]) -> Html:
+    """A link, and how many claims there came out how."""
+    verdicts = [claim["verdict"] for claim in claims if claim["experiment"] == entry.name]
+    tally = ", ".join(f"{verdicts.count(name)} {name}" for name in SIGNS if name in verdicts)
+    return element("li", element("a", entry.question, href=f"#{entry.name}"), " ", element("small", tally))
 
 
 def _claims(claims: Sequence[Mapping[str, Any]]) -> Html:

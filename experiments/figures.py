@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES: tuple[Any, ...] = ("--", "-", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (3, 2)))
 MARKERS = ("s", "o", "^", "D", "v", "P")
+FRACTIONS = ("solved", "state_coverage", "optimal_action_probability")  # curves between 0 and 1
 MOST_CURVES = len(COLOURS)  # in one picture; more arms are compared by their ends alone
 WIDTH = 4.6  # inches: two beside each other on a screen, one on a telephone
 
@@ -116,8 +117,8 @@ def _optimal_action(results: Results) -> Iterator[Picture]:
         results,
         "optimal_action_probability",
         "probability of the best action",
-        "Probability of the best action, interquartile mean with its 95 % interval; the updates are on a "
-        "logarithmic scale.",
+        "Probability of the best action over the updates on a logarithmic scale, interquartile mean with its 95 % "
+        "interval.",
         iqm_interval,
         logarithmic=True,
     )
@@ -142,6 +143,8 @@ def _curves(
     figure, axes = _canvas(curves)
     ends = draw_curves(axes, results, column, label, estimate, logarithmic)
     alt = f"Curves over {results.config.training.updates} updates, {label}: {'; '.join(ends)}."
+    if all(results.is_one_run(arm) for arm in curves):
+        caption = f"{caption.partition(', interquartile')[0].partition(', with')[0].rstrip('.')}: one run an arm."
     yield _picture(figure, axes, column, alt, caption)
 
 
@@ -167,7 +170,7 @@ def draw_curves(
         axes.set_xscale("log")
     axes.set_xlabel("update")
     axes.set_ylabel(label)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.04 if column in FRACTIONS else None)
     return ends
 
 
@@ -248,7 +251,7 @@ def _first_success(results: Results) -> Iterator[Picture]:
 def _many_arms(results: Results) -> Iterator[Picture]:
     """Where there are too many arms for curves: what each of them came to."""
     arms = list(results.runs)
-    if len(arms) <= MOST_CURVES or _doses(results):
+    if len(arms) <= MOST_CURVES or len(_doses(results)) == len(arms):
         return
     figure = Figure(figsize=(WIDTH, 0.6 + 0.24 * len(arms)))
     axes = figure.subplots()
@@ -276,16 +279,16 @@ def _many_arms(results: Results) -> Iterator[Picture]:
 # --- dose and response
 
 
-def _doses(results: Results) -> dict[str, float] | None:
-    """The coefficient of each arm, if arms are five or more and differ in nothing but a constant coefficient."""
-    agents = {arm: results.config.agent_of(arm) for arm in results.config.arms}
-    doses = {
-        arm: agent.entropy_coef for arm, agent in agents.items() if isinstance(agent.entropy_coef, float | int)
-    }
-    others = {agent.model_copy(update={"entropy_coef": 0.0}).model_dump_json() for agent in agents.values()}
-    if len(agents) < 5 or len(doses) < len(agents) or len(others) > 1:
-        return None
-    return {arm: float(dose) for arm, dose in doses.items()}
+def _doses(results: Results) -> dict[str, float]:
+    """The coefficients of the arms, five or more, that differ in nothing but a constant coefficient; else none."""
+    series: dict[str, dict[str, float]] = {}
+    for arm in results.config.arms:
+        agent = results.config.agent_of(arm)
+        if isinstance(agent.entropy_coef, float | int):
+            rest = agent.model_copy(update={"entropy_coef": 0.0}).model_dump_json()
+            series.setdefault(rest, {})[arm] = float(agent.entropy_coef)
+    longest = max(series.values(), key=len, default={})
+    return longest if len(longest) >= 5 and max(longest.values()) > 0 else {}
 
 
 DOSE_MEASURES = {
@@ -298,11 +301,9 @@ DOSE_MEASURES = {
 
 def _dose_response(results: Results) -> Iterator[Picture]:
     doses = _doses(results)
-    if doses is None:
-        return
     for measure, label in DOSE_MEASURES.items():
         entries = {arm: results.summary["arms"][arm]["measures"].get(measure) for arm in doses}
-        if all(entries.values()):
+        if doses and all(entries.values()):
             yield _response(doses, entries, measure, label)
 
 
@@ -311,8 +312,7 @@ def _response(
 ) -> Picture:
     order = sorted(doses, key=doses.__getitem__)
     x = np.array([doses[arm] for arm in order])
-    ends = ("estimate", "low", "high")
-    band = Band(*(np.array([entries[arm][end] for arm in order], dtype=float) for end in ends))
+    band = Band(*(np.array([entries[arm][end] for arm in order], dtype=float) for end in Band._fields))
     figure, axes = _canvas([])
     look = looks(["without", "with"])["with"]
     _line(axes, x, band, look, label, marked=False)
@@ -326,7 +326,9 @@ def _response(
     axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
     axes.set_xlabel("entropy coefficient")
     axes.set_ylabel(label)
-    axes.set_ylim(bottom=min(0.0, float(np.nanmin(band.low)) if np.isfinite(band.low).any() else 0.0))
+    ends = np.concatenate(band)[np.isfinite(np.concatenate(band))]
+    margin = 0.04 * (max(ends.max(), 0.0) - min(ends.min(), 0.0))
+    axes.set_ylim(min(ends.min() - margin, 0.0), max(ends.max() + margin, 0.0))
     best = int(np.argmax(band.estimate))
     points = "; ".join(f"{dose:g}: {value:.2f}" for dose, value in zip(x, band.estimate, strict=True))
     alt = f"{label} against the entropy coefficient. {points}. Highest at {x[best]:g}."

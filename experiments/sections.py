@@ -48,7 +48,9 @@ def _worth_showing(name: str, entry: Mapping[str, Any] | None) -> bool:
 
 
 def _runs(content: Mapping[str, Any]) -> str:
-    return f" {content['n']} runs" if content["n"] == content["runs"] else f" {content['runs']} equal runs"
+    if content["n"] == content["runs"]:
+        return f" {content['n']} run{'s' * (content['n'] > 1)}"
+    return f" {content['runs']} equal runs"
 
 
 def _measure_name(name: str) -> Html:
@@ -92,7 +94,7 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, clas
     ]
     content = element(
         "table",
-        element("caption", caption),
+        element("caption", element("span", caption)),
         element("thead", element("tr", *(element("th", cell, scope="col") for cell in head))),
         element("tbody", *body),
         class_=class_ or None,
@@ -193,13 +195,13 @@ def _figure(picture: Picture) -> Html:
 def setup(config: Config) -> Html:
     """What was trained, in a table, and the whole config behind it."""
     training, environment = config.training, config.environment
-    seeds = training.seed_list
+    seeds, episodes = training.seed_list, training.episodes_per_update
     known = f"{len(seeds)} an arm, the same for all arms: {_span(seeds)}"
     limit = "its own" if environment.max_episode_steps is None else str(environment.max_episode_steps)
     rows = [
         ["world", element("code", environment.id), f"time limit {limit}"],
         ["seeds", known, ""],
-        ["training", f"{training.updates:,} updates", f"{training.episodes_per_update} episodes an update"],
+        ["training", f"{training.updates:,} updates", f"{episodes} episode{'s' * (episodes > 1)} an update"],
         *([f"arm {arm}", element("code", _differences(config, arm)), ""] for arm in config.arms),
     ]
     body = [
@@ -231,12 +233,12 @@ def _differences(config: Config, arm: str) -> str:
 def provenance(summary: Mapping[str, Any]) -> Html:
     """Versions, machine, steps and time."""
     versions = ", ".join(f"{name} {version}" for name, version in summary["versions"].items())
-    steps = summary["env_steps"]
+    steps, seconds = summary["env_steps"], summary["wall_seconds"]
     return element(
         "p",
         number(steps, f"{steps:,}"),
         " environment steps in ",
-        number(summary["wall_seconds"], f"{summary['wall_seconds']:.1f}"),
+        number(seconds, f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.2f}"),
         f" s on {summary['platform']}; {versions}.",
         class_="provenance",
     )
