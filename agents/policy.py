@@ -15,13 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agents.layers import output, tanh
+
 Initialization = Literal["orthogonal", "torch", "small_uniform"]
 
 # Rows of the flat buffer start at multiples of this many numbers. Vectorised kernels treat the last few
 # numbers of a buffer one by one, with other rounding: a run would otherwise depend on its place in the batch.
 ALIGNMENT = 16
-# For the same reason every product of the forward and backward pass is a multiple of this many numbers wide.
-WIDTH = 4
+# For the same reason every hidden layer is computed with a multiple of this many units; those added do nothing.
+WIDTH = 16
 
 
 @dataclass(frozen=True)
@@ -79,19 +81,14 @@ class PolicyShape:
             logits, [R, N, A] (N = S without rows).
         """
         if self.hidden_sizes is None:
-            return layers[0] if rows is None else torch.bmm(rows, _padded(layers[0]))[..., : self.actions]
-        hidden = None
-        for weight, bias in zip(layers[::2], layers[1::2], strict=True):
-            bias = _padded(bias)[:, None]
-            if hidden is not None:
-                more = hidden.shape[-1] - weight.shape[1]  # for the padding of the layer before, whose tanh is 0
-                hidden = torch.baddbmm(bias, hidden.tanh(), _padded(weight, more))
-            elif rows is not None:
-                hidden = torch.baddbmm(bias, rows, _padded(weight))
-            else:
-                hidden = _padded(weight) + bias
-        assert hidden is not None
-        return hidden[..., : self.actions]
+            return layers[0] if rows is None else output(rows, layers[0])
+        hidden = rows
+        *inner, (weight, bias) = zip(layers[::2], layers[1::2], strict=True)
+        for inner_weight, inner_bias in inner:
+            hidden = tanh(_affine(hidden, inner_weight, inner_bias))
+        if hidden is None:
+            return weight + bias[:, None]
+        return output(hidden, _filled_up(weight, hidden.shape[2], self.actions), bias)
 
     def initial(
         self,
@@ -124,10 +121,18 @@ class PolicyShape:
         return buffer[0]
 
 
-def _padded(layer: Tensor, rows: int = 0) -> Tensor:
-    """A layer [R, ..., columns] with zeros up to a multiple of WIDTH columns, and with so many rows more."""
-    columns = -layer.shape[-1] % WIDTH
-    return F.pad(layer, (0, columns, 0, rows)) if columns or rows else layer
+def _affine(rows: Tensor | None, weight: Tensor, bias: Tensor) -> Tensor:
+    """rows @ weight + bias, [R, N, units filled up to a multiple of WIDTH]; rows None: the identity."""
+    units = math.ceil(weight.shape[2] / WIDTH) * WIDTH
+    weight = _filled_up(weight, weight.shape[1] if rows is None else rows.shape[2], units)
+    bias = _filled_up(bias[:, None], 1, units)
+    return weight + bias if rows is None else torch.baddbmm(bias, rows, weight)
+
+
+def _filled_up(weight: Tensor, rows: int, columns: int) -> Tensor:
+    """A layer [R, rows, columns], with zeros where the weight is smaller."""
+    more_rows, more_columns = rows - weight.shape[1], columns - weight.shape[2]
+    return F.pad(weight, (0, more_columns, 0, more_rows)) if more_rows or more_columns else weight
 
 
 def _initialize(layers: Sequence[Tensor], generator: torch.Generator, how: Initialization) -> None:

@@ -26,7 +26,7 @@ def returns_to_go(rewards: Array, discount: Array) -> Array:
         return np.cumsum(rewards[::-1], axis=0)[::-1]
     out = np.empty_like(rewards)
     out[-1] = rewards[-1]
-    factor = discount[:, None]
+    factor = np.repeat(discount, rewards.shape[2]).reshape(rewards.shape[1:])  # a long row is faster than R short
     for t in range(len(rewards) - 2, -1, -1):
         np.multiply(out[t + 1], factor, out=out[t])
         out[t] += rewards[t]

@@ -15,11 +15,12 @@ from agents.returns import RunningMean, batch_mean, leave_one_out, moved_values,
 from envs.exact import expected_experience, visit_counts
 from envs.finite_mdp import FiniteMDP
 from experiments.config import Agent
-from experiments.measures import entropy
+from experiments.measures import entropy, first_success
 from experiments.rollout import Episodes, FiniteRollout
 from experiments.streams import Purpose
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 class Steps(NamedTuple):
@@ -33,6 +34,7 @@ class Collected(NamedTuple):
     """What one update saw."""
 
     experience: Experience
+    policy: Array  # [R, S, A] action probabilities
     returns: Array  # [R, E] undiscounted; exact: the expected one, E = 1
     lengths: Array  # [R, E] steps; exact: the expected number, infinite where episodes may never end
     visits: Array  # [R, S] steps in each state; exact: see ExactExperience
@@ -47,87 +49,87 @@ class SampledExperience:
     def __init__(self, rollout: FiniteRollout, agent: Agent, discount: Array, solved_return: float) -> None:
         self._rollout, self._agent, self._discount = rollout, agent, discount
         self._solved_return = solved_return
-        runs, states = rollout.runs, rollout.mdp.states
-        self._running_mean = RunningMean.start(runs)
-        self._values = np.zeros((runs, states + 1))  # the sink's value stays 0
+        self._running_mean = RunningMean.start(rollout.runs)
+        self._values = np.zeros((rollout.runs, rollout.mdp.states))
         self._offset = math.log(rollout.mdp.actions) if agent.soft_return_offset == "uniform" else 0.0
 
     def collect(self, log_pi: Array, entropy_coef: Array) -> Collected:
         """One update's episodes under log_pi [R, S, A]; entropy_coef [R] enters a soft return only."""
-        episodes = self._rollout.collect(np.exp(log_pi))
-        entropies = np.zeros((len(log_pi), log_pi.shape[1] + 1))
-        entropies[:, :-1] = entropy(log_pi)
-        steps, per_step_entropy = _lock_steps(episodes, entropies)
-        returns = episodes.reward.sum(0)
-        lengths = episodes.live.sum(0)
-        rewards = episodes.reward
-        if self._agent.entropy_objective == "soft_return":
-            # The entropy at t itself enters through the loss term; adding it to G_t too shifts G_t by
-            # a constant that does not depend on the action taken, so it is taken out again below.
-            bonus = entropy_coef[:, None] * np.where(episodes.live, per_step_entropy - self._offset, 0.0)
-            to_go = returns_to_go(rewards + bonus, self._discount) - bonus
-        else:
-            to_go = returns_to_go(rewards, self._discount)
-        experience, visits = self._summed(episodes, to_go)
+        policy = np.exp(log_pi)
+        played = self._rollout.collect(policy)
+        entropies = entropy(log_pi, policy).take(played.row)
+        taken = _totals(played.transition, None, self._rollout.arrival.shape)
+        visits = np.einsum("rsk->rs", taken.reshape(*self._values.shape, -1))
         visited = visits > 0
-        run = np.arange(len(visited))[:, None]
-        visited[run, episodes.arrival - run * (visits.shape[1] + 1)] = True
-        success = returns >= self._solved_return - 1e-9
-        ended_at = np.where(success, lengths - 1, np.iinfo(np.int64).max).min(1)
-        success_step = np.where(success.any(1), ended_at, -1)
-        return Collected(experience, returns, lengths.astype(float), visits, visited, steps, success_step)
+        visited.ravel()[self._rollout.arrival[taken > 0]] = True
+        shape = self._rollout.runs, self._rollout.episodes
+        returns = _totals(played.episode, played.reward, shape)
+        lengths = _totals(played.episode, None, shape)
+        return Collected(
+            self._summed(played, self._to_go(played, entropies, entropy_coef), visits),
+            policy,
+            returns,
+            lengths,
+            visits,
+            visited,
+            _lock_steps(lengths.astype(np.int64), entropies),
+            first_success(returns, lengths, self._solved_return),
+        )
 
-    def _summed(self, episodes: Episodes, to_go: Array) -> tuple[Experience, Array]:
-        """Advantages and visits added up for each row; the plain visit counts [R, S] beside them."""
-        runs, states, actions = self._rollout.runs, self._rollout.mdp.states, self._rollout.mdp.actions
-        live = np.flatnonzero(episodes.live)
-        row, row_action = episodes.row.ravel()[live], episodes.row_action.ravel()[live]
-        run = row // (states + 1)
-        returns = to_go.ravel()[live]
-        advantages = returns - self._baseline(to_go, live, run, row)
+    def _to_go(self, played: Episodes, entropies: Array, entropy_coef: Array) -> Array:
+        """Returns-to-go, [T, R, E]; with the entropies of later steps inside, if the return is soft."""
+        if self._agent.entropy_objective == "bonus":
+            return returns_to_go(self._dense(played, played.reward), self._discount)
+        # The step's own entropy enters through the loss term; in its return it would be a constant that
+        # does not depend on the action.
+        bonus = self._dense(played, entropy_coef[played.run] * (entropies - self._offset))
+        return returns_to_go(self._dense(played, played.reward) + bonus, self._discount) - bonus
+
+    def _dense(self, played: Episodes, values: Array) -> Array:
+        """Numbers of the steps [N] in their places, [T, R, E]; 0 after the end of an episode."""
+        dense = np.zeros((int(played.time[-1]) + 1, self._rollout.runs, self._rollout.episodes))
+        dense.ravel()[self._place(played)] = values
+        return dense
+
+    def _place(self, played: Episodes) -> Ints:
+        return played.time * (self._rollout.runs * self._rollout.episodes) + played.episode
+
+    def _summed(self, played: Episodes, to_go: Array, visits: Array) -> Experience:
+        """Advantages and visits added up for each row."""
+        place = self._place(played)
+        returns = to_go.ravel().take(place)
+        advantages = returns - self._baseline(to_go, place, played)
         if self._agent.normalize_advantages:
-            advantages = normalized(advantages, run, runs)
-        size = runs * (states + 1)
-        counts = np.bincount(row, minlength=size).reshape(runs, -1)[:, :-1].astype(float)
-        self._learn_baseline(returns, run, row)
-        weights = None
+            advantages = normalized(advantages, played.run, len(visits))
+        self._learn_baseline(returns, played, visits)
+        steps = visits
         if self._agent.discount_weighting:
-            t = live // (runs * self._rollout.episodes)
-            weights = self._discount[run] ** t
+            weights = self._discount[played.run] ** played.time
             advantages = advantages * weights
-        sums = np.bincount(row_action, advantages, minlength=size * actions)
-        sums = sums.reshape(runs, states + 1, actions)[:, :-1]
-        weighted = counts
-        if weights is not None:
-            weighted = np.bincount(row, weights, minlength=size).reshape(runs, -1)[:, :-1]
+            steps = _totals(played.row, weights, visits.shape)
+        sums = _totals(played.row_action, advantages, (*visits.shape, self._rollout.mdp.actions))
         per_step = self._agent.loss_reduction == "per_step"
-        normalizer = counts.sum(1) if per_step else np.full(runs, float(self._rollout.episodes))
-        return Experience(*map(torch.from_numpy, (sums, weighted, normalizer))), counts
+        normalizer = visits.sum(1) if per_step else np.full(len(visits), float(self._rollout.episodes))
+        return Experience(*map(torch.from_numpy, (sums, steps, normalizer)))
 
-    def _baseline(
-        self, to_go: Array, live: NDArray[np.int64], run: NDArray[np.int64], row: NDArray[np.int64]
-    ) -> Array:
-        """The baseline of every live step, [N] (or 0)."""
+    def _baseline(self, to_go: Array, place: Ints, played: Episodes) -> Array | float:
+        """The baseline of every step, [N], or 0."""
         name = self._agent.baseline
         if name == "none":
-            return np.zeros(1)
+            return 0.0
         if name == "running_mean":
-            return self._running_mean.baseline()[run]
+            return self._running_mean.baseline()[played.run]
         if name == "value":
-            return self._values.ravel()[row]
+            return self._values.ravel()[played.row]
         table = batch_mean(to_go) if name == "batch_mean" else leave_one_out(to_go)
-        return np.broadcast_to(table, to_go.shape).ravel()[live]
+        return np.broadcast_to(table, to_go.shape).ravel()[place]
 
-    def _learn_baseline(self, returns: Array, run: NDArray[np.int64], row: NDArray[np.int64]) -> None:
+    def _learn_baseline(self, returns: Array, played: Episodes, visits: Array) -> None:
         if self._agent.baseline == "running_mean":
-            runs = self._rollout.runs
-            numbers = np.bincount(run, minlength=runs).astype(float)
-            sums = np.bincount(run, returns, minlength=runs).astype(float)
-            self._running_mean = self._running_mean.after(sums, numbers)
+            sums = _totals(played.run, returns, visits.shape[:1])
+            self._running_mean = self._running_mean.after(sums, visits.sum(1))
         elif self._agent.baseline == "value":
-            size, shape = self._values.size, self._values.shape
-            sums = np.bincount(row, returns, minlength=size).astype(float).reshape(shape)
-            visits = np.bincount(row, minlength=size).astype(float).reshape(shape)
+            sums = _totals(played.row, returns, visits.shape)
             self._values = moved_values(self._values, sums, visits, self._agent.value_learning_rate)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -147,12 +149,24 @@ class SampledExperience:
         )
 
 
-def _lock_steps(episodes: Episodes, entropies: Array) -> tuple[Steps, Array]:
-    """Live counts and mean entropies [T, R]; and the entropy of every step, [T, R, E]."""
-    per_step = entropies.ravel().take(episodes.row)  # the sink's entropy is 0
-    live = episodes.live.sum(2)
-    mean = np.divide(per_step.sum(2), live, out=np.full(live.shape, np.nan), where=live > 0)
-    return Steps(live, mean), per_step
+def _totals(place: Ints, values: Array | None, shape: tuple[int, ...]) -> Array:
+    """Sums of the values [N] that stand in the same place of an array; None: how many there are."""
+    return np.bincount(place, values, math.prod(shape)).reshape(shape).astype(np.float64, copy=False)
+
+
+def _lock_steps(lengths: Ints, entropies: Array) -> Steps:
+    """Live counts and mean entropies from the lengths [R, E] and the entropy of every step, [N].
+
+    The steps stand in the order of time and within it of runs: those of a lock-step stand side by side.
+    """
+    runs, longest = len(lengths), int(lengths.max())
+    last = (lengths - 1) * runs + np.arange(runs)[:, None]
+    ended = np.bincount(last.ravel(), minlength=longest * runs).reshape(longest, runs)
+    live = ended[::-1].cumsum(0)[::-1]
+    number = live[live > 0]
+    entropy = np.full(live.shape, np.nan)
+    entropy[live > 0] = np.add.reduceat(entropies, number.cumsum() - number) / number
+    return Steps(live, entropy)
 
 
 class ExactExperience:
@@ -177,7 +191,7 @@ class ExactExperience:
         pi = np.exp(log_pi)
         bonus = None
         if self._agent.entropy_objective == "soft_return":
-            bonus = entropy_coef[:, None] * (entropy(log_pi) - self._offset)
+            bonus = entropy_coef[:, None] * (entropy(log_pi, pi) - self._offset)
         expected = expected_experience(
             self._mdp,
             pi,
@@ -197,6 +211,7 @@ class ExactExperience:
         )
         return Collected(
             experience,
+            pi,
             paid.sum(1, keepdims=True),
             steps.sum(1, keepdims=True),
             visits,

@@ -48,13 +48,15 @@ class FiniteLearning:
     ) -> None:
         self._world, self._mdp, self._agents, self._learner = world, mdp, agents, learner
         self._optimal_of_arm = [world.optimal_actions(agent.discount) for agent in agents]
-        self._optimal = np.repeat(np.stack(self._optimal_of_arm), len(seeds), axis=0)
+        optimal = np.repeat(np.stack(self._optimal_of_arm), len(seeds), axis=0)
+        self._optimal = optimal.transpose(0, 2, 1).copy().transpose(0, 2, 1)  # in memory [R, A, S], as log_pi
         self._seeds = len(seeds)
         self.source = _experience_source(config, world, mdp, agents, seeds)
         runs = len(self._optimal)
         self._visits = np.zeros((runs, mdp.states))
         self._visited = np.zeros((runs, mdp.states), dtype=bool)
         self._previous_log_pi = np.zeros((runs, mdp.states, mdp.actions))
+        self._previous_policy = np.exp(self._previous_log_pi)
         self._previous_visits = np.zeros((runs, mdp.states))
 
     def update(self, entropy_coef: Array, epsilon: float, active: NDArray[np.bool_]) -> Learnt:
@@ -73,9 +75,9 @@ class FiniteLearning:
         collected = self.source.collect(log_pi, entropy_coef)
         terms = loss_terms(log_pi_graph, collected.experience, torch.from_numpy(entropy_coef))
         grad_norm = self._learner.step(terms.loss)
-        self._visits[active] += collected.visits[active]
+        self._visits += collected.visits * active[:, None]
         if collected.visited is not None:
-            self._visited[active] |= collected.visited[active]
+            self._visited |= collected.visited & active[:, None]
         return Learnt(
             collected.returns,
             collected.lengths,
@@ -89,23 +91,22 @@ class FiniteLearning:
         )
 
     def _measured(self, log_pi: Array, collected: Collected) -> Measured:
-        visits = collected.visits
-        state_entropy = measures.entropy(log_pi)
+        visits, policy = collected.visits, collected.policy
+        state_entropy = measures.entropy(log_pi, policy)
         kl = np.zeros(len(visits))
         if self._previous_visits.any():  # else it is the first update: nothing has moved yet
-            moved = measures.kl_divergence(self._previous_log_pi, log_pi)
+            moved = measures.kl_divergence(self._previous_log_pi, log_pi, self._previous_policy)
             kl = measures.mean_over_visited(moved, self._previous_visits)
-        cross_entropy = measures.cross_entropy_to_optimal(log_pi, self._optimal)
+        cross_entropy = measures.cross_entropy_to_optimal(log_pi, self._optimal, policy)
         acting = self._world.reachable & ~self._world.terminal
-        self._previous_log_pi[:] = log_pi
-        self._previous_visits[:] = visits
+        self._previous_log_pi, self._previous_policy, self._previous_visits = log_pi, policy, visits
         return Measured(
             entropy_nats=measures.mean_over_visits(state_entropy, visits),
             kl_from_previous=kl,
-            start_policy=self._at_start(log_pi),
+            start_policy=self._at_start(policy),
             truncation_rate=np.full(len(visits), math.nan),
             all_state_entropy_nats=(state_entropy * acting).sum(1) / acting.sum(),
-            optimal_action_probability=np.einsum("s,rsa,rsa->r", self._mdp.start, np.exp(log_pi), self._optimal),
+            optimal_action_probability=self._at_start(policy * self._optimal).sum(1),
             cross_entropy_to_optimal=measures.mean_over_visits(cross_entropy, visits),
             state_coverage=self._state_coverage(),
             visit_entropy_bits=measures.visit_entropy_bits(visits),
@@ -116,18 +117,18 @@ class FiniteLearning:
             return np.full(len(self._visited), math.nan)
         return measures.state_coverage(self._visited, self._world.reachable)
 
-    def _at_start(self, log_pi: Array) -> Array:
-        return np.einsum("s,rsa->ra", self._mdp.start, np.exp(log_pi))
+    def _at_start(self, policy: Array) -> Array:
+        return np.einsum("s,rsa->ra", self._mdp.start, policy)
 
     def snapshot(self) -> Snapshot:
         """The policies that acted in the last update, and all visits so far."""
-        return Snapshot(np.exp(self._previous_log_pi), self._visits.copy())
+        return Snapshot(self._previous_policy, self._visits.copy())
 
     def final(self) -> Ending:
         """The policies as they are now, and what their most probable actions earn."""
         with torch.no_grad():
             log_pi = self._learner.log_pi().double().numpy()
-        at_start = self._at_start(log_pi)
+        at_start = self._at_start(np.exp(log_pi))
         greedy = np.eye(self._mdp.actions)[log_pi.argmax(2)]
         limit = self._world.time_limit
         return Ending(
@@ -170,6 +171,7 @@ class FiniteLearning:
         self.source.load({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
         self._visits, self._visited = state["visits"].copy(), state["visited"].copy()
         self._previous_log_pi = state["previous_log_pi"].copy()
+        self._previous_policy = np.exp(self._previous_log_pi)
         self._previous_visits = state["previous_visits"].copy()
 
 

@@ -9,12 +9,18 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+SMALLEST = 1e-300  # sums of smaller probabilities are not to be trusted: what they are sums of may have become 0
 COLLAPSED_BITS = 0.1  # entropy of a policy that takes one of four actions with .99
 
 
-def entropy(log_pi: Array) -> Array:
-    """-sum pi log pi in nats, [..., A] -> [...]; exp of it is the number of effective actions."""
-    return -(np.exp(log_pi) * log_pi).sum(-1)
+def entropy(log_pi: Array, pi: Array | None = None) -> Array:
+    """-sum pi log pi in nats, [..., A] -> [...]; exp of it is the number of effective actions.
+
+    Args:
+        log_pi: log-probabilities, [..., A].
+        pi: exp(log_pi), if it is known already: exponentials are most of what measures cost.
+    """
+    return -((np.exp(log_pi) if pi is None else pi) * log_pi).sum(-1)
 
 
 def mean_over_visits(values: Array, visits: Array) -> Array:
@@ -37,17 +43,21 @@ def mean_of_known(values: Array) -> Array:
     )
 
 
-def kl_divergence(log_p: Array, log_q: Array) -> Array:
-    """KL(p||q) = sum p (log p - log q) in nats, [..., A] -> [...]; never below 0."""
-    return np.maximum((np.exp(log_p) * (log_p - log_q)).sum(-1), 0.0)
+def kl_divergence(log_p: Array, log_q: Array, p: Array | None = None) -> Array:
+    """KL(p||q) = sum p (log p - log q) in nats, [..., A] -> [...]; never below 0. p: exp(log_p), if known."""
+    return np.maximum(((np.exp(log_p) if p is None else p) * (log_p - log_q)).sum(-1), 0.0)
 
 
-def cross_entropy_to_optimal(log_pi: Array, optimal: Mask) -> Array:
+def cross_entropy_to_optimal(log_pi: Array, optimal: Mask, pi: Array | None = None) -> Array:
     """-ln of the total probability of the optimal actions: how surprised the agent would be by the right
-    answer; the text's classification loss. [R, S, A], optimal [S, A] -> [R, S]."""
-    best = np.where(optimal, log_pi, -np.inf)
-    peak = best.max(-1)
-    return -(peak + np.log(np.exp(best - peak[..., None]).sum(-1)))
+    answer; the text's classification loss. [R, S, A], optimal [R, S, A] or [S, A] -> [R, S]. pi: exp(log_pi),
+    if known."""
+    total = ((np.exp(log_pi) if pi is None else pi) * optimal).sum(-1)
+    if total.min() > SMALLEST:
+        return -np.log(total)
+    peak = np.where(optimal, log_pi, -np.inf).max(-1)
+    relative = np.exp(np.where(optimal, log_pi - peak[..., None], -np.inf)).sum(-1)
+    return np.where(total > SMALLEST, -np.log(np.maximum(total, SMALLEST)), -(peak + np.log(relative)))
 
 
 def state_coverage(visited: Mask, reachable: Mask) -> Array:
@@ -59,7 +69,7 @@ def visit_entropy_bits(visits: Array) -> Array:
     """-sum d log2 d of the visit distribution d = visits / all visits, [R, S] -> [R]."""
     total = visits.sum(-1, keepdims=True)
     share = np.divide(visits, total, out=np.zeros_like(visits), where=total > 0)
-    return -(share * np.log2(share, out=np.zeros_like(share), where=share > 0)).sum(-1)
+    return -(share * np.log2(np.where(share > 0, share, 1.0))).sum(-1)
 
 
 def stuck(start_policy: Array, greedy_value: Array, optimal_value: float) -> Mask:

@@ -1,14 +1,17 @@
 """Whole episodes of many runs in a finite world, by table look-up.
 
-R: runs (arms x seeds, arm-major), E: episodes of a run, T: time steps, S: states, A: actions, K: outcomes.
+R: runs (arms x seeds, arm-major), E: episodes of a run, T: time steps, S: states, A: actions, K: outcomes,
+N: all steps of an update.
 
-The policy is fixed within an update, so it is evaluated once a state and never inside the time loop. One
-integer a running episode carries its run and its state: `row = run * (S + 1) + state`. State S is a sink that
-every ended episode falls into and stays in, with reward 0: the loop needs no masks.
+The policy is fixed within an update, so it is evaluated once a state and never inside the time loop. One integer
+says all of a running episode: `first = (run * S + state) * A`, the place of the state's first action in tables
+that hold a number for each run, state and action. Adding the action gives the place of what was done; times K,
+plus the outcome, the place of what came of it, and there stands the next `first`. An ended episode leaves the
+arrays at once: a step costs what still runs.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,26 +19,37 @@ from numpy.typing import NDArray
 from envs.finite_mdp import FiniteMDP
 from experiments.streams import Purpose, Streams
 
-CHECK_EVERY = 4  # steps between two looks at whether any episode still runs; a look costs as much as a table
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+Number = TypeVar("Number", bound=np.generic)
+
+ENDED = -1  # stands where there is no next `first`
 
 
 class Episodes(NamedTuple):
-    """The episodes of one update. T is the length of the longest; later rows would be all sink."""
+    """The steps of one update, first those of the first time step, and within it run by run."""
 
-    row: NDArray[np.int64]  # [T, R, E] run * (S + 1) + state
-    row_action: NDArray[np.int64]  # [T, R, E] row * A + action
-    reward: NDArray[np.float64]  # [T, R, E] 0 after the end
-    live: NDArray[np.bool_]  # [T, R, E] the episode was still running
-    arrival: NDArray[np.int64]  # [R, E] row of the state in which the episode ended
+    time: Ints  # [N] from 0
+    run: Ints  # [N]
+    episode: Ints  # [N] run * E + number of the episode
+    row: Ints  # [N] run * S + state
+    row_action: Ints  # [N] row * A + action
+    transition: Ints  # [N] row_action * K + outcome
+    reward: Array  # [N]
 
 
 class FiniteRollout:
-    """Tables laid out for the time loop, and the random streams of the runs."""
+    """Tables laid out for the time loop, and the random streams of the runs.
+
+    Attributes:
+        outcomes: K; 1 if every outcome is sure.
+        arrival: where a transition leads, its episode's end or not: run * S + state, [R * S * A * K].
+    """
 
     def __init__(self, mdp: FiniteMDP, seeds: Sequence[int], arms: int, episodes: int, time_limit: int) -> None:
         self.mdp = mdp
         self.runs, self.episodes, self.time_limit = arms * len(seeds), episodes, time_limit
-        self._arms = arms
         self.streams = {Purpose.ACTIONS: Streams(seeds, Purpose.ACTIONS)}
         if mdp.is_stochastic:
             self.streams[Purpose.OUTCOMES] = Streams(seeds, Purpose.OUTCOMES)
@@ -43,89 +57,93 @@ class FiniteRollout:
             self.streams[Purpose.REWARDS] = Streams(seeds, Purpose.REWARDS)
         if mdp.has_random_start:
             self.streams[Purpose.STARTS] = Streams(seeds, Purpose.STARTS)
+        self.outcomes = mdp.outcomes if mdp.is_stochastic else 1
+        run = np.arange(self.runs)[:, None]
+        arrival = run * mdp.states + _flat(mdp, mdp.next_state)
+        self.arrival = arrival.ravel()
+        self._next_first = np.where(_flat(mdp, mdp.terminated), ENDED, arrival * mdp.actions).ravel()
+        self._reward = np.tile(_flat(mdp, mdp.reward), self.runs)
+        self._outcome_edges = _from_each(np.tile(_flat(mdp, mdp.cumulative_probability), self.runs), self.outcomes)
+        self._state_0 = np.repeat(run * (mdp.states * mdp.actions), episodes)  # `first` of state 0
+        # Every arm reads the numbers of its seed: the place of an episode's first among those drawn.
+        draw = np.arange(len(seeds))[:, None] * (time_limit * episodes) + np.arange(episodes)
+        self._first_draw = np.tile(draw.ravel(), arms)
 
-        def tiled(table: NDArray[np.int64], sink_value: int) -> NDArray[np.int64]:
-            """A table [S, A, K] of states, with the sink added, for every run: rows, flat."""
-            with_sink = np.concatenate([table, np.full_like(table[:1], sink_value)]).ravel()
-            return (with_sink + np.arange(self.runs)[:, None] * (mdp.states + 1)).ravel()
-
-        sink = mdp.states
-        self._next_row = tiled(np.where(mdp.terminated, sink, mdp.next_state), sink)
-        self._arrival_row = tiled(mdp.next_state, sink)
-        rewards = np.concatenate([mdp.reward, np.zeros_like(mdp.reward[:1])]).ravel()
-        self._reward = np.tile(rewards, self.runs)
-        self._sink = np.repeat(np.arange(self.runs) * (mdp.states + 1) + sink, episodes)
-        # Cumulative outcome probabilities, [K - 1, R * (S + 1) * A]: outcome = number that are <= uniform.
-        outcomes = np.concatenate([mdp.cumulative_probability, np.ones_like(mdp.probability[:1])])
-        self._outcome_edges = [np.tile(edge.ravel(), self.runs) for edge in np.moveaxis(outcomes, 2, 0)[:-1]]
-
-    def collect(self, pi: NDArray[np.float64]) -> Episodes:
+    def collect(self, pi: Array) -> Episodes:
         """Play E episodes of every run.
 
         Args:
             pi: action probabilities, [R, S, A].
         """
-        n = self.runs * self.episodes
-        edges = self._action_edges(pi)
+        action_edges = _from_each(_edges(pi), self.mdp.actions)
         uniforms = self._drawn(Purpose.ACTIONS)
-        outcome_uniforms = self._drawn(Purpose.OUTCOMES) if Purpose.OUTCOMES in self.streams else None
-        row = self._start()
-        rows = np.empty((self.time_limit, n), dtype=np.int64)
-        row_actions = np.empty_like(rows)
-        taken = np.empty_like(rows)
-        for t in range(self.time_limit):
-            rows[t] = row
-            index = row_actions[t]
-            np.multiply(row, self.mdp.actions, out=index)
-            for edge in edges:  # inverse CDF: the action is the number of cumulative probabilities <= u
-                index += edge.take(row) <= uniforms[t]
-            transition = taken[t]
-            np.multiply(index, self.mdp.outcomes, out=transition)
+        outcome_uniforms = self._drawn(Purpose.OUTCOMES) if self.outcomes > 1 else None
+        first, draw = self._start(), self._first_draw
+        episode = np.arange(len(first))
+        episodes, transitions = [], []
+        for _ in range(self.time_limit):
+            transition = _reached(action_edges, first, uniforms.take(draw))
             if outcome_uniforms is not None:
-                for edge in self._outcome_edges:
-                    transition += edge.take(index) <= outcome_uniforms[t]
-            row = self._next_row.take(transition)
-            if t % CHECK_EVERY == 0 and np.array_equal(row, self._sink):
-                break
-        steps = t + 1
-        while steps > 1 and np.array_equal(rows[steps - 1], self._sink):
-            steps -= 1
-        return self._as_episodes(rows[:steps], row_actions[:steps], taken[:steps])
+                transition *= self.outcomes
+                transition = _reached(self._outcome_edges, transition, outcome_uniforms.take(draw))
+            episodes.append(episode)
+            transitions.append(transition)
+            first = self._next_first.take(transition)
+            running = (first != ENDED).nonzero()[0]
+            if len(running) < len(first):
+                first, draw, episode = first.take(running), draw.take(running), episode.take(running)
+                if not len(running):
+                    break
+            draw = draw + self.episodes
+        return self._as_episodes(episodes, np.concatenate(transitions))
 
-    def _action_edges(self, pi: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        """Cumulative probabilities of all actions but the last, each [R * (S + 1)]."""
-        edges = np.ones((self.mdp.actions - 1, self.runs, self.mdp.states + 1))
-        np.cumsum(np.moveaxis(pi, 2, 0)[:-1], axis=0, out=edges[:, :, :-1])
-        return list(edges.reshape(len(edges), -1))
-
-    def _drawn(self, purpose: Purpose) -> NDArray[np.float64]:
-        """This update's uniforms, [T, R * E]: every arm gets the numbers of its seed."""
-        block = self.streams[purpose].uniforms(self.time_limit, self.episodes).reshape(self.time_limit, -1)
-        return np.tile(block, (1, self._arms))
-
-    def _start(self) -> NDArray[np.int64]:
-        first = self._sink - self.mdp.states
+    def _start(self) -> Ints:
         if Purpose.STARTS not in self.streams:
-            return first + int(self.mdp.start.argmax())
-        block = self.streams[Purpose.STARTS].uniforms(1, self.episodes).ravel()
-        return first + self.mdp.sample_start(np.tile(block, self._arms))
+            return self._state_0 + int(self.mdp.start.argmax()) * self.mdp.actions
+        state = self.mdp.sample_start(self.streams[Purpose.STARTS].uniforms(1, self.episodes).ravel())
+        return self._state_0 + np.resize(state * self.mdp.actions, len(self._state_0))  # again for every arm
 
-    def _as_episodes(
-        self, rows: NDArray[np.int64], row_actions: NDArray[np.int64], taken: NDArray[np.int64]
-    ) -> Episodes:
-        live = rows != self._sink
-        reward = self._reward.take(taken)
+    def _drawn(self, purpose: Purpose) -> Array:
+        """This update's uniforms: seed by seed, within it time step by time step, [seeds * T * E]."""
+        return self.streams[purpose].uniforms(self.time_limit, self.episodes).transpose(1, 0, 2).ravel()
+
+    def _as_episodes(self, episodes: list[Ints], transition: Ints) -> Episodes:
+        time = np.repeat(np.arange(len(episodes)), [len(running) for running in episodes])
+        episode = np.concatenate(episodes)
+        reward = self._reward.take(transition)
         if Purpose.REWARDS in self.streams:
-            noise = self.streams[Purpose.REWARDS].normals(self.time_limit, self.episodes)
-            noise = np.tile(noise.reshape(self.time_limit, -1), (1, self._arms))[: len(rows)]
-            reward += np.where(live, self.mdp.reward_std * noise, 0.0)
-        last = live.sum(0) - 1
-        arrival = self._arrival_row[taken[last, np.arange(len(last))]]
-        shape = (len(rows), self.runs, self.episodes)
-        return Episodes(
-            rows.reshape(shape),
-            row_actions.reshape(shape),
-            reward.reshape(shape),
-            live.reshape(shape),
-            arrival.reshape(shape[1:]),
-        )
+            noise = self.streams[Purpose.REWARDS].normals(self.time_limit, self.episodes).transpose(1, 0, 2)
+            reward += self.mdp.reward_std * noise.ravel()[self._first_draw[episode] + time * self.episodes]
+        row_action = transition // self.outcomes
+        row = row_action // self.mdp.actions
+        return Episodes(time, episode // self.episodes, episode, row, row_action, transition, reward)
+
+
+def _flat(mdp: FiniteMDP, table: NDArray[Number]) -> NDArray[Number]:
+    """A table [S, A, K], flat; with the sure outcome alone if every outcome is sure."""
+    if mdp.is_stochastic:
+        return table.ravel()
+    return np.take_along_axis(table, mdp.probability.argmax(-1)[..., None], axis=-1).ravel()
+
+
+def _edges(pi: Array) -> Array:
+    """Cumulative probabilities of the actions, the last exactly 1, [R * S * A]."""
+    edges = np.empty(pi.shape)
+    edges[..., 0] = pi[..., 0]
+    for action in range(1, pi.shape[2] - 1):
+        np.add(edges[..., action - 1], pi[..., action], out=edges[..., action])
+    edges[..., -1] = 1.0
+    return edges.ravel()
+
+
+def _from_each(edges: Array, number: int) -> list[Array]:
+    """The table of edges from its k-th number on, for all k but the last: that edge is 1 and never reached."""
+    return [edges[k:] for k in range(number - 1)]
+
+
+def _reached(edges: list[Array], place: Ints, uniform: Array) -> Ints:
+    """Inverse CDF: `place` plus the number of edges from there on that are <= the uniform. [n] all."""
+    reached = place.copy()
+    for edge in edges:
+        reached += edge.take(place) <= uniform
+    return reached

@@ -57,20 +57,25 @@ def test_the_fast_rollout_is_the_readable_one(world: str) -> None:
     for update in range(UPDATES):
         log_pi = random_log_policies(mdp.states, mdp.actions, update)
         fast = rollout.collect(np.exp(log_pi))
-        fast_state = fast.row % (mdp.states + 1)
-        fast_action = fast.row_action % mdp.actions
+        shape = (RUNS, mdp.states, mdp.actions, rollout.outcomes)
+        run_of, state, action, _ = np.unravel_index(fast.transition, shape)
+        assert (fast.run == run_of).all()
+        assert (fast.row == run_of * mdp.states + state).all()
+        assert (fast.row_action == fast.row * mdp.actions + action).all()
+        assert (np.diff(fast.time * RUNS * EPISODES + fast.episode) > 0).all()  # in order, and none twice
         entropies = entropy(log_pi)
         for run in range(RUNS):
             for e, steps in enumerate(own[run].update(log_pi[run])):
-                n = len(steps)
-                assert fast.live[:, run, e].sum() == n
-                assert fast_state[:n, run, e].tolist() == [step.observation for step in steps]
-                assert fast_action[:n, run, e].tolist() == [step.action for step in steps]
-                assert fast.reward[:n, run, e].tolist() == [step.reward for step in steps]
-                assert (fast.reward[n:, run, e] == 0).all()
-                assert entropies[run, fast_state[:n, run, e]].tolist() == [step.entropy_nats for step in steps]
-                assert fast.arrival[run, e] % (mdp.states + 1) == steps[-1].next_observation
-                lengths.add(n)
+                own_steps = np.flatnonzero(fast.episode == run * EPISODES + e)
+                assert (fast.run[own_steps] == run).all()
+                assert fast.time[own_steps].tolist() == list(range(len(steps)))
+                assert state[own_steps].tolist() == [step.observation for step in steps]
+                assert action[own_steps].tolist() == [step.action for step in steps]
+                assert fast.reward[own_steps].tolist() == [step.reward for step in steps]
+                assert entropies[run, state[own_steps]].tolist() == [step.entropy_nats for step in steps]
+                arrival = rollout.arrival[fast.transition[own_steps]] - run * mdp.states
+                assert arrival.tolist() == [step.next_observation for step in steps]
+                lengths.add(len(steps))
     if world in BOTH_ENDINGS:
         assert min(lengths) < limit == max(lengths)
 
