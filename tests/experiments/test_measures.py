@@ -1,0 +1,130 @@
+"""The measures of exploration, each against its definition written another way."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from experiments import measures, train
+from experiments.outcomes import OUTCOMES
+from experiments.summary import summarize
+from experiments.training import Training
+from tests.experiments.comparisons import BANDIT, MLP, TABLE, TWO_ROOMS, comparison
+
+
+def collapse_by_hand(curve: list[float]) -> int:
+    """The first update from which on everything is below a tenth of a bit; -1: the last one is not."""
+    below = [bits < 0.1 for bits in curve]
+    return next((start for start in range(len(curve)) if all(below[start:])), -1)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.sampled_from([0.0, 0.05, 0.1, 0.5, 2.0, math.nan]), min_size=1, max_size=12))
+def test_the_entropy_has_collapsed_since_it_last_fell_below_a_tenth_of_a_bit(curve: list[float]) -> None:
+    since = np.array([-1])
+    for update, bits in enumerate(curve):
+        since = measures.entropy_collapse(since, np.array([bits]), update)
+    assert since.tolist() == [collapse_by_hand(curve)]
+
+
+def distribution(seed: int, *shape: int) -> NDArray[np.float64]:
+    return np.random.default_rng(seed).dirichlet(np.ones(shape[-1]), shape[:-1])
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 2**32 - 1))
+def test_divergence_and_entropy_obey_their_identities(seed: int) -> None:
+    p, q = np.log(distribution(seed, 3, 4)), np.log(distribution(seed + 1, 3, 4))
+    cross = -(np.exp(p) * q).sum(-1)
+    assert measures.kl_divergence(p, q) == pytest.approx(cross - measures.entropy(p), abs=1e-12)
+    uniform = np.full((3, 4), -math.log(4))
+    assert measures.kl_divergence(p, uniform) == pytest.approx(math.log(4) - measures.entropy(p), abs=1e-12)
+    assert (measures.kl_divergence(p, p) == 0).all()
+
+
+def test_cross_entropy_to_several_optimal_actions_is_that_of_their_sum() -> None:
+    log_pi = np.log(np.array([[[0.5, 0.2, 0.2, 0.1], [0.97, 0.01, 0.01, 0.01]]]))
+    optimal = np.array([[True, False, True, False], [False, True, False, False]])
+    found = measures.cross_entropy_to_optimal(log_pi, optimal)
+    assert found[0] == pytest.approx([-math.log(0.7), -math.log(0.01)])
+
+
+def test_visit_entropy_is_that_of_the_shares() -> None:
+    visits = np.array([[2.0, 2.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [7.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    kept = visits.copy()
+    assert measures.visit_entropy_bits(visits).tolist() == [1.0, 2.0, 0.0, 0.0]
+    assert (visits == kept).all()  # nothing is renormalised in place
+
+
+def test_coverage_counts_reachable_states_only() -> None:
+    visited = np.array([[True, True, False, True], [False, False, False, False]])
+    reachable = np.array([True, True, True, False])
+    assert measures.state_coverage(visited, reachable) == pytest.approx([2 / 3, 0])
+
+
+@pytest.mark.parametrize(
+    ("start", "value", "optimum", "is_stuck"),
+    [
+        (0.91, 0.94, 1.0, True),
+        (0.91, 0.96, 1.0, False),  # good enough
+        (0.90, 0.94, 1.0, False),  # not sure of itself
+        (0.99, -1.04, -1.0, False),  # a negative optimum: 5 % of its size below it
+        (0.99, -1.06, -1.0, True),
+    ],
+)
+def test_stuck_is_sure_and_wrong(start: float, value: float, optimum: float, is_stuck: bool) -> None:
+    policy = np.array([[start, 1 - start, 0.0, 0.0]])
+    assert measures.stuck(policy, np.array([value]), optimum).tolist() == [is_stuck]
+
+
+def test_first_success_is_the_earliest_episode_that_ends_well() -> None:
+    returns = np.array([[0.2, 1.0, 1.0], [0.2, 0.0, 0.2]])
+    lengths = np.array([[2.0, 9.0, 5.0], [2.0, 50.0, 2.0]])
+    assert measures.first_success(returns, lengths, 0.95).tolist() == [4, -1]
+
+
+def test_regret_is_the_mean_shortfall_of_all_episodes() -> None:
+    result = train(comparison(TWO_ROOMS, TABLE, seeds=2, updates=6))
+    table = result.updates
+    by_run: dict[tuple[str, int], list[float]] = {}
+    for arm, seed, value in zip(
+        *(table[name].to_pylist() for name in ("arm", "seed", "return_mean")), strict=True
+    ):
+        by_run.setdefault((arm, seed), []).append(1.0 - value)  # the best return is 1
+    runs = result.runs
+    for arm, seed, regret in zip(*(runs[name].to_pylist() for name in ("arm", "seed", "regret")), strict=True):
+        assert regret == pytest.approx(np.mean(by_run[arm, seed]))
+
+
+def test_never_successful_is_the_other_side_of_first_success() -> None:
+    runs = train(comparison(TWO_ROOMS, MLP, seeds=4, updates=30)).runs
+    never = runs["never_successful"].to_pylist()
+    assert never == [step is None for step in runs["first_success_env_step"].to_pylist()]
+    assert len(set(never)) == 2  # some have seen it, some have not
+
+
+def test_a_time_that_most_runs_have_not_reached_is_no_number() -> None:
+    config = comparison(TWO_ROOMS, TABLE, seeds=9, updates=3)
+    training = Training(config)
+    list(training.records())
+    columns = training.final()
+    columns["first_success_env_step"] = np.array([5, 7, -1, -1, -1, -1, -1, -1, 9] + [1] * 9)
+    without, with_entropy = summarize(config, training.runs, columns)["arms"].values()
+    entry = without["measures"]["first_success_env_step"]
+    assert (entry["estimate"], entry["low"], entry["high"], entry["count"]) == (None, 7.0, None, 3)
+    assert with_entropy["measures"]["first_success_env_step"]["estimate"] == 1.0
+
+
+def test_an_exact_run_takes_no_steps_and_has_no_first_success() -> None:
+    config = comparison(BANDIT, {**TABLE, "gradient": "exact"}, seeds=1, updates=3)
+    measured = train(config).summary["arms"]["with_entropy"]["measures"]
+    assert "first_success_env_step" not in measured
+    assert "never_successful" not in measured
+    assert set(measured) <= set(OUTCOMES)
+
+
+def test_every_measure_says_what_it_means() -> None:
+    assert all(outcome.label and len(outcome.meaning) > 15 for outcome in OUTCOMES.values())
