@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import gymnasium
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.config import Config, load_config
+from experiments.interrupts import Interrupts
 from experiments.records import UpdateRecord
 from experiments.training import Training
 from experiments.workers import WorkerFailed, Workers, check_states, shares
@@ -69,6 +71,27 @@ def test_states_come_with_the_blocks_that_were_asked_for() -> None:
                 assert [int(state["update_count"]) for state in block.states] == [ends[-1]] * 2
                 check_states(training, block.states, ends[-1])
     assert ends[-1] == 24
+
+
+def test_neither_order_nor_company_changes_a_run() -> None:
+    """Arms and seeds turned round, an arm and a seed more: every run that was there before is the same."""
+
+    def columns_by_run(config: Config) -> dict[tuple[str, int], dict[str, bytes]]:
+        training = Training(config)
+        records = list(training.records())
+        columns = {f"{r.update} {name}": column for r in records for name, column in r.columns.items()}
+        return {
+            run: {name: column[place].tobytes() for name, column in (columns | training.final()).items()}
+            for place, run in enumerate(zip(*training.runs, strict=True))
+        }
+
+    config = small_config("training.updates=5")
+    table = config.model_dump(exclude_unset=True)
+    arms = {"first": {"learning_rate": 0.5}, **dict(reversed(table["arms"].items()))}
+    turned = load_config({**table, "arms": arms, "training": {**table["training"], "seeds": [7, 1, 0]}})
+    among_others = columns_by_run(turned)
+    for run, columns in columns_by_run(config).items():
+        assert among_others[run] == columns
 
 
 class TestAProcessThatDies:
@@ -148,6 +171,42 @@ def test_a_simulator_that_raises_is_named_with_its_run_and_step(raising_world: C
     )
     with Workers(Training(raising_world), workers) as members, pytest.raises(WorkerFailed, match=message):
         list(members.blocks(never))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_simulator_that_hangs_can_be_left(tmp_path: Path, workers: int) -> None:
+    """Ctrl-C waits for the update's end, which does not come; a second one does not wait."""
+    here = os.getpid()
+
+    def hang() -> float:
+        with suppress(FileExistsError):
+            (tmp_path / "impatient").touch(exist_ok=False)  # only one process asks
+            os.kill(here, signal.SIGINT)
+            time.sleep(0.3)  # two signals at the same time would be one
+            os.kill(here, signal.SIGINT)
+        time.sleep(1000)
+        return 0.0
+
+    gymnasium.register("Hanging-v0", entry_point=Faulty, kwargs={"fault": hang, "at": 3}, max_episode_steps=5)
+    config = load_config(
+        {
+            "name": "hanging",
+            "description": "A simulator that hangs",
+            "environment": {"id": "Hanging-v0"},
+            "training": {"seeds": 3, "updates": 50},
+            "arms": {"only": {}},
+        }
+    )
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        interrupts = Interrupts().install()
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "run", config, workers=workers, interrupts=interrupts)
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+        del gymnasium.registry["Hanging-v0"]
+    assert multiprocessing.active_children() == []
 
 
 def test_workers_end_with_the_process_that_started_them() -> None:
