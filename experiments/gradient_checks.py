@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
+from agents.policy import mixed_with_uniform
 from envs.exact import evaluate, exact_gradient
 from experiments.config import Agent, load_config
 from experiments.training import Training
@@ -151,13 +152,14 @@ class Setting:
         return float(np.abs(self._steps(training, 1)[0] - expected).max())
 
     def exact_step(self, options: Mapping[str, Any]) -> Array:
-        """The expectation of a step, [P]: the gradient by the logits, times theirs by the parameters.
+        """The expectation of a step, [P]: the gradient by the logits of what acts, times theirs by the parameters.
 
         The batch mean's factor 1 - 1/E is on the part that the returns make.
         """
         agent = Agent.model_validate(dict(options))
+        assert isinstance(agent.behaviour_epsilon, float)
         layers = [layer.detach().requires_grad_() for layer in self._shape.split(self._theta[None])]
-        logits = self._shape.logits(layers)
+        logits = mixed_with_uniform(self._shape.logits(layers).log_softmax(-1), agent.behaviour_epsilon)
         with_entropy, without = (
             exact_gradient(
                 self._mdp,

@@ -49,6 +49,7 @@ LARGE: dict[str, dict[str, Any]] = {
 }
 
 SOFT, WEIGHTED = {"entropy_objective": "soft_return"}, {"discount_weighting": True}
+NOISE = {"behaviour_epsilon": 0.2}
 POLICIES: dict[str, dict[str, Any]] = {
     "tabular": {"policy": "tabular"},
     "mlp": {"policy": "mlp", "hidden_sizes": [8]},
@@ -67,6 +68,7 @@ UNBIASED: dict[str, list[dict[str, Any]]] = {
         {"discount": 0.9, **SOFT},
         {"discount": 1.0, **SOFT, "soft_return_offset": "uniform", "baseline": "leave_one_out"},
         {"discount": 0.9, **SOFT, **WEIGHTED, "baseline": "value"},
+        {"discount": 0.9, **NOISE, "baseline": "leave_one_out"},
     ],
     "mlp": [{"discount": 0.9}, {"discount": 0.9, **SOFT, "baseline": "running_mean"}],
     "linear": [{"discount": 0.9, **WEIGHTED, "baseline": "leave_one_out"}],
@@ -81,10 +83,8 @@ BIASED: dict[str, tuple[dict[str, Any], str]] = {
     "normalize_advantages": ({"normalize_advantages": True}, "divided by a deviation that depends on the actions"),
     "max_grad_norm": ({"max_grad_norm": 0.1}, "long gradients count less"),
     "per_step": ({"loss_reduction": "per_step"}, "a ratio of two random sums"),
-    "no discount_weighting": (
-        {},
-        "the expected update of most programs, not the gradient of the discounted return",
-    ),
+    "behaviour_gradient": ({**NOISE, "behaviour_gradient": "policy"}, "the score is not that of what acts"),
+    "no discount_weighting": ({}, "the update of most programs, not the gradient of the discounted return"),
 }
 ENTROPY_COEF = {"entropy_coef": 0.1}
 
@@ -139,7 +139,8 @@ def biased() -> Iterator[tuple[str, str, Agreement]]:
     setting = Setting(LARGE["TwoRooms"], POLICIES["tabular"])
     plain = {"discount": 0.9, **ENTROPY_COEF}
     for name, (options, reason) in BIASED.items():
-        reference = setting.exact_step(plain | (WEIGHTED if name == "no discount_weighting" else {}))
+        truth = {"no discount_weighting": WEIGHTED, "behaviour_gradient": NOISE}.get(name, {})
+        reference = setting.exact_step(plain | truth)
         yield name, reason, setting.check(plain | options, RUNS, STEPS, reference)
 
 
@@ -221,6 +222,7 @@ def print_biased() -> None:
 def describe(options: Mapping[str, Any]) -> str:
     """The options of a case in a few words."""
     words = [f"discount {options['discount']:g}" + " and gamma^t" * ("discount_weighting" in options)]
+    words += ["random actions"] if "behaviour_epsilon" in options else []
     words += [options["baseline"]] if "baseline" in options else []
     words += (
         ["soft return" + " - ln A" * ("soft_return_offset" in options)] if "entropy_objective" in options else []
