@@ -134,7 +134,7 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> Html:
         for claim in claims
     ]
     head = ["claim", "verdict", "effect with its 95 % interval", "p (Holm)", "n", "written down as"]
-    return table(head, rows, f"All {len(claims)} claims with their verdicts.", class_="stacked")
+    return table(head, rows, f"All {len(claims)} claims with their verdicts.", stacked=True)
 
 
 def _text() -> Html:

@@ -302,6 +302,8 @@ DOSE_MEASURES = {
 def _dose_response(results: Results) -> Iterator[Picture]:
     doses = _doses(results)
     for measure, label in DOSE_MEASURES.items():
+        if measure == "state_coverage" and results.config.environment.max_episode_steps == 1:
+            continue  # one state, seen by all
         entries = {arm: results.summary["arms"][arm]["measures"].get(measure) for arm in doses}
         if doses and all(entries.values()):
             yield _response(doses, entries, measure, label)

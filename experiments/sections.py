@@ -86,10 +86,21 @@ def _rounded(kind: str, value: float | None) -> str:
     return f"{value:.2f}" if abs(value) >= 0.005 or value == 0 else f"{value:.1g}"
 
 
-def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, class_: str = "") -> Html:
-    """A table with a head row and a head column, in a frame that scrolls sideways where it is too wide."""
+def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, stacked: bool = False) -> Html:
+    """A table with a head row and a head column, in a frame that scrolls sideways where it is too wide.
+
+    Args:
+        stacked: on a narrow screen a row's cells stand one below the other, each with its column's name.
+    """
     body = [
-        element("tr", element("th", row[0], scope="row"), *(element("td", cell) for cell in row[1:]))
+        element(
+            "tr",
+            element("th", row[0], scope="row"),
+            *(
+                element("td", cell, data_label=f"{name}: " if stacked else None)
+                for name, cell in zip(head[1:], row[1:], strict=True)
+            ),
+        )
         for row in rows
     ]
     content = element(
@@ -97,7 +108,7 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, clas
         element("caption", element("span", caption)),
         element("thead", element("tr", *(element("th", cell, scope="col") for cell in head))),
         element("tbody", *body),
-        class_=class_ or None,
+        class_="stacked" if stacked else None,
     )
     return element("div", content, class_="scroll", tabindex=0, role="region", aria_label=caption)
 
