@@ -236,3 +236,17 @@ def test_infinite_visits_are_refused_with_a_way_out() -> None:
 def test_a_schedule_that_would_go_negative_is_refused(schedule: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"agent\.entropy_coef\.\w+: .*greater than or equal to 0"):
         comparison(agent={"entropy_coef": schedule})
+
+
+def test_the_first_optimal_update_is_the_first_whose_policy_mostly_acts_optimally() -> None:
+    from experiments import train
+
+    arms = {"soon": {"learning_rate": 2.0}, "never": {"learning_rate": 1e-6}}
+    agent = TABLE | {"gradient": "exact", "initial_policy": [0.4, 0.3, 0.2, 0.1]}
+    result = train(comparison(WORLDS["bandit"], agent, arms, seeds=1, updates=50, episodes=1))
+    best = np.array(result.updates["optimal_action_probability"]).reshape(50, 2)
+    soon, never = result.runs["first_optimal_update"].to_pylist()
+    assert (best[:soon, 0] <= 0.5).all()
+    assert best[soon, 0] > 0.5
+    assert soon > 0
+    assert never is None
