@@ -203,8 +203,9 @@ def _final_returns(results: Results) -> Iterator[Picture]:
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(2, integer=True))
     rows[-1].set_xlabel("final return of a run")
+    rows[-1].xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
     rows[len(rows) // 2].set_ylabel("runs", loc="center")
-    figure.subplots_adjust(left=0.13, right=0.98, top=1 - 0.25 / figure.get_figheight(),
+    figure.subplots_adjust(left=0.13, right=0.955, top=1 - 0.25 / figure.get_figheight(),
                            bottom=0.48 / figure.get_figheight(), hspace=0.55)  # fmt: skip
     thresholds = [f"{arm}: median {np.median(values):.2f}" for arm, values in returns.items() if len(values)]
     alt = f"Histograms of the runs' final returns between {low:.2f} and {high:.2f}. {'; '.join(thresholds)}."

@@ -14,6 +14,7 @@ from experiments.config import Config, load_config
 from experiments.inference import holm
 from experiments.plan import PLAN
 from experiments.sources import digest, reachable
+from tests.experiments.browser import chromium, needs_browser
 from tests.experiments.comparisons import CONFIGS
 from tests.experiments.report_folder import Page
 from tests.experiments.test_report import numbers_in
@@ -123,11 +124,17 @@ def test_a_missing_config_is_one_line_and_status_2(
     assert not (tmp_path / "argument").exists()
 
 
-@pytest.mark.slow
-def test_the_quick_argument_has_the_shape_of_the_whole(tmp_path: Path) -> None:
-    out = tmp_path / "argument"
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole argument, quickly."""
+    out = tmp_path_factory.mktemp("quick") / "argument"
     assert main(["--quick", "--out", str(out)]) == 0
-    summary, text = read(out), (out / "report.html").read_text(encoding="utf-8")
+    return out
+
+
+@pytest.mark.slow
+def test_the_quick_argument_has_the_shape_of_the_whole(quick: Path) -> None:
+    summary, text = read(quick), (quick / "report.html").read_text(encoding="utf-8")
     assert set(summary["experiments"]) == set(NAMES)
     assert len(summary["claims"]) == sum(len(config.claims) for config in configs(quick=False))
     parsed = Page(text)
@@ -136,7 +143,7 @@ def test_the_quick_argument_has_the_shape_of_the_whole(tmp_path: Path) -> None:
     known |= {json.dumps(number.exact) for number in text_numbers.numbers()}
     known |= {json.dumps(number) for number in count(summary["claims"]).values()}
     for name in NAMES:
-        known |= {json.dumps(number) for number in numbers_in(read(out / name))}
+        known |= {json.dumps(number) for number in numbers_in(read(quick / name))}
     assert {value for value, _ in parsed.numbers} <= known
     # Every claim is on the page with its verdict, in the table and beside its experiment.
     for verdict in ("supported", "refuted", "inconclusive"):
@@ -146,6 +153,61 @@ def test_the_quick_argument_has_the_shape_of_the_whole(tmp_path: Path) -> None:
     assert {str(a["href"]).removeprefix("#") for a in parsed.named("a")} <= anchors
     assert set(NAMES) <= anchors
     assert "no verdict on it means anything" in text
+
+
+@pytest.mark.slow
+@needs_browser
+def test_a_browser_shows_the_whole_page_without_an_error(quick: Path, tmp_path: Path) -> None:
+    with chromium(tmp_path / "profile") as browser:
+        for width, mobile in ((1280, False), (390, True)):
+            metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+            browser.get((quick / "report.html").as_uri())
+            wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert browser.execute_script(wide) == 0
+            moved = """
+                const seen = [];
+                for (const slider of document.querySelectorAll('.slider')) {
+                  const range = slider.querySelector('input[type=range]');
+                  range.value = 0;
+                  range.dispatchEvent(new Event('input', {bubbles: true}));
+                  seen.push(...[...slider.querySelectorAll('figure')].filter(f => !f.hidden));
+                }
+                return seen.map(f => f.querySelector('figcaption').textContent);
+            """
+            captions = browser.execute_script(moved)
+            assert len(captions) > 10
+            assert all(caption.startswith("update 0 of") for caption in captions)
+        assert browser.get_log("browser") == []
+
+
+# Pairs of texts whose boxes overlap by more than a pixel in both directions.
+OVERLAPS = """
+const boxes = [...document.querySelectorAll('text')].map(t => [t.textContent, t.getBoundingClientRect()]);
+const found = [];
+for (const [i, [a, p]] of boxes.entries())
+  for (const [b, q] of boxes.slice(i + 1))
+    if (Math.min(p.right, q.right) - Math.max(p.left, q.left) > 1 &&
+        Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 1) found.push(a + ' | ' + b);
+const frame = document.documentElement.getBoundingClientRect();
+for (const [a, p] of boxes)
+  if (p.left < frame.left - 1 || p.right > frame.right + 1) found.push(a + ' is cut off');
+return found;
+"""
+
+
+@pytest.mark.slow
+@needs_browser
+def test_no_label_of_a_figure_overlaps_another_or_is_cut_off(quick: Path, tmp_path: Path) -> None:
+    figures = sorted(quick.glob("*/figures/*.svg"))
+    assert len(figures) > 80
+    with chromium(tmp_path / "profile") as browser:
+        found = {}
+        for figure in figures:
+            browser.get(figure.as_uri())
+            if overlaps := browser.execute_script(OVERLAPS):
+                found[f"{figure.parts[-3]}/{figure.name}"] = overlaps
+    assert found == {}
 
 
 @pytest.mark.slow
