@@ -139,7 +139,7 @@ def biased() -> Iterator[tuple[str, str, Agreement]]:
     setting = Setting(LARGE["TwoRooms"], POLICIES["tabular"])
     plain = {"discount": 0.9, **ENTROPY_COEF}
     for name, (options, reason) in BIASED.items():
-        truth = {"no discount_weighting": WEIGHTED, "behaviour_gradient": NOISE}.get(name, {})
+        truth: dict[str, Any] = {"no discount_weighting": WEIGHTED, "behaviour_gradient": NOISE}.get(name, {})
         reference = setting.exact_step(plain | truth)
         yield name, reason, setting.check(plain | options, RUNS, STEPS, reference)
 

@@ -123,6 +123,8 @@ def test_the_command_ends_with_0_and_with_1_where_something_disagrees(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(verify, "SMALL", {"Grid": SMALL["Grid"], "TwoState": SMALL["TwoState"]})
+    monkeypatch.setattr(verify, "UNBIASED", {"tabular": TASK.options})
+    monkeypatch.setattr(verify, "STEPPED", {})
     assert verify.main(["--quick"]) == 0
     shown = capsys.readouterr().out
     assert "nothing disagrees" in shown
