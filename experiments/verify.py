@@ -139,8 +139,8 @@ def biased() -> Iterator[tuple[str, str, Agreement]]:
     setting = Setting(LARGE["TwoRooms"], POLICIES["tabular"])
     plain = {"discount": 0.9, **ENTROPY_COEF}
     for name, (options, reason) in BIASED.items():
-        truth: dict[str, Any] = {"no discount_weighting": WEIGHTED, "behaviour_gradient": NOISE}.get(name, {})
-        reference = setting.exact_step(plain | truth)
+        truths: dict[str, dict[str, Any]] = {"no discount_weighting": WEIGHTED, "behaviour_gradient": NOISE}
+        reference = setting.exact_step(plain | truths.get(name, {}))
         yield name, reason, setting.check(plain | options, RUNS, STEPS, reference)
 
 
