@@ -24,12 +24,12 @@ def returns_to_go(rewards: Array, discount: Array) -> Array:
     """
     if (discount == 1.0).all():
         return np.cumsum(rewards[::-1], axis=0)[::-1]
-    out = np.empty_like(rewards)
-    out[-1] = rewards[-1]
     factor = np.repeat(discount, rewards.shape[2]).reshape(rewards.shape[1:])  # a long row is faster than R short
-    for t in range(len(rewards) - 2, -1, -1):
-        np.multiply(out[t + 1], factor, out=out[t])
-        out[t] += rewards[t]
+    out = rewards.copy()
+    rows = list(out)
+    ahead = np.empty_like(factor)
+    for row, later in zip(rows[-2::-1], rows[:0:-1], strict=True):
+        row += np.multiply(later, factor, out=ahead)
     return out
 
 

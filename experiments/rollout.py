@@ -81,11 +81,12 @@ class FiniteRollout:
         first, draw = self._start(), self._first_draw
         episode = np.arange(len(first))
         episodes, transitions = [], []
-        for _ in range(self.time_limit):
-            transition = _reached(action_edges, first, uniforms.take(draw))
+        for t in range(self.time_limit):
+            transition = _reached(action_edges, first, uniforms[t * self.episodes :].take(draw))
             if outcome_uniforms is not None:
                 transition *= self.outcomes
-                transition = _reached(self._outcome_edges, transition, outcome_uniforms.take(draw))
+                uniform = outcome_uniforms[t * self.episodes :].take(draw)
+                transition = _reached(self._outcome_edges, transition, uniform)
             episodes.append(episode)
             transitions.append(transition)
             first = self._next_first.take(transition)
@@ -94,7 +95,6 @@ class FiniteRollout:
                 first, draw, episode = first.take(running), draw.take(running), episode.take(running)
                 if not len(running):
                     break
-            draw = draw + self.episodes
         return self._as_episodes(episodes, np.concatenate(transitions))
 
     def _start(self) -> Ints:

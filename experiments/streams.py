@@ -1,11 +1,13 @@
 """Each run's own random streams, derived from its seed alone; arms share seeds, so they share streams."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+AHEAD = 256  # numbers that a generator draws at a time, if blocks are smaller
 
 
 class Purpose(IntEnum):
@@ -21,32 +23,54 @@ class Purpose(IntEnum):
 
 
 class Streams:
-    """One generator a seed, for one purpose."""
+    """One generator a seed, for one purpose: blocks of one kind of numbers, all of one shape.
+
+    Small blocks are drawn several at a time, for a call costs as much as a hundred numbers; which numbers come
+    when is the same.
+    """
 
     def __init__(self, seeds: Sequence[int], purpose: Purpose) -> None:
         self._generators = [
             np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(int(purpose),))))
             for seed in seeds
         ]
+        self._drawn = np.empty((len(seeds), 0, 0, 0))  # [seeds, blocks, T, E]
+        self._before = self._positions()  # of the generators, before they drew these
+        self._used = 0  # so many of the blocks were handed out
 
     def uniforms(self, steps: int, episodes: int) -> NDArray[np.float64]:
         """Numbers in [0, 1), [T, seeds, E]. Always the whole block: what is left over at an early end of an
         episode is thrown away, so that the streams of two arms stay aligned."""
-        block = np.empty((len(self._generators), steps, episodes))
-        for generator, part in zip(self._generators, block, strict=True):
-            generator.random(out=part)
-        return block.transpose(1, 0, 2)
+        return self._block(np.random.Generator.random, steps, episodes)
 
     def normals(self, steps: int, episodes: int) -> NDArray[np.float64]:
         """Standard normal numbers, [T, seeds, E]; the whole block as well."""
-        block = np.empty((len(self._generators), steps, episodes))
-        for generator, part in zip(self._generators, block, strict=True):
-            generator.standard_normal(out=part)
-        return block.transpose(1, 0, 2)
+        return self._block(np.random.Generator.standard_normal, steps, episodes)
+
+    def _block(self, draw: Callable[..., object], steps: int, episodes: int) -> NDArray[np.float64]:
+        seeds, blocks, *shape = self._drawn.shape
+        if self._used >= blocks:
+            used = self._used - blocks  # only after `load`
+            blocks, shape = max(1, AHEAD // (steps * episodes)), [steps, episodes]
+            self._before = self._positions() if blocks > 1 else self._before[:0]  # they are asked for only then
+            self._drawn = np.empty((seeds, blocks, *shape))
+            for generator, part in zip(self._generators, self._drawn, strict=True):
+                draw(generator, out=part)
+            self._used = used
+        assert shape == [steps, episodes], "all blocks of a stream have one shape"
+        self._used += 1
+        return self._drawn[:, self._used - 1].transpose(1, 0, 2)
+
+    def _positions(self) -> NDArray[np.uint64]:
+        return np.array([_words(generator) for generator in self._generators], dtype=np.uint64)
 
     def state(self) -> NDArray[np.uint64]:
-        """The generators' states, [seeds, 6]: position and increment, high and low halves, and the cache."""
-        return np.array([_words(generator) for generator in self._generators], dtype=np.uint64)
+        """Where the streams stand, [seeds, 7]: the generators' positions and increments (high and low halves) and
+        caches, and how many blocks were handed out since they stood there."""
+        ahead = self._used < self._drawn.shape[1]
+        positions = self._before if ahead else self._positions()
+        used = np.full((len(self._generators), 1), self._used if ahead else 0, np.uint64)
+        return np.concatenate([positions, used], axis=1)
 
     def load(self, state: NDArray[np.uint64]) -> None:
         """Go on from `state()`."""
@@ -58,6 +82,8 @@ class Streams:
                 "has_uint32": words[4],
                 "uinteger": words[5],
             }
+        self._drawn = self._drawn[:, :0]
+        self._used = int(state[0, 6])
 
 
 def _words(generator: np.random.Generator) -> list[int]:

@@ -11,6 +11,7 @@ import torch
 
 from experiments.batch import Batch, State
 from experiments.config import Agent, Config
+from experiments.memory import keep_freed_memory
 from experiments.records import Column, Runs, UpdateRecord, merged
 from experiments.worlds import make_world
 
@@ -25,6 +26,7 @@ class Training:
     """
 
     def __init__(self, config: Config, seeds: Sequence[int] | None = None) -> None:
+        keep_freed_memory()
         self.config = config
         self.world = make_world(config.environment)
         self.seeds = config.training.seed_list if seeds is None else tuple(seeds)
@@ -45,7 +47,7 @@ class Training:
         with np.errstate(invalid="ignore", over="ignore"):  # a run that overflows is frozen, not a warning
             parts = [batch.update(self.update_count) for batch in self.batches]
         self.update_count += 1
-        return merged(parts, self._places, len(self.runs.arm))
+        return parts[0] if len(parts) == 1 else merged(parts, self._places, len(self.runs.arm))
 
     def records(self) -> Iterator[UpdateRecord]:
         """The updates that are left."""
