@@ -10,9 +10,21 @@ from torch import Tensor
 
 from agents.reinforce import Experience, LossTerms, loss_terms
 from agents.returns import returns_to_go
-from experiments import experience, finite, verify
+from experiments import experience, finite, gradient_cases, verify
+from experiments.gradient_cases import (
+    POLICIES,
+    SMALL,
+    SOFT,
+    WEIGHTED,
+    Setting,
+    Task,
+    biased,
+    describe,
+    examine,
+    judged,
+    tasks,
+)
 from experiments.text_numbers import Number
-from experiments.verify import SMALL, SOFT, WEIGHTED, Task, describe, examine, judged
 
 Loss = Callable[[Tensor, Experience, Tensor], LossTerms]
 TASK = Task(
@@ -77,13 +89,13 @@ def test_a_missing_discount_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_missing_weight_of_later_steps_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """gamma^t left out of the samples although it was asked for."""
-    honest = verify.Setting._training
+    honest = Setting._training
 
-    def unweighted(self: verify.Setting, options: Any, runs: int, tables: bool | None = None) -> Any:
+    def unweighted(self: Setting, options: Any, runs: int, tables: bool | None = None) -> Any:
         sampled = options.get("gradient") != "exact"
         return honest(self, {**options, "discount_weighting": False} if sampled else options, runs, tables)
 
-    monkeypatch.setattr(verify.Setting, "_training", unweighted)
+    monkeypatch.setattr(Setting, "_training", unweighted)
     assert agreements() == [True, False, True]
 
 
@@ -105,7 +117,7 @@ def test_a_baseline_that_knows_the_action_is_found(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_batch_mean_agrees_with_its_factor_and_with_nothing_else() -> None:
-    setting = verify.Setting(SMALL["Grid"], verify.POLICIES["tabular"])
+    setting = Setting(SMALL["Grid"], POLICIES["tabular"])
     options = {"discount": 0.9, "entropy_coef": 0.1}
     shrunk = options | {"baseline": "batch_mean"}
     assert min(setting.check(shrunk, 1000, 120_000)[2::4]) > 0.001  # p_z and p_chi_squared
@@ -114,7 +126,7 @@ def test_the_batch_mean_agrees_with_its_factor_and_with_nothing_else() -> None:
 
 
 def test_what_is_biased_by_design_is_seen_to_be() -> None:
-    for name, _, found in verify.biased():
+    for name, _, found in biased():
         assert min(found.p_z, found.p_chi_squared) < 1e-6, name
 
 
@@ -123,8 +135,8 @@ def test_the_command_ends_with_0_and_with_1_where_something_disagrees(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(verify, "SMALL", {"Grid": SMALL["Grid"], "TwoState": SMALL["TwoState"]})
-    monkeypatch.setattr(verify, "UNBIASED", {"tabular": TASK.options})
-    monkeypatch.setattr(verify, "STEPPED", {})
+    monkeypatch.setattr(gradient_cases, "UNBIASED", {"tabular": TASK.options})
+    monkeypatch.setattr(gradient_cases, "STEPPED", {})
     assert verify.main(["--quick"]) == 0
     shown = capsys.readouterr().out
     assert "nothing disagrees" in shown
@@ -146,5 +158,5 @@ def test_a_wrong_number_of_the_text_is_a_disagreement(
 
 def test_options_are_described_in_full() -> None:
     """No two cases of a world and policy have the same name."""
-    for task in verify.tasks(SMALL):
+    for task in tasks(SMALL):
         assert len({describe(options) for options in task.options}) == len(task.options)
