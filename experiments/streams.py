@@ -67,7 +67,7 @@ class Streams:
     def state(self) -> NDArray[np.uint64]:
         """Where the streams stand, [seeds, 7]: the generators' positions and increments (high and low halves) and
         caches, and how many blocks were handed out since they stood there."""
-        ahead = self._used < self._drawn.shape[1]
+        ahead = self._used != self._drawn.shape[1]
         positions = self._before if ahead else self._positions()
         used = np.full((len(self._generators), 1), self._used if ahead else 0, np.uint64)
         return np.concatenate([positions, used], axis=1)
@@ -82,8 +82,7 @@ class Streams:
                 "has_uint32": words[4],
                 "uinteger": words[5],
             }
-        self._drawn = self._drawn[:, :0]
-        self._used = int(state[0, 6])
+        self._drawn, self._before, self._used = self._drawn[:, :0], state[:, :6], int(state[0, 6])
 
 
 def _words(generator: np.random.Generator) -> list[int]:
