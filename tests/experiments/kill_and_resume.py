@@ -41,7 +41,6 @@ def forked(words: list[str], output: Path, prepare: Callable[[], None] = lambda:
     log = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    workers.BLOCK_SECONDS, session.LARGEST_SHARE = 0.02, 0.25  # more moments to be killed in
     report.write_report = lambda path: path / "report.html"  # takes longer than the training
     prepare()
     status = 99
@@ -157,26 +156,29 @@ def kills_at_changes(trial: Trial, most: int) -> dict[str, int]:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kills", type=int, help="at random moments")
+    parser.add_argument("--kills", type=int, default=100, help="at random moments")
     parser.add_argument("--changes", type=int, help="before so many changes of the folder; 0: all of them")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    by_time = options.changes is None
+    updates = 80 if by_time else 12
+    # More moments to be killed in; or a checkpoint after every update, so that each time as much is written.
+    workers.BLOCK_SECONDS, session.LARGEST_SHARE = (0.02, 0.25) if by_time else (0.0, math.inf)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         config, undisturbed = root / "small.toml", root / "undisturbed"
-        config.write_text(CONFIG.replace("updates = 24", "updates = 80"))  # longer, to be hit while it trains
+        config.write_text(CONFIG.replace("updates = 24", f"updates = {updates}"))
         Training(load_config(config))  # imports all that a child would otherwise import itself
         began = time.monotonic()
         assert ended(forked([str(config), "--out", str(undisturbed)], root / "output.txt")) == 0
         seconds = time.monotonic() - began
         trial = Trial(root, config, options.workers, contents(undisturbed))
-        report: dict[str, Any] = {"workers": options.workers, "seconds": round(seconds, 2)}
-        if options.kills:
-            report |= random_kills(trial, options.kills, seconds, random.Random(options.seed))
-        if options.changes is not None:
-            report |= kills_at_changes(trial, options.changes)
-    print(json.dumps(report))
+        if by_time:
+            found = random_kills(trial, options.kills, seconds, random.Random(options.seed))
+        else:
+            found = kills_at_changes(trial, options.changes)
+    print(json.dumps({"workers": options.workers, **found}))
     return 0
 
 

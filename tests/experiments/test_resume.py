@@ -45,14 +45,9 @@ def crashed(folder: Path, at: int, **options: int) -> None:
 )
 def test_after_kills_everything_is_equal_bit_for_bit(how: list[str]) -> None:
     script = Path(__file__).with_name("kill_and_resume.py")
-    kills = 0
-    for _ in range(5):  # a kill that comes after the end of so short a training kills nothing: try again
-        done = subprocess.run([sys.executable, script, *how], capture_output=True, text=True, cwd=ROOT)
-        assert done.returncode == 0, done.stderr
-        kills += int(re.findall(r'"kills": (\d+)', done.stdout)[0])
-        if kills >= KILLS - 1:
-            break
-    assert kills >= KILLS - 1
+    done = subprocess.run([sys.executable, script, *how], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert int(re.findall(r'"kills": (\d+)', done.stdout)[0]) >= KILLS, done.stdout
 
 
 @pytest.mark.parametrize("at", [0, 1, 12, 23])

@@ -1,9 +1,11 @@
 """Seeds shared out between processes: the same numbers, and one clear message when a process fails."""
 
+import gc
 import multiprocessing
 import os
 import signal
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +17,11 @@ from gymnasium.spaces import Discrete
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments import parts, session
+from experiments import workers as workers_module
 from experiments.config import Config, load_config
 from experiments.interrupts import Interrupts
+from experiments.parts import TableSink
 from experiments.records import UpdateRecord
 from experiments.training import Training
 from experiments.workers import WorkerFailed, Workers, check_states, shares
@@ -233,6 +238,31 @@ def test_workers_end_with_the_process_that_started_them() -> None:
         pytest.fail("a worker outlives the process that started it")
     os.close(reader)
     os.close(writer)
+
+
+def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records go to disk and are forgotten: what is in use after each write does not grow with the updates."""
+    monkeypatch.setattr(parts, "PART_BYTES", 1 << 16)
+    monkeypatch.setattr(workers_module, "BLOCK_SECONDS", 0.0)  # else as many records wait as came in that time
+    in_use: list[int] = []
+    write = TableSink._write_parts
+
+    def write_and_look(sink: TableSink) -> None:
+        write(sink)
+        gc.collect()
+        in_use.append(tracemalloc.get_traced_memory()[0])
+
+    monkeypatch.setattr(TableSink, "_write_parts", write_and_look)
+    bandit = Path(__file__).parents[2] / "configs" / "bandit.toml"
+    config = load_config(bandit, ["training.seeds=2", "training.updates=1000"])
+    tracemalloc.start()
+    try:
+        session.run(config, session.Options(tmp_path, tensorboard=False), lambda _: None, print)
+    finally:
+        tracemalloc.stop()
+    first, last = len(in_use) // 3, len(in_use) - 2  # the last is the end's
+    growth = (in_use[last] - in_use[first]) / (1000 * (last - first) / len(in_use))
+    assert growth < 100, f"{growth:.0f} bytes an update"  # a record alone has ten times as many
 
 
 @pytest.mark.slow
