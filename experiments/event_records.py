@@ -4,6 +4,7 @@ A record is  length (uint64) | masked CRC-32C of the length | event | masked CRC
 little-endian (the TFRecord format); an event is a protocol buffer.
 """
 
+import errno
 import os
 import struct
 import time
@@ -40,9 +41,16 @@ class EventFile:
         self.size += len(block)
 
     def flush(self) -> None:
-        """Appends what waits, for TensorBoard to see."""
+        """Appends what waits, for TensorBoard to see.
+
+        Raises:
+            OSError: it cannot, or the file is no longer what was written so far.
+        """
+        data = b"".join(self._waiting)
         with self.path.open("ab") as file:
-            file.write(b"".join(self._waiting))
+            if file.tell() != self.size - len(data):
+                raise OSError(errno.EIO, "was changed or removed during training", str(self.path))
+            file.write(data)
         self._waiting.clear()
 
     def truncate_to(self, size: int) -> None:

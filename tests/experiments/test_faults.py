@@ -117,6 +117,14 @@ class TestTheFolder:
             train(tmp_path, on_update=at_update(12, part.unlink))
         assert not RunFolder(tmp_path).is_finished
 
+    def test_loses_an_event_file_and_says_so_at_once(self, tmp_path: Path) -> None:
+        file = tmp_path / "tensorboard" / "table" / "seed_1" / "events.out.tfevents.0000000000"
+        with pytest.raises(OSError, match="was changed or removed during training") as caught:
+            train(tmp_path, on_update=at_update(12, file.unlink))
+        assert caught.value.filename == str(file)
+        with pytest.raises(StoreError, match="no checkpoint can be used"):
+            train(tmp_path, resume=True)
+
     @pytest.mark.parametrize("moved", ["tensorboard", "checkpoint", "parts", "policies", "summary.json", ".lock"])
     def test_keeps_its_files_itself(self, tmp_path: Path, moved: str) -> None:
         outside = tmp_path / "outside"
