@@ -227,7 +227,7 @@ class Batch:
             "episodes": progress.episodes.copy(),
             "failed": failed,
             "failed_update": self.failed_update.copy(),
-            "start_policy": ending.start_policy,
+            "start_policy": np.where(failed[:, None], np.nan, ending.start_policy),
         }
 
     def parameters(self) -> dict[str, torch.Tensor]:
