@@ -23,10 +23,11 @@ from experiments.argument_page import argument_page
 from experiments.claims import Comparison, decide
 from experiments.config import Config, ConfigError, load_config
 from experiments.console import verdict_table
-from experiments.figures import Picture, pictures
+from experiments.figures import pictures
 from experiments.map_slider import map_slider
 from experiments.markup import Html
 from experiments.plan import PLAN
+from experiments.plotting import Picture
 from experiments.report import report, write_figures
 from experiments.results import Results, read_results
 from experiments.session import Options, run

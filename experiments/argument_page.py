@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from experiments import text_numbers
-from experiments.figures import Picture
 from experiments.markup import Html, element, joined
+from experiments.page_tables import number, table
+from experiments.page_verdicts import SIGNS, badge, effect, foreseen
 from experiments.plan import PLAN, Entry, Part
+from experiments.plotting import Picture
 from experiments.report import styled_page
 from experiments.results import Results
-from experiments.sections import SIGNS, badge, effect, experiment, foreseen, number, provenance, table
+from experiments.sections import experiment, provenance
 
 QUESTION = "Does the negative-entropy term keep a policy-gradient agent from settling too early?"
 RULE = (

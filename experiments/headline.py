@@ -17,8 +17,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from experiments.config import ConfigError
-from experiments.figures import STYLE, draw_curves, fraction_solved
+from experiments.curve_figures import draw_curves, fraction_solved
 from experiments.inference import iqm_interval
+from experiments.plotting import STYLE
 from experiments.results import Results, read_results
 from experiments.store import StoreError
 

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.config import ConfigError
-from experiments.figures import Picture, pictures
+from experiments.figures import pictures
 from experiments.map_slider import map_slider
 from experiments.markup import Child, Html, element, page
+from experiments.plotting import Picture
 from experiments.results import Results, read_results
 from experiments.sections import experiment
 from experiments.store import RunFolder, StoreError

@@ -1,0 +1,123 @@
+"""What runs came to in the end: final returns, first successes, and many arms beside each other."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from experiments.dose_figures import doses_of
+from experiments.inference import Band, kaplan_meier
+from experiments.plotting import MOST_CURVES, WIDTH, Picture, canvas, finished, looks, svg_of
+from experiments.results import Results
+
+Array = NDArray[np.float64]
+
+
+def final_returns(results: Results) -> Iterator[Picture]:
+    """A histogram an arm, one above the other, on one axis of returns."""
+    returns = {arm: _known(columns["final_return"]) for arm, columns in results.runs.items()}
+    if len(returns) > MOST_CURVES or any(results.is_one_run(arm) for arm in returns):
+        return
+    everything = np.concatenate(list(returns.values()))
+    if not len(everything):
+        return
+    low, high = _range(everything)
+    edges = np.linspace(low, high, 25)
+    figure = Figure(figsize=(WIDTH, 0.75 + 0.8 * len(returns)))
+    rows = figure.subplots(len(returns), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (arm, look) in zip(rows, looks(list(returns)).items(), strict=True):
+        axes.hist(returns[arm], edges, color=look.colour, edgecolor="white", linewidth=0.5)
+        axes.set_title(arm, fontsize=10, loc="left", pad=2)
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(2, integer=True))
+    rows[-1].set_xlabel("final return of a run")
+    rows[-1].xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
+    rows[len(rows) // 2].set_ylabel("runs", loc="center")
+    figure.subplots_adjust(left=0.13, right=0.955, top=1 - 0.25 / figure.get_figheight(),
+                           bottom=0.48 / figure.get_figheight(), hspace=0.55)  # fmt: skip
+    thresholds = [f"{arm}: median {np.median(values):.2f}" for arm, values in returns.items() if len(values)]
+    alt = f"Histograms of the runs' final returns between {low:.2f} and {high:.2f}. {'; '.join(thresholds)}."
+    caption = "Final return of every run (mean over the last 5 % of updates): a mean would hide who is stuck."
+    yield Picture("final_return", svg_of(figure), alt, caption)
+
+
+def first_success(results: Results) -> Iterator[Picture]:
+    """Kaplan-Meier curves of the time to the first success."""
+    arms = {arm: columns for arm, columns in results.runs.items() if columns["env_steps"].any()}
+    happened = {arm: np.isfinite(_floats(columns["first_success_env_step"])) for arm, columns in arms.items()}
+    if len(arms) > MOST_CURVES or not any(hit.any() for hit in happened.values()):
+        return
+    figure, axes = canvas(arms)
+    words = []
+    for arm, look in looks(list(results.runs)).items():
+        if arm not in arms:
+            continue
+        hit = happened[arm]
+        time = np.where(hit, _floats(arms[arm]["first_success_env_step"]), arms[arm]["env_steps"])
+        survival = kaplan_meier(time, hit)
+        band = Band(survival.fraction, survival.low, survival.high)
+        axes.step(
+            survival.time, band.estimate, where="post", color=look.colour, linestyle=look.line, linewidth=1.8,
+            marker=look.marker, markersize=5, markevery=max(1, len(survival.time) // 5), label=arm,
+        )  # fmt: skip
+        axes.fill_between(
+            survival.time, band.low, band.high, step="post", color=look.colour, alpha=0.18, linewidth=0
+        )
+        words.append(f"{arm}: {hit.sum()} of {len(hit)} runs succeeded")
+    axes.set_xlabel("environment steps of a run")
+    axes.set_ylabel("runs without a success so far")
+    axes.set_ylim(0, 1.02)
+    axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
+    alt = f"Survival curves of the time to the first success. {'; '.join(words)}."
+    caption = (
+        "Fraction of runs that have not seen a success yet (Kaplan and Meier), with pointwise 95 % intervals. "
+        "Seeing a success is not yet learning from it."
+    )
+    yield finished(figure, axes, "first_success", alt, caption)
+
+
+def many_arms(results: Results) -> Iterator[Picture]:
+    """Where there are too many arms for curves: what each of them came to."""
+    arms = list(results.runs)
+    if len(arms) <= MOST_CURVES or len(doses_of(results)) == len(arms):
+        return
+    figure = Figure(figsize=(WIDTH, 0.6 + 0.24 * len(arms)))
+    axes = figure.subplots()
+    entries = [results.summary["arms"][arm]["measures"]["solved"] for arm in arms]
+    y = np.arange(len(arms))[::-1]
+    x = np.array([entry["estimate"] for entry in entries])
+    error = np.abs(x - [[entry["low"] for entry in entries], [entry["high"] for entry in entries]])
+    with_term = np.array([results.config.agent_of(arm).entropy_coef != 0 for arm in arms])
+    for flag, look in zip((False, True), looks(["without", "with"]).values(), strict=True):
+        axes.errorbar(x[with_term == flag], y[with_term == flag], xerr=error[:, with_term == flag],
+                      fmt=look.marker, color=look.colour, capsize=2, markersize=5)  # fmt: skip
+    axes.set_yticks(y, arms, fontsize=8)
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_xlabel("fraction of runs solved")
+    height = figure.get_figheight()
+    longest = max(map(len, arms))
+    figure.subplots_adjust(left=0.06 + 0.0145 * longest, right=0.97, top=1 - 0.1 / height, bottom=0.48 / height)
+    alt = "Fraction of runs solved in each arm: " + "; ".join(
+        f"{arm} {value:.2f}" for arm, value in zip(arms, x, strict=True)
+    )
+    caption = "Runs solved, with Wilson's 95 % interval; circles: with the entropy term, squares: without."
+    yield Picture("solved_by_arm", svg_of(figure), alt, caption)
+
+
+def _known(values: NDArray[Any]) -> Array:
+    floats = _floats(values)
+    return floats[np.isfinite(floats)]
+
+
+def _floats(values: NDArray[Any]) -> Array:
+    return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+
+def _range(values: Array) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    margin = 0.02 * (high - low) or 0.5
+    return low - margin, high + margin

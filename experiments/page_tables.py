@@ -1,0 +1,108 @@
+"""Numbers and tables of a page.
+
+Every number that is shown stands in a `data` element with its full value beside the rounded one.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from experiments.markup import Html, element, joined
+from experiments.outcomes import OUTCOMES
+
+
+def number(value: float | None, text: str) -> Html:
+    """A number as it is written, with its full value for whoever computes with it."""
+    return element("data", text, value=json.dumps(value))
+
+
+def between(items: Iterable[Html], separator: str) -> list[Html | str]:
+    """The items with something between them."""
+    found: list[Html | str] = []
+    for item in items:
+        found += [separator, item] if found else [item]
+    return found
+
+
+def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, stacked: bool = False) -> Html:
+    """A table with a head row and a head column, in a frame that scrolls sideways where it is too wide.
+
+    Args:
+        stacked: on a narrow screen a row's cells stand one below the other, each with its column's name.
+    """
+    body = [
+        element(
+            "tr",
+            element("th", row[0], scope="row"),
+            *(
+                element("td", cell, data_label=f"{name}: " if stacked else None)
+                for name, cell in zip(head[1:], row[1:], strict=True)
+            ),
+        )
+        for row in rows
+    ]
+    content = element(
+        "table",
+        element("caption", element("span", caption)),
+        element("thead", element("tr", *(element("th", cell, scope="col") for cell in head))),
+        element("tbody", *body),
+        class_="stacked" if stacked else None,
+    )
+    return element("div", content, class_="scroll", tabindex=0, role="region", aria_label=caption)
+
+
+def outcome_table(summary: Mapping[str, Any]) -> Html:
+    """A row a measure, a column an arm; with many arms a row an arm and a column a measure."""
+    arms = summary["arms"]
+    names = [
+        name for name in OUTCOMES if any(_worth_showing(name, arm["measures"].get(name)) for arm in arms.values())
+    ]
+    arm_heads: dict[str, Any] = {arm: [arm, element("small", _runs(content))] for arm, content in arms.items()}
+    cells = {(n, arm): _entry(n, content["measures"].get(n)) for n in names for arm, content in arms.items()}
+    if len(arms) <= 3:
+        head: list[Any] = ["measure", *arm_heads.values()]
+        rows = [[_measure_name(n), *(cells[n, arm] for arm in arms)] for n in names]
+    else:
+        head = ["arm", *(_measure_name(n) for n in names)]
+        rows = [[arm_heads[arm], *(cells[n, arm] for n in names)] for arm in arms]
+    caption = (
+        "Fractions with Wilson's interval; numbers as the interquartile mean of the runs with a bootstrap "
+        "interval; times as the median with its exact interval. All intervals are 95 %."
+    )
+    return table(head, rows, caption)
+
+
+def _worth_showing(name: str, entry: Mapping[str, Any] | None) -> bool:
+    return entry is not None and (name not in ("failed", "env_steps", "episodes") or bool(entry.get("count")))
+
+
+def _runs(content: Mapping[str, Any]) -> str:
+    if content["n"] == content["runs"]:
+        return f" {content['n']} run{'s' * (content['n'] > 1)}"
+    return f" {content['runs']} equal runs"
+
+
+def _measure_name(name: str) -> Html:
+    return element("abbr", OUTCOMES[name].label, title=OUTCOMES[name].meaning)
+
+
+def _entry(name: str, entry: Mapping[str, Any] | None) -> Html | str:
+    if entry is None:
+        return "-"
+    kind = OUTCOMES[name].kind
+    parts: list[str | Html] = []
+    if kind == "fraction":
+        parts += [number(entry["count"], str(entry["count"])), "/", number(entry["n"], str(entry["n"])), " = "]
+    parts.append(number(entry["estimate"], _rounded(kind, entry["estimate"])))
+    if entry["low"] is not None or (entry["high"] is not None and kind == "time"):
+        ends = (number(entry[end], _rounded(kind, entry[end])) for end in ("low", "high"))
+        parts.append(element("span", " [", *between(ends, ", "), "]", class_="interval"))
+    return joined(parts)
+
+
+def _rounded(kind: str, value: float | None) -> str:
+    if value is None:
+        return "never" if kind == "time" else "unbounded"
+    if kind == "time" or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) >= 0.005 or value == 0 else f"{value:.1g}"

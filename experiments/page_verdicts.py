@@ -1,0 +1,80 @@
+"""Claims and their verdicts on a page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.markup import Html, element, joined
+from experiments.page_tables import between, number
+
+SIGNS = {"supported": "✔", "refuted": "✘", "inconclusive": "?"}
+
+
+def verdict_list(claims: Sequence[Mapping[str, Any]]) -> Html:
+    """Each claim with its verdict and what it rests on."""
+    return element("ul", *(element("li", *_verdict(claim)) for claim in claims), class_="verdicts")
+
+
+def badge(claim: Mapping[str, Any]) -> Html:
+    """The verdict as a word with a sign."""
+    verdict = claim["verdict"]
+    return element("strong", f"{SIGNS[verdict]} {verdict}", class_=f"badge {verdict}")
+
+
+def foreseen(claim: Mapping[str, Any]) -> str:
+    """Whether it came as its author expected: a limit was expected not to hold."""
+    if claim["limit"]:
+        return "a limit: expected not to hold" + (", but it does" if claim["verdict"] == "supported" else "")
+    return "expected to hold"
+
+
+def effect(claim: Mapping[str, Any]) -> Html:
+    """The effect and its interval."""
+    if claim["effect"] is None:
+        return element("span", "no value")
+    shown = number(claim["effect"], _signed(claim["effect"]))
+    if claim["low"] is None and claim["high"] is None:
+        return shown
+    ends = (
+        number(claim[end], "unbounded" if claim[end] is None else _signed(claim[end])) for end in ("low", "high")
+    )
+    return joined([shown, element("span", " [", *between(ends, ", "), "]", class_="interval")])
+
+
+def _signed(value: float) -> str:
+    if value == 0:
+        return "0"
+    return f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.2f}" if abs(value) >= 0.005 else f"{value:+.1g}"
+
+
+def _verdict(claim: Mapping[str, Any]) -> list[Html | str]:
+    p = claim["p_adjusted"]
+    tested: list[Html | str] = [] if p is None else ["; p = ", number(p, f"{p:.2g}"), " (Holm)"]
+    more = claim["more_seeds"]
+    needed: list[Html | str] = []
+    if claim["verdict"] == "inconclusive":
+        needed = (
+            ["; no number of seeds would decide what is seen"]
+            if more is None
+            else ["; about ", number(more, f"{more:,}"), " more seeds an arm would decide it"]
+        )
+    failed: list[Html | str] = []
+    if claim["failed"]:
+        failed = ["; ", number(claim["failed"], str(claim["failed"])), " runs without a value count as the worst"]
+    return [
+        badge(claim),
+        " ",
+        claim["statement"],
+        element(
+            "small",
+            element("code", f"{claim['measure']}: {claim['expect']}"),
+            " ",
+            effect(claim),
+            f"; {claim['test']}",
+            *tested,
+            "; n = ",
+            number(claim["n"], str(claim["n"])),
+            *needed,
+            *failed,
+            f"; {foreseen(claim)}",
+        ),
+    ]

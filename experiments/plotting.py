@@ -1,0 +1,93 @@
+"""How figures look: an arm's colour, line and marker, the canvas, the file.
+
+Arms differ in colour (Okabe and Ito's colour-blind-safe palette), line and marker: colour alone says nothing.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from experiments.inference import Band
+
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+LINES: tuple[Any, ...] = ("--", "-", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (3, 2)))
+MARKERS = ("s", "o", "^", "D", "v", "P")
+MOST_CURVES = len(COLOURS)  # in one picture; more arms are compared by their ends alone
+WIDTH = 4.6  # inches: two beside each other on a screen, one on a telephone
+
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: it can be found, read aloud and scaled
+    "svg.hashsalt": "figures",  # the same picture is the same file
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.handlelength": 2.6,
+}
+
+
+class Picture(NamedTuple):
+    """A figure as a file, in words, and with a line below it."""
+
+    name: str  # of the file
+    svg: bytes
+    alt: str
+    caption: str
+
+
+class Look(NamedTuple):
+    """How an arm is drawn."""
+
+    colour: str
+    line: Any
+    marker: str
+
+
+def looks(arms: Sequence[str]) -> dict[str, Look]:
+    """One for each arm, in order; they begin anew behind the sixth."""
+    known = [Look(*parts) for parts in zip(COLOURS, LINES, MARKERS, strict=True)]
+    return {arm: known[index % len(known)] for index, arm in enumerate(arms)}
+
+
+def draw_line(axes: Axes, x: NDArray[Any], band: Band, look: Look, label: str, marked: bool) -> None:
+    """A line with the arm's look."""
+    every = max(1, len(x) // 6) if marked else None
+    axes.plot(
+        x, band.estimate, color=look.colour, linestyle=look.line, marker=look.marker, markersize=5,
+        markevery=every, linewidth=1.8, label=label,
+    )  # fmt: skip
+
+
+def canvas(legend: Sequence[str] | Mapping[str, Any]) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes, and room above them for a legend with so many entries."""
+    rows = (len(legend) + 1) // 2
+    height = 2.75 + 0.22 * rows
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.subplots()
+    figure.subplots_adjust(left=0.135, right=0.975, top=1 - (0.12 + 0.22 * rows) / height, bottom=0.47 / height)
+    return figure, axes
+
+
+def finished(figure: Figure, axes: Axes, name: str, alt: str, caption: str) -> Picture:
+    """The picture, with a legend if it has room for one."""
+    if axes.get_legend_handles_labels()[0] and not name.startswith("dose_"):
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.1, 1.0), ncols=2, borderaxespad=0.2, columnspacing=1.2)
+    return Picture(name, svg_of(figure), alt, caption)
+
+
+def svg_of(figure: Figure) -> bytes:
+    """A figure as an SVG file, the same one each time."""
+    file = io.BytesIO()
+    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    # Verdana has the same widths, for whoever has no DejaVu Sans.
+    return file.getvalue().replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, sans-serif")
