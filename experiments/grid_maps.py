@@ -8,7 +8,6 @@ import math
 import os
 import struct
 import zlib
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,12 +77,6 @@ def _between(low: Colour, high: Colour, share: float) -> Colour:
     return red, green, blue
 
 
-@lru_cache(maxsize=8)
-def _font(size: int) -> pygame.font.Font:
-    pygame.font.init()
-    return pygame.font.Font(None, size)
-
-
 class _Canvas:
     """A grid to draw on: cells first, then walls and goals, then arrows."""
 
@@ -94,6 +87,10 @@ class _Canvas:
         self._side = 4 * max(5, min(18, 320 // max(drawing.height, drawing.width) // 2))
         self._surface = pygame.Surface((drawing.width * self._side, drawing.height * self._side))
         self._surface.fill(PAPER)
+        # A font of the canvas' own: one kept for later would not survive `pygame.quit`, which Gymnasium's
+        # environments call when they close.
+        pygame.font.init()
+        self._font = pygame.font.Font(None, self._side // 2)
         self.cells: list[Cell | None] = [
             (row, column) if row >= 0 else None for row, column in drawing.cells.tolist()
         ]
@@ -131,7 +128,7 @@ class _Canvas:
         pygame.draw.line(self._surface, INK, corner, end, max(4, self._side // 8))
 
     def _write(self, words: str, center: tuple[int, int]) -> None:
-        image = _font(self._side // 2).render(words, True, INK)
+        image = self._font.render(words, True, INK)
         self._surface.blit(image, image.get_rect(center=center))
 
     def arrows(self, cell: Cell, probabilities: Array) -> None:

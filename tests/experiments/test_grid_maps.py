@@ -1,6 +1,8 @@
 """Maps of policies and visits: what is darker, longer or bluer is more."""
 
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -76,3 +78,22 @@ def test_walls_are_ink_and_the_goal_says_its_reward() -> None:
 def test_a_png_holds_the_picture(corridor: FiniteMDP) -> None:
     picture = visit_map(corridor, np.arange(4.0))
     assert (np.array(Image.open(io.BytesIO(png(picture)))) == picture).all()
+
+
+def test_maps_can_be_drawn_after_an_environment_has_closed_pygame() -> None:
+    # In a process of its own: writing with a font that pygame has closed ends the process.
+    script = """
+import gymnasium, numpy as np
+from envs.maps import grid_mdp
+from experiments.grid_maps import policy_map
+
+world, policy = grid_mdp(["S..G"], {"G": 1.0}), np.full((4, 4), 0.25)
+before = policy_map(world, policy)
+env = gymnasium.make("FrozenLake-v1", render_mode="rgb_array")
+env.reset()
+env.render()
+env.close()
+assert (policy_map(world, policy) == before).all()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
