@@ -1,9 +1,11 @@
 """The tables of a training that goes on: numbered parts below `parts/`, one file each at the end."""
 
+from typing import Any
+
 import pyarrow.parquet as pq
 
 from experiments.records import Runs, UpdateRecord
-from experiments.store import Position, RunFolder, sha256
+from experiments.store import DICTIONARY, Position, RunFolder, sha256
 from experiments.tables import step_table, update_table
 
 PART_BYTES = 1 << 26  # of records that wait in memory for their part
@@ -68,9 +70,10 @@ class TableSink:
         """updates.parquet and steps.parquet out of the parts, a part at a time: memory stays flat."""
         for name, parts in self._files().items():
             paths = [self._folder.path / part for part in parts]
+            how: dict[str, Any] = {"compression": "zstd", "use_dictionary": DICTIONARY}
             with (
                 self._folder.replacing(f"{name}.parquet") as temporary,
-                pq.ParquetWriter(temporary, pq.read_schema(paths[0]), compression="zstd") as writer,
+                pq.ParquetWriter(temporary, pq.read_schema(paths[0]), **how) as writer,
             ):
                 for path in paths:
                     writer.write_table(pq.read_table(path))
