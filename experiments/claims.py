@@ -63,6 +63,7 @@ class Comparison:
     n: int
     failed: int  # runs without a value, counted as the worst
     seeds: Callable[[float], int | None]  # level -> seeds an arm that would decide it with power .8
+    improvement: Interval | None = None  # see `Contrast`
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Verdict:
     p_adjusted: float | None
     n: int
     failed: int
+    improvement: list[float] | None  # chance that a run's value is higher in the first arm, low and high end
     more_seeds: int | None  # an arm; 0: decided; None: no number of seeds would decide what is seen
 
 
@@ -136,6 +138,7 @@ def compare(claim: Claim, values: Values, seeds: Seeds, exact: Collection[str] =
         n=found.shown.n,
         failed=data.failed,
         seeds=found.seeds,
+        improvement=found.shown.improvement,
     )
 
 
@@ -194,6 +197,7 @@ def _verdict(found: Comparison, adjusted: float | None, level: float) -> Verdict
         p_adjusted=adjusted,
         n=found.n,
         failed=found.failed,
+        improvement=None if found.improvement is None else list(found.improvement),
         more_seeds=None if needed is None else max(needed - found.n, int(verdict == "inconclusive")),
     )
 

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from experiments import exact_tests, power
 from experiments.exact_tests import Array, Interval, Tails
 from experiments.expectations import is_time
-from experiments.inference import wilson_interval
+from experiments.inference import paired_improvement, wilson_interval
 
 Kind = Literal["boolean", "number", "time"]
 
@@ -47,6 +47,7 @@ class Contrast:
     margin_test: str  # the test at a truth other than no effect
     tails: Callable[[float], Tails]  # truth -> tails of the data
     seeds: Callable[[float, float, float], int | None]  # truth, two-sided level, power -> seeds to exclude it
+    improvement: Interval | None = None  # P(first > second) + P(equal) / 2, beside a difference of means
 
 
 def contrast(kind: Kind, first: Array, second: Array | float) -> Contrast:
@@ -85,6 +86,7 @@ def _mean_difference(x: Array, y: Array) -> Contrast:
         "sign-flip test of the mean",
         flips.tails,
         lambda truth, level, target: power.seeds_for_mean(mean - truth, spread, level, target),
+        paired_improvement(x, y),
     )
 
 

@@ -57,6 +57,10 @@ def _verdict(claim: Mapping[str, Any]) -> list[Html | str]:
             if more is None
             else ["; about ", number(more, f"{more:,}"), " more seeds an arm would decide it"]
         )
+    higher: list[Html | str] = []
+    if claim.get("improvement") is not None:  # summaries of earlier versions have none
+        chance, *ends = (number(end, f"{end:.2f}") for end in claim["improvement"])
+        higher = ["; higher in the first arm for ", chance, " [", *between(ends, ", "), "] of the pairs"]
     failed: list[Html | str] = []
     if claim["failed"]:
         failed = ["; ", number(claim["failed"], str(claim["failed"])), " runs without a value count as the worst"]
@@ -73,6 +77,7 @@ def _verdict(claim: Mapping[str, Any]) -> list[Html | str]:
             *tested,
             "; n = ",
             number(claim["n"], str(claim["n"])),
+            *higher,
             *needed,
             *failed,
             f"; {foreseen(claim)}",

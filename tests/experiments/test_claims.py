@@ -11,6 +11,7 @@ from scipy import stats
 from experiments import power
 from experiments.claims import Claim, Verdict, compare, decide, judge, read_claim
 from experiments.exact_tests import ALPHA, mcnemar_exact
+from experiments.inference import paired_improvement
 
 Columns = dict[str, Any]
 
@@ -105,6 +106,16 @@ def test_numbers_are_compared_by_mean_and_paired() -> None:
     assert found.effect == pytest.approx(1.0)
     assert found.p == pytest.approx(2 / 2**10)
     assert found.test == "paired sign-flip test of the mean"
+    assert found.improvement == pytest.approx(list(paired_improvement(np.ones(10), np.zeros(10))))  # all ten pairs
+
+
+def test_the_chance_of_being_higher_stands_beside_a_difference_of_means_alone() -> None:
+    numbers = {"a": np.array([1.0, 2.0, 3.0, 5.0]), "b": np.array([0.0, 2.0, 4.0, 1.0])}
+    found = verdict_of("a > b", "final_return", **numbers)
+    assert found.improvement is not None
+    assert found.improvement[0] == (2 + 1 / 2) / 4
+    assert verdict_of("a > 1", "final_return", **numbers).improvement is None
+    assert verdict_of("a > b", "solved", **{arm: x > 1 for arm, x in numbers.items()}).improvement is None
 
 
 def test_a_run_that_never_succeeded_is_later_than_any() -> None:
@@ -425,4 +436,5 @@ def test_every_verdict_is_plain_json(expect: str, measure: str, n: int, exact: b
     arms = {arm: data.draw(st.lists(value, min_size=n, max_size=n)) for arm in "abc"}
     found = verdict_of(expect, measure, exact=tuple("abc") if exact else (), **arms)
     assert json.loads(json.dumps(asdict(found), allow_nan=False)) == asdict(found)
-    assert {type(v) for v in asdict(found).values()} <= {str, bool, int, float, type(None)}
+    values = {**asdict(found), "improvement": None}.values()
+    assert {type(v) for v in (*values, *(found.improvement or ()))} <= {str, bool, int, float, type(None)}

@@ -69,6 +69,9 @@ def test_every_estimate_and_every_verdict_is_on_the_page(folder: RunFolder, text
     for claim in summary["claims"]:
         assert shown[json.dumps(claim["effect"])]
         assert shown[json.dumps(claim["p_adjusted"])]
+    (entropy,) = [claim for claim in summary["claims"] if claim["measure"] == "final_entropy_bits"]
+    assert len(entropy["improvement"]) == 3
+    assert all(shown[json.dumps(end)] for end in entropy["improvement"])
 
 
 def test_names_and_statements_are_text_and_never_markup(text: str) -> None:
