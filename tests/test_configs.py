@@ -70,7 +70,7 @@ def test_deep_sea_is_dived_by_the_agent_of_two_rooms(depth: int) -> None:
 def test_the_dry_lake_is_the_slippery_one_but_for_the_ice() -> None:
     wet, dry = config_of("frozen_lake"), config_of("frozen_lake_dry")
     assert dry.environment.model_copy(update={"kwargs": {}}) == wet.environment
-    assert dry.training == wet.training
+    assert dry.training == wet.training.model_copy(update={"updates": dry.training.updates})
     assert dry.agent_of("with_entropy") == wet.agent_of("entropy_0_02")
     assert dry.agent_of("without_entropy") == wet.agent_of("without_entropy")
 
