@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from experiments.argument_page import argument_page
+from experiments.argument_page import argument_page, count, headline
 from experiments.claims import Comparison, decide
 from experiments.config import Config, ConfigError, load_config
 from experiments.console import verdict_table
@@ -36,8 +36,8 @@ from experiments.store import RunFolder, StoreError, config_text
 from experiments.summary import comparisons, provenance
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-# What a stored result depends on: the training, and how its tables and moments are written.
-TRAINED_BY = ("experiments.training", "experiments.parts", "experiments.snapshots")
+# What a stored result depends on: the training, how its tables and moments are written, and its estimates.
+TRAINED_BY = ("experiments.training", "experiments.parts", "experiments.snapshots", "experiments.summary")
 QUICK_SEEDS, QUICK_UPDATES = 6, 12  # how many seeds, and which part of the updates
 
 
@@ -128,12 +128,15 @@ def judged(done: dict[str, Done]) -> list[dict[str, Any]]:
 
 def summary_of(done: dict[str, Done], quick: bool, seconds: float) -> dict[str, Any]:
     """What summary.json of the argument holds."""
+    claims = judged(done)
     steps = sum(found.results.summary["env_steps"] for found in done.values())
     training = sum(found.results.summary["wall_seconds"] for found in done.values())
     return {
         "quick": quick,
         "source": digest(*TRAINED_BY),
-        "claims": judged(done),
+        "verdicts": count(claims),
+        "headline": {picture.name: picture.alt for picture in headline(done)},
+        "claims": claims,
         "experiments": {
             name: {key: found.results.summary[key] for key in ("arms", "env_steps", "wall_seconds")}
             for name, found in done.items()

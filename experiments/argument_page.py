@@ -5,13 +5,13 @@ from typing import Any, Protocol
 
 from experiments import text_numbers
 from experiments.markup import Html, element, joined
-from experiments.page_tables import number, table
+from experiments.page_tables import between, number, table
 from experiments.page_verdicts import SIGNS, badge, effect, foreseen
 from experiments.plan import PLAN, Entry, Part
 from experiments.plotting import Picture
 from experiments.report import styled_page
 from experiments.results import Results
-from experiments.sections import experiment, provenance
+from experiments.sections import experiment, gallery, provenance
 
 QUESTION = "Does the negative-entropy term keep a policy-gradient agent from settling too early?"
 RULE = (
@@ -28,6 +28,11 @@ QUICK = (
     "This page was made with --quick, with a few seeds and a fraction of the updates. It has the shape of the "
     "argument and shows nothing else: no verdict on it means anything."
 )
+
+
+HEADLINE = "two_rooms", ("entropy_bits", "solved")  # the experiment, and the pictures that say it in one look
+
+ARMS = {"without_entropy": "without the term", "with_entropy": "with it"}  # of that experiment
 
 
 class Shown(Protocol):
@@ -48,6 +53,7 @@ def argument_page(done: Mapping[str, Shown], summary: Mapping[str, Any]) -> Html
         element("h1", QUESTION),
         element("p", element("strong", QUICK)) if summary["quick"] else None,
         _answer(summary),
+        gallery(headline(done)),
         element("nav", element("ul", *_contents(done, summary["claims"])), aria_label="contents"),
         element("h2", "All claims", id="claims"),
         element("p", RULE),
@@ -58,6 +64,12 @@ def argument_page(done: Mapping[str, Shown], summary: Mapping[str, Any]) -> Html
         element("h2", "How it was made", id="made"),
         _made(summary),
     )
+
+
+def headline(done: Mapping[str, Shown]) -> list[Picture]:
+    """The pictures of the answer; the README has copies of their files."""
+    experiment_of, names = HEADLINE
+    return [picture for picture in done[experiment_of].drawn if picture.name in names]
 
 
 def count(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -76,17 +88,22 @@ def count(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 def _answer(summary: Mapping[str, Any]) -> Html:
     """In two sentences, with numbers from the summary."""
-    tally = {name: number(value, str(value)) for name, value in count(summary["claims"]).items()}
+    tally = {name: number(value, str(value)) for name, value in summary["verdicts"].items()}
     solved = {
-        arm: content["measures"]["solved"] for arm, content in summary["experiments"]["two_rooms"]["arms"].items()
+        arm: content["measures"]["solved"] for arm, content in summary["experiments"][HEADLINE[0]]["arms"].items()
     }
     runs = [
         joined(
-            [number(entry["count"], str(entry["count"])), " of ", number(entry["n"], str(entry["n"])), f" {arm}"]
+            [
+                number(entry["count"], str(entry["count"])),
+                " of ",
+                number(entry["n"], str(entry["n"])),
+                f" {ARMS[arm]}",
+            ]
         )
         for arm, entry in solved.items()
     ]
-    far = joined([part for run in runs for part in ("; ", run)][1:])
+    far = joined(between(runs, ", "))
     return joined(
         [
             element(

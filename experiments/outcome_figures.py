@@ -41,7 +41,7 @@ def final_returns(results: Results) -> Iterator[Picture]:
     thresholds = [f"{arm}: median {np.median(values):.2f}" for arm, values in returns.items() if len(values)]
     alt = f"Histograms of the runs' final returns between {low:.2f} and {high:.2f}. {'; '.join(thresholds)}."
     caption = "Final return of every run (mean over the last 5 % of updates): a mean would hide who is stuck."
-    yield Picture("final_return", svg_of(figure), alt, caption)
+    yield Picture("final_return", svg_of(figure, alt), alt, caption)
 
 
 def first_success(results: Results) -> Iterator[Picture]:
@@ -105,7 +105,7 @@ def many_arms(results: Results) -> Iterator[Picture]:
         f"{arm} {value:.2f}" for arm, value in zip(arms, x, strict=True)
     )
     caption = "Runs solved, with Wilson's 95 % interval; circles: with the entropy term, squares: without."
-    yield Picture("solved_by_arm", svg_of(figure), alt, caption)
+    yield Picture("solved_by_arm", svg_of(figure, alt), alt, caption)
 
 
 def _known(values: NDArray[Any]) -> Array:

@@ -82,12 +82,12 @@ def finished(figure: Figure, axes: Axes, name: str, alt: str, caption: str) -> P
     """The picture, with a legend if it has room for one."""
     if axes.get_legend_handles_labels()[0] and not name.startswith("dose_"):
         axes.legend(loc="lower left", bbox_to_anchor=(-0.1, 1.0), ncols=2, borderaxespad=0.2, columnspacing=1.2)
-    return Picture(name, svg_of(figure), alt, caption)
+    return Picture(name, svg_of(figure, alt), alt, caption)
 
 
-def svg_of(figure: Figure) -> bytes:
-    """A figure as an SVG file, the same one each time."""
-    file = io.BytesIO()
-    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+def svg_of(figure: Figure, alt: str) -> bytes:
+    """A figure as an SVG file, the same one each time, that carries its text in words."""
+    file, metadata = io.BytesIO(), {"Date": None, "Creator": None, "Description": alt}
+    FigureCanvasSVG(figure).print_svg(file, metadata=metadata)  # type: ignore[no-untyped-call]
     # Verdana has the same widths, for whoever has no DejaVu Sans.
     return file.getvalue().replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, sans-serif")
