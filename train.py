@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("config", nargs="?", help="TOML file (default: configs/two_rooms.toml)")
     top.add_argument("overrides", nargs="*", help="dotted.key=value; changes the base, never beats an arm's own")
-    top.add_argument("--out", type=Path, help="run folder (default: runs/<name>)")
+    top.add_argument("--out", type=_folder, help="run folder (default: runs/<name>)")
     top.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the run folder")
     top.add_argument("--overwrite", action="store_true", help="replace the results in the run folder")
     top.add_argument("--list", action="store_true", help="list the experiments and stop")
@@ -103,8 +103,11 @@ def config_of(options: argparse.Namespace) -> Config:
     Raises:
         ConfigError: there is no such config, it is not valid, or options contradict each other.
     """
-    given = [options.config] if options.config else []
-    words = [*given, *options.overrides]
+    words = [*([] if options.config is None else [options.config]), *options.overrides]
+    if any(not word.strip() for word in words):  # as from a shell's variable that is not set
+        raise ConfigError(
+            f"an empty word: valid are a config, as in {DEFAULT.parent.name}/{DEFAULT.name}, and key=value"
+        )
     files = [word for word in words if "=" not in word]
     if len(files) > 1:
         raise ConfigError(f"one config at a time: {', '.join(files)} (an override is written key=value)")
@@ -190,6 +193,12 @@ def fail(message: str, status: int = 2) -> int:
     """One line on standard error."""
     print(f"train.py: {message if status == 1 else one_line(message)}", file=sys.stderr)
     return status
+
+
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("needs a folder, as in runs/mine, not an empty name; . is this one")
+    return Path(text)
 
 
 def _count(text: str) -> int:

@@ -335,7 +335,7 @@ def _with_value(table: dict[str, Any], path: list[str], value: Any, override: st
 
 def _one_message(error: ValidationError, prefix: str = "") -> str:
     """The first mistake, in one line."""
-    details = min(error.errors(), key=_is_about_another_shape)
+    details = min(error.errors(), key=_rank)
     # Positions inside unions ("float", "constrained-int", ...) are the validator's own names, not keys.
     where, own = details["loc"], {*_KEYS}
     if details["type"] == "extra_forbidden":
@@ -352,9 +352,12 @@ def _one_message(error: ValidationError, prefix: str = "") -> str:
     return one_line(f"{place}: {message}" if place else message)
 
 
-def _is_about_another_shape(details: ErrorDetails) -> bool:
-    """Whether it only says that a table or list is no number: the mistake is inside the table or list."""
-    return details["type"] in ("float_type", "int_type") and isinstance(details["input"], dict | list | tuple)
+def _rank(details: ErrorDetails) -> int:
+    """The lowest says most. That a table or list is no number says least: the mistake is inside it. And what is
+    missing may be there under a mistyped name."""
+    if details["type"] in ("float_type", "int_type") and isinstance(details["input"], dict | list | tuple):
+        return 2
+    return int(details["type"] == "missing")
 
 
 def _valid_keys(location: tuple[int | str, ...], prefix: str) -> list[str]:

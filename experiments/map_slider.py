@@ -17,7 +17,7 @@ from experiments.grid_maps import Picture, policy_map, visit_map
 from experiments.markup import Html, data_uri, element
 from experiments.results import Results
 from experiments.snapshots import FEATURED, MEAN, Snapshots
-from experiments.worlds import make_world
+from experiments.worlds import make_world, unimported_module
 
 Array = NDArray[np.float64]
 
@@ -25,9 +25,12 @@ DIRECTIONS = {(-1, 0): "up", (0, 1): "right", (1, 0): "down", (0, -1): "left"}
 
 
 def map_slider(results: Results) -> Html | None:
-    """None if the world is no grid."""
-    mdp = make_world(results.config.environment).mdp
-    if results.snapshots is None or mdp is None or mdp.drawing is None:
+    """None if the world is no grid, or is in a module that only the results (perhaps a stranger's) want imported."""
+    environment = results.config.environment
+    if results.snapshots is None or unimported_module(environment) is not None:
+        return None
+    mdp = make_world(environment).mdp
+    if mdp is None or mdp.drawing is None:
         return None
     arms, seed = compared_arms(results.config), results.config.training.seed_list[0]
     moments = len(results.snapshots.update)

@@ -6,6 +6,7 @@ python -m experiments.play runs/two_rooms --arm without_entropy with_entropy --s
 """
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -96,6 +97,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of the environment and the actions (default: 0)",
     )
+    top.add_argument(
+        "--import", dest="module", metavar="MODULE", help="import it first: it registers the folder's environment"
+    )
     return top
 
 
@@ -109,9 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     options = parser().parse_args(arguments)
     try:
+        if options.module:
+            importlib.import_module(options.module)
         policies = {arm: load_policy(options.folder, arm, options.seed) for arm in options.arm or [None]}
         play(policies, options)
-    except (ConfigError, StoreError, PlayError, ValueError) as error:
+    except (ConfigError, StoreError, PlayError, ImportError, ValueError) as error:
         return _fail(" ".join(str(error).split()))
     except OSError as error:
         return _fail(f"{error.filename or options.gif}: {error.strerror or error}")

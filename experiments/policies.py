@@ -20,7 +20,7 @@ from experiments.expectations import check_name
 from experiments.learners import policy_shape
 from experiments.observations import CLIP
 from experiments.store import RunFolder, StoreError
-from experiments.worlds import World, make_world
+from experiments.worlds import World, make_world, unimported_module
 
 # Beside the layers of the policy, where a config has normalize_observations.
 MOMENTS = ("observation_mean", "observation_deviation")
@@ -54,7 +54,8 @@ def load_policy(path: Path, arm: str | None, seed: int | None) -> StoredPolicy:
         arm: None: there is only one.
         seed: None: there is only one.
     Raises:
-        StoreError: the folder is not finished, the run failed, or its policy is damaged or of another shape.
+        StoreError: the folder is not finished, the run failed, its policy is damaged or of another shape, or its
+            world comes from a module that nobody has imported: a stranger's folder must not run what it names.
         ConfigError: the folder's config cannot be read, or its world not be made.
         ValueError: there is no such run; the message names those there are.
     """
@@ -66,6 +67,10 @@ def load_policy(path: Path, arm: str | None, seed: int | None) -> StoredPolicy:
     config = folder.read_config()
     arm, seed = _chosen(config, arm, seed)
     _check_not_failed(folder, arm, seed)
+    if (module := unimported_module(config.environment)) is not None:
+        raise StoreError(
+            f"{path}: its world would import and run the module {module!r}; --import {module} allows it"
+        )
     world = make_world(config.environment)
     shape = policy_shape(config.agent_of(arm), world)
     wanted: dict[str, tuple[int, ...]] = dict(zip(shape.labels, shape.shapes, strict=True))

@@ -135,6 +135,10 @@ def run(
 
 
 def _check_folder(folder: RunFolder, options: Options) -> None:
+    try:
+        folder.path.exists()
+    except OSError as error:
+        raise StoreError(f"{folder.path}: cannot write there: {error.strerror}") from None
     if folder.path.exists() and not folder.path.is_dir():
         raise StoreError(f"{folder.path}: is a file, not a folder")
     if options.resume:

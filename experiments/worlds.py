@@ -1,5 +1,6 @@
 """From a config's [environment] to a world: its tables where it has some, its size, its time limit."""
 
+import sys
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,6 +79,12 @@ class World:
         assert self.mdp is not None
         _, values = optimal_values(self.mdp, horizon=horizon, discount=discount)
         return float(self.mdp.start @ values)
+
+
+def unimported_module(environment: Environment) -> str | None:
+    """The module that making the environment would import and run, as in "module:Name-v0"; None: there is none."""
+    module, colon, _ = environment.id.partition(":")
+    return module if colon and module not in sys.modules else None
 
 
 def make_world(environment: Environment) -> World:

@@ -19,6 +19,7 @@ from experiments.config import Training as TrainingSection
 from experiments.store import config_text
 from experiments.training import Training
 from tests.experiments.comparisons import CONFIGS, comparison
+from tests.experiments.comparisons import TWO_ROOMS as TWO_ROOMS_WORLD
 
 TWO_ROOMS, BANDIT = CONFIGS / "two_rooms.toml", CONFIGS / "bandit.toml"
 
@@ -218,6 +219,13 @@ def test_a_file_that_is_no_toml_is_named(content: bytes, tmp_path: Path) -> None
         load_config(path)
 
 
+def test_a_mistyped_key_is_named_rather_than_the_one_that_it_leaves_missing() -> None:
+    table = comparison(TWO_ROOMS_WORLD, {}).model_dump(exclude_none=True)
+    table["training"]["seedz"] = table["training"].pop("seeds")
+    with pytest.raises(ConfigError, match=r"config: training\.seedz: unknown key; did you mean 'seeds'"):
+        load_config(table)
+
+
 def test_a_missing_section_is_named() -> None:
     with pytest.raises(ConfigError, match="config: environment: is missing"):
         load_config({"name": "a", "description": "b", "training": {"seeds": 1, "updates": 1}, "arms": {"a": {}}})
@@ -355,6 +363,9 @@ def test_a_mistake_ends_the_command_with_one_line_and_nothing_written(
         (["a.toml", "b.toml"], "one config at a time"),
         (["a.toml"], "a.toml: No such file or directory"),
         (["training.seeds"], "training.seeds: No such file"),
+        ([""], "an empty word: valid are a config, as in configs/two_rooms.toml, and key=value"),
+        (["--out", ""], "--out: needs a folder, as in runs/mine"),
+        (["--out", "long" * 100], "cannot write there: File name too long"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
 
-from experiments import session
+from experiments import play, session
 from experiments.checkpoints import Checkpoints, Moment
 from experiments.config import ConfigError, load_config
 from experiments.policies import load_policy
+from experiments.report import write_report
 from experiments.results import read_results
 from experiments.snapshots import read_snapshots
 from experiments.store import RunFolder, State, StoreError
@@ -235,6 +237,26 @@ class TestNothingIsExecuted:
         vouched(done)
         RunFolder(done).read_table("runs.parquet")
         assert not (tmp_path / "exploded").exists()
+
+    def test_no_module_is_imported_because_results_name_it(
+        self, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Gymnasium would: an id may be "module:Name-v0"."""
+        (tmp_path / "bomb.py").write_text(f"import os\nos.mkdir({str(tmp_path / 'exploded')!r})")
+        monkeypatch.syspath_prepend(tmp_path)
+        done = tmp_path / "done"
+        shutil.copytree(finished, done)
+        text = (done / "config.toml").read_text()
+        (done / "config.toml").write_text(text.replace("FourAction/", "bomb:FourAction/"))
+        vouched(done)
+        assert "It wanders more" in write_report(done).read_text()
+        words = [str(done), "--arm", "table", "--seed", "0"]
+        assert play.main(words) == 2
+        assert "would import and run the module 'bomb'; --import bomb allows it" in capsys.readouterr().err
+        assert not (tmp_path / "exploded").exists()
+        assert play.main([*words, "--import", "bomb"]) == 0
+        assert (tmp_path / "exploded").exists()
+        del sys.modules["bomb"]
 
     def test_no_module_loads_pickles(self) -> None:
         """By its text: nothing imports a pickling module, and nothing is loaded with PyTorch or NumPy."""
