@@ -25,7 +25,7 @@ DIRECTIONS = {(-1, 0): "up", (0, 1): "right", (1, 0): "down", (0, -1): "left"}
 
 
 def map_slider(results: Results) -> Html | None:
-    """None if the world is no grid, or is in a module that only the results (perhaps a stranger's) want imported."""
+    """None if the world is no grid, or is in a module that only the results (a stranger's?) want imported."""
     environment = results.config.environment
     if results.snapshots is None or unimported_module(environment) is not None:
         return None
