@@ -187,7 +187,9 @@ def _entry(entry: Entry, shown: Shown, summary: Mapping[str, Any]) -> Html:
     return element(
         "section",
         element("h3", entry.question),
-        element("p", element("code", entry.name), f": {shown.results.config.description}"),
+        element(
+            "p", element("code", f"train.py configs/{entry.name}.toml"), f": {shown.results.config.description}"
+        ),
         experiment(shown.results, claims, shown.drawn, shown.maps, folded=True),
         id=entry.name,
     )

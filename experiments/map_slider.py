@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from envs.finite_mdp import FiniteMDP
+from envs.finite_mdp import Drawing, FiniteMDP
 from experiments.config import Config
 from experiments.expectations import parse_expectation
 from experiments.grid_maps import Picture, policy_map, visit_map
@@ -60,14 +60,18 @@ def map_slider(results: Results) -> Html | None:
             class_="controls",
         ),
         *frames,
-        element(
-            "p",
-            "Policy: an arrow an action, as long as its probability; the bluer a cell, the surer the policy; a "
-            "ring marks the start. Visits since the moment before: the darker, the more; white is a thousandth of "
-            "the most visited cell's or less.",
-            class_="legend",
-        ),
+        element("p", _legend(mdp.drawing), class_="legend"),
         class_="slider",
+    )
+
+
+def _legend(drawing: Drawing) -> str:
+    arrows = "what an action does differs from cell to cell, hence no arrows"
+    if drawing.action_vectors.any():
+        arrows = "an arrow an action, as long as its probability"
+    return (
+        f"Policy: {arrows}; the bluer a cell, the surer the policy; a ring marks the start. Visits since the "
+        "moment before: the darker, the more; white is a thousandth of the most visited cell's or less."
     )
 
 

@@ -66,10 +66,10 @@ PLAN = (
         "Random actions do not find what takes many right ones in a row: the term delays settling, it does not "
         "search.",
         (
-            Entry("deep_sea_4", "Four right steps in a row?"),
-            Entry("deep_sea_6", "Six?"),
-            Entry("deep_sea_8", "Eight?"),
-            Entry("deep_sea_10", "Ten?"),
+            Entry("deep_sea_4", "Does it find four right steps in a row?"),
+            Entry("deep_sea_6", "Six right steps in a row?"),
+            Entry("deep_sea_8", "Eight right steps in a row?"),
+            Entry("deep_sea_10", "Ten right steps in a row?"),
         ),
     ),
 )

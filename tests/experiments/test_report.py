@@ -177,6 +177,17 @@ def test_worlds_and_arms_of_every_kind_have_their_pictures(
     assert pictures <= {path.stem for path in (found.path / "figures").glob("*.svg")}
 
 
+@pytest.mark.parametrize(("world", "arrows"), [("TwoRooms", True), ("DeepSea", False)])
+def test_the_legend_promises_arrows_only_where_actions_have_a_direction(
+    tmp_path: Path, world: str, arrows: bool
+) -> None:
+    environment = {"id": f"FourAction/{world}-v0", "max_episode_steps": 20}
+    training = {"seeds": 2, "updates": 2, "episodes_per_update": 2}
+    place = write_report(trained(tmp_path / "run", environment=environment, training=training, claims=[]).path)
+    assert ("an arrow an action" in place.read_text(encoding="utf-8")) == arrows
+    assert ("no arrows" in place.read_text(encoding="utf-8")) != arrows
+
+
 def test_markup_escapes_text_and_attributes() -> None:
     assert element("p", "<b>", Html("<i>x</i>"), title='"&') == '<p title="&quot;&amp;">&lt;b&gt;<i>x</i></p>'
     assert element("img", alt="a", hidden=True, width=None) == '<img alt="a" hidden>'
