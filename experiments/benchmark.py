@@ -1,237 +1,229 @@
-"""Environment steps trained a second, end to end, and where the time goes.
+"""Environment steps trained a second, learning included, and where the time goes.
 
-    python -m experiments.benchmark            every scenario, three times each
-    python -m experiments.benchmark --quick    the default comparison and two more, once each
+    python -m experiments.benchmark --quick               the default comparison, once
+    python -m experiments.benchmark                       every scenario and size, three times each
+    python -m experiments.benchmark --out runs/benchmark  the figures as benchmark.json, sizes.svg too
 
 Every figure comes from one run on one machine, beside that machine's own limits; nothing is compared across runs.
-Scenarios take turns, so that a machine that slows down slows all of them.
+Scenarios take turns, so that a machine that slows down slows all of them. With the extra `peers` installed
+somebody else's agent takes its turn on the same world and network.
 """
 
 import argparse
-import resource
+import json
+import os
+import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-from unittest.mock import patch
+from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
-from agents.reinforce import StackedLearner
-from experiments import session
-from experiments.config import Config, load_config
-from experiments.experience import SampledExperience
-from experiments.finite import FiniteLearning
-from experiments.rollout import FiniteRollout
+from experiments import peers, scenarios
+from experiments.machine import Demand, limits
+from experiments.scenarios import SIZES, Scenario, Size, Timing, in_turns, largest_resident, measure, peak_bytes
+from experiments.session import train_in_memory
 from experiments.training import Training
-from experiments.workers import Workers
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-TABULAR = ('agent.policy="tabular"', "agent.learning_rate=0.05")
-
-
-class Scenario(NamedTuple):
-    """A config, overridden, trained in some way."""
-
-    name: str
-    config: str
-    overrides: tuple[str, ...] = ()
-    workers: int = 1
-    logged: bool = False  # with every step written to tables and event files
-
-    def load(self) -> Config:
-        return load_config(CONFIGS / f"{self.config}.toml", self.overrides)
-
-
-def _seeds(runs: int) -> str:
-    return f"training.seeds={runs // 2}"
-
-
-QUICK = (
-    Scenario("default comparison, 1 process", "two_rooms"),
-    Scenario("default comparison, 2 processes", "two_rooms", workers=2),
-    Scenario("default comparison, 2 processes, every step logged", "two_rooms", workers=2, logged=True),
-)
-SCENARIOS = (
-    *QUICK,
-    *(Scenario(f"{runs} runs", "two_rooms", (_seeds(runs), "training.updates=60")) for runs in (2, 10, 100, 1000)),
-    *(
-        Scenario(f"60 runs, {e} episodes an update", "two_rooms", (f"training.episodes_per_update={e}",))
-        for e in (64, 256)
-    ),
-    Scenario("tabular, 60 runs, 16 episodes", "two_rooms", TABULAR),
-    Scenario("tabular, 60 runs, 64 episodes", "two_rooms", (*TABULAR, "training.episodes_per_update=64")),
-    Scenario("four rooms", "four_rooms", ("training.updates=300",)),
-    Scenario("frozen lake", "frozen_lake", ("training.updates=100",)),
-    Scenario("cliff walking", "cliff_walking", ("training.updates=100",)),
-    Scenario("bandit, 200 runs, 1 episode an update", "bandit"),
-)
-
-# What the time goes to: a name, and the method whose time it is. Nested ones are taken out of the outer.
-PHASES: tuple[tuple[str, type, str], ...] = (
-    ("sampling", FiniteRollout, "collect"),
-    ("returns and sums", SampledExperience, "collect"),
-    ("forward", StackedLearner, "log_pi"),
-    ("backward and optimiser", StackedLearner, "step"),
-    ("measures", FiniteLearning, "_measured"),
-)
-
-
-class Timing(NamedTuple):
-    """One training of a scenario."""
-
-    env_steps: int
-    seconds: float  # wall clock
-    cpu_seconds: float  # of this process; a worker's own time is not in it
-
-
-def measure(scenario: Scenario) -> Timing:
-    """Train a scenario once. Making the world and the runs is not counted, all that follows is."""
-    config = scenario.load()
-    with session.single_threaded(), ExitStack() as stack:
-        if scenario.logged:
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            options = session.Options(Path(folder) / "run", workers=scenario.workers)
-            began, cpu = time.perf_counter(), time.process_time()
-            summary = session.run(config, options, lambda _: None, lambda _: None)
-            return Timing(int(summary["env_steps"]), time.perf_counter() - began, time.process_time() - cpu)
-        workers = stack.enter_context(Workers(Training(config), scenario.workers))
-        began, cpu = time.perf_counter(), time.process_time()
-        for _ in workers.blocks(lambda _: False):
-            pass
-        seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
-        return Timing(int(np.sum(workers.final()["env_steps"])), seconds, cpu_seconds)
-
-
-def phases(config: Config) -> dict[str, float]:
-    """Share of the time of one process that each phase takes; what is in none of them is "the rest"."""
-    spent: dict[str, float] = dict.fromkeys([name for name, _, _ in PHASES], 0.0)
-    running: list[str] = []
-
-    def timed(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(*arguments: Any, **keywords: Any) -> Any:
-            began = time.perf_counter()
-            running.append(name)
-            try:
-                return method(*arguments, **keywords)
-            finally:
-                took = time.perf_counter() - began
-                running.pop()
-                spent[name] += took
-                if running:  # a phase within a phase: the outer one did not spend this time
-                    spent[running[-1]] -= took
-
-        return wrapper
-
-    with session.single_threaded(), ExitStack() as stack:
-        training = Training(config)
-        for name, owner, method in PHASES:
-            stack.enter_context(patch.object(owner, method, timed(name, getattr(owner, method))))
-        began = time.perf_counter()
-        for _ in training.records():
-            pass
-        total = time.perf_counter() - began
-    spent["the rest"] = total - sum(spent.values())
-    return {name: seconds / total for name, seconds in spent.items()}
-
-
-# What is written while a training goes on: summary, tables of updates and checkpoints always.
-LOGGING: dict[str, dict[str, Any]] = {
-    "neither steps nor event files": {"log_steps": 0, "tensorboard": False},
-    "event files without steps": {"log_steps": 0},
-    "event files and steps, every one": {},
+Rows = list[dict[str, Any]]
+START_UP = {
+    "train.py --help": ["train.py", "--help"],
+    "train.py --list": ["train.py", "--list"],
+    "from command to first update": [
+        "-c",
+        "from experiments import load_config; from experiments.training import Training; "
+        "Training(load_config('configs/two_rooms.toml')).update()",
+    ],
 }
 
 
-def logging_costs(config: Config, repeats: int) -> dict[str, float]:
-    """CPU seconds of a training in one process for each way of logging, the median of some in turns."""
-    costs: dict[str, list[float]] = {name: [] for name in LOGGING}
+def speeds(timings: Mapping[str, Sequence[Timing]]) -> Rows:
+    """A row a scenario: millions of environment steps a second."""
+    rows = []
+    for name, runs in timings.items():
+        rates = [run.millions for run in runs]
+        rows.append(
+            {
+                "scenario": name,
+                "median": float(np.median(rates)),
+                "slowest": min(rates),
+                "fastest": max(rates),
+                "seconds": float(np.median([run.seconds for run in runs])),
+            }
+        )
+    return rows
+
+
+def shares(scenario: Scenario) -> Rows:
+    """A row a phase of one process."""
+    spent = scenarios.phases(scenario.load())
+    total = sum(spent.values())
+    return [{"phase": name, "seconds": took, "share": took / total} for name, took in spent.items()]
+
+
+def costs_of_logging(scenario: Scenario, repeats: int) -> Rows:
+    """A row a way of logging; CPU seconds of one process."""
+    costs = scenarios.logging_costs(scenario.load(), repeats)
+    least = next(iter(costs.values()))
+    return [
+        {"written": name, "CPU seconds": seconds, "more than nothing": seconds / least - 1}
+        for name, seconds in costs.items()
+    ]
+
+
+def fractions(scenario: Scenario) -> Rows:
+    """A row an operation: what one process needs of it a second, beside what one thread can do."""
+    config = scenario.load()
+    began = time.perf_counter()
+    result = train_in_memory(config)
+    seconds = time.perf_counter() - began
+    demand = Demand.of(config, Training(config), int(result.summary["env_steps"]), result.steps.num_rows)
+    rows = []
+    for name, limit in limits().items():
+        needed = limit.needed(demand) / seconds
+        rows.append(
+            {
+                "operation": name,
+                "unit a second": limit.unit,
+                "at most": limit.most,
+                "needed": needed,
+                "share of the time": needed / limit.most,
+            }
+        )
+    return rows
+
+
+def sizes(groups: Sequence[Size], repeats: int) -> Rows:
+    """A row a size: time and memory."""
+    rows = []
+    for group in groups:
+        timings = in_turns(list(group.scenarios.values()), repeats)
+        for number, scenario in group.scenarios.items():
+            nanoseconds = float(np.median([1e3 / run.millions for run in timings[scenario.name]]))
+            rows.append(
+                {
+                    "size": group.name,
+                    "number": number,
+                    "ns a step": nanoseconds,
+                    "peak MiB": peak_bytes(scenario) / 2**20,
+                }
+            )
+    return rows
+
+
+def bytes_a_run(rows: Rows) -> float:
+    """The slope of memory over runs, between the two largest numbers of them; two arms have a run a seed each."""
+    small, large = [row for row in rows if row["size"] == SIZES[0].name][-2:]
+    return float((large["peak MiB"] - small["peak MiB"]) * 2**20 / (large["number"] - small["number"]) / 2)
+
+
+def start_up(repeats: int) -> Rows:
+    """A row a command: wall clock seconds, the median."""
+    root = Path(__file__).resolve().parent.parent
+    rows = []
+    for name, words in START_UP.items():
+        times = []
+        for _ in range(repeats):
+            began = time.perf_counter()
+            subprocess.run(
+                [sys.executable, *words], cwd=root, check=True, stdout=subprocess.DEVNULL, env=os.environ
+            )
+            times.append(time.perf_counter() - began)
+        rows.append({"command": name, "seconds": float(np.median(times))})
+    return rows
+
+
+def beside_peers(repeats: int) -> Rows:
+    """A row an agent, in turns on FrozenLake 4x4 with 64 x 64 units; none without the extra."""
+    if not peers.is_installed():
+        return []
+    timings: dict[str, list[Timing]] = {peers.OURS.name: [], peers.THEIRS: []}
     for _ in range(repeats):
-        for name, options in LOGGING.items():
-            with tempfile.TemporaryDirectory() as folder:
-                how = session.Options(Path(folder) / "run", **options)
-                began = time.process_time()
-                session.run(config, how, lambda _: None, lambda _: None)
-                costs[name].append(time.process_time() - began)
-    return {name: float(np.median(seconds)) for name, seconds in costs.items()}
+        timings[peers.OURS.name].append(measure(peers.OURS))
+        timings[peers.THEIRS].append(peers.measure_theirs())
+    return speeds(timings)
 
 
-def limits() -> dict[str, float]:
-    """What one thread of this machine can do at most, of the operations that training is made of."""
-    rng = np.random.default_rng(0)
-    table, index = rng.random(12_000), rng.integers(0, 12_000, 1_000_000)
-    left, right = torch.rand(60, 51, 64), torch.rand(60, 64, 64)
-    with session.single_threaded():
-        gather = _rate(lambda: table.take(index), len(index))
-        product = _rate(lambda: torch.bmm(left, right), 2 * 60 * 51 * 64 * 64)
-        tanh = _rate(lambda: torch.tanh(left), left.numel())
-    return {
-        "random gathers, million a second": gather / 1e6,
-        "batched 64 x 64 matrix product, GFLOP/s": product / 1e9,
-        "tanh, million a second": tanh / 1e6,
-    }
+def size_figure(rows: Rows) -> bytes:
+    """Time a step against each size, as SVG."""
+    from matplotlib.figure import Figure
+
+    from experiments.plotting import COLOURS, svg_of
+
+    names = list(dict.fromkeys(row["size"] for row in rows))
+    figure = Figure(figsize=(2.6 * len(names), 2.8), layout="constrained")
+    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names), sharey=True)), names, strict=True):
+        points = [(row["number"], row["ns a step"]) for row in rows if row["size"] == name]
+        axes.loglog(*zip(*points, strict=True), marker="o", color=COLOURS[1])
+        axes.set_xlabel(name)
+        axes.set_xticks([x for x, _ in points], [str(x) for x, _ in points], minor=False)
+        axes.minorticks_off()
+        axes.grid(visible=True, alpha=0.4)
+    figure.axes[0].set_ylabel("nanoseconds an environment step")
+    return svg_of(figure, "Time of an environment step, learning included, against " + ", ".join(names))
 
 
-def _rate(operation: Callable[[], object], work: int) -> float:
-    times = []
-    for _ in range(15):
-        began = time.perf_counter()
-        operation()
-        times.append(time.perf_counter() - began)
-    return work / min(times)
+def table(title: str, rows: Rows) -> Table:
+    """Rows for people to read."""
+    shown = Table(title=title, title_justify="left")
+    for column, value in rows[0].items():
+        shown.add_column(column, justify="left" if isinstance(value, str) else "right")
+    for row in rows:
+        shown.add_row(*(_shown(column, value) for column, value in row.items()))
+    return shown
+
+
+def _shown(column: str, value: object) -> str:
+    if column in ("share", "share of the time", "more than nothing"):
+        return f"{value:.0%}"
+    return f"{value:,.2f}" if isinstance(value, float) else str(value)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the scenarios in turns and print the tables."""
+    """Run everything in turns and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m experiments.benchmark", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--quick", action="store_true", help="three scenarios, once each")
+    parser.add_argument("--quick", action="store_true", help="the default comparison alone, once")
+    parser.add_argument("--out", type=Path, help="folder for benchmark.json and sizes.svg")
     options = parser.parse_args(arguments)
-    scenarios, repeats = (QUICK, 1) if options.quick else (SCENARIOS, 3)
+    if options.out is not None:
+        try:
+            options.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            print(f"experiments.benchmark: --out {options.out}: {error.strerror}", file=sys.stderr)
+            return 2
+    repeats = 1 if options.quick else 3
+    default = scenarios.QUICK[0]
+    found: dict[str, Rows] = {
+        "environment steps trained a second, millions": speeds(
+            in_turns(scenarios.QUICK if options.quick else scenarios.SCENARIOS, repeats)
+        ),
+        "where the time goes, default comparison, one process": shares(default),
+        "what logging costs, default comparison, one process": costs_of_logging(default, repeats),
+        "beside the limits of one thread, default comparison": fractions(default),
+    }
+    if not options.quick:
+        found["time and memory against size"] = sizes(SIZES, repeats)
+        found["start-up, seconds"] = start_up(repeats)
+        found["millions of steps a second beside somebody else's agent"] = beside_peers(repeats)
     console = Console(highlight=False)
-    timings: dict[str, list[Timing]] = {scenario.name: [] for scenario in scenarios}
-    for _ in range(repeats):
-        for scenario in scenarios:
-            timings[scenario.name].append(measure(scenario))
-    console.print(_speeds(timings))
-    console.print(_shares(phases(QUICK[0].load())))
-    costs = logging_costs(QUICK[0].load(), repeats)
-    least = costs["neither steps nor event files"]
-    for name, seconds in costs.items():
-        console.print(f"logging {name}: {seconds:.2f} s of CPU, {seconds / least - 1:+.0%}")
-    for name, value in limits().items():
-        console.print(f"limit of one thread: {name}: {value:,.0f}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    console.print(f"peak memory of this process over all scenarios: {peak / 2**20:,.0f} MiB")
+    for title, rows in found.items():
+        if rows:
+            console.print(table(title, rows))
+    if not options.quick:
+        console.print(f"memory of a run: {bytes_a_run(found['time and memory against size']):,.0f} bytes")
+        if not peers.is_installed():
+            console.print('somebody else\'s agent: not measured, pip install ".[peers]"')
+    console.print(f"peak memory of this process: {largest_resident() / 2**20:,.0f} MiB")
+    if options.out is not None:
+        (options.out / "benchmark.json").write_text(json.dumps(found, indent=2) + "\n")
+        if not options.quick:
+            (options.out / "sizes.svg").write_bytes(size_figure(found["time and memory against size"]))
     return 0
-
-
-def _speeds(timings: dict[str, list[Timing]]) -> Table:
-    table = Table(
-        title="environment steps trained a second, in millions (learning included)", title_justify="left"
-    )
-    for column in ("scenario", "median", "slowest", "fastest", "seconds"):
-        table.add_column(column, justify="left" if column == "scenario" else "right")
-    for name, runs in timings.items():
-        rates = [run.env_steps / run.seconds / 1e6 for run in runs]
-        figures = (np.median(rates), min(rates), max(rates), np.median([run.seconds for run in runs]))
-        table.add_row(name, *(f"{figure:.2f}" for figure in figures))
-    return table
-
-
-def _shares(shares: dict[str, float]) -> Table:
-    table = Table(title="where the time goes (default comparison, one process)", title_justify="left")
-    table.add_column("phase")
-    table.add_column("share", justify="right")
-    for name, share in shares.items():
-        table.add_row(name, f"{share:.0%}")
-    return table
 
 
 if __name__ == "__main__":

@@ -1,0 +1,90 @@
+"""What one thread of this machine can do at most, of the operations that training is made of.
+
+Measured in the same run as the trainings, so that their speed is also a fraction of what was possible.
+"""
+
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from experiments.config import Config
+from experiments.event_files import scalar_block
+from experiments.training import Training
+
+ROWS, ACTIONS, WIDTH = 60 * 51, 4, 64  # the tables and layers of the default comparison
+
+
+class Limit(NamedTuple):
+    """An operation: how many of it a second, and how many a training needs."""
+
+    unit: str
+    most: float  # a second
+    needed: Callable[["Demand"], float]
+
+
+class Demand(NamedTuple):
+    """What one training of a network in a finite world asked for."""
+
+    env_steps: int
+    points: int  # lock-steps of all runs: one scalar each
+    multiply_adds: int  # of matrix products, forward and backward
+    tanhs: int
+
+    @classmethod
+    def of(cls, config: Config, training: Training, env_steps: int, points: int) -> "Demand":
+        """Of a training of so many steps; products with one-hot states are left out, as training leaves them."""
+        assert training.world.mdp is not None
+        widths = config.agent.hidden_sizes
+        rows = len(training.runs.arm) * training.world.mdp.states * config.training.updates
+        products = sum(a * b for a, b in pairwise((*widths, training.world.actions)))
+        return cls(env_steps, points, 3 * rows * products, rows * sum(widths))
+
+
+def limits() -> dict[str, Limit]:
+    """By name."""
+    rng = np.random.default_rng(0)
+    edges = np.sort(rng.random((ROWS * ACTIONS, 1)), axis=0).ravel()
+    place = rng.integers(0, ROWS, 200_000) * ACTIONS
+    uniform = rng.random(len(place))
+    arrival = rng.integers(0, ROWS, ROWS * ACTIONS) * ACTIONS
+
+    def table_step() -> object:
+        reached = place.copy()
+        for k in range(ACTIONS - 1):
+            reached += edges.take(place + k) <= uniform
+        return arrival.take(reached)
+
+    left, right = torch.rand(60, 51, WIDTH), torch.rand(60, WIDTH, WIDTH)
+    steps, values = np.arange(100_000), rng.random(100_000)
+    return {
+        "steps through a table": Limit(
+            "million", _rate(table_step, len(place)) / 1e6, lambda demand: demand.env_steps / 1e6
+        ),
+        "batched matrix products": Limit(
+            "GFLOP",
+            2 * _rate(lambda: torch.bmm(left, right), 60 * 51 * WIDTH * WIDTH) / 1e9,
+            lambda demand: 2 * demand.multiply_adds / 1e9,
+        ),
+        "tanh": Limit(
+            "million", _rate(lambda: torch.tanh(left), left.numel()) / 1e6, lambda demand: demand.tanhs / 1e6
+        ),
+        "points of event files": Limit(
+            "million",
+            _rate(lambda: scalar_block("tag", steps, values, 1e9), len(steps)) / 1e6,
+            lambda demand: demand.points / 1e6,
+        ),
+    }
+
+
+def _rate(operation: Callable[[], object], work: int) -> float:
+    """Work a second, the best of some tries."""
+    times = []
+    for _ in range(15):
+        began = time.perf_counter()
+        operation()
+        times.append(time.perf_counter() - began)
+    return work / min(times)

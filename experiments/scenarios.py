@@ -1,0 +1,230 @@
+"""What the benchmark trains: configs, overridden, and how long one training of each takes."""
+
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import numpy as np
+
+from agents.reinforce import StackedLearner
+from experiments import session
+from experiments.config import Config, load_config
+from experiments.experience import SampledExperience
+from experiments.finite import FiniteLearning
+from experiments.rollout import FiniteRollout
+from experiments.training import Training
+from experiments.workers import Workers
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+TABULAR = ('agent.policy="tabular"', "agent.learning_rate=0.05")
+NETWORK = (
+    'agent.policy="mlp"',
+    "agent.hidden_sizes=[64, 64]",
+    'agent.optimizer="adam"',
+    "agent.learning_rate=0.01",
+)
+
+
+class Scenario(NamedTuple):
+    """A config, overridden, trained in some way."""
+
+    name: str
+    config: str
+    overrides: tuple[str, ...] = ()
+    workers: int = 1
+    logged: bool = False  # every step written to tables and event files, checkpoints kept
+
+    def load(self) -> Config:
+        return load_config(CONFIGS / f"{self.config}.toml", self.overrides)
+
+
+class Size(NamedTuple):
+    """Scenarios that differ in one size."""
+
+    name: str
+    scenarios: dict[int, Scenario]
+
+
+def _episodes(number: int) -> str:
+    return f"training.episodes_per_update={number}"
+
+
+QUICK = (
+    Scenario("default comparison, 1 process", "two_rooms"),
+    Scenario("default comparison, 2 processes", "two_rooms", workers=2),
+    Scenario("default comparison, 2 processes, logged", "two_rooms", workers=2, logged=True),
+)
+SCENARIOS = (
+    *QUICK,
+    Scenario("64 episodes an update, 2 processes", "two_rooms", (_episodes(64),), 2),
+    Scenario("64 episodes an update, 2 processes, logged", "two_rooms", (_episodes(64),), 2, logged=True),
+    Scenario("tabular, 16 episodes, 2 processes", "two_rooms", TABULAR, 2),
+    Scenario("tabular, 64 episodes, 2 processes", "two_rooms", (*TABULAR, _episodes(64)), 2),
+    Scenario("four rooms", "four_rooms", ("training.updates=300",)),
+    Scenario("deep sea of 10", "deep_sea_10", ("training.updates=100", "training.seeds=30")),
+    Scenario(
+        "frozen lake 8x8", "frozen_lake",
+        ("training.seeds=15", _episodes(16), "training.updates=60", 'environment.kwargs={map_name="8x8"}'),
+    ),
+    Scenario("cliff walking", "cliff_walking", ("training.updates=100",)),
+    Scenario("bandit, 200 runs, 1 episode an update", "bandit"),
+    Scenario("the network at every step", "two_rooms", ("environment.tables=false", "training.updates=20")),
+    Scenario("cart pole, the network at every step", "cartpole", ("training.updates=10",)),
+)  # fmt: skip
+
+
+def _size(name: str, config: str, numbers: Sequence[int], *overrides: str) -> Size:
+    """Scenarios for some numbers, which stand for {} in the overrides."""
+    return Size(
+        name,
+        {n: Scenario(f"{name}: {n}", config, tuple(o.replace("{}", str(n)) for o in overrides)) for n in numbers},
+    )
+
+
+SIZES = (
+    _size("seeds of each arm", "two_rooms", (1, 5, 50, 500), "training.seeds={}", "training.updates=40"),
+    _size(
+        "episodes an update", "two_rooms", (4, 16, 64, 256), "training.episodes_per_update={}",
+        "training.updates=60",
+    ),
+    _size("hidden width", "two_rooms", (16, 64, 256), "agent.hidden_sizes=[{}, {}]", "training.updates=40"),
+    _size(
+        "depth of the sea", "deep_sea_10", (5, 10, 20, 40),
+        "environment.kwargs.depth={}", "training.seeds=30", "training.updates=40",
+    ),
+)  # fmt: skip
+
+# What the time goes to: a name, and the method whose time it is. Nested ones are taken out of the outer.
+PHASES: tuple[tuple[str, type, str], ...] = (
+    ("sampling", FiniteRollout, "collect"),
+    ("returns and sums", SampledExperience, "collect"),
+    ("forward", StackedLearner, "log_pi"),
+    ("backward", StackedLearner, "step"),
+    ("optimiser", StackedLearner, "apply"),
+    ("measures", FiniteLearning, "_measured"),
+)
+
+
+class Timing(NamedTuple):
+    """One training of a scenario."""
+
+    env_steps: int
+    seconds: float  # wall clock
+
+    @property
+    def millions(self) -> float:
+        """Environment steps trained a second, in millions."""
+        return self.env_steps / self.seconds / 1e6
+
+
+def measure(scenario: Scenario) -> Timing:
+    """Train a scenario once. Making the world and the runs is not counted, all that follows is."""
+    config = scenario.load()
+    with session.single_threaded(), ExitStack() as stack:
+        if scenario.logged:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            options = session.Options(Path(folder) / "run", workers=scenario.workers)
+            began = time.perf_counter()
+            summary = session.run(config, options, lambda _: None, lambda _: None)
+            return Timing(int(summary["env_steps"]), time.perf_counter() - began)
+        workers = stack.enter_context(Workers(Training(config), scenario.workers))
+        began = time.perf_counter()
+        for _ in workers.blocks(lambda _: False):
+            pass
+        seconds = time.perf_counter() - began
+        return Timing(int(np.sum(workers.final()["env_steps"])), seconds)
+
+
+def in_turns(scenarios: Sequence[Scenario], repeats: int) -> dict[str, list[Timing]]:
+    """Timings by name. Scenarios take turns, so that a machine that slows down slows all of them."""
+    timings: dict[str, list[Timing]] = {scenario.name: [] for scenario in scenarios}
+    for _ in range(repeats):
+        for scenario in scenarios:
+            timings[scenario.name].append(measure(scenario))
+    return timings
+
+
+def phases(config: Config) -> dict[str, float]:
+    """Seconds of one process that each phase takes; what is in none of them is "the rest"."""
+    spent: dict[str, float] = dict.fromkeys([name for name, _, _ in PHASES], 0.0)
+    running: list[str] = []
+
+    def timed(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*arguments: Any, **keywords: Any) -> Any:
+            began = time.perf_counter()
+            running.append(name)
+            try:
+                return method(*arguments, **keywords)
+            finally:
+                took = time.perf_counter() - began
+                running.pop()
+                spent[name] += took
+                if running:  # a phase within a phase: the outer one did not spend this time
+                    spent[running[-1]] -= took
+
+        return wrapper
+
+    with session.single_threaded(), ExitStack() as stack:
+        training = Training(config)
+        for name, owner, method in PHASES:
+            stack.enter_context(patch.object(owner, method, timed(name, getattr(owner, method))))
+        began = time.perf_counter()
+        for _ in training.records():
+            pass
+        total = time.perf_counter() - began
+    return spent | {"the rest": total - sum(spent.values())}
+
+
+# What is written while a training goes on: summary, tables of updates and a checkpoint at the end always.
+LOGGING: dict[str, dict[str, Any]] = {
+    "neither steps nor event files": {"log_steps": 0, "tensorboard": False},
+    "event files without steps": {"log_steps": 0},
+    "event files and every step": {},
+    "event files, every step, a checkpoint a second": {"checkpoint_seconds": 1.0},
+}
+
+
+def logging_costs(config: Config, repeats: int) -> dict[str, float]:
+    """CPU seconds of a training in one process for each way of logging, the median of some in turns."""
+    costs: dict[str, list[float]] = {name: [] for name in LOGGING}
+    for _ in range(repeats):
+        for name, options in LOGGING.items():
+            with tempfile.TemporaryDirectory() as folder:
+                how = session.Options(Path(folder) / "run", **options)
+                began = time.process_time()
+                session.run(config, how, lambda _: None, lambda _: None)
+                costs[name].append(time.process_time() - began)
+    return {name: float(np.median(seconds)) for name, seconds in costs.items()}
+
+
+def peak_bytes(scenario: Scenario, updates: int = 3) -> int:
+    """Peak memory of a process that trains a few updates of a scenario."""
+    context = multiprocessing.get_context("spawn")  # a forked child would have its parent's peak
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_train_and_tell, args=(theirs, scenario, updates))
+    process.start()
+    theirs.close()
+    peak = int(ours.recv())
+    process.join()
+    return peak
+
+
+def _train_and_tell(pipe: Any, scenario: Scenario, updates: int) -> None:
+    with session.single_threaded():
+        training = Training(scenario.load())
+        for _ in range(updates):
+            training.update()
+    pipe.send(largest_resident())
+
+
+def largest_resident() -> int:
+    """Bytes of memory that this process had at most."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
