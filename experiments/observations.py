@@ -9,9 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete, flatdim
+from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.played import Array, Ints, Raw
+
+Rows = NDArray[np.floating]
 
 CLIP = 10.0  # deviations; a number that was constant so far would otherwise explode when it first moves
 
@@ -55,7 +58,9 @@ class Observations:
         moments: frozen within an update; None: rows are not normalised.
     """
 
-    def __init__(self, space: Discrete | Box, runs: int, normalize: bool, dtype: torch.dtype) -> None:
+    def __init__(
+        self, space: Discrete | Box, runs: int, normalize: bool, dtype: type[np.floating] | np.dtype[np.floating]
+    ) -> None:
         self._space, self._dtype = space, dtype
         self._width = flatdim(space)
         self.moments = RunningMoments.start(runs, self._width) if normalize else None
@@ -64,16 +69,22 @@ class Observations:
         """Room for a raw observation of each of so many environments, [places, *shape]."""
         return np.zeros((places, *(self._space.shape or ())), self._space.dtype)
 
-    def rows(self, raw: Raw, runs: Ints) -> Tensor:
-        """Rows [M, N, D] of raw observations [M, N, *shape] of the runs [M]."""
+    def rows(self, raw: Raw, runs: Ints) -> Rows:
+        """Rows [M, N, D] of raw observations [M, N, *shape] of the runs [M].
+
+        Raises:
+            ValueError: a state number that the space does not have.
+        """
         if isinstance(self._space, Discrete):
-            states = torch.from_numpy(raw.astype(np.int64) - int(self._space.start))
-            return torch.nn.functional.one_hot(states, self._width).to(self._dtype)
+            rows = raw[..., None] == np.arange(self._width) + self._space.start
+            if not rows.any(-1).all():
+                raise ValueError(f"a state number outside {self._space}: {raw[~rows.any(-1)][0]}")
+            return rows.astype(self._dtype)
         flat = raw.reshape(*raw.shape[:2], self._width)
         if self.moments is not None:
             mean, deviation = self.moments.mean[runs, None], self.moments.deviation[runs, None]
             flat = np.clip((flat - mean) / deviation, -CLIP, CLIP)
-        return torch.from_numpy(flat).to(self._dtype)
+        return flat.astype(self._dtype, copy=False)
 
     def learn(self, raw: Raw, bounds: Ints) -> None:
         """Add an update's observations [N, *shape], run by run, those of run r from bounds[r] to bounds[r + 1]."""

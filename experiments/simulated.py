@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.acting import log_policy
 from agents.reinforce import StackedLearner, loss_terms
 from agents.returns import RunningMean
 from experiments import measures
@@ -48,9 +49,14 @@ class SimulatedLearning:
         self._episodes = config.training.episodes_per_update
         self._seeds = runs.seed[: len(runs.seed) // len(agents)]
         discount = np.repeat([agent.discount for agent in agents], len(self._seeds))
+        # Views, so that they move with the learner.
+        self._layers = [layer.numpy() for layer in learner.shape.split(learner.theta.detach())]
         self._advantages = Advantages(agents[0], discount, self._episodes, world.actions)
         self._observations = Observations(
-            world.observations, len(runs.arm), config.environment.normalize_observations, learner.theta.dtype
+            world.observations,
+            len(runs.arm),
+            config.environment.normalize_observations,
+            learner.theta.detach().numpy().dtype,
         )
         self._simulators = Simulators(world, runs, self._episodes, self._observations)
         self._actions = Streams(self._seeds, Purpose.ACTIONS)
@@ -96,17 +102,10 @@ class SimulatedLearning:
             ),
         )
 
-    def _policy_of(self, runs: Tensor) -> Policy:
+    def _policy_of(self, runs: Ints) -> Policy:
         """The policy of some runs, their parameters gathered once."""
-        shape = self._learner.shape
-        with torch.no_grad():
-            layers = self._learner.layers(runs)
-
-        def log_pi(rows: Tensor) -> Tensor:
-            with torch.no_grad():
-                return torch.log_softmax(shape.logits(layers, rows), dim=-1)
-
-        return log_pi
+        layers = [layer[runs] for layer in self._layers]
+        return lambda rows: log_policy(layers, rows)
 
     def _reset_seeds(self, streams: Streams) -> Ints:
         """Seeds of the next episodes, [R, E]: the same for every arm."""
@@ -135,7 +134,7 @@ class SimulatedLearning:
         return terms, grad_norm, moved / np.maximum(np.diff(played.bounds), 1)
 
     def _log_pi(self, played: Played, chunk: Chunk) -> Tensor:
-        rows = self._observations.rows(played.observation[chunk.step], chunk.runs)
+        rows = torch.from_numpy(self._observations.rows(played.observation[chunk.step], chunk.runs))
         return self._learner.log_pi(rows, torch.from_numpy(chunk.runs)).double()
 
     def snapshot(self) -> None:

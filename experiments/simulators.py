@@ -14,19 +14,17 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import torch
 from gymnasium.spaces import Discrete
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from numpy.typing import NDArray
-from torch import Tensor
 
-from experiments.observations import Observations
+from experiments.observations import Observations, Rows
 from experiments.played import Array, Ints, Played, Raw
 from experiments.records import Runs
 from experiments.worlds import World
 
 # Log-probabilities [M, E, A] of rows [M, E, D], for the M runs that it was made for.
-Policy = Callable[[Tensor], Tensor]
+Policy = Callable[[Rows], Array]
 
 
 class SimulatorError(RuntimeError):
@@ -59,7 +57,7 @@ class Simulators:
 
     def play(
         self,
-        policy_of: Callable[[Tensor], Policy],
+        policy_of: Callable[[Ints], Policy],
         seeds: Ints,
         uniforms: Array | None,
         active: NDArray[np.bool_],
@@ -87,10 +85,10 @@ class Simulators:
                 acting = np.unique(live // self._episodes)
                 if len(acting) == 0:
                     break
-                policy = policy_of(torch.from_numpy(acting))
+                policy = policy_of(acting)
                 row = np.searchsorted(acting, live // self._episodes) * self._episodes + live % self._episodes
             rows = self._observations.rows(raw.reshape(-1, self._episodes, *raw.shape[1:])[acting], acting)
-            log_pi = policy(rows).double().numpy().reshape(len(acting) * self._episodes, -1)[row]
+            log_pi = policy(rows).reshape(len(acting) * self._episodes, -1)[row]
             action = _chosen(log_pi, None if uniforms is None else uniforms[t].ravel()[live])
             seen = raw[live]
             reward, terminated, cut = self._step(t, live, action, raw)
