@@ -37,6 +37,7 @@ class Collected(NamedTuple):
     policy: Array  # [R, S, A] action probabilities
     returns: Array  # [R, E] undiscounted; exact: the expected one, E = 1
     lengths: Array  # [R, E] steps; exact: the expected number, infinite where episodes may never end
+    truncation_rate: Array  # [R] share of the episodes that the time limit cut off; exact: the expected one
     visits: Array  # [R, S] steps in each state; exact: see ExactExperience
     visited: NDArray[np.bool_] | None  # [R, S] acted in or arrived at; None: exact, nobody went anywhere
     steps: Steps | None  # None: exact
@@ -70,6 +71,7 @@ class SampledExperience:
             policy,
             returns,
             lengths,
+            _totals(played.truncated // shape[1], None, shape[:1]) / shape[1],
             visits,
             visited,
             _lock_steps(lengths.astype(np.int64), entropies),
@@ -182,6 +184,7 @@ class ExactExperience:
     def __init__(self, mdp: FiniteMDP, horizon: int | None, agent: Agent, discount: Array) -> None:
         self._mdp, self._horizon, self._agent, self._discount = mdp, horizon, agent, discount
         self._reward = (mdp.probability * mdp.reward).sum(-1)
+        self._ending = (mdp.probability * mdp.terminated).sum(-1)
         self._offset = math.log(mdp.actions) if agent.soft_return_offset == "uniform" else 0.0
         uniform = np.full((len(discount), mdp.states, mdp.actions), -math.log(mdp.actions))
         self.collect(uniform, np.zeros(len(discount)))
@@ -214,11 +217,19 @@ class ExactExperience:
             pi,
             paid.sum(1, keepdims=True),
             steps.sum(1, keepdims=True),
+            self._truncation_rate(pi, steps),
             visits,
             None,
             None,
             np.full(runs, -1, np.int64),
         )
+
+    def _truncation_rate(self, pi: Array, steps: Array) -> Array:
+        """The probability that an episode has not ended by itself within the horizon, [R]; without one, 0."""
+        if self._horizon is None:
+            return np.zeros(len(pi))
+        ended: Array = (steps * (pi * self._ending).sum(-1)).sum(1)
+        return np.clip(1 - ended, 0.0, 1.0)
 
     def _visits(self, pi: Array, in_loss: Array) -> tuple[Array, Array]:
         """The expected steps in each state, and what measures weigh them by, [R, S] both."""

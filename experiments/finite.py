@@ -104,7 +104,7 @@ class FiniteLearning:
             entropy_nats=measures.mean_over_visits(state_entropy, visits),
             kl_from_previous=kl,
             start_policy=self._at_start(policy),
-            truncation_rate=np.full(len(visits), math.nan),
+            truncation_rate=collected.truncation_rate,
             all_state_entropy_nats=(state_entropy * acting).sum(1) / acting.sum(),
             optimal_action_probability=self._at_start(policy * self._optimal).sum(1),
             cross_entropy_to_optimal=measures.mean_over_visits(cross_entropy, visits),

@@ -20,7 +20,7 @@ class Measured(NamedTuple):
     entropy_nats: Array  # [R] mean over the update's steps
     kl_from_previous: Array  # [R] nats, mean over the states that the update before visited; 0 in the first
     start_policy: Array  # [R, A] action probabilities at the start, mean over starts
-    truncation_rate: Array  # [R] share of the episodes that the time limit cut off; NaN in finite worlds
+    truncation_rate: Array  # [R] share of the episodes that the time limit cut off; exact: the expected one
     all_state_entropy_nats: Array  # [R] from here on: finite worlds only
     optimal_action_probability: Array  # [R] at the start
     cross_entropy_to_optimal: Array  # [R] nats, mean over the update's steps

@@ -21,6 +21,7 @@ class Step(NamedTuple):
     reward: float
     entropy_nats: float  # of the policy at that observation
     next_observation: Any
+    terminated: bool  # False at the last step: the time limit cut the episode off
 
 
 def episode(
@@ -40,7 +41,7 @@ def episode(
         log_pi = log_policy(observation)
         action = int((np.exp(log_pi).cumsum()[:-1] <= uniform).sum())  # inverse CDF
         next_observation, reward, terminated, truncated, _ = env.step(action)
-        yield Step(observation, action, float(reward), float(entropy(log_pi)), next_observation)
+        yield Step(observation, action, float(reward), float(entropy(log_pi)), next_observation, bool(terminated))
         if terminated or truncated:
             return
         observation = next_observation

@@ -37,6 +37,7 @@ class Episodes(NamedTuple):
     row_action: Ints  # [N] row * A + action
     transition: Ints  # [N] row_action * K + outcome
     reward: Array  # [N]
+    truncated: Ints  # numbers of the episodes that the time limit cut off
 
 
 class FiniteRollout:
@@ -95,7 +96,7 @@ class FiniteRollout:
                 first, draw, episode = first.take(running), draw.take(running), episode.take(running)
                 if not len(running):
                     break
-        return self._as_episodes(episodes, np.concatenate(transitions))
+        return self._as_episodes(episodes, np.concatenate(transitions), truncated=episode)
 
     def _start(self) -> Ints:
         if Purpose.STARTS not in self.streams:
@@ -107,7 +108,7 @@ class FiniteRollout:
         """This update's uniforms: seed by seed, within it time step by time step, [seeds * T * E]."""
         return self.streams[purpose].uniforms(self.time_limit, self.episodes).transpose(1, 0, 2).ravel()
 
-    def _as_episodes(self, episodes: list[Ints], transition: Ints) -> Episodes:
+    def _as_episodes(self, episodes: list[Ints], transition: Ints, truncated: Ints) -> Episodes:
         time = np.repeat(np.arange(len(episodes)), [len(running) for running in episodes])
         episode = np.concatenate(episodes)
         reward = self._reward.take(transition)
@@ -116,7 +117,7 @@ class FiniteRollout:
             reward += self.mdp.reward_std * noise.ravel()[self._first_draw[episode] + time * self.episodes]
         row_action = transition // self.outcomes
         row = row_action // self.mdp.actions
-        return Episodes(time, episode // self.episodes, episode, row, row_action, transition, reward)
+        return Episodes(time, episode // self.episodes, episode, row, row_action, transition, reward, truncated)
 
 
 def _flat(mdp: FiniteMDP, table: NDArray[Number]) -> NDArray[Number]:

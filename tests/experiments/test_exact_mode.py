@@ -31,8 +31,8 @@ WORLDS: dict[str, dict[str, Any]] = {
 TABLE, NETWORK = {"policy": "tabular"}, {"policy": "mlp", "hidden_sizes": [5], "initialization": "torch"}
 LINEAR = NETWORK | {"hidden_sizes": []}
 SOFT = {"entropy_objective": "soft_return"}
-# What only episodes can tell: which states were visited, whether one succeeded or was cut off.
-UNKNOWN = {"truncation_rate", "state_coverage", "success_rate", "succeeded"}
+# What only episodes can tell: which states were visited, whether one succeeded.
+UNKNOWN = {"state_coverage", "success_rate", "succeeded"}
 
 
 def exact(world: dict[str, Any], agent: dict[str, Any], updates: int = 2, seeds: int = 2) -> Training:
@@ -113,6 +113,21 @@ def test_an_update_reports_what_an_episode_is_like_on_average(world: str, horizo
     np.testing.assert_allclose(record.columns["entropy_nats"], expected, rtol=1e-9)
 
 
+def test_the_expected_share_of_episodes_cut_off_is_the_chance_to_be_alive_at_the_limit() -> None:
+    """In the corridor S.G under the uniform policy: of four actions one goes right and one, in the middle, back."""
+    corridor = {"id": "FourAction/Grid-v0", "kwargs": {"map": ["S.G"]}, "max_episode_steps": 4}
+    (expected,) = set(exact(corridor, TABLE).update().columns["truncation_rate"].tolist())
+    at_start, in_the_middle = 1.0, 0.0
+    for _ in range(4):
+        at_start, in_the_middle = (
+            at_start * 3 / 4 + in_the_middle / 4,
+            at_start / 4 + in_the_middle / 2,
+        )
+    assert expected == pytest.approx(at_start + in_the_middle, rel=1e-12)
+    endless = exact(corridor, TABLE | {"horizon": "infinite"}).update()
+    assert (endless.columns["truncation_rate"] == 0).all()
+
+
 def test_an_absorbing_state_changes_nothing_but_the_length_where_entropy_does_not_count() -> None:
     """Nothing is paid in it: the same updates, returns and policies; only its time goes on."""
     agent = TABLE | {"horizon": "infinite", "discount_weighting": True, "learning_rate": 1.0}
@@ -165,7 +180,7 @@ def test_the_mean_of_many_sampled_updates_is_an_exact_one() -> None:
         for gradient, episodes in (("sampled", 100), ("exact", 1))
     )
     samples, exactly = sampled.update().columns, expected.update().columns
-    for name in ("return_mean", "episode_length", "negative_entropy"):
+    for name in ("return_mean", "episode_length", "truncation_rate", "negative_entropy"):
         error = samples[name].std(ddof=1) / math.sqrt(40)
         assert abs(samples[name].mean() - exactly[name][0]) < 3.55 * error + 1e-12  # 99.9 %, 39 degrees of freedom
 

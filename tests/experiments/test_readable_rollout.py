@@ -64,6 +64,7 @@ def test_the_fast_rollout_is_the_readable_one(world: str) -> None:
         assert (fast.row_action == fast.row * mdp.actions + action).all()
         assert (np.diff(fast.time * RUNS * EPISODES + fast.episode) > 0).all()  # in order, and none twice
         entropies = entropy(log_pi)
+        cut_off = []
         for run in range(RUNS):
             for e, steps in enumerate(own[run].update(log_pi[run])):
                 own_steps = np.flatnonzero(fast.episode == run * EPISODES + e)
@@ -76,6 +77,8 @@ def test_the_fast_rollout_is_the_readable_one(world: str) -> None:
                 arrival = rollout.arrival[fast.transition[own_steps]] - run * mdp.states
                 assert arrival.tolist() == [step.next_observation for step in steps]
                 lengths.add(len(steps))
+                cut_off += [run * EPISODES + e] * (not steps[-1].terminated)
+        assert sorted(fast.truncated) == cut_off
     if world in BOTH_ENDINGS:
         assert min(lengths) < limit == max(lengths)
 
