@@ -114,7 +114,7 @@ def test_an_update_reports_what_an_episode_is_like_on_average(world: str, horizo
 
 
 def test_the_expected_share_of_episodes_cut_off_is_the_chance_to_be_alive_at_the_limit() -> None:
-    """In the corridor S.G under the uniform policy: of four actions one goes right and one, in the middle, back."""
+    """Corridor S.G under the uniform policy: of four actions one goes right and one, in the middle, back."""
     corridor = {"id": "FourAction/Grid-v0", "kwargs": {"map": ["S.G"]}, "max_episode_steps": 4}
     (expected,) = set(exact(corridor, TABLE).update().columns["truncation_rate"].tolist())
     at_start, in_the_middle = 1.0, 0.0
