@@ -111,7 +111,8 @@ def test_all_claims_are_corrected_together(small_plan: list[str], tmp_path: Path
     assert len(tested) == 2 < len(claims)  # two_state has no chance and no test
     together = holm([claim["p"] for claim in tested]).adjusted
     assert [claim["p_adjusted"] for claim in tested] == pytest.approx(together.tolist())
-    tally = count(claims)
+    tally = read(out)["verdicts"]
+    assert tally == count(claims)
     assert tally["supported"] + tally["refuted"] + tally["inconclusive"] + tally["limits"] == len(claims)
 
 
@@ -141,7 +142,6 @@ def test_the_quick_argument_has_the_shape_of_the_whole(quick: Path) -> None:
     # Every number is the summary's, an experiment's own, or one of the text's.
     known = {json.dumps(number) for number in numbers_in(summary)}
     known |= {json.dumps(number.exact) for number in text_numbers.numbers()}
-    known |= {json.dumps(number) for number in count(summary["claims"]).values()}
     for name in NAMES:
         known |= {json.dumps(number) for number in numbers_in(read(quick / name))}
     assert {value for value, _ in parsed.numbers} <= known
@@ -153,6 +153,11 @@ def test_the_quick_argument_has_the_shape_of_the_whole(quick: Path) -> None:
     assert {str(a["href"]).removeprefix("#") for a in parsed.named("a")} <= anchors
     assert set(NAMES) <= anchors
     assert "no verdict on it means anything" in text
+    # It begins with the README's pictures, whose files carry the words that the summary has for them.
+    assert list(summary["headline"]) == ["entropy_bits", "solved"]
+    assert [image["alt"] for image in parsed.named("img")][:2] == list(summary["headline"].values())
+    for name, words in summary["headline"].items():
+        assert words in (quick / "two_rooms" / "figures" / f"{name}.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
