@@ -18,7 +18,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ def forked(words: list[str], output: Path, prepare: Callable[[], None] = lambda:
     log = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    sys.stdout = sys.stderr = os.fdopen(log, "w")  # a test's own would go elsewhere
     report.write_report = lambda path: path / "report.html"  # takes longer than the training
     prepare()
     status = 99
@@ -154,15 +155,15 @@ def kills_at_changes(trial: Trial, most: int) -> dict[str, int]:
     return {"kills": killed, **outcomes}
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=100, help="at random moments")
     parser.add_argument("--changes", type=int, help="before so many changes of the folder; 0: all of them")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     by_time = options.changes is None
-    updates = 80 if by_time else 12
+    updates = 40 if by_time else 12
     # More moments to be killed in; or a checkpoint after every update, so that each time as much is written.
     workers.BLOCK_SECONDS, session.LARGEST_SHARE = (0.02, 0.25) if by_time else (0.0, math.inf)
     with tempfile.TemporaryDirectory() as name:

@@ -63,17 +63,20 @@ def train(
     config: Config | None = None,
     *,
     crash_at: int | None = None,
-    on_update: Callable[[UpdateRecord], None] = lambda _: None,
+    on_update: Callable[[UpdateRecord], None] | None = None,
     interrupts: Interrupts | None = None,
+    often: bool | None = None,
     **options: Any,
 ) -> tuple[Mapping[str, Any], list[str]]:
-    """Train with a checkpoint after every update.
+    """Train in one-update blocks.
 
     Args:
         out: the run folder.
         config: None: `small_config()`.
         crash_at: update whose record is the last to be seen.
         on_update, interrupts: as in `session.run`.
+        often: a checkpoint after every update, else at the end alone, which takes half the time;
+            None: often, unless this training is left alone.
         options: of the session.
     Returns:
         the summary, and what the user was told.
@@ -81,11 +84,13 @@ def train(
     told: list[str] = []
 
     def seen(record: UpdateRecord) -> None:
-        on_update(record)
+        if on_update:
+            on_update(record)
         if record.update == crash_at:
             raise Crash
 
-    how = session.Options(out, checkpoint_seconds=0.0, **options)
+    often = (crash_at, on_update, interrupts) != (None, None, None) if often is None else often
+    how = session.Options(out, checkpoint_seconds=0.0 if often else 1e9, **options)
     with many_checkpoints():
         summary = session.run(config or small_config(), how, seen, told.append, interrupts)
     return summary, told

@@ -69,7 +69,7 @@ class TestTheDisk:
         filler = disk / "filler"
         filler.write_bytes(bytes((4 << 20) - free))
         with pytest.raises(OSError, match="No space left on device"):
-            train(disk / "run")
+            train(disk / "run", often=True)
         assert not RunFolder(disk / "run").is_finished
         filler.unlink()
         train(disk / "run", resume=True)

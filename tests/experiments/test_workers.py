@@ -267,7 +267,8 @@ def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.slow
 def test_a_hundred_trainings_leave_no_descriptor_and_no_process_behind(tmp_path: Path) -> None:
-    config = small_config("training.updates=1")
+    world = {"id": "FourAction/Bandit-v0"}
+    config = load_config(small_config("training.updates=1").model_dump(exclude_none=True) | {"environment": world})
     for number in range(100):
         train(tmp_path, config, workers=1 + number % 2, overwrite=True)
         if number == 1:  # what is opened once, is
