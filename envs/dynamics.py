@@ -31,9 +31,16 @@ class Dynamics:
     arrivals: Any  # sparse [S, S * A]: its transpose
 
     @cached_property
-    def continuing(self) -> Floats:
-        """P(next state and the episode goes on | state, action), dense, [S, A, S]."""
-        return np.asarray(self.onward.toarray()).reshape(*self.reward.shape, -1)
+    def links(self) -> tuple[NDArray[np.int64], Any]:
+        """Which entries of a chain, as places in [S * S], can differ from 0, and what each is made of.
+
+        The second is sparse, [number of entries, S * A]: P(next state of the entry | its state, action).
+        """
+        entries = self.onward.tocoo()
+        states = len(self.start)
+        place = entries.row // self.reward.shape[1] * states + entries.col
+        places, which = np.unique(place, return_inverse=True)
+        return places, csr_array((entries.data, (which, entries.row)), shape=(len(places), self.reward.size))
 
     def ahead(self, values: Floats) -> Floats:
         """Expected value of the next state, 0 if the episode ends: [S] or [S, R] -> [S, A] or [S, A, R]."""
@@ -45,10 +52,11 @@ class Dynamics:
 
     def chain(self, pi: Floats) -> Floats:
         """The state transitions under a policy, P(s' and the episode goes on | s): [R, S, A] -> [R, S, S]."""
-        transitions = pi[:, :, 0, None] * self.continuing[:, 0]
-        for a in range(1, pi.shape[2]):
-            transitions += pi[:, :, a, None] * self.continuing[:, a]
-        return transitions
+        places, links = self.links
+        states = len(self.start)
+        transitions = np.zeros((len(pi), states * states))
+        transitions[:, places] = (links @ pi.reshape(len(pi), -1).T).T
+        return transitions.reshape(-1, states, states)
 
 
 @lru_cache(maxsize=16)
