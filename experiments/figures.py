@@ -6,7 +6,7 @@ import matplotlib
 
 from experiments.curve_figures import coverage, entropy, optimal_action, solved
 from experiments.dose_figures import dose_response
-from experiments.outcome_figures import final_returns, first_success, many_arms
+from experiments.outcome_figures import final_returns, first_success, many_arms, return_profile
 from experiments.plotting import STYLE, Picture
 from experiments.results import Results
 
@@ -17,6 +17,7 @@ DRAWINGS: tuple[Callable[[Results], Iterator[Picture]], ...] = (
     solved,
     optimal_action,
     final_returns,
+    return_profile,
     coverage,
     first_success,
 )

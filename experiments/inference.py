@@ -62,28 +62,18 @@ def _trimmed_weights(counts: Array) -> Array:
 
 @lru_cache(maxsize=8)
 def _iqm_weights(n: int, resamples: int) -> Array:
-    return _trimmed_weights(_bootstrap_counts(n, resamples, stream=0))
+    return _trimmed_weights(_bootstrap_counts(n, resamples))
 
 
-def _bootstrap_counts(n: int, resamples: int, stream: int) -> Array:
+def _bootstrap_counts(n: int, resamples: int) -> Array:
     """How often each seed is drawn in each resample, [B, n]."""
-    return np.random.default_rng(stream).multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
+    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
 
 
 def paired_improvement(x: Array, y: Array) -> Interval:
     """P(x > y) + P(x = y) / 2 over pairs, with Tango's interval of P(x > y) - P(x < y), halved and shifted."""
     difference = paired_proportions_interval(int((x > y).sum()), int((x < y).sum()), len(x))
     return Interval(*((1 + part) / 2 for part in difference))
-
-
-def unpaired_improvement(x: Array, y: Array, resamples: int = 2000) -> Interval:
-    """P(x > y) + P(x = y) / 2 over all n_x n_y couples (Mann-Whitney's U over its maximum) with a percentile
-    bootstrap interval over the seeds of both arms."""
-    wins = (np.sign(x[:, None] - y[None, :]) + 1) / 2
-    draws_x, draws_y = _bootstrap_counts(len(x), resamples, 1), _bootstrap_counts(len(y), resamples, 2)
-    resampled = (draws_x @ wins * draws_y).sum(1) / wins.size
-    low, high = np.quantile(resampled, [ALPHA / 2, 1 - ALPHA / 2])
-    return Interval(float(wins.mean()), float(low), float(high))
 
 
 def performance_profile(values: Array, thresholds: Array) -> Band:
@@ -114,14 +104,6 @@ def kaplan_meier(time: Array, happened: NDArray[np.bool_]) -> Survival:
         band = curve.confidence_interval(method="log-log")
     parts = (curve.probabilities, band.low.probabilities, band.high.probabilities)
     return Survival(np.append(0.0, curve.quantiles), *(np.append(1.0, part) for part in parts))
-
-
-def logrank(time: tuple[Array, Array], happened: tuple[NDArray[np.bool_], NDArray[np.bool_]]) -> float:
-    """Two-sided p of the log-rank test. It takes the arms as independent: with shared seeds, whose times go up and
-    down together, it is on the cautious side; claims on times use the paired sign test instead."""
-    if not (happened[0].any() or happened[1].any()):
-        return 1.0
-    return float(stats.logrank(*(_censored(t, h) for t, h in zip(time, happened, strict=True))).pvalue)
 
 
 def _censored(time: Array, happened: NDArray[np.bool_]) -> stats.CensoredData:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from experiments.dose_figures import doses_of
-from experiments.inference import Band, kaplan_meier
-from experiments.plotting import MOST_CURVES, WIDTH, Picture, canvas, finished, looks, svg_of
+from experiments.inference import Band, kaplan_meier, performance_profile
+from experiments.plotting import MOST_CURVES, WIDTH, Picture, canvas, draw_line, finished, looks, svg_of
 from experiments.results import Results
 
 Array = NDArray[np.float64]
@@ -42,6 +42,31 @@ def final_returns(results: Results) -> Iterator[Picture]:
     alt = f"Histograms of the runs' final returns between {low:.2f} and {high:.2f}. {'; '.join(thresholds)}."
     caption = "Final return of every run (mean over the last 5 % of updates): a mean would hide who is stuck."
     yield Picture("final_return", svg_of(figure, alt), alt, caption)
+
+
+def return_profile(results: Results) -> Iterator[Picture]:
+    """Performance profiles (Dolan & Moré 2002): which fraction of the runs earns more than so much."""
+    returns = {arm: _floats(columns["final_return"]) for arm, columns in results.runs.items()}
+    everything = np.concatenate([_known(values) for values in returns.values()])
+    if len(returns) > MOST_CURVES or any(results.is_one_run(arm) for arm in returns) or not len(everything):
+        return
+    figure, axes = canvas(returns)
+    low, high = _range(everything)
+    at, middle, words = np.linspace(low, high, 101), (low + high) / 2, []
+    for arm, look in looks(list(returns)).items():
+        band = performance_profile(returns[arm], at)
+        draw_line(axes, at, band, look, arm, marked=True)
+        axes.fill_between(at, band.low, band.high, color=look.colour, alpha=0.18, linewidth=0)
+        words.append(f"{arm}: {(returns[arm] > middle).mean():.2f} above {middle:.2f}")
+    axes.set_xlabel("final return")
+    axes.set_ylabel("fraction of runs above it")
+    axes.set_ylim(0, 1.04)
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
+    alt = f"Fraction of the runs above each final return. {'; '.join(words)}."
+    caption = (
+        "Runs that earn more than so much in the end, with Wilson's pointwise 95 % interval; failed runs: never."
+    )
+    yield finished(figure, axes, "return_profile", alt, caption)
 
 
 def first_success(results: Results) -> Iterator[Picture]:

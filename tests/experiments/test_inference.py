@@ -46,7 +46,7 @@ def test_interquartile_mean_is_scipys_trimmed_mean(n: int) -> None:
 def test_a_resample_enters_through_the_counts_of_its_ranks(n: int) -> None:
     """The weights of a resample give the trimmed mean of the values it drew."""
     ranked = np.sort(np.random.default_rng(n).normal(size=n))
-    counts = inference._bootstrap_counts(n, 50, stream=3)
+    counts = inference._bootstrap_counts(n, 50)
     drawn = [stats.trim_mean(np.repeat(ranked, row.astype(int)), 0.25) for row in counts]
     np.testing.assert_allclose(inference._trimmed_weights(counts) @ ranked, drawn)
 
@@ -89,15 +89,11 @@ def test_a_column_without_values_stays_missing() -> None:
 
 
 @settings(deadline=None, max_examples=30)
-@given(arrays(float, st.integers(1, 12), elements=NUMBERS), arrays(float, st.integers(1, 12), elements=NUMBERS))
-def test_improvement_is_a_probability_and_its_complement(x: np.ndarray, y: np.ndarray) -> None:
-    ours, swapped = inference.unpaired_improvement(x, y, 200), inference.unpaired_improvement(y, x, 200)
-    assert ours.estimate + swapped.estimate == pytest.approx(1)
-    u = stats.mannwhitneyu(x, y).statistic
-    assert ours.estimate == pytest.approx(u / (len(x) * len(y)))
-    assert 0 <= ours.low <= ours.high <= 1
-    n = min(len(x), len(y))
-    paired, back = inference.paired_improvement(x[:n], y[:n]), inference.paired_improvement(y[:n], x[:n])
+@given(arrays(float, (2, 12), elements=NUMBERS), st.integers(1, 12))
+def test_improvement_is_a_probability_and_its_complement(values: np.ndarray, n: int) -> None:
+    x, y = values[:, :n]
+    paired, back = inference.paired_improvement(x, y), inference.paired_improvement(y, x)
+    assert 0 <= paired.low <= paired.estimate <= paired.high <= 1
     np.testing.assert_allclose(paired, [1 - back.estimate, 1 - back.high, 1 - back.low], atol=1e-9)
 
 
@@ -115,7 +111,6 @@ def test_performance_profile_is_the_fraction_above() -> None:
 # Freireich et al. 1963, remission of acute leukaemia in weeks: the textbooks' survival data.
 REMISSION = np.array([6, 6, 6, 7, 10, 13, 16, 22, 23, 6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35], float)
 RELAPSED = np.arange(21) < 9
-PLACEBO = np.array([1, 1, 2, 2, 3, 4, 4, 5, 5, 8, 8, 8, 8, 11, 11, 12, 12, 15, 17, 22, 23], float)
 
 
 def test_kaplan_meier_reproduces_the_freireich_table() -> None:
@@ -127,16 +122,9 @@ def test_kaplan_meier_reproduces_the_freireich_table() -> None:
     assert (curve.high >= curve.fraction).all()
 
 
-def test_logrank_reproduces_the_freireich_chi_squared() -> None:
-    p = inference.logrank((REMISSION, PLACEBO), (RELAPSED, np.ones(21, bool)))
-    assert round(float(stats.chi2.isf(p, 1)), 2) == 16.79
-
-
 def test_times_that_never_happened_stay_at_one() -> None:
-    never = np.zeros(4, bool)
-    curve = inference.kaplan_meier(np.full(4, 9.0), never)
+    curve = inference.kaplan_meier(np.full(4, 9.0), np.zeros(4, bool))
     np.testing.assert_array_equal(curve.fraction, [1, 1])
-    assert inference.logrank((np.full(4, 9.0), np.full(4, 9.0)), (never, never)) == 1.0
 
 
 def test_holm_by_hand() -> None:
@@ -161,7 +149,7 @@ def test_rliable_agrees() -> None:
     metrics = pytest.importorskip("rliable.metrics")
     library = pytest.importorskip("rliable.library")
     rng = np.random.default_rng(0)
-    x, y = rng.beta(5, 2, size=(60, 1)), rng.beta(3, 3, size=(60, 1))
+    x = rng.beta(5, 2, size=(60, 1))
     point, interval = library.get_interval_estimates(
         {"x": x}, lambda scores: np.array([metrics.aggregate_iqm(scores)]), reps=5000
     )
@@ -169,8 +157,6 @@ def test_rliable_agrees() -> None:
     assert ours.estimate == pytest.approx(point["x"][0])
     width = float(ours.high - ours.low)
     np.testing.assert_allclose(ours[1:], interval["x"][:, 0], atol=0.05 * width)  # rliable ignores its seed
-    improvement = inference.unpaired_improvement(x[:, 0], y[:, 0])
-    assert improvement.estimate == pytest.approx(metrics.probability_of_improvement(x, y))
     thresholds = np.linspace(0, 1, 11)
     profile, _ = library.create_performance_profile({"x": x}, thresholds, reps=10)
     np.testing.assert_allclose(inference.performance_profile(x[:, 0], thresholds).estimate, profile["x"])

@@ -103,7 +103,7 @@ def test_every_picture_is_said_in_words(folder: RunFolder, text: str) -> None:
 
 def test_figures_are_files_too(folder: RunFolder) -> None:
     names = {path.stem for path in (folder.path / "figures").glob("*.svg")}
-    assert {"entropy_bits", "solved", "state_coverage", "final_return"} <= names
+    assert {"entropy_bits", "solved", "state_coverage", "final_return", "return_profile"} <= names
     for path in (folder.path / "figures").glob("*.svg"):
         assert ElementTree.fromstring(path.read_text(encoding="utf-8")).tag.endswith("svg")
 
