@@ -6,6 +6,7 @@ Nothing of ours takes part but the worlds, as `gymnasium.make` gives them; what 
 from their tables. Step size, rollout length and budget were chosen on seeds 0 to 3.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import gymnasium
@@ -27,6 +28,7 @@ from stable_baselines3.common.env_util import make_vec_env
 SEEDS = range(100, 108)
 ENVIRONMENTS = 16
 STEPS = 60_000
+DISCOUNT = {"FourAction/TwoRooms-v0": 0.97, "FourAction/FourRooms-v0": 0.99}
 COEFFICIENT = 0.03
 
 
@@ -37,13 +39,15 @@ class Trained(NamedTuple):
     entropy_bits: float  # mean over the steps of an episode
 
 
-def trained(world: str, discount: float, ent_coef: float, seed: int) -> Trained:
+@cache
+def trained(world: str, ent_coef: float, seed: int) -> Trained:
+    """Each is trained once, in the test that asks for it first: some seconds a test instead of minutes in one."""
     agent = A2C(
         "MlpPolicy",
         make_vec_env(world, n_envs=ENVIRONMENTS, seed=seed),
         n_steps=16,
         learning_rate=0.01,
-        gamma=discount,
+        gamma=DISCOUNT[world],
         ent_coef=ent_coef,
         seed=seed,
         device="cpu",
@@ -62,27 +66,28 @@ def trained(world: str, discount: float, ent_coef: float, seed: int) -> Trained:
     return Trained(best.item(), bits.item())
 
 
-def both_arms(world: str, discount: float) -> tuple[list[Trained], list[Trained]]:
-    without = [trained(world, discount, 0.0, seed) for seed in SEEDS]
-    with_term = [trained(world, discount, COEFFICIENT, seed) for seed in SEEDS]
-    for name, arm in (("without", without), ("with", with_term)):
-        solved = sum(run.best_goal > 0.5 for run in arm)
-        bits = ", ".join(f"{run.entropy_bits:.2f}" for run in arm)
-        print(f"{world} {name} ent_coef: {solved} of {len(arm)} end at the best goal; bits at the end: {bits}")
-    return without, with_term
-
-
 @pytest.mark.parametrize("world", WORLDS)
 def test_its_checker_finds_nothing_wrong_with_our_worlds(world: str) -> None:
     check_env(gymnasium.make(world).unwrapped, skip_render_check=False)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("world", "discount"), [("FourAction/TwoRooms-v0", 0.97), ("FourAction/FourRooms-v0", 0.99)]
-)
-def test_with_its_entropy_term_more_of_its_runs_end_at_the_best_goal(world: str, discount: float) -> None:
-    without, with_term = both_arms(world, discount)
-    for unsure, sure in zip(with_term, without, strict=True):
-        assert unsure.entropy_bits > sure.entropy_bits
-    assert sum(run.best_goal > 0.5 for run in with_term) > sum(run.best_goal > 0.5 for run in without)
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("world", DISCOUNT)
+def test_its_entropy_term_leaves_the_policy_less_sure(world: str, seed: int) -> None:
+    without, with_term = (trained(world, ent_coef, seed) for ent_coef in (0.0, COEFFICIENT))
+    assert with_term.entropy_bits > without.entropy_bits
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", DISCOUNT)
+def test_with_its_entropy_term_more_of_its_runs_end_at_the_best_goal(world: str) -> None:
+    solved = {}
+    for ent_coef in (0.0, COEFFICIENT):
+        runs = [trained(world, ent_coef, seed) for seed in SEEDS]
+        solved[ent_coef] = sum(run.best_goal > 0.5 for run in runs)
+        bits = ", ".join(f"{run.entropy_bits:.2f}" for run in runs)
+        print(
+            f"{world} ent_coef {ent_coef}: {solved[ent_coef]} of 8 end at the best goal; bits at the end: {bits}"
+        )
+    assert solved[COEFFICIENT] > solved[0.0]
