@@ -71,7 +71,7 @@ def _verdict(claim: Mapping[str, Any]) -> list[Html | str]:
         element(
             "small",
             element("code", f"{claim['measure']}: {claim['expect']}"),
-            " ",
+            "; effect ",
             effect(claim),
             f"; {claim['test']}",
             *tested,
