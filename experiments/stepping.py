@@ -1,0 +1,73 @@
+"""What a simulator allows, and what training makes of it: environment steps a second of CPU time.
+
+All in one process and in turns, so that a machine that slows down slows all of them.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from experiments import session
+from experiments.config import Config
+from experiments.training import Training
+from experiments.worlds import make_world
+
+
+def stepping_speeds(config: Config, rounds: int, steps: int = 20_000) -> dict[str, float]:
+    """Medians over some rounds.
+
+    Args:
+        config: of a world that has to be stepped; every round trains one more update of it.
+        rounds: how often each is measured, after one update that is not.
+        steps: of a round of what is not training.
+    Returns:
+        environment steps a second of this process's CPU time, of three things: one environment of
+        `gymnasium.make` stepped with random actions; Gymnasium's SyncVectorEnv of as many environments as a run
+        has episodes; and training, learning included.
+    """
+    world, episodes = make_world(config.environment), config.training.episodes_per_update
+    with session.single_threaded(), ExitStack() as stack:
+        env = stack.enter_context(closing(world.make()))
+        made = SyncVectorEnv([world.make] * episodes, autoreset_mode=AutoresetMode.SAME_STEP)
+        vector = stack.enter_context(closing(made))
+        training = Training(config)
+        training.update()
+        ways: dict[str, Callable[[], int]] = {
+            "one environment, random actions": lambda: _bare(env, world.actions, steps),
+            f"SyncVectorEnv of {episodes}, random actions": lambda: _vector(vector, world.actions, steps),
+            "training": lambda: _trained(training),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, way in ways.items():
+                began = time.process_time()
+                done = way()
+                rates[name].append(done / (time.process_time() - began))
+    return {name: float(np.median(values)) for name, values in rates.items()}
+
+
+def _bare(env: "gymnasium.Env[Any, Any]", actions: int, steps: int) -> int:
+    env.reset(seed=0)
+    for action in np.random.default_rng(0).integers(actions, size=steps).tolist():
+        _, _, terminated, truncated, _ = env.step(action)
+        if terminated or truncated:
+            env.reset()
+    return steps
+
+
+def _vector(envs: SyncVectorEnv, actions: int, steps: int) -> int:
+    chosen = np.random.default_rng(0).integers(actions, size=(steps // envs.num_envs, envs.num_envs))
+    envs.reset(seed=0)
+    for row in chosen:
+        envs.step(row)
+    return chosen.size
+
+
+def _trained(training: Training) -> int:
+    steps = training.update().steps
+    return 0 if steps is None else int(steps.live.sum())
