@@ -10,6 +10,7 @@ somebody else's agent takes its turn on the same world and network.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -27,6 +28,7 @@ from experiments import peers, scenarios
 from experiments.machine import Demand, limits
 from experiments.scenarios import SIZES, Scenario, Size, Timing, in_turns, largest_resident, measure, peak_bytes
 from experiments.session import train_in_memory
+from experiments.stepping import stepping_speeds
 from experiments.training import Training
 
 Rows = list[dict[str, Any]]
@@ -148,6 +150,13 @@ def beside_peers(repeats: int) -> Rows:
     return speeds(timings)
 
 
+def beside_simulators(rounds: int) -> Rows:
+    """A row a way of stepping a simulator, in steps a second of CPU time; LunarLander where it is installed."""
+    name, few = ("lunar_lander", 4) if importlib.util.find_spec("Box2D") else ("cartpole", 8)
+    speeds_of = stepping_speeds(Scenario(name, name, (f"training.seeds={few}",)).load(), rounds)
+    return [{"of": name, "way": way, "thousand steps": rate / 1e3} for way, rate in speeds_of.items()]
+
+
 def size_figure(rows: Rows) -> bytes:
     """Time a step against each size, as SVG."""
     from matplotlib.figure import Figure
@@ -208,6 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     if not options.quick:
         found["time and memory against size"] = sizes(SIZES, repeats)
+        found["a simulator alone, and trained in: thousands of steps a second of CPU time"] = beside_simulators(3)
         found["start-up, seconds"] = start_up(repeats)
         found["millions of steps a second beside somebody else's agent"] = beside_peers(repeats)
     console = Console(highlight=False)

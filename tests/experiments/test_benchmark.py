@@ -91,6 +91,7 @@ def test_the_whole_command_prints_and_stores_every_figure(
     monkeypatch.setattr(scenarios, "SCENARIOS", (small,))
     monkeypatch.setattr(benchmark, "SIZES", sizes)
     monkeypatch.setattr(benchmark, "START_UP", {"train.py --list": benchmark.START_UP["train.py --list"]})
+    monkeypatch.setattr(benchmark, "stepping_speeds", lambda config, rounds: {config.name: 1e3 * rounds})
     monkeypatch.setenv("COLUMNS", "120")
     assert benchmark.main(["--out", str(tmp_path / "figures")]) == 0
     printed = capsys.readouterr().out
