@@ -63,11 +63,13 @@ def test_every_limit_is_one_that_training_needs() -> None:
 
 @pytest.mark.slow
 def test_more_runs_need_more_memory() -> None:
+    ours = np.ones(2**27)  # a gigabyte of this process is not the child's
     few, many = (
         scenarios.peak_bytes(Scenario("runs", "two_rooms", (f"training.seeds={n}",)), updates=1) for n in (1, 500)
     )
     buffers = 4 * 7760 * 4  # parameters, their gradient and Adam's two moments
     assert many - few > 2 * 499 * buffers
+    assert few < ours.nbytes
     rows = [{"size": SIZES[0].name, "number": n, "peak MiB": m / 2**20} for n, m in ((1, few), (500, many))]
     assert benchmark.bytes_a_run(rows) == pytest.approx((many - few) / 998)
 
