@@ -172,7 +172,7 @@ def size_figure(rows: Rows) -> bytes:
         axes.set_xticks([x for x, _ in points], [str(x) for x, _ in points], minor=False)
         axes.minorticks_off()
         axes.grid(visible=True, alpha=0.4)
-    figure.axes[0].set_ylabel("nanoseconds an environment step")
+    figure.axes[0].set_ylabel("nanoseconds a step")
     return svg_of(figure, "Time of an environment step, learning included, against " + ", ".join(names))
 
 
@@ -189,7 +189,9 @@ def table(title: str, rows: Rows) -> Table:
 def _shown(column: str, value: object) -> str:
     if column in ("share", "share of the time", "more than nothing"):
         return f"{value:.0%}"
-    return f"{value:,.2f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.2f}" if value >= 1 else f"{value:.3f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
