@@ -12,7 +12,6 @@ somebody else's agent takes its turn on the same world and network.
 import argparse
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import time
@@ -131,9 +130,7 @@ def start_up(repeats: int) -> Rows:
         times = []
         for _ in range(repeats):
             began = time.perf_counter()
-            subprocess.run(
-                [sys.executable, *words], cwd=root, check=True, stdout=subprocess.DEVNULL, env=os.environ
-            )
+            subprocess.run([sys.executable, *words], cwd=root, check=True, stdout=subprocess.DEVNULL)
             times.append(time.perf_counter() - began)
         rows.append({"command": name, "seconds": float(np.median(times))})
     return rows

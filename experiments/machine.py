@@ -47,7 +47,7 @@ class Demand(NamedTuple):
 def limits() -> dict[str, Limit]:
     """By name."""
     rng = np.random.default_rng(0)
-    edges = np.sort(rng.random((ROWS * ACTIONS, 1)), axis=0).ravel()
+    edges = rng.random(ROWS * ACTIONS)
     place = rng.integers(0, ROWS, 200_000) * ACTIONS
     uniform = rng.random(len(place))
     arrival = rng.integers(0, ROWS, ROWS * ACTIONS) * ACTIONS
