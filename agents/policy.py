@@ -6,7 +6,7 @@ All parameters of a run lie in one row of a flat buffer [R, P], so that one opti
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agents.layers import output, tanh
+from agents.layers import network
 
 Initialization = Literal["orthogonal", "torch", "small_uniform"]
 
@@ -70,25 +70,32 @@ class PolicyShape:
             at += size
         return views
 
-    def logits(self, layers: Sequence[Tensor], rows: Tensor | None = None) -> Tensor:
-        """Logits of every row.
+    def logits(self, theta: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Logits of every row, differentiable.
 
         Args:
-            layers: as `split` gives them.
-            rows: observations, [R, N, D]; None: the one-hot codes of all S states. A product with the
-                identity is left out: the first weight itself is what the first layer sees of the states.
+            theta: parameters, [R, P].
+            rows: observations, [R, N, D]; None: the one-hot codes of all S states.
         Returns:
             logits, [R, N, A] (N = S without rows).
         """
-        if self.hidden_sizes is None:
-            return layers[0] if rows is None else output(rows, layers[0])
-        hidden = rows
-        *inner, (weight, bias) = zip(layers[::2], layers[1::2], strict=True)
-        for inner_weight, inner_bias in inner:
-            hidden = tanh(_affine(hidden, inner_weight, inner_bias))
-        if hidden is None:
-            return weight + bias[:, None]
-        return output(hidden, _filled_up(weight, hidden.shape[2], self.actions), bias)
+        if self.hidden_sizes:
+            filled_up = tuple(math.ceil(size / WIDTH) * WIDTH for size in self.hidden_sizes)
+            if filled_up != self.hidden_sizes:
+                theta = replace(self, hidden_sizes=filled_up).filled(self.split(theta))
+            return network(theta, (self.inputs, *filled_up, self.actions), rows)
+        weight, *bias = self.split(theta)
+        logits = weight if rows is None else torch.bmm(rows, weight)
+        return logits + bias[0][:, None] if bias else logits
+
+    def filled(self, layers: Sequence[Tensor]) -> Tensor:
+        """A buffer [R, P] of smaller layers, with zeros where this shape has more."""
+        parts = []
+        for layer, shape in zip(layers, self.shapes, strict=True):
+            missing = [more - size for more, size in zip(shape, layer.shape[1:], strict=True)]
+            parts.append(F.pad(layer, [n for size in reversed(missing) for n in (0, size)]).flatten(1))
+        buffer = torch.cat(parts, dim=1)
+        return F.pad(buffer, (0, self.parameters - buffer.shape[1]))
 
     def initial(
         self,
@@ -119,20 +126,6 @@ class PolicyShape:
                 layers[-2].zero_()  # the bias alone speaks: the same policy in every state
             layers[-1].copy_(log_p.expand_as(layers[-1]))
         return buffer[0]
-
-
-def _affine(rows: Tensor | None, weight: Tensor, bias: Tensor) -> Tensor:
-    """rows @ weight + bias, [R, N, units filled up to a multiple of WIDTH]; rows None: the identity."""
-    units = math.ceil(weight.shape[2] / WIDTH) * WIDTH
-    weight = _filled_up(weight, weight.shape[1] if rows is None else rows.shape[2], units)
-    bias = _filled_up(bias[:, None], 1, units)
-    return weight + bias if rows is None else torch.baddbmm(bias, rows, weight)
-
-
-def _filled_up(weight: Tensor, rows: int, columns: int) -> Tensor:
-    """A layer [R, rows, columns], with zeros where the weight is smaller."""
-    more_rows, more_columns = rows - weight.shape[1], columns - weight.shape[2]
-    return F.pad(weight, (0, more_columns, 0, more_rows)) if more_rows or more_columns else weight
 
 
 def _initialize(layers: Sequence[Tensor], generator: torch.Generator, how: Initialization) -> None:

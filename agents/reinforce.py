@@ -76,8 +76,6 @@ class StackedLearner:
         self.theta = torch.nn.Parameter(theta)
         self.theta.grad = torch.zeros_like(theta)
         self.frozen = torch.zeros(len(theta), dtype=torch.bool)
-        self._leaves = [leaf.requires_grad_() for leaf in shape.split(self.theta.detach())]
-        self._gradients = shape.split(self.theta.grad)
         self._max_grad_norm, self._learning_rate = max_grad_norm, learning_rate
         self._optimizer: dict[str, Tensor] = {}  # what it remembers: of SGD, nothing
         if optimizer == "adam":
@@ -93,13 +91,9 @@ class StackedLearner:
         Returns:
             [R, N, A], or [M, N, A].
         """
-        logits = self.shape.logits(self.layers(runs), rows)
-        # As over the last axis, in a quarter of the time, and laid out as `agents.layers.output` lays it out.
-        return torch.log_softmax(logits.transpose(1, 2), dim=1).transpose(1, 2)
-
-    def layers(self, runs: Tensor | None = None) -> list[Tensor]:
-        """Parameters of all runs, or of those named, as `PolicyShape.logits` takes them; differentiable."""
-        return self._leaves if runs is None else [leaf.index_select(0, runs) for leaf in self._leaves]
+        theta = self.theta if runs is None else self.theta.index_select(0, runs)
+        # As over the last axis, in a quarter of the time, and laid out as `agents.layers.network` lays it out.
+        return torch.log_softmax(self.shape.logits(theta, rows).transpose(1, 2), dim=1).transpose(1, 2)
 
     def step(self, loss: Tensor) -> Tensor:
         """One gradient step for every run; the sum of losses keeps the runs apart.
@@ -109,8 +103,7 @@ class StackedLearner:
         Returns:
             norm of each run's gradient before clipping, [R].
         """
-        for view, gradient in zip(self._gradients, torch.autograd.grad(loss.sum(), self._leaves), strict=True):
-            view.copy_(gradient)
+        (self.theta.grad,) = torch.autograd.grad(loss.sum(), [self.theta])
         return self.apply()
 
     def zero_grad(self) -> None:
@@ -120,8 +113,8 @@ class StackedLearner:
 
     def accumulate(self, loss: Tensor) -> None:
         """Add the gradient of a part of the loss, [M], made from `log_pi` of the same runs."""
-        for view, gradient in zip(self._gradients, torch.autograd.grad(loss.sum(), self._leaves), strict=True):
-            view += gradient
+        assert self.theta.grad is not None
+        self.theta.grad += torch.autograd.grad(loss.sum(), [self.theta])[0]
 
     def apply(self) -> Tensor:
         """Move every run along the gradient in `theta.grad`; returns its norm before clipping, [R]."""

@@ -59,23 +59,21 @@ class SampledExperience:
         policy = np.exp(log_pi)
         played = self._rollout.collect(policy)
         entropies = entropy(log_pi, policy).take(played.row)
-        taken = _totals(played.transition, None, self._rollout.arrival.shape)
-        visits = np.einsum("rsk->rs", taken.reshape(*self._values.shape, -1))
+        visits = _totals(played.row, None, self._values.shape)
         visited = visits > 0
-        visited.ravel()[self._rollout.arrival[taken > 0]] = True
+        visited.ravel()[played.arrival] = True
         shape = self._rollout.runs, self._rollout.episodes
         returns = _totals(played.episode, played.reward, shape)
-        lengths = _totals(played.episode, None, shape)
         return Collected(
             self._summed(played, self._to_go(played, entropies, entropy_coef), visits),
             policy,
             returns,
-            lengths,
-            _totals(played.truncated // shape[1], None, shape[:1]) / shape[1],
+            played.lengths.astype(np.float64),
+            played.truncated / self._rollout.episodes,
             visits,
             visited,
-            _lock_steps(lengths.astype(np.int64), entropies),
-            first_success(returns, lengths, self._solved_return),
+            _lock_steps(played, entropies),
+            first_success(returns, played.lengths, self._solved_return),
         )
 
     def _to_go(self, played: Episodes, entropies: Array, entropy_coef: Array) -> Array:
@@ -89,7 +87,7 @@ class SampledExperience:
 
     def _dense(self, played: Episodes, values: Array) -> Array:
         """Numbers of the steps [N] in their places, [T, R, E]; 0 after the end of an episode."""
-        dense = np.zeros((int(played.time[-1]) + 1, self._rollout.runs, self._rollout.episodes))
+        dense = np.zeros((int(played.lengths.max()), self._rollout.runs, self._rollout.episodes))
         dense.ravel()[self._place(played)] = values
         return dense
 
@@ -156,19 +154,13 @@ def _totals(place: Ints, values: Array | None, shape: tuple[int, ...]) -> Array:
     return np.bincount(place, values, math.prod(shape)).reshape(shape).astype(np.float64, copy=False)
 
 
-def _lock_steps(lengths: Ints, entropies: Array) -> Steps:
-    """Live counts and mean entropies from the lengths [R, E] and the entropy of every step, [N].
-
-    The steps stand in the order of time and within it of runs: those of a lock-step stand side by side.
-    """
-    runs, longest = len(lengths), int(lengths.max())
-    last = (lengths - 1) * runs + np.arange(runs)[:, None]
-    ended = np.bincount(last.ravel(), minlength=longest * runs).reshape(longest, runs)
-    live = ended[::-1].cumsum(0)[::-1]
-    number = live[live > 0]
-    entropy = np.full(live.shape, np.nan)
-    entropy[live > 0] = np.add.reduceat(entropies, number.cumsum() - number) / number
-    return Steps(live, entropy)
+def _lock_steps(played: Episodes, entropies: Array) -> Steps:
+    """Live counts and mean entropies from the entropy of every step, [N]."""
+    runs, longest = len(played.lengths), int(played.lengths.max())
+    place = played.time * runs + played.run
+    live = np.bincount(place, minlength=longest * runs).reshape(longest, runs)
+    entropy = _totals(place, entropies, live.shape)
+    return Steps(live, np.divide(entropy, live, out=np.full(live.shape, np.nan), where=live > 0))
 
 
 class ExactExperience:

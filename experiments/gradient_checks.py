@@ -60,7 +60,7 @@ class Setting:
         theta.requires_grad_()
         optimizer = torch.optim.Adam([theta], lr=0.1)
         for _ in range(40):
-            logits = self._shape.logits(self._shape.split(theta[None]))[0]
+            logits = self._shape.logits(theta[None])[0]
             (theta.grad,) = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, policy), theta)
             optimizer.step()
         return theta.detach().float().double()
@@ -97,8 +97,8 @@ class Setting:
         """
         agent = Agent.model_validate(dict(options))
         assert isinstance(agent.behaviour_epsilon, float)
-        layers = [layer.detach().requires_grad_() for layer in self._shape.split(self._theta[None])]
-        logits = mixed_with_uniform(self._shape.logits(layers).log_softmax(-1), agent.behaviour_epsilon)
+        theta = self._theta.clone().requires_grad_()
+        logits = mixed_with_uniform(self._shape.logits(theta[None]).log_softmax(-1), agent.behaviour_epsilon)
         with_entropy, without = (
             exact_gradient(
                 self._mdp,
@@ -114,9 +114,7 @@ class Setting:
             if isinstance(coefficient, float)
         )
         gradient = with_entropy - without / EPISODES if agent.baseline == "batch_mean" else with_entropy
-        by_layer = torch.autograd.grad(logits, layers, torch.from_numpy(gradient))
-        flat = torch.cat([part.reshape(-1) for part in by_layer]).numpy()
-        return np.pad(flat, (0, len(self._theta) - self._used))
+        return torch.autograd.grad(logits, theta, torch.from_numpy(gradient))[0].numpy()
 
     def _steps(self, training: Training, updates: int) -> Array:
         """Each run's mean step from the same parameters, [R, P]."""
@@ -132,7 +130,7 @@ class Setting:
 
     @cached_property
     def _mean_length(self) -> float:
-        pi = torch.softmax(self._shape.logits(self._shape.split(self._theta[None])), -1).numpy()
+        pi = torch.softmax(self._shape.logits(self._theta[None]), -1).numpy()
         return float(evaluate(self._mdp, pi, horizon=self._horizon).expected_length[0])
 
     def _training(self, options: Mapping[str, Any], runs: int, tables: bool | None = None) -> Training:

@@ -89,7 +89,7 @@ def bandit_stuck(start_policy: Array, optimal: Mask) -> Mask:
     return np.asarray((start_policy.max(-1) > 0.9) & ~optimal[start_policy.argmax(-1)])
 
 
-def first_success(returns: Array, lengths: Array, solved_return: float) -> NDArray[np.int64]:
+def first_success(returns: Array, lengths: Array | NDArray[np.int64], solved_return: float) -> NDArray[np.int64]:
     """Lock-step at which a run's first successful episode ended, [R, E] both -> [R]; -1: none was."""
     success = returns >= solved_return - 1e-9
     ended_at = np.where(success, lengths - 1, np.inf).min(1)

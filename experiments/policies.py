@@ -31,7 +31,7 @@ class StoredPolicy(NamedTuple):
 
     world: World
     shape: PolicyShape
-    layers: list[Tensor]  # [1, *shape] each
+    theta: Tensor  # parameters, [1, P]
     moments: tuple[Tensor, Tensor] | None  # mean and deviation of the observations, [D] each
 
     def probabilities(self, observation: Any) -> NDArray[np.float64]:
@@ -40,9 +40,9 @@ class StoredPolicy(NamedTuple):
         if self.moments is not None:
             mean, deviation = (moment.numpy() for moment in self.moments)
             row = np.clip((row - mean) / deviation, -CLIP, CLIP)
-        rows = torch.from_numpy(np.asarray(row)).to(self.layers[0].dtype)[None, None]
+        rows = torch.from_numpy(np.asarray(row)).to(self.theta.dtype)[None, None]
         with torch.no_grad():
-            logits = self.shape.logits(self.layers, rows)[0, 0]
+            logits = self.shape.logits(self.theta, rows)[0, 0]
         return torch.softmax(logits.double(), dim=-1).numpy()
 
 
@@ -83,7 +83,7 @@ def load_policy(path: Path, arm: str | None, seed: int | None) -> StoredPolicy:
     return StoredPolicy(
         world,
         shape,
-        [tensors[label][None] for label in shape.labels],
+        shape.filled([tensors[label][None] for label in shape.labels]),
         (moments[0], moments[1]) if moments else None,
     )
 
@@ -135,6 +135,6 @@ def _read(file: Path, run: str, wanted: Mapping[str, tuple[int, ...]]) -> dict[s
         shape = tuple(tensor.shape)
         if shape != wanted[name]:
             raise StoreError(f"{file}: {run}/{name} should have the shape {wanted[name]}, has {shape}")
-        if not tensor.is_floating_point() or not tensor.isfinite().all():
-            raise StoreError(f"{file}: {run}/{name} should hold finite numbers")
+        if tensor.dtype not in (torch.float32, torch.float64) or not tensor.isfinite().all():
+            raise StoreError(f"{file}: {run}/{name} should hold finite numbers of single or double precision")
     return tensors

@@ -81,8 +81,8 @@ def test_layers_are_named_in_order() -> None:
 def test_logits_are_those_of_a_plain_network_of_each_run(shape: PolicyShape) -> None:
     theta = random_theta(shape, runs=3)
     rows = torch.randn(3, 6, shape.inputs, generator=generator(2), dtype=torch.float64)
-    for_rows = shape.logits(shape.split(theta), rows)
-    for_states = shape.logits(shape.split(theta))
+    for_rows = shape.logits(theta, rows)
+    for_states = shape.logits(theta)
     states = torch.eye(shape.inputs, dtype=torch.float64)
     for run in range(3):
         plain = network(shape, theta[run])
@@ -93,14 +93,14 @@ def test_logits_are_those_of_a_plain_network_of_each_run(shape: PolicyShape) -> 
 def test_a_table_has_one_free_logit_for_each_state_and_action() -> None:
     theta = random_theta(TABLE, runs=2)
     states = torch.eye(TABLE.inputs, dtype=torch.float64).expand(2, -1, -1)
-    layers = TABLE.split(theta)
-    assert torch.equal(TABLE.logits(layers), theta[:, :15].reshape(2, 5, 3))
-    assert torch.equal(TABLE.logits(layers, states), TABLE.logits(layers))
+    assert torch.equal(TABLE.logits(theta), theta[:, :15].reshape(2, 5, 3))
+    assert torch.equal(TABLE.logits(theta, states), TABLE.logits(theta))
 
 
 def test_no_hidden_layer_is_a_table_plus_a_bias_shared_by_all_states() -> None:
-    weight, bias = layers = LINEAR.split(random_theta(LINEAR, runs=2))
-    assert torch.equal(LINEAR.logits(layers), weight + bias[:, None])
+    theta = random_theta(LINEAR, runs=2)
+    weight, bias = LINEAR.split(theta)
+    assert torch.equal(LINEAR.logits(theta), weight + bias[:, None])
 
 
 @pytest.mark.parametrize("shape", [TABLE, LINEAR, MLP, PolicyShape(51, (64, 6), 3)], ids=str)
@@ -108,9 +108,9 @@ def test_no_hidden_layer_is_a_table_plus_a_bias_shared_by_all_states() -> None:
 def test_a_run_does_not_know_its_neighbours(shape: PolicyShape, dtype: torch.dtype) -> None:
     theta = random_theta(shape, runs=7, dtype=dtype)
     rows = torch.randn(7, 6, shape.inputs, generator=generator(2), dtype=dtype)
-    together, of_rows = shape.logits(shape.split(theta)), shape.logits(shape.split(theta), rows)
+    together, of_rows = shape.logits(theta), shape.logits(theta, rows)
     for run in range(7):
-        alone = shape.split(theta[run : run + 1])
+        alone = theta[run : run + 1]
         assert torch.equal(shape.logits(alone)[0], together[run])
         assert torch.equal(shape.logits(alone, rows[run : run + 1])[0], of_rows[run])
 
@@ -176,7 +176,7 @@ def test_an_initial_policy_holds_in_every_state(
 ) -> None:
     theta = shape.initial(generator(), how, policy, dtype)
     assert theta.dtype == dtype
-    pi = torch.softmax(shape.logits(shape.split(theta[None])), -1)
+    pi = torch.softmax(shape.logits(theta[None]), -1)
     expected = torch.tensor(policy, dtype=dtype).expand_as(pi)
     precision = 1e-6 if dtype == torch.float32 else 1e-14
     torch.testing.assert_close(pi, expected, rtol=precision, atol=0)

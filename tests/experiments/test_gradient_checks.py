@@ -92,7 +92,7 @@ def test_the_reference_is_the_gradient_by_finite_differences() -> None:
     theta, shape = setting._theta, setting._shape
 
     def soft_return(parameters: Array) -> float:
-        logits = shape.logits(shape.split(theta.new_tensor(parameters[None])))
+        logits = shape.logits(theta.new_tensor(parameters[None]))
         log_pi = logits.log_softmax(-1).numpy()
         bonus = -0.3 * (np.exp(log_pi) * log_pi).sum(-1)
         found = evaluate(setting._mdp, np.exp(log_pi), horizon=8, discount=0.9, entropy_bonus=bonus)

@@ -57,14 +57,14 @@ def test_the_fast_rollout_is_the_readable_one(world: str) -> None:
     for update in range(UPDATES):
         log_pi = random_log_policies(mdp.states, mdp.actions, update)
         fast = rollout.collect(np.exp(log_pi))
-        shape = (RUNS, mdp.states, mdp.actions, rollout.outcomes)
-        run_of, state, action, _ = np.unravel_index(fast.transition, shape)
+        run_of, state, action = np.unravel_index(fast.row_action, (RUNS, mdp.states, mdp.actions))
         assert (fast.run == run_of).all()
         assert (fast.row == run_of * mdp.states + state).all()
         assert (fast.row_action == fast.row * mdp.actions + action).all()
-        assert (np.diff(fast.time * RUNS * EPISODES + fast.episode) > 0).all()  # in order, and none twice
+        place = np.ravel_multi_index((fast.run, fast.time, fast.episode % EPISODES), (RUNS, limit, EPISODES))
+        assert (np.diff(place) > 0).all()  # in order, and none twice
         entropies = entropy(log_pi)
-        cut_off = []
+        cut_off = np.zeros(RUNS)
         for run in range(RUNS):
             for e, steps in enumerate(own[run].update(log_pi[run])):
                 own_steps = np.flatnonzero(fast.episode == run * EPISODES + e)
@@ -74,11 +74,12 @@ def test_the_fast_rollout_is_the_readable_one(world: str) -> None:
                 assert action[own_steps].tolist() == [step.action for step in steps]
                 assert fast.reward[own_steps].tolist() == [step.reward for step in steps]
                 assert entropies[run, state[own_steps]].tolist() == [step.entropy_nats for step in steps]
-                arrival = rollout.arrival[fast.transition[own_steps]] - run * mdp.states
+                arrival = fast.arrival[own_steps] - run * mdp.states
                 assert arrival.tolist() == [step.next_observation for step in steps]
+                assert fast.lengths[run, e] == len(steps)
                 lengths.add(len(steps))
-                cut_off += [run * EPISODES + e] * (not steps[-1].terminated)
-        assert sorted(fast.truncated) == cut_off
+                cut_off[run] += not steps[-1].terminated
+        assert (fast.truncated == cut_off).all()
     if world in BOTH_ENDINGS:
         assert min(lengths) < limit == max(lengths)
 
