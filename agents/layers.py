@@ -35,17 +35,19 @@ LARGEST = np.float32(7.90531110763549805)
 class _Network(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, theta: Tensor, widths: Sequence[int], rows: Tensor | None) -> Tensor:
-        ctx.theta, ctx.widths = theta.detach().numpy(), np.array(widths)
-        ctx.rows = (
-            np.empty((len(theta), widths[0], 0), ctx.theta.dtype) if rows is None else rows.contiguous().numpy()
-        )
-        ctx.hidden, logits = _forward(ctx.theta, ctx.widths, ctx.rows)
-        return torch.from_numpy(logits).transpose(1, 2)
+        rows = theta.new_empty(len(theta), widths[0], 0) if rows is None else rows
+        ctx.given = theta.detach().numpy(), np.array(widths), rows.contiguous().numpy()
+        ctx.hidden = theta.new_empty(len(theta), rows.shape[1] * sum(widths[1:-1])).numpy()
+        logits = theta.new_empty(len(theta), widths[-1], rows.shape[1])
+        _forward(*ctx.given, ctx.hidden, logits.numpy())
+        return logits.transpose(1, 2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         by_action = gradient.transpose(1, 2).contiguous().numpy()
-        return torch.from_numpy(_backward(ctx.theta, ctx.widths, ctx.rows, ctx.hidden, by_action)), None, None
+        of_theta = np.empty_like(ctx.given[0])
+        _backward(*ctx.given, ctx.hidden, by_action, of_theta)
+        return torch.from_numpy(of_theta), None, None
 
 
 def network(theta: Tensor, widths: Sequence[int], rows: Tensor | None) -> Tensor:
@@ -62,6 +64,9 @@ def network(theta: Tensor, widths: Sequence[int], rows: Tensor | None) -> Tensor
     return cast(Tensor, _Network.apply(theta, widths, rows))  # type: ignore[no-untyped-call]
 
 
+# What follows is loops where array expressions would do: those take several times as long to compile.
+
+
 @contracted
 def _parameters(flat: Array, widths: Array, layer: int) -> tuple[Array, Array]:
     """Weight and bias of a layer, counted from 1, as views of one run's parameters, [P]."""
@@ -75,74 +80,104 @@ def _parameters(flat: Array, widths: Array, layer: int) -> tuple[Array, Array]:
 @contracted
 def _outputs(flat: Array, widths: Array, layer: int, rows: int) -> Array:
     """What a hidden layer, counted from 1, gives for every row, a view of those of all layers, [S * (H + ...)]."""
-    start = rows * widths[1:layer].sum()
+    start = 0
+    for below in range(1, layer):
+        start += rows * widths[below]
     return flat[start : start + rows * widths[layer]].reshape(rows, widths[layer])
 
 
 @contracted
-def _forward(theta: Array, widths: Array, rows: Array) -> tuple[Array, Array]:
-    """The outputs of all hidden layers, [R, S * (H + ...)], and the logits, [R, A, S].
+def _forward(theta: Array, widths: Array, rows: Array, hidden: Array, logits: Array) -> None:
+    """Fills in the outputs of all hidden layers, [R, S * (H + ...)], and the logits, [R, A, S].
 
     Rows [R, S, 0] stand for the identity.
     """
-    runs, number, last = len(rows), rows.shape[1], len(widths) - 1
-    hidden = np.empty((runs, number * widths[1:last].sum()), theta.dtype)
-    logits = np.empty((runs, widths[last], number), theta.dtype)
-    for r in range(runs):
+    last = len(widths) - 1
+    for r in range(theta.shape[0]):
         below = rows[r]
         for layer in range(1, last):
             weight, bias = _parameters(theta[r], widths, layer)
-            above = _outputs(hidden[r], widths, layer, number)
+            above = _outputs(hidden[r], widths, layer, rows.shape[1])
             if below.shape[1]:
                 product(below, weight, above)
             else:
-                above[:] = weight
+                _copy(weight, above)
             _add_and_tanh(above, bias)
             below = above
         weight, bias = _parameters(theta[r], widths, last)
         _output(below, weight, bias, logits[r])
-    return hidden, logits
 
 
 @contracted
-def _backward(theta: Array, widths: Array, rows: Array, hidden: Array, gradient: Array) -> Array:
-    """The gradient of the parameters, [R, P], from that of the logits, [R, A, S].
+def _backward(theta: Array, widths: Array, rows: Array, hidden: Array, gradient: Array, found: Array) -> None:
+    """Fills in the gradient of the parameters, [R, P], from that of the logits, [R, A, S].
 
     Rows where the latter is 0, as of a state that was not visited, are left out.
     """
-    found = np.zeros_like(theta)
     number, last = rows.shape[1], len(widths) - 1
-    for r in range(len(rows)):
+    for r in range(theta.shape[0]):
+        for p in range(theta.shape[1]):
+            found[r, p] = 0
         used = _columns_in_use(gradient[r])
-        below = _outputs(hidden[r], widths, last - 1, number)[used]
+        below = _rows(_outputs(hidden[r], widths, last - 1, number), used)
         weight, _ = _parameters(theta[r], widths, last)
         of_weight, of_bias = _parameters(found[r], widths, last)
         # The gradient of a layer's sums, before their tanh.
-        delta = _output_backward(gradient[r][:, used], below, weight, of_weight, of_bias)
+        delta = _output_backward(gradient[r], used, below, weight, of_weight, of_bias)
         for layer in range(last - 1, 0, -1):
             of_weight, of_bias = _parameters(found[r], widths, layer)
             _add_rows(delta, of_bias)
             if layer > 1:
-                below = _outputs(hidden[r], widths, layer - 1, number)[used]
+                below = _rows(_outputs(hidden[r], widths, layer - 1, number), used)
                 product(below.T, delta, of_weight)
                 weight, _ = _parameters(theta[r], widths, layer)
                 above, delta = delta, np.empty_like(below)
-                product(above, weight.T.copy(), delta)
+                product(above, _transposed(weight), delta)
                 _times_slope(delta, below)
             elif rows.shape[2]:
-                product(rows[r][used].T, delta, of_weight)
+                product(_rows(rows[r], used).T, delta, of_weight)
             else:
-                of_weight[used] = delta
-    return found
+                for n in range(len(used)):
+                    for h in range(delta.shape[1]):
+                        of_weight[used[n], h] = delta[n, h]
 
 
 @contracted
 def _columns_in_use(matrix: Array) -> NDArray[np.int64]:
     """The columns in which not everything is 0."""
-    used = np.zeros(matrix.shape[1], np.bool_)
-    for row in matrix:
-        used |= row != 0
-    return np.flatnonzero(used)
+    used, number = np.empty(matrix.shape[1], np.int64), 0
+    for column in range(matrix.shape[1]):
+        for row in range(matrix.shape[0]):
+            if matrix[row, column] != 0:
+                used[number] = column
+                number += 1
+                break
+    return used[:number]
+
+
+@contracted
+def _rows(matrix: Array, chosen: NDArray[np.int64]) -> Array:
+    found = np.empty((len(chosen), matrix.shape[1]), matrix.dtype)
+    for n in range(len(chosen)):
+        for column in range(matrix.shape[1]):
+            found[n, column] = matrix[chosen[n], column]
+    return found
+
+
+@contracted
+def _copy(matrix: Array, place: Array) -> None:
+    for row in range(matrix.shape[0]):
+        for column in range(matrix.shape[1]):
+            place[row, column] = matrix[row, column]
+
+
+@contracted
+def _transposed(matrix: Array) -> Array:
+    found = np.empty((matrix.shape[1], matrix.shape[0]), matrix.dtype)
+    for column in range(matrix.shape[1]):
+        for row in range(matrix.shape[0]):
+            found[column, row] = matrix[row, column]
+    return found
 
 
 @contracted
@@ -179,9 +214,9 @@ def _add_rows(rows: Array, total: Array) -> None:
 @reordered
 def _output(hidden: Array, weight: Array, bias: Array, logits: Array) -> None:
     """logits [A, S] = hidden [S, H] @ weight [H, A] + bias [A]."""
-    by_action = weight.T.copy()
+    by_action = _transposed(weight)
     for s in range(hidden.shape[0]):
-        for a in range(len(by_action)):
+        for a in range(by_action.shape[0]):
             total = hidden[s, 0] * by_action[a, 0]
             for h in range(1, hidden.shape[1]):
                 total += hidden[s, h] * by_action[a, h]
@@ -189,17 +224,22 @@ def _output(hidden: Array, weight: Array, bias: Array, logits: Array) -> None:
 
 
 @contracted
-def _output_backward(gradient: Array, hidden: Array, weight: Array, of_weight: Array, of_bias: Array) -> Array:
-    """From the gradient of the logits [A, S] to those of weight, bias, and the sums of the layer below [S, H]."""
-    by_action, delta = weight.T.copy(), np.zeros_like(hidden)
-    total = np.zeros_like(by_action)
-    for s in range(hidden.shape[0]):
-        for a in range(len(by_action)):
-            g = gradient[a, s]
+def _output_backward(
+    gradient: Array, used: NDArray[np.int64], hidden: Array, weight: Array, of_weight: Array, of_bias: Array
+) -> Array:
+    """From the gradient of the logits [A, S] to those of weight, bias, and the sums of the layer below.
+
+    Of the S rows only those `used`, [U]; hidden: their outputs, [U, H], and so is what is returned.
+    """
+    by_action = _transposed(weight)
+    of_by_action, delta = np.zeros_like(by_action), np.zeros_like(hidden)
+    for n in range(len(used)):
+        for a in range(by_action.shape[0]):
+            g = gradient[a, used[n]]
             of_bias[a] += g
             for h in range(hidden.shape[1]):
-                total[a, h] += g * hidden[s, h]
-                delta[s, h] += g * by_action[a, h]
-    of_weight[:] = total.T
+                of_by_action[a, h] += g * hidden[n, h]
+                delta[n, h] += g * by_action[a, h]
+    _copy(of_by_action.T, of_weight)
     _times_slope(delta, hidden)
     return delta

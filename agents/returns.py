@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.compiled import compiled
+
 Array = NDArray[np.float64]
 
 
@@ -22,15 +24,18 @@ def returns_to_go(rewards: Array, discount: Array) -> Array:
     Returns:
         returns-to-go, [T, R, E].
     """
-    if (discount == 1.0).all():
-        return np.cumsum(rewards[::-1], axis=0)[::-1]
-    factor = np.repeat(discount, rewards.shape[2]).reshape(rewards.shape[1:])  # a long row is faster than R short
-    out = rewards.copy()
-    rows = list(out)
-    ahead = np.empty_like(factor)
-    for row, later in zip(rows[-2::-1], rows[:0:-1], strict=True):
-        row += np.multiply(later, factor, out=ahead)
-    return out
+    found = np.empty(rewards.shape)
+    _to_go(rewards, discount, found)
+    return found
+
+
+@compiled
+def _to_go(rewards: Array, discount: Array, found: Array) -> None:
+    for t in range(rewards.shape[0] - 1, -1, -1):
+        for r in range(rewards.shape[1]):
+            for e in range(rewards.shape[2]):
+                later = discount[r] * found[t + 1, r, e] if t + 1 < rewards.shape[0] else 0.0
+                found[t, r, e] = rewards[t, r, e] + later
 
 
 def batch_mean(returns: Array) -> Array:

@@ -74,6 +74,7 @@ class BoardSink:
         updates = training.config.training.updates
         self._grid, self._moments = grid(updates), moments(updates)
         self._records: list[UpdateRecord] = []
+        self._pictures = {arm: b"" for arm in self._arms}
         self._opened = False
 
     def _all_files(self) -> list[EventFile]:
@@ -81,6 +82,9 @@ class BoardSink:
 
     def write(self, record: UpdateRecord) -> None:
         self._records.append(record)
+        if record.update in self._moments:  # drawn at once, so that a flush does not wait for all of them
+            for name, arm in self._arms.items():
+                self._pictures[name] += picture_block(record, arm, self._world, time.time())
 
     def flush(self) -> Position:
         """Bring everything to disk; TensorBoard sees it at its next reload."""
@@ -101,6 +105,7 @@ class BoardSink:
         """Forget what was written after the position."""
         self._opened = True
         self._records.clear()
+        self._pictures = {arm: b"" for arm in self._arms}
         for name, file in self._files.items():
             file.truncate_to(int(position[name]))
 
@@ -168,10 +173,9 @@ class BoardSink:
 
     def _write_arms(self, now: float) -> None:
         on_grid = [record for record in self._records if record.update in self._grid]
-        pictured = [record for record in self._records if record.update in self._moments]
         for name, arm in self._arms.items():
             exact = self._config.agent_of(name).gradient == "exact"
             file = self._of_arm[name]
             file.write(aggregate_block(on_grid, arm.runs, self._curves, exact, now))
-            for record in pictured:
-                file.write(picture_block(record, arm, self._world, now))
+            file.write(self._pictures[name])
+            self._pictures[name] = b""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.compiled import compiled
 from agents.reinforce import Experience
 from agents.returns import RunningMean, batch_mean, leave_one_out, moved_values, normalized, returns_to_go
 from envs.exact import expected_experience, visit_counts
@@ -58,31 +59,28 @@ class SampledExperience:
         """One update's episodes under log_pi [R, S, A]; entropy_coef [R] enters a soft return only."""
         policy = np.exp(log_pi)
         played = self._rollout.collect(policy)
-        entropies = entropy(log_pi, policy).take(played.row)
-        visits = _totals(played.row, None, self._values.shape)
-        visited = visits > 0
-        visited.ravel()[played.arrival] = True
-        shape = self._rollout.runs, self._rollout.episodes
-        returns = _totals(played.episode, played.reward, shape)
+        state_entropy = entropy(log_pi, policy)
+        sums = _Sums.of(played, state_entropy)
         return Collected(
-            self._summed(played, self._to_go(played, entropies, entropy_coef), visits),
+            self._summed(played, self._to_go(played, state_entropy, entropy_coef), sums.visits),
             policy,
-            returns,
+            sums.returns,
             played.lengths.astype(np.float64),
             played.truncated / self._rollout.episodes,
-            visits,
-            visited,
-            _lock_steps(played, entropies),
-            first_success(returns, played.lengths, self._solved_return),
+            sums.visits,
+            sums.visited,
+            Steps(sums.live, sums.entropy),
+            first_success(sums.returns, played.lengths, self._solved_return),
         )
 
-    def _to_go(self, played: Episodes, entropies: Array, entropy_coef: Array) -> Array:
+    def _to_go(self, played: Episodes, state_entropy: Array, entropy_coef: Array) -> Array:
         """Returns-to-go, [T, R, E]; with the entropies of later steps inside, if the return is soft."""
         if self._agent.entropy_objective == "bonus":
             return returns_to_go(self._dense(played, played.reward), self._discount)
         # The step's own entropy enters through the loss term; in its return it would be a constant that
         # does not depend on the action.
-        bonus = self._dense(played, entropy_coef[played.run] * (entropies - self._offset))
+        paid = entropy_coef[played.run] * (state_entropy.take(played.row) - self._offset)
+        bonus = self._dense(played, paid)
         return returns_to_go(self._dense(played, played.reward) + bonus, self._discount) - bonus
 
     def _dense(self, played: Episodes, values: Array) -> Array:
@@ -154,13 +152,61 @@ def _totals(place: Ints, values: Array | None, shape: tuple[int, ...]) -> Array:
     return np.bincount(place, values, math.prod(shape)).reshape(shape).astype(np.float64, copy=False)
 
 
-def _lock_steps(played: Episodes, entropies: Array) -> Steps:
-    """Live counts and mean entropies from the entropy of every step, [N]."""
-    runs, longest = len(played.lengths), int(played.lengths.max())
-    place = played.time * runs + played.run
-    live = np.bincount(place, minlength=longest * runs).reshape(longest, runs)
-    entropy = _totals(place, entropies, live.shape)
-    return Steps(live, np.divide(entropy, live, out=np.full(live.shape, np.nan), where=live > 0))
+class _Sums(NamedTuple):
+    """Of the steps of one update."""
+
+    visits: Array  # [R, S]
+    visited: NDArray[np.bool_]  # [R, S] acted in or arrived at
+    returns: Array  # [R, E]
+    live: Ints  # [T, R] episodes still running
+    entropy: Array  # [T, R] mean over those; NaN where there is none
+
+    @classmethod
+    def of(cls, played: Episodes, state_entropy: Array) -> "_Sums":
+        """Args:
+        played: the steps.
+        state_entropy: of the policy, [R, S] nats.
+        """
+        (runs, states), longest = state_entropy.shape, int(played.lengths.max())
+        found = cls(
+            np.zeros((runs, states)),
+            np.zeros((runs, states), dtype=np.bool_),
+            np.zeros(played.lengths.shape),
+            np.zeros((longest, runs), np.int64),
+            np.zeros((longest, runs)),
+        )
+        steps = played.time, played.run, played.episode, played.row, played.arrival, played.reward
+        _add_up(*steps, np.ascontiguousarray(state_entropy), *found)
+        with np.errstate(invalid="ignore"):
+            np.divide(found.entropy, found.live, out=found.entropy)
+        return found
+
+
+@compiled
+def _add_up(
+    time: Ints,
+    run: Ints,
+    episode: Ints,
+    row: Ints,
+    arrival: Ints,
+    reward: Array,
+    state_entropy: Array,
+    visits: Array,
+    visited: NDArray[np.bool_],
+    returns: Array,
+    live: Ints,
+    entropy: Array,
+) -> None:
+    states, episodes = visits.shape[1], returns.shape[1]
+    for n in range(len(time)):
+        t, r = time[n], run[n]
+        state = row[n] - r * states
+        visits[r, state] += 1
+        visited[r, state] = True
+        visited[r, arrival[n] - r * states] = True
+        returns[r, episode[n] - r * episodes] += reward[n]
+        live[t, r] += 1
+        entropy[t, r] += state_entropy[r, state]
 
 
 class ExactExperience:

@@ -1,5 +1,6 @@
 """The tables of a training that goes on: numbered parts below `parts/`, one file each at the end."""
 
+import shutil
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -70,6 +71,10 @@ class TableSink:
         """updates.parquet and steps.parquet out of the parts, a part at a time: memory stays flat."""
         for name, parts in self._files().items():
             paths = [self._folder.path / part for part in parts]
+            if len(paths) == 1:
+                with self._folder.replacing(f"{name}.parquet") as temporary:
+                    shutil.copyfile(paths[0], temporary)
+                continue
             how: dict[str, Any] = {"compression": "zstd", "use_dictionary": DICTIONARY}
             with (
                 self._folder.replacing(f"{name}.parquet") as temporary,

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -247,7 +249,9 @@ class _Session:
     def _save(self, update: int, states: Sequence[State]) -> float:
         """Keep a moment; returns the seconds that were spent for its sake alone."""
         self._folder.check_in_place()
-        positions = {name: sink.flush() for name, sink in self._sinks.items()}
+        with ThreadPoolExecutor() as pool:  # side by side: much of it is compression, and waiting for the disk
+            flushed = {name: pool.submit(copy_context().run, sink.flush) for name, sink in self._sinks.items()}
+        positions = {name: future.result() for name, future in flushed.items()}
         began = time.monotonic()
         self._folder.sync("tensorboard")  # else a loss of power might take what the positions count on
         self._checkpoints.save(Moment(update, states, positions, self._log_steps, began - self._began))
