@@ -36,17 +36,17 @@ class _Network(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, theta: Tensor, widths: Sequence[int], rows: Tensor | None) -> Tensor:
         rows = theta.new_empty(len(theta), widths[0], 0) if rows is None else rows
-        ctx.given = theta.detach().numpy(), np.array(widths), rows.contiguous().numpy()
+        ctx.theta, ctx.widths, ctx.rows = theta.detach().numpy(), np.array(widths), rows.contiguous().numpy()
         ctx.hidden = theta.new_empty(len(theta), rows.shape[1] * sum(widths[1:-1])).numpy()
         logits = theta.new_empty(len(theta), widths[-1], rows.shape[1])
-        _forward(*ctx.given, ctx.hidden, logits.numpy())
+        _forward(ctx.theta, ctx.widths, ctx.rows, ctx.hidden, logits.numpy())
         return logits.transpose(1, 2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         by_action = gradient.transpose(1, 2).contiguous().numpy()
-        of_theta = np.empty_like(ctx.given[0])
-        _backward(*ctx.given, ctx.hidden, by_action, of_theta)
+        of_theta = np.empty_like(ctx.theta)
+        _backward(ctx.theta, ctx.widths, ctx.rows, ctx.hidden, by_action, of_theta)
         return torch.from_numpy(of_theta), None, None
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.compiled import compiled
 from agents.reinforce import Experience
 from agents.returns import RunningMean, batch_mean, leave_one_out, moved_values, normalized, returns_to_go
 from envs.exact import expected_experience, visit_counts
@@ -58,19 +57,18 @@ class SampledExperience:
     def collect(self, log_pi: Array, entropy_coef: Array) -> Collected:
         """One update's episodes under log_pi [R, S, A]; entropy_coef [R] enters a soft return only."""
         policy = np.exp(log_pi)
-        played = self._rollout.collect(policy)
         state_entropy = entropy(log_pi, policy)
-        sums = _Sums.of(played, state_entropy)
+        played = self._rollout.collect(policy, state_entropy)
         return Collected(
-            self._summed(played, self._to_go(played, state_entropy, entropy_coef), sums.visits),
+            self._summed(played, self._to_go(played, state_entropy, entropy_coef)),
             policy,
-            sums.returns,
+            played.returns,
             played.lengths.astype(np.float64),
             played.truncated / self._rollout.episodes,
-            sums.visits,
-            sums.visited,
-            Steps(sums.live, sums.entropy),
-            first_success(sums.returns, played.lengths, self._solved_return),
+            played.visits,
+            played.visited,
+            Steps(played.live, played.entropy),
+            first_success(played.returns, played.lengths, self._solved_return),
         )
 
     def _to_go(self, played: Episodes, state_entropy: Array, entropy_coef: Array) -> Array:
@@ -85,21 +83,18 @@ class SampledExperience:
 
     def _dense(self, played: Episodes, values: Array) -> Array:
         """Numbers of the steps [N] in their places, [T, R, E]; 0 after the end of an episode."""
-        dense = np.zeros((int(played.lengths.max()), self._rollout.runs, self._rollout.episodes))
-        dense.ravel()[self._place(played)] = values
+        dense = np.zeros((len(played.live), *played.returns.shape))
+        dense.ravel()[played.place] = values
         return dense
 
-    def _place(self, played: Episodes) -> Ints:
-        return played.time * (self._rollout.runs * self._rollout.episodes) + played.episode
-
-    def _summed(self, played: Episodes, to_go: Array, visits: Array) -> Experience:
+    def _summed(self, played: Episodes, to_go: Array) -> Experience:
         """Advantages and visits added up for each row."""
-        place = self._place(played)
-        returns = to_go.ravel().take(place)
-        advantages = returns - self._baseline(to_go, place, played)
+        visits = played.visits
+        returns = to_go.ravel().take(played.place)
+        advantages = returns - self._baseline(to_go, played)
         if self._agent.normalize_advantages:
             advantages = normalized(advantages, played.run, len(visits))
-        self._learn_baseline(returns, played, visits)
+        self._learn_baseline(returns, played)
         steps = visits
         if self._agent.discount_weighting:
             weights = self._discount[played.run] ** played.time
@@ -110,7 +105,7 @@ class SampledExperience:
         normalizer = visits.sum(1) if per_step else np.full(len(visits), float(self._rollout.episodes))
         return Experience(*map(torch.from_numpy, (sums, steps, normalizer)))
 
-    def _baseline(self, to_go: Array, place: Ints, played: Episodes) -> Array | float:
+    def _baseline(self, to_go: Array, played: Episodes) -> Array | float:
         """The baseline of every step, [N], or 0."""
         name = self._agent.baseline
         if name == "none":
@@ -120,9 +115,10 @@ class SampledExperience:
         if name == "value":
             return self._values.ravel()[played.row]
         table = batch_mean(to_go) if name == "batch_mean" else leave_one_out(to_go)
-        return np.broadcast_to(table, to_go.shape).ravel()[place]
+        return np.broadcast_to(table, to_go.shape).ravel()[played.place]
 
-    def _learn_baseline(self, returns: Array, played: Episodes, visits: Array) -> None:
+    def _learn_baseline(self, returns: Array, played: Episodes) -> None:
+        visits = played.visits
         if self._agent.baseline == "running_mean":
             sums = _totals(played.run, returns, visits.shape[:1])
             self._running_mean = self._running_mean.after(sums, visits.sum(1))
@@ -150,63 +146,6 @@ class SampledExperience:
 def _totals(place: Ints, values: Array | None, shape: tuple[int, ...]) -> Array:
     """Sums of the values [N] that stand in the same place of an array; None: how many there are."""
     return np.bincount(place, values, math.prod(shape)).reshape(shape).astype(np.float64, copy=False)
-
-
-class _Sums(NamedTuple):
-    """Of the steps of one update."""
-
-    visits: Array  # [R, S]
-    visited: NDArray[np.bool_]  # [R, S] acted in or arrived at
-    returns: Array  # [R, E]
-    live: Ints  # [T, R] episodes still running
-    entropy: Array  # [T, R] mean over those; NaN where there is none
-
-    @classmethod
-    def of(cls, played: Episodes, state_entropy: Array) -> "_Sums":
-        """Args:
-        played: the steps.
-        state_entropy: of the policy, [R, S] nats.
-        """
-        (runs, states), longest = state_entropy.shape, int(played.lengths.max())
-        found = cls(
-            np.zeros((runs, states)),
-            np.zeros((runs, states), dtype=np.bool_),
-            np.zeros(played.lengths.shape),
-            np.zeros((longest, runs), np.int64),
-            np.zeros((longest, runs)),
-        )
-        steps = played.time, played.run, played.episode, played.row, played.arrival, played.reward
-        _add_up(*steps, np.ascontiguousarray(state_entropy), *found)
-        with np.errstate(invalid="ignore"):
-            np.divide(found.entropy, found.live, out=found.entropy)
-        return found
-
-
-@compiled
-def _add_up(
-    time: Ints,
-    run: Ints,
-    episode: Ints,
-    row: Ints,
-    arrival: Ints,
-    reward: Array,
-    state_entropy: Array,
-    visits: Array,
-    visited: NDArray[np.bool_],
-    returns: Array,
-    live: Ints,
-    entropy: Array,
-) -> None:
-    states, episodes = visits.shape[1], returns.shape[1]
-    for n in range(len(time)):
-        t, r = time[n], run[n]
-        state = row[n] - r * states
-        visits[r, state] += 1
-        visited[r, state] = True
-        visited[r, arrival[n] - r * states] = True
-        returns[r, episode[n] - r * episodes] += reward[n]
-        live[t, r] += 1
-        entropy[t, r] += state_entropy[r, state]
 
 
 class ExactExperience:

@@ -74,8 +74,85 @@ def merged(parts: Sequence[UpdateRecord], places: Sequence[NDArray[np.int64]], r
         columns,
         active,
         _merged_steps(parts, places, runs),
-        _merged_snapshots(parts, places, runs),
+        _merged_snapshots([part.snapshot for part in parts], places, runs),
     )
+
+
+class Stacked(NamedTuple):
+    """Records of U updates in a row, laid end to end: a few large arrays pass between processes, not many small
+    ones."""
+
+    updates: list[int]
+    columns: dict[str, Column]  # [U, R, ...]
+    active: NDArray[np.bool_]  # [U, R]
+    lengths: NDArray[np.int64]  # [U] lock-steps of each update
+    steps: StepRecord | None  # [sum of lengths, R]
+    snapshots: list[Snapshot | None]
+
+
+def stacked(records: Sequence[UpdateRecord]) -> Stacked:
+    """Records of the same runs, one or more."""
+    steps = [record.steps for record in records if record.steps is not None]
+    return Stacked(
+        [record.update for record in records],
+        {name: np.stack([record.columns[name] for record in records]) for name in records[0].columns},
+        np.stack([record.active for record in records]),
+        np.array([len(step.live) for step in steps]),
+        StepRecord(*(np.concatenate(pieces) for pieces in zip(*steps, strict=True))) if steps else None,
+        [record.snapshot for record in records],
+    )
+
+
+def merged_records(parts: Sequence[Stacked], places: Sequence[NDArray[np.int64]], runs: int) -> list[UpdateRecord]:
+    """Records of all runs out of records of some of them each; the same updates in every part.
+
+    Args:
+        parts: of some runs each.
+        places: where each part's runs stand on the run axis.
+        runs: R.
+    """
+    first = parts[0]
+    columns = {
+        name: _scattered([part.columns[name] for part in parts], places, runs, axis=1) for name in first.columns
+    }
+    active = _scattered([part.active for part in parts], places, runs, axis=1)
+    steps = _split_steps(parts, places, runs)
+    return [
+        UpdateRecord(
+            update,
+            {name: column[u] for name, column in columns.items()},
+            active[u],
+            steps[u],
+            _merged_snapshots([part.snapshots[u] for part in parts], places, runs),
+        )
+        for u, update in enumerate(first.updates)
+    ]
+
+
+def _split_steps(
+    parts: Sequence[Stacked], places: Sequence[NDArray[np.int64]], runs: int
+) -> Sequence[StepRecord | None]:
+    """The lock-steps of each update; one that is longer in some part than in another ends with 0 live there."""
+    stepping = [(part, part.steps, place) for part, place in zip(parts, places, strict=True) if part.steps]
+    if not stepping:
+        return [None] * len(parts[0].updates)
+    lengths = np.max([part.lengths for part, _, _ in stepping], axis=0)
+    starts = np.cumsum(lengths) - lengths
+    whole = _no_steps(int(lengths.sum()), runs)
+    for part, steps, place in stepping:
+        own_starts = np.cumsum(part.lengths) - part.lengths
+        rows = np.arange(part.lengths.sum()) + np.repeat(starts - own_starts, part.lengths)
+        for array, piece in zip(whole, steps, strict=True):
+            array[rows[:, None], place] = piece
+    live, env_step, entropy = whole
+    return [
+        StepRecord(live[a:b], env_step[a:b], entropy[a:b]) for a, b in zip(starts, starts + lengths, strict=True)
+    ]
+
+
+def _no_steps(number: int, runs: int) -> StepRecord:
+    shape = number, runs
+    return StepRecord(np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.full(shape, np.nan))
 
 
 def _merged_steps(
@@ -84,11 +161,7 @@ def _merged_steps(
     longest = max((len(part.steps.live) for part in parts if part.steps), default=0)
     if longest == 0:
         return None
-    merged_steps = StepRecord(
-        np.zeros((longest, runs), np.int64),
-        np.zeros((longest, runs), np.int64),
-        np.full((longest, runs), np.nan),
-    )
+    merged_steps = _no_steps(longest, runs)
     for part, place in zip(parts, places, strict=True):
         if part.steps is not None:
             for whole, piece in zip(merged_steps, part.steps, strict=True):
@@ -97,9 +170,9 @@ def _merged_steps(
 
 
 def _merged_snapshots(
-    parts: Sequence[UpdateRecord], places: Sequence[NDArray[np.int64]], runs: int
+    parts: Sequence[Snapshot | None], places: Sequence[NDArray[np.int64]], runs: int
 ) -> Snapshot | None:
-    snapshots = [part.snapshot for part in parts if part.snapshot is not None]
+    snapshots = [part for part in parts if part is not None]
     if not snapshots:
         return None
     return Snapshot(
@@ -108,9 +181,13 @@ def _merged_snapshots(
     )
 
 
-def _scattered(pieces: Sequence[NDArray[T]], places: Sequence[NDArray[np.int64]], runs: int) -> NDArray[T]:
+def _scattered(
+    pieces: Sequence[NDArray[T]], places: Sequence[NDArray[np.int64]], runs: int, axis: int = 0
+) -> NDArray[T]:
     # What is a truth value in one batch may be unknown (NaN) in another.
-    whole = np.empty((runs, *pieces[0].shape[1:]), dtype=np.result_type(*pieces))
+    shape = list(pieces[0].shape)
+    shape[axis] = runs
+    whole = np.empty(shape, dtype=np.result_type(*pieces))
     for piece, place in zip(pieces, places, strict=True):
-        whole[place] = piece
+        whole[(slice(None),) * axis + (place,)] = piece
     return whole

@@ -26,13 +26,17 @@ class Episodes(NamedTuple):
 
     time: Ints  # [N] from 0
     run: Ints  # [N]
-    episode: Ints  # [N] run * E + number of the episode
+    place: Ints  # [N] (time * R + run) * E + number of the episode: where the step stands in arrays [T, R, E]
     row: Ints  # [N] run * S + state
     row_action: Ints  # [N] row * A + action
-    arrival: Ints  # [N] run * S + next state, where an episode may end
     reward: Array  # [N]
+    returns: Array  # [R, E] undiscounted
     lengths: Ints  # [R, E]
     truncated: Ints  # [R] episodes that the time limit cut off
+    visits: Array  # [R, S] steps in each state
+    visited: NDArray[np.bool_]  # [R, S] acted in or arrived at
+    live: Ints  # [T, R] episodes still running; T ends with the longest
+    entropy: Array  # [T, R] of the policy in nats, mean over those; NaN where there is none
 
 
 class FiniteRollout:
@@ -59,23 +63,24 @@ class FiniteRollout:
             for table in tables
         ]
 
-    def collect(self, pi: Array) -> Episodes:
+    def collect(self, pi: Array, entropy: Array) -> Episodes:
         """Play E episodes of every run.
 
         Args:
             pi: action probabilities, [R, S, A].
+            entropy: of the policy in each state, [R, S] nats.
         """
-        actions = self._drawn(Purpose.ACTIONS)
-        outcomes = (
-            self._drawn(Purpose.OUTCOMES) if Purpose.OUTCOMES in self.streams else actions
-        )  # never looked at
-        played = Episodes(*_play(np.ascontiguousarray(pi), self._start(), actions, outcomes, *self._tables))
+        actions = self._uniforms(Purpose.ACTIONS)
+        outcomes = noise = np.empty((0, 0, 0))
+        if Purpose.OUTCOMES in self.streams:
+            outcomes = self._uniforms(Purpose.OUTCOMES)
         if Purpose.REWARDS in self.streams:
-            noise = self.streams[Purpose.REWARDS].normals(self.time_limit, self.episodes)
-            of_seed = noise.reshape(self.time_limit, -1)[
-                played.time, played.episode % (self._seeds * self.episodes)
-            ]
-            played.reward[:] += self.mdp.reward_std * of_seed
+            normals = self.streams[Purpose.REWARDS].normals(self.time_limit, self.episodes)
+            noise = self.mdp.reward_std * _by_seed(normals)
+        policy = np.ascontiguousarray(pi), np.ascontiguousarray(entropy)
+        played = Episodes(*_play(*policy, self._start(), actions, outcomes, noise, *self._tables))
+        with np.errstate(invalid="ignore"):
+            np.divide(played.entropy, played.live, out=played.entropy)
         return played
 
     def _start(self) -> Ints:
@@ -84,68 +89,80 @@ class FiniteRollout:
             return np.full((self._seeds, self.episodes), self.mdp.start.argmax())
         return self.mdp.sample_start(self.streams[Purpose.STARTS].uniforms(1, self.episodes)[0])
 
-    def _drawn(self, purpose: Purpose) -> Array:
-        """This update's uniforms, [seeds, T, E]."""
-        return np.ascontiguousarray(
-            self.streams[purpose].uniforms(self.time_limit, self.episodes).transpose(1, 0, 2)
-        )
+    def _uniforms(self, purpose: Purpose) -> Array:
+        """This update's, [seeds, T, E]."""
+        return _by_seed(self.streams[purpose].uniforms(self.time_limit, self.episodes))
+
+
+def _by_seed(numbers: Array) -> Array:
+    """[T, seeds, E] -> [seeds, T, E], where they lay side by side before."""
+    return np.ascontiguousarray(numbers.transpose(1, 0, 2))
 
 
 @compiled
 def _play(
     pi: Array,
+    entropy: Array,
     start: Ints,
     action_uniforms: Array,
     outcome_uniforms: Array,
+    noise: Array,
     next_state: Ints,
     terminated: NDArray[np.bool_],
     rewards: Array,
     cumulative: Array,
 ) -> tuple[Any, ...]:
-    """The fields of `Episodes`; an action, and an outcome, by inverse CDF.
+    """The fields of `Episodes`, with sums of entropies for means.
+
+    Inverse CDF: an action, and an outcome, is the number of cumulative probabilities that the uniform reaches.
+    Each is looked at: a processor guesses wrongly where chance decides to go on or not.
 
     Args:
-        pi: [R, S, A].
+        pi, entropy: [R, S, A] and [R, S].
         start: first states, [seeds, E]. Every arm reads the numbers of its seed.
-        action_uniforms, outcome_uniforms: [seeds, T, E].
+        action_uniforms, outcome_uniforms, noise: [seeds, T, E]; the last two may be empty.
         next_state, terminated, rewards, cumulative: of each outcome, the last its probability and that of those
             before it, [S * A, K].
     """
     runs, states, actions = pi.shape
     seeds, time_limit, episodes = action_uniforms.shape
-    steps = np.empty((6, runs * time_limit * episodes), np.int64)
-    time, run, episode, row, row_action, arrival = steps
+    time, run, place, row, row_action = np.empty((5, runs * time_limit * episodes), np.int64)
     reward = np.empty(runs * time_limit * episodes)
-    lengths, truncated = np.zeros((runs, episodes), np.int64), np.zeros(runs, np.int64)
-    n = 0
+    returns, lengths = np.zeros((runs, episodes)), np.zeros((runs, episodes), np.int64)
+    truncated = np.zeros(runs, np.int64)
+    visits, visited = np.zeros((runs, states)), np.zeros((runs, states), np.bool_)
+    live, entropies = np.zeros((time_limit, runs), np.int64), np.zeros((time_limit, runs))
+    n = longest = 0
     for r in range(runs):
         seed = r % seeds
         state, running, number = start[seed].copy(), np.arange(episodes), episodes
         for t in range(time_limit):
+            live[t, r] = number
             still = 0
             for e in running[:number]:
                 s = state[e]
-                uniform, action, edge = action_uniforms[seed, t, e], 0, pi[r, s, 0]
-                while action < actions - 1 and edge <= uniform:
-                    action += 1
-                    edge += pi[r, s, action]
+                uniform, edge, action = action_uniforms[seed, t, e], 0.0, 0
+                for a in range(actions - 1):
+                    edge += pi[r, s, a]
+                    action += edge <= uniform
                 taken, outcome = s * actions + action, 0
-                while (
-                    outcome < cumulative.shape[1] - 1
-                    and cumulative[taken, outcome] <= outcome_uniforms[seed, t, e]
-                ):
-                    outcome += 1
-                state[e] = next_state[taken, outcome]
-                time[n], run[n], episode[n], row[n] = t, r, r * episodes + e, r * states + s
-                row_action[n], arrival[n] = r * states * actions + taken, r * states + state[e]
-                reward[n] = rewards[taken, outcome]
-                n += 1
+                for k in range(cumulative.shape[1] - 1):
+                    outcome += cumulative[taken, k] <= outcome_uniforms[seed, t, e]
+                time[n], run[n], place[n] = t, r, (t * runs + r) * episodes + e
+                row[n], row_action[n] = r * states + s, r * states * actions + taken
+                reward[n] = rewards[taken, outcome] + (noise[seed, t, e] if noise.size else 0.0)
+                returns[r, e] += reward[n]
                 lengths[r, e] = t + 1
-                if not terminated[taken, outcome]:
-                    running[still] = e
-                    still += 1
-            number = still
+                visits[r, s] += 1
+                entropies[t, r] += entropy[r, s]
+                n += 1
+                state[e] = next_state[taken, outcome]
+                visited[r, s] = visited[r, state[e]] = True
+                running[still] = e
+                still += not terminated[taken, outcome]
+            number, longest = still, max(longest, t + 1)
             if number == 0:
                 break
         truncated[r] = number
-    return time[:n], run[:n], episode[:n], row[:n], row_action[:n], arrival[:n], reward[:n], lengths, truncated
+    steps = time[:n], run[:n], place[:n], row[:n], row_action[:n], reward[:n]
+    return *steps, returns, lengths, truncated, visits, visited, live[:longest], entropies[:longest]

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.config import Config
-from experiments.records import Column, Runs, UpdateRecord, merged
+from experiments.records import Column, Runs, UpdateRecord, merged, merged_records, stacked
 from experiments.simulators import SimulatorError
 from experiments.training import Training
 
@@ -139,10 +139,7 @@ class Workers:
             want_state = pending.pop(0)
             answers = [member.answer() for member in self._members]
             took, began = time.monotonic() - began, time.monotonic()
-            records = [
-                merged(parts, self._places, len(self.runs.arm))
-                for parts in zip(*(records for records, _ in answers), strict=True)
-            ]
+            records = merged_records([part for part, _ in answers], self._places, len(self.runs.arm))
             self.update_count += len(records)
             # Blocks grow and shrink gently: one slow block says little about the next.
             size = max(1, min(2 * size, round(len(records) * BLOCK_SECONDS / max(took, 1e-6))))
@@ -170,7 +167,7 @@ def _perform(training: Training, what: str, arguments: tuple[Any, ...]) -> Any:
     if what == "advance":
         updates, want_state = arguments
         records = [training.update() for _ in range(updates)]
-        return records, training.state() if want_state else None
+        return stacked(records), training.state() if want_state else None
     if what == "final":
         return training.final()
     return {name: tensor.numpy() for name, tensor in training.parameters().items()}

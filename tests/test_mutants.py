@@ -175,7 +175,7 @@ def of_the_next_step(right: Any) -> Any:
 
 
 def greedy(right: Any) -> Any:
-    return lambda rollout, pi: right(rollout, np.eye(pi.shape[2])[pi.argmax(2)])
+    return lambda rollout, pi, entropy: right(rollout, np.eye(pi.shape[2])[pi.argmax(2)], entropy)
 
 
 def from_the_global_generator(right: Any) -> Any:

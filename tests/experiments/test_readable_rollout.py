@@ -56,30 +56,44 @@ def test_the_fast_rollout_is_the_readable_one(world: str) -> None:
     lengths = set()
     for update in range(UPDATES):
         log_pi = random_log_policies(mdp.states, mdp.actions, update)
-        fast = rollout.collect(np.exp(log_pi))
+        entropies = entropy(log_pi)
+        fast = rollout.collect(np.exp(log_pi), entropies)
         run_of, state, action = np.unravel_index(fast.row_action, (RUNS, mdp.states, mdp.actions))
         assert (fast.run == run_of).all()
         assert (fast.row == run_of * mdp.states + state).all()
         assert (fast.row_action == fast.row * mdp.actions + action).all()
-        place = np.ravel_multi_index((fast.run, fast.time, fast.episode % EPISODES), (RUNS, limit, EPISODES))
-        assert (np.diff(place) > 0).all()  # in order, and none twice
-        entropies = entropy(log_pi)
+        shape = (len(fast.live), RUNS, EPISODES)
+        time, run_at, episode_at = np.unravel_index(fast.place, shape)
+        assert (time == fast.time).all()
+        assert (run_at == fast.run).all()
+        in_order = np.ravel_multi_index((fast.run, fast.time, episode_at), (RUNS, limit, EPISODES))
+        assert (np.diff(in_order) > 0).all()  # and none twice
+        visited = np.zeros((RUNS, mdp.states), dtype=bool)
         cut_off = np.zeros(RUNS)
         for run in range(RUNS):
             for e, steps in enumerate(own[run].update(log_pi[run])):
-                own_steps = np.flatnonzero(fast.episode == run * EPISODES + e)
+                own_steps = np.flatnonzero((fast.run == run) & (episode_at == e))
                 assert (fast.run[own_steps] == run).all()
                 assert fast.time[own_steps].tolist() == list(range(len(steps)))
                 assert state[own_steps].tolist() == [step.observation for step in steps]
                 assert action[own_steps].tolist() == [step.action for step in steps]
                 assert fast.reward[own_steps].tolist() == [step.reward for step in steps]
                 assert entropies[run, state[own_steps]].tolist() == [step.entropy_nats for step in steps]
-                arrival = fast.arrival[own_steps] - run * mdp.states
-                assert arrival.tolist() == [step.next_observation for step in steps]
+                visited[run, [step.observation for step in steps]] = True
+                visited[run, steps[-1].next_observation] = True
+                assert fast.returns[run, e] == sum(step.reward for step in steps)
                 assert fast.lengths[run, e] == len(steps)
                 lengths.add(len(steps))
                 cut_off[run] += not steps[-1].terminated
         assert (fast.truncated == cut_off).all()
+        assert (fast.visited == visited).all()
+        np.testing.assert_array_equal(fast.visits.ravel(), np.bincount(fast.row, minlength=visited.size))
+        lock_step = fast.time * RUNS + fast.run
+        live = np.bincount(lock_step, minlength=fast.live.size).reshape(fast.live.shape)
+        np.testing.assert_array_equal(fast.live, live)
+        total = np.bincount(lock_step, entropies.ravel()[fast.row], minlength=live.size).reshape(live.shape)
+        with np.errstate(invalid="ignore"):
+            np.testing.assert_allclose(fast.entropy, total / live, rtol=1e-14)
     if world in BOTH_ENDINGS:
         assert min(lengths) < limit == max(lengths)
 
