@@ -8,6 +8,7 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import numba.core.event
 import numpy as np
 import pyarrow as pa
 import torch
@@ -136,6 +137,26 @@ def run(
         return session.finish(workers)
 
 
+def _compile(training: Training, notify: Notify) -> None:
+    """Load what is compiled, or compile it the first time, before processes are forked that would each do it.
+
+    By an update of one seed that nobody looks at.
+    """
+
+    class Telling(numba.core.event.Listener):
+        told = False
+
+        def on_start(self, event: object) -> None:
+            if not self.told:
+                notify("compiling for this processor; the next training finds it done")
+            self.told = True
+
+        def on_end(self, event: object) -> None: ...
+
+    with numba.core.event.install_listener("numba:compile", Telling()):
+        Training(training.config, training.seeds[:1]).update()
+
+
 def _check_folder(folder: RunFolder, options: Options) -> None:
     try:
         folder.path.exists()
@@ -165,7 +186,6 @@ class _Session:
         self._config, self._training, self._folder, self._options = config, training, folder, options
         self._notify, self._interrupts = notify, interrupts
         self._checkpoints = Checkpoints(folder)
-        self._began = time.monotonic()
         if options.resume and folder.has_begun and config_text(folder.read_config()) != config_text(config):
             raise ConfigError(f"{folder.path}: holds another config than this one; use another --out")
 
@@ -180,6 +200,9 @@ class _Session:
 
     def begin(self) -> Workers:
         """Prepare the folder, or find the moment to go on from."""
+        if self._training.world.mdp is not None:
+            _compile(self._training, self._notify)
+        self._began = time.monotonic()
         moment = self._last_moment() if self._options.resume and self._folder.has_begun else None
         if moment is None:
             self._folder.clear()
