@@ -5,24 +5,15 @@ A: actions, P: parameters of one run. Source of the gradient: Williams, *Simple 
 Gradient-Following Algorithms for Connectionist Reinforcement Learning* (1992), which also has the entropy.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
 from agents.information import entropy_from_log
+from agents.optimizers import adam, norms, sgd
 from agents.policy import PolicyShape
-
-# torch's defaults, which have to be told to Adam as a function.
-ADAM: dict[str, Any] = {
-    "amsgrad": False,
-    "beta1": 0.9,
-    "beta2": 0.999,
-    "weight_decay": 0.0,
-    "eps": 1e-8,
-    "maximize": False,
-}
 
 
 class Experience(NamedTuple):
@@ -119,24 +110,19 @@ class StackedLearner:
     def apply(self) -> Tensor:
         """Move every run along the gradient in `theta.grad`; returns its norm before clipping, [R]."""
         assert self.theta.grad is not None
-        grad_norm = torch.linalg.vector_norm(self.theta.grad, dim=1)
-        if self._max_grad_norm > 0:
-            self.theta.grad *= (self._max_grad_norm / (grad_norm + 1e-6)).clamp_max(1.0)[:, None]
-        kept = self.theta.detach()[self.frozen]
-        self._move()
-        if len(kept):
-            self.theta.detach()[self.frozen] = kept
-        return grad_norm
-
-    def _move(self) -> None:
-        """The optimiser's step. torch's Adam as a function: the class loads torch's compiler, for seconds."""
-        assert self.theta.grad is not None
-        theta, gradient, memory = self.theta.detach(), self.theta.grad, self._optimizer
-        if not memory:
-            theta.add_(gradient, alpha=-self._learning_rate)
-            return
-        moments = [memory["exp_avg"]], [memory["exp_avg_sq"]]
-        adam([theta], [gradient], *moments, [], [memory["step"]], fused=True, lr=self._learning_rate, **ADAM)
+        theta, gradient, memory = self.theta.detach().numpy(), self.theta.grad.numpy(), self._optimizer
+        norm = norms(gradient)
+        scale = (
+            np.minimum(self._max_grad_norm / (norm + 1e-6), 1.0) if self._max_grad_norm > 0 else np.ones_like(norm)
+        )
+        scale[self.frozen.numpy()] = 0
+        if memory:
+            memory["step"] += 1
+            means = memory["exp_avg"].numpy(), memory["exp_avg_sq"].numpy()
+            adam(theta, gradient, scale, *means, int(memory["step"]), self._learning_rate)
+        else:
+            sgd(theta, gradient, scale, self._learning_rate)
+        return torch.from_numpy(norm)
 
     def freeze(self, runs: Tensor) -> None:
         """Stop moving the runs [R] (bool) for good, because a number of theirs is no longer finite.
