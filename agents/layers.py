@@ -1,21 +1,30 @@
 """A stacked network of tanh layers, forward and backward, compiled: one run is finished before the next begins.
 
+The matrices of one run fit the cache, those of all runs do not: array operations over all of them wait for memory.
+
 R: runs, S: rows of one run, H: units of a hidden layer, A: actions, P: parameters of one run, L: hidden layers.
 Tested against plain torch. A run's numbers do not depend on its neighbours, by construction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
 import torch
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.compiled import contracted, reordered
-from agents.products import product
 
 Array = NDArray[Any]
+
+# Of a tile: 4 rows of two vectors are as many sums as most processors have under way at a time.
+ROWS, VECTOR_BYTES = 4, 32
+COLUMNS = 16  # of what is multiplied from the right a multiple of these
 
 # tanh x = x p(x^2) / q(x^2), at most 4e-7 off; beyond LARGEST single precision has only 1. Coefficients from the
 # highest power down, as in Eigen's generic_fast_tanh_float (MathFunctionsImpl.h).
@@ -64,7 +73,79 @@ def network(theta: Tensor, widths: Sequence[int], rows: Tensor | None) -> Tensor
     return cast(Tensor, _Network.apply(theta, widths, rows))  # type: ignore[no-untyped-call]
 
 
-# What follows is loops where array expressions would do: those take several times as long to compile.
+def _tile(rows: int) -> Callable[..., Any]:
+    """out[i : i + rows, j : j + columns] = left[i : i + rows] @ right[:, j : j + columns], two vectors wide.
+
+    Written as vector operations, which compilers do not find in a plain loop. Any strides but within rows of
+    `right` and `out`, whose numbers lie side by side.
+    """
+
+    @intrinsic
+    def tile(context: Any, left: Any, right: Any, out: Any, i: Any, j: Any) -> Any:
+        def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            arrays = [
+                target.make_array(kind)(target, builder, value)
+                for kind, value in zip(signature.args[:3], arguments[:3], strict=True)
+            ]
+            i, j = arguments[3:]
+            number = target.get_value_type(left.dtype)
+            size = target.get_abi_sizeof(number)
+            lanes = VECTOR_BYTES // size
+            vector, places = ir.VectorType(number, lanes), ir.VectorType(ir.IntType(32), lanes)
+
+            def pointer(array: Any, row: Any, column: Any, kind: Any) -> Any:
+                strides = cgutils.unpack_tuple(builder, array.strides, 2)
+                offset = builder.add(builder.mul(row, strides[0]), builder.mul(column, strides[1]))
+                return builder.bitcast(cgutils.pointer_add(builder, array.data, offset), kind.as_pointer())
+
+            cells = [
+                (builder.add(i, i.type(r)), builder.add(j, j.type(v * lanes))) for r in range(rows) for v in (0, 1)
+            ]
+            sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for _ in cells]
+            inner = cgutils.unpack_tuple(builder, arrays[0].shape, 2)[1]
+            with cgutils.for_range(builder, inner) as loop:
+                across = [
+                    builder.load(pointer(arrays[1], loop.index, j, vector), align=size) for _, j in cells[:2]
+                ]
+                for cell, ((row, _), total) in enumerate(zip(cells, sums, strict=True)):
+                    if cell % 2 == 0:
+                        one = builder.load(pointer(arrays[0], row, loop.index, number))
+                        first = builder.insert_element(ir.Constant(vector, ir.Undefined), one, ir.IntType(32)(0))
+                        down = builder.shuffle_vector(first, first, ir.Constant(places, None))
+                    product = builder.fmul(down, across[cell % 2], flags=["contract"])
+                    builder.store(builder.fadd(builder.load(total), product, flags=["contract"]), total)
+            for (row, column), total in zip(cells, sums, strict=True):
+                builder.store(builder.load(total), pointer(arrays[2], row, column, vector), align=size)
+            return target.get_dummy_value()
+
+        return types.void(left, right, out, types.intp, types.intp), generate
+
+    return tile
+
+
+_several_rows, _one_row = _tile(ROWS), _tile(1)
+
+
+@contracted
+def product(left: NDArray[Any], right: NDArray[Any], out: NDArray[Any]) -> None:
+    """out = left @ right. [n, k], [k, m] and [n, m]; m a multiple of COLUMNS.
+
+    A number of the result is a sum in the order of the inner index, whatever the size of the matrices: no run
+    depends on its neighbours, no row on the number of rows.
+    """
+    rows = left.shape[0]
+    for j in range(0, right.shape[1], 2 * VECTOR_BYTES // right.itemsize):
+        if rows < ROWS:
+            for i in range(rows):
+                _one_row(left, right, out, i, j)
+            continue
+        for i in range(0, rows - ROWS, ROWS):
+            _several_rows(left, right, out, i, j)
+        _several_rows(left, right, out, rows - ROWS, j)  # those at the end, some of them once more
+
+
+# Loops where array expressions would do: those take several times as long to compile. A row is taken out, as a
+# view, before a loop over its numbers: only then does that become vector instructions.
 
 
 @contracted
@@ -137,9 +218,8 @@ def _backward(theta: Array, widths: Array, rows: Array, hidden: Array, gradient:
             elif rows.shape[2]:
                 product(_rows(rows[r], used).T, delta, of_weight)
             else:
-                for n in range(len(used)):
-                    for h in range(delta.shape[1]):
-                        of_weight[used[n], h] = delta[n, h]
+                for n in range(used.shape[0]):
+                    _copy_row(delta[n], of_weight[used[n]])
 
 
 @contracted
@@ -157,11 +237,16 @@ def _columns_in_use(matrix: Array) -> NDArray[np.int64]:
 
 @contracted
 def _rows(matrix: Array, chosen: NDArray[np.int64]) -> Array:
-    found = np.empty((len(chosen), matrix.shape[1]), matrix.dtype)
-    for n in range(len(chosen)):
-        for column in range(matrix.shape[1]):
-            found[n, column] = matrix[chosen[n], column]
+    found = np.empty((chosen.shape[0], matrix.shape[1]), matrix.dtype)
+    for n in range(chosen.shape[0]):
+        _copy_row(matrix[chosen[n]], found[n])
     return found
+
+
+@contracted
+def _copy_row(row: Array, place: Array) -> None:
+    for column in range(row.shape[0]):
+        place[column] = row[column]
 
 
 @contracted
@@ -216,10 +301,11 @@ def _output(hidden: Array, weight: Array, bias: Array, logits: Array) -> None:
     """logits [A, S] = hidden [S, H] @ weight [H, A] + bias [A]."""
     by_action = _transposed(weight)
     for s in range(hidden.shape[0]):
+        units = hidden[s]
         for a in range(by_action.shape[0]):
-            total = hidden[s, 0] * by_action[a, 0]
-            for h in range(1, hidden.shape[1]):
-                total += hidden[s, h] * by_action[a, h]
+            weights, total = by_action[a], bias.dtype.type(0)
+            for h in range(units.shape[0]):
+                total += units[h] * weights[h]
             logits[a, s] = total + bias[a]
 
 
@@ -231,15 +317,16 @@ def _output_backward(
 
     Of the S rows only those `used`, [U]; hidden: their outputs, [U, H], and so is what is returned.
     """
+    by_row = np.empty((used.shape[0], weight.shape[1]), weight.dtype)
+    for n in range(used.shape[0]):
+        row = used[n]
+        for a in range(weight.shape[1]):
+            by_row[n, a] = gradient[a, row]
+    _add_rows(by_row, of_bias)
     by_action = _transposed(weight)
-    of_by_action, delta = np.zeros_like(by_action), np.zeros_like(hidden)
-    for n in range(len(used)):
-        for a in range(by_action.shape[0]):
-            g = gradient[a, used[n]]
-            of_bias[a] += g
-            for h in range(hidden.shape[1]):
-                of_by_action[a, h] += g * hidden[n, h]
-                delta[n, h] += g * by_action[a, h]
+    delta, of_by_action = np.empty_like(hidden), np.empty_like(by_action)
+    product(by_row.T, hidden, of_by_action)
     _copy(of_by_action.T, of_weight)
+    product(by_row, by_action, delta)
     _times_slope(delta, hidden)
     return delta

@@ -22,9 +22,9 @@ def norms(gradient: Array) -> Array:
     """Euclidean length of each row, [R, P] -> [R]."""
     found = np.empty(gradient.shape[0], gradient.dtype)
     for r in range(gradient.shape[0]):
-        total = gradient[r, 0] * gradient[r, 0]
-        for p in range(1, gradient.shape[1]):
-            total += gradient[r, p] * gradient[r, p]
+        row, total = gradient[r], gradient.dtype.type(0)
+        for p in range(row.shape[0]):
+            total += row[p] * row[p]
         found[r] = math.sqrt(total)
     return found
 

@@ -15,15 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agents.layers import network
+from agents.layers import COLUMNS, network
 
 Initialization = Literal["orthogonal", "torch", "small_uniform"]
 
-# Rows of the flat buffer start at multiples of this many numbers. Vectorised kernels treat the last few
-# numbers of a buffer one by one, with other rounding: a run would otherwise depend on its place in the batch.
+# Rows of the flat buffer start at multiples of this many numbers, those of a vector instruction.
 ALIGNMENT = 16
-# For the same reason every hidden layer is computed with a multiple of this many units; those added do nothing.
-WIDTH = 16
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class PolicyShape:
             logits, [R, N, A] (N = S without rows).
         """
         if self.hidden_sizes:
-            filled_up = tuple(math.ceil(size / WIDTH) * WIDTH for size in self.hidden_sizes)
+            filled_up = tuple(math.ceil(size / COLUMNS) * COLUMNS for size in self.hidden_sizes)
             if filled_up != self.hidden_sizes:
                 theta = replace(self, hidden_sizes=filled_up).filled(self.split(theta))
             return network(theta, (self.inputs, *filled_up, self.actions), rows)

@@ -7,6 +7,7 @@ Files: the root (guide, layout, HParams), `aggregate/<arm>` and `<arm>/seed_<k>`
 import math
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,8 @@ class BoardSink:
         updates = training.config.training.updates
         self._grid, self._moments = grid(updates), moments(updates)
         self._records: list[UpdateRecord] = []
-        self._pictures = {arm: b"" for arm in self._arms}
+        self._artist = ThreadPoolExecutor(1)  # draws while training goes on
+        self._pictures: dict[str, list[Future[bytes]]] = {arm: [] for arm in self._arms}
         self._opened = False
 
     def _all_files(self) -> list[EventFile]:
@@ -82,9 +84,10 @@ class BoardSink:
 
     def write(self, record: UpdateRecord) -> None:
         self._records.append(record)
-        if record.update in self._moments:  # drawn at once, so that a flush does not wait for all of them
+        if record.update in self._moments:
             for name, arm in self._arms.items():
-                self._pictures[name] += picture_block(record, arm, self._world, time.time())
+                drawing = self._artist.submit(picture_block, record, arm, self._world, time.time())
+                self._pictures[name].append(drawing)
 
     def flush(self) -> Position:
         """Bring everything to disk; TensorBoard sees it at its next reload."""
@@ -105,7 +108,7 @@ class BoardSink:
         """Forget what was written after the position."""
         self._opened = True
         self._records.clear()
-        self._pictures = {arm: b"" for arm in self._arms}
+        self._pictures = {arm: [] for arm in self._arms}
         for name, file in self._files.items():
             file.truncate_to(int(position[name]))
 
@@ -177,5 +180,5 @@ class BoardSink:
             exact = self._config.agent_of(name).gradient == "exact"
             file = self._of_arm[name]
             file.write(aggregate_block(on_grid, arm.runs, self._curves, exact, now))
-            file.write(self._pictures[name])
-            self._pictures[name] = b""
+            file.write(b"".join(drawing.result() for drawing in self._pictures[name]))
+            self._pictures[name].clear()
