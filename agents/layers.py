@@ -183,7 +183,7 @@ def _forward(theta: Array, widths: Array, rows: Array, hidden: Array, logits: Ar
                 product(below, weight, above)
             else:
                 _copy(weight, above)
-            _add_and_tanh(above, bias)
+            add_and_tanh(above, bias)
             below = above
         weight, bias = _parameters(theta[r], widths, last)
         _output(below, weight, bias, logits[r])
@@ -266,7 +266,7 @@ def _transposed(matrix: Array) -> Array:
 
 
 @contracted
-def _add_and_tanh(sums: Array, bias: Array) -> None:
+def add_and_tanh(sums: Array, bias: Array) -> None:
     """sums [S, H] = tanh(sums + bias [H])."""
     for s in range(sums.shape[0]):
         for h in range(sums.shape[1]):

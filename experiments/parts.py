@@ -1,12 +1,11 @@
 """The tables of a training that goes on: numbered parts below `parts/`, one file each at the end."""
 
 import shutil
-from typing import Any
 
 import pyarrow.parquet as pq
 
 from experiments.records import Runs, UpdateRecord
-from experiments.store import DICTIONARY, Position, RunFolder, sha256
+from experiments.store import Position, RunFolder, parquet_options, sha256
 from experiments.tables import step_table, update_table
 
 PART_BYTES = 1 << 26  # of records that wait in memory for their part
@@ -75,10 +74,10 @@ class TableSink:
                 with self._folder.replacing(f"{name}.parquet") as temporary:
                     shutil.copyfile(paths[0], temporary)
                 continue
-            how: dict[str, Any] = {"compression": "zstd", "use_dictionary": DICTIONARY}
+            schema = pq.read_schema(paths[0])
             with (
                 self._folder.replacing(f"{name}.parquet") as temporary,
-                pq.ParquetWriter(temporary, pq.read_schema(paths[0]), **how) as writer,
+                pq.ParquetWriter(temporary, schema, **parquet_options(schema)) as writer,
             ):
                 for path in paths:
                     writer.write_table(pq.read_table(path))

@@ -61,8 +61,11 @@ QUICK = (
     Scenario("default comparison, 2 processes", "two_rooms", workers=2),
     Scenario("default comparison, 2 processes, logged", "two_rooms", workers=2, logged=True),
 )
+LONG = "training.updates=1500"  # the end, with its tables and pictures, weighs less
 SCENARIOS = (
     *QUICK,
+    Scenario("five times as many updates, 2 processes", "two_rooms", (LONG,), 2),
+    Scenario("five times as many updates, 2 processes, logged", "two_rooms", (LONG,), 2, logged=True),
     Scenario("64 episodes an update, 2 processes", "two_rooms", (_episodes(64),), 2),
     Scenario("64 episodes an update, 2 processes, logged", "two_rooms", (_episodes(64),), 2, logged=True),
     Scenario("tabular, 16 episodes, 2 processes", "two_rooms", TABULAR, 2),
@@ -125,16 +128,18 @@ class Timing(NamedTuple):
 
 
 def measure(scenario: Scenario) -> Timing:
-    """Train a scenario once. Making the world and the runs is not counted, all that follows is."""
+    """Train a scenario once. Making the world and the runs, and compiling, is not counted; all that follows is."""
     config = scenario.load()
     with session.single_threaded(), ExitStack() as stack:
+        training = Training(config)
+        session.compile_ahead(training, lambda _: None)
         if scenario.logged:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             options = session.Options(Path(folder) / "run", workers=scenario.workers)
             began = time.perf_counter()
             summary = session.run(config, options, lambda _: None, lambda _: None)
             return Timing(int(summary["env_steps"]), time.perf_counter() - began)
-        workers = stack.enter_context(Workers(Training(config), scenario.workers))
+        workers = stack.enter_context(Workers(training, scenario.workers))
         began = time.perf_counter()
         for _ in workers.blocks(lambda _: False):
             pass
@@ -173,6 +178,7 @@ def phases(config: Config) -> dict[str, float]:
 
     with session.single_threaded(), ExitStack() as stack:
         training = Training(config)
+        session.compile_ahead(training, lambda _: None)
         for name, owner, method in PHASES:
             stack.enter_context(patch.object(owner, method, timed(name, getattr(owner, method))))
         began = time.perf_counter()

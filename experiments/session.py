@@ -137,11 +137,13 @@ def run(
         return session.finish(workers)
 
 
-def _compile(training: Training, notify: Notify) -> None:
+def compile_ahead(training: Training, notify: Notify) -> None:
     """Load what is compiled, or compile it the first time, before processes are forked that would each do it.
 
-    By an update of one seed that nobody looks at.
+    By an update of one seed that nobody looks at. Not in a simulator: there that could take long.
     """
+    if training.world.mdp is None:
+        return
 
     class Telling(numba.core.event.Listener):
         told = False
@@ -200,8 +202,7 @@ class _Session:
 
     def begin(self) -> Workers:
         """Prepare the folder, or find the moment to go on from."""
-        if self._training.world.mdp is not None:
-            _compile(self._training, self._notify)
+        compile_ahead(self._training, self._notify)
         self._began = time.monotonic()
         moment = self._last_moment() if self._options.resume and self._folder.has_begun else None
         if moment is None:

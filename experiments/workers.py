@@ -139,7 +139,8 @@ class Workers:
             want_state = pending.pop(0)
             answers = [member.answer() for member in self._members]
             took, began = time.monotonic() - began, time.monotonic()
-            records = merged_records([part for part, _ in answers], self._places, len(self.runs.arm))
+            parts = [part for part, _ in answers]
+            records = parts[0] if len(parts) == 1 else merged_records(parts, self._places, len(self.runs.arm))
             self.update_count += len(records)
             # Blocks grow and shrink gently: one slow block says little about the next.
             size = max(1, min(2 * size, round(len(records) * BLOCK_SECONDS / max(took, 1e-6))))
@@ -167,7 +168,7 @@ def _perform(training: Training, what: str, arguments: tuple[Any, ...]) -> Any:
     if what == "advance":
         updates, want_state = arguments
         records = [training.update() for _ in range(updates)]
-        return stacked(records), training.state() if want_state else None
+        return records, training.state() if want_state else None
     if what == "final":
         return training.final()
     return {name: tensor.numpy() for name, tensor in training.parameters().items()}
@@ -262,7 +263,10 @@ def _serve(
             training.load(state)
         while True:
             what, arguments = pipe.recv()
-            pipe.send(Answer(_perform(training, what, arguments), None))
+            value = _perform(training, what, arguments)
+            if what == "advance":
+                value = stacked(value[0]), value[1]
+            pipe.send(Answer(value, None))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the main process is gone, or has no more questions
     except SimulatorError as error:
