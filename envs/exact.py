@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import entr, softmax
+import scipy  # its modules are loaded when they are asked for: `special` takes a tenth of a second
 
 from envs import endless
 from envs.dynamics import (
@@ -176,8 +176,8 @@ def exact_gradient(
         entropy_coef: weight of the entropy in nats, one number or one a run, [R].
         offset: nats subtracted from every entropy in the soft return, such as log A.
     """
-    pi = softmax(logits, axis=-1)
-    minus_pi_log_pi = entr(pi)
+    pi = scipy.special.softmax(logits, axis=-1)
+    minus_pi_log_pi = scipy.special.entr(pi)
     entropy = minus_pi_log_pi.sum(-1)
     coefficient = np.reshape(entropy_coef, (-1, 1))
     experience = expected_experience(

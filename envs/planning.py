@@ -6,8 +6,8 @@ step. Without (None), they are those of the best stationary policy.
 """
 
 import numpy as np
+import scipy  # its modules are loaded when they are asked for: `special` takes a tenth of a second
 from numpy.typing import NDArray
-from scipy.special import logsumexp, softmax
 
 from envs import endless
 from envs.dynamics import Dynamics, Floats, dynamics
@@ -75,7 +75,11 @@ def soft_optimal(
         action_values = model.reward
         for _ in range(horizon - 1):
             action_values = _backup(model, _soft_maximum(action_values, tau, offset), discount)
-    return softmax(action_values / tau, axis=1), action_values, _soft_maximum(action_values, tau, offset)
+    return (
+        scipy.special.softmax(action_values / tau, axis=1),
+        action_values,
+        _soft_maximum(action_values, tau, offset),
+    )
 
 
 def _check(horizon: int | None, discount: float) -> None:
@@ -90,7 +94,7 @@ def _backup(model: Dynamics, state_values: Floats, discount: float) -> Floats:
 
 
 def _soft_maximum(action_values: Floats, tau: float, offset: float) -> Floats:
-    return np.asarray(tau * (logsumexp(action_values / tau, axis=1) - offset))
+    return np.asarray(tau * (scipy.special.logsumexp(action_values / tau, axis=1) - offset))
 
 
 def _scale(values: Floats) -> float:
@@ -132,8 +136,8 @@ def _soft_policy_iteration(model: Dynamics, tau: float, discount: float, offset:
     action_values = np.zeros(model.reward.shape)
     best_so_far = np.full(len(model.start), -np.inf)
     for _ in range(100):  # 36 were the most where the values are finite, however close to the limit
-        pi = softmax(action_values / tau, axis=1)
-        entropy = logsumexp(action_values / tau, axis=1) - (pi * action_values).sum(1) / tau
+        pi = scipy.special.softmax(action_values / tau, axis=1)
+        entropy = scipy.special.logsumexp(action_values / tau, axis=1) - (pi * action_values).sum(1) / tau
         reward = (pi * model.reward).sum(1) + tau * (entropy - offset)
         state_values = endless.values(model, pi[None], reward[None], discount)[0]
         if not np.isfinite(state_values).all():
