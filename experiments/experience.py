@@ -77,7 +77,9 @@ class SampledExperience:
             return returns_to_go(self._dense(played, played.reward), self._discount)
         # The step's own entropy enters through the loss term; in its return it would be a constant that
         # does not depend on the action.
-        paid = entropy_coef[played.run] * (state_entropy.take(played.row) - self._offset)
+        paid = entropy_coef[played.run] * (
+            state_entropy.take(played.row(self._rollout.mdp.actions)) - self._offset
+        )
         bonus = self._dense(played, paid)
         return returns_to_go(self._dense(played, played.reward) + bonus, self._discount) - bonus
 
@@ -99,7 +101,7 @@ class SampledExperience:
         if self._agent.discount_weighting:
             weights = self._discount[played.run] ** played.time
             advantages = advantages * weights
-            steps = _totals(played.row, weights, visits.shape)
+            steps = _totals(played.row(self._rollout.mdp.actions), weights, visits.shape)
         sums = _totals(played.row_action, advantages, (*visits.shape, self._rollout.mdp.actions))
         per_step = self._agent.loss_reduction == "per_step"
         normalizer = visits.sum(1) if per_step else np.full(len(visits), float(self._rollout.episodes))
@@ -113,7 +115,7 @@ class SampledExperience:
         if name == "running_mean":
             return self._running_mean.baseline()[played.run]
         if name == "value":
-            return self._values.ravel()[played.row]
+            return self._values.ravel()[played.row(self._rollout.mdp.actions)]
         table = batch_mean(to_go) if name == "batch_mean" else leave_one_out(to_go)
         return np.broadcast_to(table, to_go.shape).ravel()[played.place]
 
@@ -123,7 +125,7 @@ class SampledExperience:
             sums = _totals(played.run, returns, visits.shape[:1])
             self._running_mean = self._running_mean.after(sums, visits.sum(1))
         elif self._agent.baseline == "value":
-            sums = _totals(played.row, returns, visits.shape)
+            sums = _totals(played.row(self._rollout.mdp.actions), returns, visits.shape)
             self._values = moved_values(self._values, sums, visits, self._agent.value_learning_rate)
 
     def state(self) -> dict[str, NDArray[np.generic]]:

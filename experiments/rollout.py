@@ -24,11 +24,8 @@ Ints = NDArray[np.int64]
 class Episodes(NamedTuple):
     """The steps of one update, run by run, within it time step by time step; and sums over them."""
 
-    time: Ints  # [N] from 0
-    run: Ints  # [N]
     place: Ints  # [N] (time * R + run) * E + number of the episode: where the step stands in arrays [T, R, E]
-    row: Ints  # [N] run * S + state
-    row_action: Ints  # [N] row * A + action
+    row_action: Ints  # [N] (run * S + state) * A + action
     reward: Array  # [N]
     returns: Array  # [R, E] undiscounted
     lengths: Ints  # [R, E]
@@ -38,6 +35,20 @@ class Episodes(NamedTuple):
     live: Ints  # [T, R] episodes still running; T ends with the longest
     entropy: Array  # [T, R] of the policy in nats, mean over those; NaN where there is none
 
+    @property
+    def time(self) -> Ints:
+        """From 0, [N]."""
+        return self.place // self.returns.size
+
+    @property
+    def run(self) -> Ints:
+        """[N]."""
+        return self.place // self.returns.shape[1] % len(self.returns)
+
+    def row(self, actions: int) -> Ints:
+        """run * S + state, [N]."""
+        return self.row_action // actions
+
 
 class FiniteRollout:
     """Tables laid out for the time loop, and the random streams of the runs."""
@@ -46,6 +57,9 @@ class FiniteRollout:
         self.mdp = mdp
         self.runs, self.episodes, self.time_limit = arms * len(seeds), episodes, time_limit
         self._seeds, stochastic = len(seeds), mdp.is_stochastic
+        # Used again and again: fresh memory of this size would be fetched from the system in each update.
+        most = self.runs * time_limit * episodes
+        self._steps, self._reward = np.empty((2, most), np.int64), np.empty(most)
         self.streams = {Purpose.ACTIONS: Streams(seeds, Purpose.ACTIONS)}
         if stochastic:
             self.streams[Purpose.OUTCOMES] = Streams(seeds, Purpose.OUTCOMES)
@@ -64,7 +78,7 @@ class FiniteRollout:
         ]
 
     def collect(self, pi: Array, entropy: Array) -> Episodes:
-        """Play E episodes of every run.
+        """Play E episodes of every run. Its steps are overwritten by the next call.
 
         Args:
             pi: action probabilities, [R, S, A].
@@ -78,7 +92,9 @@ class FiniteRollout:
             normals = self.streams[Purpose.REWARDS].normals(self.time_limit, self.episodes)
             noise = self.mdp.reward_std * _by_seed(normals)
         policy = np.ascontiguousarray(pi), np.ascontiguousarray(entropy)
-        played = Episodes(*_play(*policy, self._start(), actions, outcomes, noise, *self._tables))
+        played = Episodes(
+            *_play(self._steps, self._reward, *policy, self._start(), actions, outcomes, noise, *self._tables)
+        )
         with np.errstate(invalid="ignore"):
             np.divide(played.entropy, played.live, out=played.entropy)
         return played
@@ -101,6 +117,8 @@ def _by_seed(numbers: Array) -> Array:
 
 @compiled
 def _play(
+    steps: Ints,
+    reward: Array,
     pi: Array,
     entropy: Array,
     start: Ints,
@@ -118,6 +136,7 @@ def _play(
     Each is looked at: a processor guesses wrongly where chance decides to go on or not.
 
     Args:
+        steps, reward: room for what is returned of each step, [2, R * T * E] and [R * T * E].
         pi, entropy: [R, S, A] and [R, S].
         start: first states, [seeds, E]. Every arm reads the numbers of its seed.
         action_uniforms, outcome_uniforms, noise: [seeds, T, E]; the last two may be empty.
@@ -126,8 +145,7 @@ def _play(
     """
     runs, states, actions = pi.shape
     seeds, time_limit, episodes = action_uniforms.shape
-    time, run, place, row, row_action = np.empty((5, runs * time_limit * episodes), np.int64)
-    reward = np.empty(runs * time_limit * episodes)
+    place, row_action = steps
     returns, lengths = np.zeros((runs, episodes)), np.zeros((runs, episodes), np.int64)
     truncated = np.zeros(runs, np.int64)
     visits, visited = np.zeros((runs, states)), np.zeros((runs, states), np.bool_)
@@ -148,8 +166,7 @@ def _play(
                 taken, outcome = s * actions + action, 0
                 for k in range(cumulative.shape[1] - 1):
                     outcome += cumulative[taken, k] <= outcome_uniforms[seed, t, e]
-                time[n], run[n], place[n] = t, r, (t * runs + r) * episodes + e
-                row[n], row_action[n] = r * states + s, r * states * actions + taken
+                place[n], row_action[n] = (t * runs + r) * episodes + e, r * states * actions + taken
                 reward[n] = rewards[taken, outcome] + (noise[seed, t, e] if noise.size else 0.0)
                 returns[r, e] += reward[n]
                 lengths[r, e] = t + 1
@@ -164,5 +181,5 @@ def _play(
             if number == 0:
                 break
         truncated[r] = number
-    steps = time[:n], run[:n], place[:n], row[:n], row_action[:n], reward[:n]
-    return *steps, returns, lengths, truncated, visits, visited, live[:longest], entropies[:longest]
+    of_steps = place[:n], row_action[:n], reward[:n]
+    return *of_steps, returns, lengths, truncated, visits, visited, live[:longest], entropies[:longest]

@@ -60,8 +60,7 @@ def test_the_fast_rollout_is_the_readable_one(world: str) -> None:
         fast = rollout.collect(np.exp(log_pi), entropies)
         run_of, state, action = np.unravel_index(fast.row_action, (RUNS, mdp.states, mdp.actions))
         assert (fast.run == run_of).all()
-        assert (fast.row == run_of * mdp.states + state).all()
-        assert (fast.row_action == fast.row * mdp.actions + action).all()
+        assert (fast.row(mdp.actions) == run_of * mdp.states + state).all()
         shape = (len(fast.live), RUNS, EPISODES)
         time, run_at, episode_at = np.unravel_index(fast.place, shape)
         assert (time == fast.time).all()
@@ -87,11 +86,15 @@ def test_the_fast_rollout_is_the_readable_one(world: str) -> None:
                 cut_off[run] += not steps[-1].terminated
         assert (fast.truncated == cut_off).all()
         assert (fast.visited == visited).all()
-        np.testing.assert_array_equal(fast.visits.ravel(), np.bincount(fast.row, minlength=visited.size))
+        np.testing.assert_array_equal(
+            fast.visits.ravel(), np.bincount(fast.row(mdp.actions), minlength=visited.size)
+        )
         lock_step = fast.time * RUNS + fast.run
         live = np.bincount(lock_step, minlength=fast.live.size).reshape(fast.live.shape)
         np.testing.assert_array_equal(fast.live, live)
-        total = np.bincount(lock_step, entropies.ravel()[fast.row], minlength=live.size).reshape(live.shape)
+        total = np.bincount(lock_step, entropies.ravel()[fast.row(mdp.actions)], minlength=live.size).reshape(
+            live.shape
+        )
         with np.errstate(invalid="ignore"):
             np.testing.assert_allclose(fast.entropy, total / live, rtol=1e-14)
     if world in BOTH_ENDINGS:
