@@ -126,6 +126,7 @@ class BoardSink:
             if known:
                 file.write(scalars_block(list(known), [updates], [list(known.values())], now))
             file.write(session_end_record(now, failed=bool(columns["failed"][place])))
+        self._artist.shutdown()
         self._root.write(text_record(board_guide.VERDICT, updates, board_guide.verdict(summary), now))
         self.flush()
 
