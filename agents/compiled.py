@@ -8,28 +8,24 @@ import numba
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def compiled(function: Function) -> Function:
+def compiled(*freedoms: str) -> Callable[[Function], Function]:
     """Compile for the types of the arguments it is called with; the result is kept on disk for later processes.
 
-    Numbers come out as in Python. Nothing is checked in there: an index out of bounds reads and writes what lies
-    there, and division by 0 gives infinity.
+    Nothing is checked in there: an index out of bounds reads and writes what lies there, and division by 0 gives
+    infinity.
+
+    Args:
+        freedoms: how numbers may differ from Python's, in LLVM's words. None: not at all. "contract": a product
+            and a sum may become one operation, rounded once. "reassoc" and "nsz": a sum may be taken in another
+            order, always the same one for the same length. They stand in the file of the function they are said
+            of, so numba, which looks at that alone, makes it anew when they change.
     """
-    return _compiled(function, set())
+    options: dict[str, Any] = {"fastmath": set(freedoms), "error_model": "numpy"}
 
+    def decorator(function: Function) -> Function:
+        try:
+            return cast(Function, numba.njit(function, cache=True, **options))
+        except RuntimeError:  # no folder can be written to: it is compiled in every process
+            return cast(Function, numba.njit(function, **options))
 
-def contracted(function: Function) -> Function:
-    """As `compiled`; a product and a sum may become one operation, rounded once."""
-    return _compiled(function, {"contract"})
-
-
-def reordered(function: Function) -> Function:
-    """As `contracted`; a sum may be taken in another order, always the same one for the same length."""
-    return _compiled(function, {"contract", "reassoc", "nsz"})
-
-
-def _compiled(function: Function, flags: set[str]) -> Function:
-    options: dict[str, Any] = {"fastmath": flags, "error_model": "numpy"}
-    try:
-        return cast(Function, numba.njit(function, cache=True, **options))
-    except RuntimeError:  # no folder can be written to: it is compiled in every process
-        return cast(Function, numba.njit(function, **options))
+    return decorator

@@ -2,7 +2,7 @@
 
 The matrices of one run fit the cache, those of all runs do not: array operations over all of them wait for memory.
 
-R: runs, S: rows of one run, H: units of a hidden layer, A: actions, P: parameters of one run, L: hidden layers.
+R: runs, N: rows of one run, H: units of a hidden layer, A: actions, P: parameters of one run.
 Tested against plain torch. A run's numbers do not depend on its neighbours, by construction.
 """
 
@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.compiled import contracted, reordered
+from agents.compiled import compiled
 
 Array = NDArray[Any]
 
@@ -65,11 +65,15 @@ def network(theta: Tensor, widths: Sequence[int], rows: Tensor | None) -> Tensor
     Args:
         theta: weight, bias, weight, ... of each run side by side, [R, P]; what is behind them has no effect.
         widths: of the rows, the hidden layers (multiples of 16) and the output: D, H, ..., A.
-        rows: [R, S, D]; None: the identity. A product with it is left out: the first weight itself is what the
+        rows: [R, N, D]; None: the identity. A product with it is left out: the first weight itself is what the
             first layer sees.
     Returns:
-        [R, S, A], in memory [R, A, S]: sums over A are then sums of whole rows.
+        [R, N, A], in memory [R, A, N]: sums over A are then sums of whole rows.
     """
+    if rows is not None and (rows.shape[0], rows.shape[2]) != (len(theta), widths[0]):
+        raise ValueError(
+            f"rows of {len(theta)} runs must be [{len(theta)}, N, {widths[0]}], not {list(rows.shape)}"
+        )
     return cast(Tensor, _Network.apply(theta, widths, rows))  # type: ignore[no-untyped-call]
 
 
@@ -126,7 +130,7 @@ def _tile(rows: int) -> Callable[..., Any]:
 _several_rows, _one_row = _tile(ROWS), _tile(1)
 
 
-@contracted
+@compiled("contract")
 def product(left: NDArray[Any], right: NDArray[Any], out: NDArray[Any]) -> None:
     """out = left @ right. [n, k], [k, m] and [n, m]; m a multiple of COLUMNS.
 
@@ -148,7 +152,7 @@ def product(left: NDArray[Any], right: NDArray[Any], out: NDArray[Any]) -> None:
 # view, before a loop over its numbers: only then does that become vector instructions.
 
 
-@contracted
+@compiled("contract")
 def _parameters(flat: Array, widths: Array, layer: int) -> tuple[Array, Array]:
     """Weight and bias of a layer, counted from 1, as views of one run's parameters, [P]."""
     start = 0
@@ -158,20 +162,20 @@ def _parameters(flat: Array, widths: Array, layer: int) -> tuple[Array, Array]:
     return flat[start:end].reshape(widths[layer - 1], widths[layer]), flat[end : end + widths[layer]]
 
 
-@contracted
+@compiled("contract")
 def _outputs(flat: Array, widths: Array, layer: int, rows: int) -> Array:
-    """What a hidden layer, counted from 1, gives for every row, a view of those of all layers, [S * (H + ...)]."""
+    """What a hidden layer, counted from 1, gives for every row, a view of those of all layers, [N * (H + ...)]."""
     start = 0
     for below in range(1, layer):
         start += rows * widths[below]
     return flat[start : start + rows * widths[layer]].reshape(rows, widths[layer])
 
 
-@contracted
+@compiled("contract")
 def _forward(theta: Array, widths: Array, rows: Array, hidden: Array, logits: Array) -> None:
-    """Fills in the outputs of all hidden layers, [R, S * (H + ...)], and the logits, [R, A, S].
+    """Fills in the outputs of all hidden layers, [R, N * (H + ...)], and the logits, [R, A, N].
 
-    Rows [R, S, 0] stand for the identity.
+    Rows [R, N, 0] stand for the identity.
     """
     last = len(widths) - 1
     for r in range(theta.shape[0]):
@@ -189,9 +193,9 @@ def _forward(theta: Array, widths: Array, rows: Array, hidden: Array, logits: Ar
         _output(below, weight, bias, logits[r])
 
 
-@contracted
+@compiled("contract")
 def _backward(theta: Array, widths: Array, rows: Array, hidden: Array, gradient: Array, found: Array) -> None:
-    """Fills in the gradient of the parameters, [R, P], from that of the logits, [R, A, S].
+    """Fills in the gradient of the parameters, [R, P], from that of the logits, [R, A, N].
 
     Rows where the latter is 0, as of a state that was not visited, are left out.
     """
@@ -222,7 +226,7 @@ def _backward(theta: Array, widths: Array, rows: Array, hidden: Array, gradient:
                     _copy_row(delta[n], of_weight[used[n]])
 
 
-@contracted
+@compiled("contract")
 def _columns_in_use(matrix: Array) -> NDArray[np.int64]:
     """The columns in which not everything is 0."""
     used, number = np.empty(matrix.shape[1], np.int64), 0
@@ -235,7 +239,7 @@ def _columns_in_use(matrix: Array) -> NDArray[np.int64]:
     return used[:number]
 
 
-@contracted
+@compiled("contract")
 def _rows(matrix: Array, chosen: NDArray[np.int64]) -> Array:
     found = np.empty((chosen.shape[0], matrix.shape[1]), matrix.dtype)
     for n in range(chosen.shape[0]):
@@ -243,20 +247,20 @@ def _rows(matrix: Array, chosen: NDArray[np.int64]) -> Array:
     return found
 
 
-@contracted
+@compiled("contract")
 def _copy_row(row: Array, place: Array) -> None:
     for column in range(row.shape[0]):
         place[column] = row[column]
 
 
-@contracted
+@compiled("contract")
 def _copy(matrix: Array, place: Array) -> None:
     for row in range(matrix.shape[0]):
         for column in range(matrix.shape[1]):
             place[row, column] = matrix[row, column]
 
 
-@contracted
+@compiled("contract")
 def _transposed(matrix: Array) -> Array:
     found = np.empty((matrix.shape[1], matrix.shape[0]), matrix.dtype)
     for column in range(matrix.shape[1]):
@@ -265,9 +269,9 @@ def _transposed(matrix: Array) -> Array:
     return found
 
 
-@contracted
+@compiled("contract")
 def add_and_tanh(sums: Array, bias: Array) -> None:
-    """sums [S, H] = tanh(sums + bias [H])."""
+    """sums [N, H] = tanh(sums + bias [H])."""
     for s in range(sums.shape[0]):
         for h in range(sums.shape[1]):
             if sums.itemsize == 8:
@@ -280,25 +284,25 @@ def add_and_tanh(sums: Array, bias: Array) -> None:
                 sums[s, h] = x * p / q
 
 
-@contracted
+@compiled("contract")
 def _times_slope(gradient: Array, y: Array) -> None:
-    """gradient *= 1 - y^2, the slope of tanh where it is y. [S, H] both."""
+    """gradient *= 1 - y^2, the slope of tanh where it is y. [N, H] both."""
     for s in range(gradient.shape[0]):
         for h in range(gradient.shape[1]):
             gradient[s, h] *= 1 - y[s, h] * y[s, h]
 
 
-@contracted
+@compiled("contract")
 def _add_rows(rows: Array, total: Array) -> None:
-    """total [H] += the rows of [S, H]."""
+    """total [H] += the rows of [N, H]."""
     for s in range(rows.shape[0]):
         for h in range(rows.shape[1]):
             total[h] += rows[s, h]
 
 
-@reordered
+@compiled("contract", "reassoc", "nsz")
 def _output(hidden: Array, weight: Array, bias: Array, logits: Array) -> None:
-    """logits [A, S] = hidden [S, H] @ weight [H, A] + bias [A]."""
+    """logits [A, N] = hidden [N, H] @ weight [H, A] + bias [A]."""
     by_action = _transposed(weight)
     for s in range(hidden.shape[0]):
         units = hidden[s]
@@ -309,13 +313,13 @@ def _output(hidden: Array, weight: Array, bias: Array, logits: Array) -> None:
             logits[a, s] = total + bias[a]
 
 
-@contracted
+@compiled("contract")
 def _output_backward(
     gradient: Array, used: NDArray[np.int64], hidden: Array, weight: Array, of_weight: Array, of_bias: Array
 ) -> Array:
-    """From the gradient of the logits [A, S] to those of weight, bias, and the sums of the layer below.
+    """From the gradient of the logits [A, N] to those of weight, bias, and the sums of the layer below.
 
-    Of the S rows only those `used`, [U]; hidden: their outputs, [U, H], and so is what is returned.
+    Of all rows only those `used`; hidden: their outputs, [rows in use, H], and so is what is returned.
     """
     by_row = np.empty((used.shape[0], weight.shape[1]), weight.dtype)
     for n in range(used.shape[0]):

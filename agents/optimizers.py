@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.compiled import contracted, reordered
+from agents.compiled import compiled
 
 Array = NDArray[Any]
 
@@ -17,7 +17,7 @@ Array = NDArray[Any]
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
-@reordered
+@compiled("contract", "reassoc", "nsz")
 def norms(gradient: Array) -> Array:
     """Euclidean length of each row, [R, P] -> [R]."""
     found = np.empty(gradient.shape[0], gradient.dtype)
@@ -50,7 +50,7 @@ def adam(
     _adam(theta, gradient, scale.astype(theta.dtype), first, second, *map(theta.dtype.type, numbers))
 
 
-@contracted
+@compiled("contract")
 def _sgd(theta: Array, gradient: Array, rate: Array) -> None:
     for r in range(theta.shape[0]):
         if rate[r] != 0:
@@ -58,7 +58,7 @@ def _sgd(theta: Array, gradient: Array, rate: Array) -> None:
                 theta[r, p] -= rate[r] * gradient[r, p]
 
 
-@contracted
+@compiled("contract")
 def _adam(
     theta: Array, gradient: Array, scale: Array, first: Array, second: Array,
     new_1: float, new_2: float, rate: float, root: float, epsilon: float,

@@ -29,7 +29,7 @@ def returns_to_go(rewards: Array, discount: Array) -> Array:
     return found
 
 
-@compiled
+@compiled()
 def _to_go(rewards: Array, discount: Array, found: Array) -> None:
     for t in range(rewards.shape[0] - 1, -1, -1):
         for r in range(rewards.shape[1]):

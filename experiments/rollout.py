@@ -20,6 +20,8 @@ from experiments.streams import Purpose, Streams
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+FIRST_ROOM = 1 << 16  # steps of one update; doubled when an update has more
+
 
 class Episodes(NamedTuple):
     """The steps of one update, run by run, within it time step by time step; and sums over them."""
@@ -58,8 +60,7 @@ class FiniteRollout:
         self.runs, self.episodes, self.time_limit = arms * len(seeds), episodes, time_limit
         self._seeds, stochastic = len(seeds), mdp.is_stochastic
         # Used again and again: fresh memory of this size would be fetched from the system in each update.
-        most = self.runs * time_limit * episodes
-        self._steps, self._reward = np.empty((2, most), np.int64), np.empty(most)
+        self._steps, self._reward = np.empty((2, FIRST_ROOM), np.int64), np.empty(FIRST_ROOM)
         self.streams = {Purpose.ACTIONS: Streams(seeds, Purpose.ACTIONS)}
         if stochastic:
             self.streams[Purpose.OUTCOMES] = Streams(seeds, Purpose.OUTCOMES)
@@ -92,9 +93,11 @@ class FiniteRollout:
             normals = self.streams[Purpose.REWARDS].normals(self.time_limit, self.episodes)
             noise = self.mdp.reward_std * _by_seed(normals)
         policy = np.ascontiguousarray(pi), np.ascontiguousarray(entropy)
-        played = Episodes(
-            *_play(self._steps, self._reward, *policy, self._start(), actions, outcomes, noise, *self._tables)
-        )
+        given = *policy, self._start(), actions, outcomes, noise, *self._tables
+        while not (found := _play(self._steps, self._reward, *given))[0]:
+            room = 2 * len(self._reward)
+            self._steps, self._reward = np.empty((2, room), np.int64), np.empty(room)
+        played = Episodes(*found[1:])
         with np.errstate(invalid="ignore"):
             np.divide(played.entropy, played.live, out=played.entropy)
         return played
@@ -115,7 +118,7 @@ def _by_seed(numbers: Array) -> Array:
     return np.ascontiguousarray(numbers.transpose(1, 0, 2))
 
 
-@compiled
+@compiled()
 def _play(
     steps: Ints,
     reward: Array,
@@ -130,13 +133,13 @@ def _play(
     rewards: Array,
     cumulative: Array,
 ) -> tuple[Any, ...]:
-    """The fields of `Episodes`, with sums of entropies for means.
+    """Whether there was room, and the fields of `Episodes`, with sums of entropies for means.
 
     Inverse CDF: an action, and an outcome, is the number of cumulative probabilities that the uniform reaches.
     Each is looked at: a processor guesses wrongly where chance decides to go on or not.
 
     Args:
-        steps, reward: room for what is returned of each step, [2, R * T * E] and [R * T * E].
+        steps, reward: room for what is returned of each step, [2, any number] and as many.
         pi, entropy: [R, S, A] and [R, S].
         start: first states, [seeds, E]. Every arm reads the numbers of its seed.
         action_uniforms, outcome_uniforms, noise: [seeds, T, E]; the last two may be empty.
@@ -150,11 +153,14 @@ def _play(
     truncated = np.zeros(runs, np.int64)
     visits, visited = np.zeros((runs, states)), np.zeros((runs, states), np.bool_)
     live, entropies = np.zeros((time_limit, runs), np.int64), np.zeros((time_limit, runs))
-    n = longest = 0
+    n, longest, fits = 0, 0, True
     for r in range(runs):
         seed = r % seeds
         state, running, number = start[seed].copy(), np.arange(episodes), episodes
         for t in range(time_limit):
+            fits = n + number <= len(reward)
+            if not fits:
+                break
             live[t, r] = number
             still = 0
             for e in running[:number]:
@@ -181,5 +187,9 @@ def _play(
             if number == 0:
                 break
         truncated[r] = number
+        if not fits:
+            break
     of_steps = place[:n], row_action[:n], reward[:n]
-    return *of_steps, returns, lengths, truncated, visits, visited, live[:longest], entropies[:longest]
+    # Copies of what is kept for long: a view would keep the whole alive.
+    of_lock_steps = live[:longest].copy(), entropies[:longest].copy()
+    return fits, *of_steps, returns, lengths, truncated, visits, visited, *of_lock_steps

@@ -2,9 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from contextvars import copy_context
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -17,6 +15,7 @@ from experiments.board import BoardSink
 from experiments.checkpoints import Checkpoints, Moment
 from experiments.config import Config, ConfigError
 from experiments.interrupts import Interrupts
+from experiments.learners import initial_learner
 from experiments.parts import TableSink
 from experiments.records import UpdateRecord
 from experiments.snapshots import SnapshotSink
@@ -140,23 +139,36 @@ def run(
 def compile_ahead(training: Training, notify: Notify) -> None:
     """Load what is compiled, or compile it the first time, before processes are forked that would each do it.
 
-    By an update of one seed that nobody looks at. Not in a simulator: there that could take long.
+    By an update of one seed that nobody looks at; in a simulator, where that could take long, by a gradient step
+    of one row.
+
+    Raises:
+        StoreError: numba cannot keep what it compiles.
     """
-    if training.world.mdp is None:
-        return
 
     class Telling(numba.core.event.Listener):
         told = False
 
         def on_start(self, event: object) -> None:
             if not self.told:
-                notify("compiling for this processor; the next training finds it done")
+                notify("compiling for this processor, which takes some seconds")
             self.told = True
 
         def on_end(self, event: object) -> None: ...
 
-    with numba.core.event.install_listener("numba:compile", Telling()):
-        Training(training.config, training.seeds[:1]).update()
+    config, world, seeds = training.config, training.world, training.seeds[:1]
+    try:
+        with numba.core.event.install_listener("numba:compile", Telling()):
+            if world.mdp is not None:
+                Training(config, seeds).update()
+                return
+            for agent in map(config.agent_of, config.arms):
+                learner = initial_learner([agent], world, seeds)
+                row = torch.zeros(1, 1, world.inputs, dtype=learner.theta.dtype)
+                learner.step(learner.log_pi(row).sum((1, 2)))
+    except OSError as error:
+        place = error.filename or "the folder of what is compiled"
+        raise StoreError(f"{place}: {error.strerror}; NUMBA_CACHE_DIR can name another folder") from None
 
 
 def _check_folder(folder: RunFolder, options: Options) -> None:
@@ -273,9 +285,7 @@ class _Session:
     def _save(self, update: int, states: Sequence[State]) -> float:
         """Keep a moment; returns the seconds that were spent for its sake alone."""
         self._folder.check_in_place()
-        with ThreadPoolExecutor() as pool:  # side by side: much of it is compression, and waiting for the disk
-            flushed = {name: pool.submit(copy_context().run, sink.flush) for name, sink in self._sinks.items()}
-        positions = {name: future.result() for name, future in flushed.items()}
+        positions = {name: sink.flush() for name, sink in self._sinks.items()}
         began = time.monotonic()
         self._folder.sync("tensorboard")  # else a loss of power might take what the positions count on
         self._checkpoints.save(Moment(update, states, positions, self._log_steps, began - self._began))

@@ -2,14 +2,18 @@
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from types import FunctionType
+from typing import Any
 
+import numba
 import pytest
 from numba.core.dispatcher import Dispatcher
 
 import agents
 import envs
 import experiments
+from agents.compiled import compiled
 
 MODULES = [
     f"{package.__name__}.{module.name}"
@@ -37,3 +41,20 @@ def test_compiled_functions_call_none_of_another_file(module: str) -> None:
         if function.__module__ == module:
             for name in set(function.__code__.co_names) & known.keys():
                 assert known[name].__module__ == module, f"{module}.{function.__name__} calls {name}"
+
+
+def test_without_a_folder_to_write_to_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = numba.njit
+
+    def njit(function: Callable[..., Any], cache: bool = False, **options: Any) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return right(function, **options)
+
+    monkeypatch.setattr(numba, "njit", njit)
+
+    @compiled()
+    def doubled(x: float) -> float:
+        return 2 * x
+
+    assert doubled(1.5) == 3.0

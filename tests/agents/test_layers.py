@@ -110,3 +110,10 @@ def test_a_row_alone_has_the_same_numbers_to_the_bit(
 def test_what_is_no_number_stays_none() -> None:
     left, right = np.full((ROWS, 2), np.nan), np.ones((2, 16))
     assert np.isnan(multiplied(left, right)).all()
+
+
+@pytest.mark.parametrize("size", [(2, 6, 7), (3, 6, 8)])
+def test_rows_that_do_not_fit_are_refused(size: tuple[int, int, int]) -> None:
+    shape = PolicyShape(7, (16,), 3)
+    with pytest.raises(ValueError, match=r"rows of 3 runs must be \[3, N, 7\]"):
+        shape.logits(theta_of(shape, 3), torch.zeros(size))

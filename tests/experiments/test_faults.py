@@ -1,5 +1,6 @@
 """The world outside: full disks, folders that vanish, people who press Ctrl-C, runs that fail."""
 
+import errno
 import os
 import pty
 import shutil
@@ -15,9 +16,10 @@ import numpy as np
 import pytest
 
 import train as command
-from experiments import console, report, session
+from experiments import board, console, report, session
 from experiments.records import UpdateRecord
 from experiments.store import RunFolder, StoreError
+from experiments.training import Training
 from tests.experiments.small_training import (
     CONFIG,
     assert_same,
@@ -376,3 +378,49 @@ class TestAFailedRun:
         line = next(x for x in capfd.readouterr().out.splitlines() if x.startswith("no longer finite"))
         for run in RunFolder(tmp_path / "run").read_summary()["failed_runs"]:
             assert f"{run['arm']}, seed {run['seed']} (update {run['update']})" in line
+
+
+def test_a_picture_that_cannot_be_drawn_is_not_lost_in_its_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise ValueError("no paint")
+
+    monkeypatch.setattr(board, "picture_block", broken)
+    with pytest.raises(ValueError, match="no paint"):
+        train(tmp_path / "run")
+
+
+@pytest.mark.parametrize("place", ["/full/__pycache__/layers.nbi", None])
+def test_a_full_disk_below_what_is_compiled_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str | None
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", place)
+
+    training = Training(small_config())
+    monkeypatch.setattr(session, "Training", full)
+    with pytest.raises(
+        StoreError, match=r"No space left on device; NUMBA_CACHE_DIR can name another folder"
+    ) as said:
+        session.compile_ahead(training, print)
+    assert place is None or place in str(said.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", ["FourAction/TwoRooms-v0", "CartPole-v1"])
+def test_the_first_training_says_that_it_compiles_and_the_second_has_it(tmp_path: Path, world: str) -> None:
+    command_line = (
+        "import sys; from experiments import load_config, session; from experiments.training import Training; "
+        f"config = load_config(dict(name='small', description='small', environment=dict(id={world!r}), "
+        "agent=dict(policy='mlp', hidden_sizes=[8]), training=dict(seeds=1, updates=1), arms=dict(one={}))); "
+        "session.compile_ahead(Training(config), print)"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", command_line], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert told == ["compiling for this processor, which takes some seconds\n", ""]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import envs  # noqa: F401  (registers our ids)
 from envs.toy_text import finite_mdp_of
+from experiments import rollout
 from experiments.measures import entropy
 from experiments.readable import episode
 from experiments.rollout import FiniteRollout
@@ -51,13 +52,13 @@ def test_the_fast_rollout_is_the_readable_one(world: str) -> None:
     assert env.spec is not None
     limit = env.spec.max_episode_steps
     assert limit is not None
-    rollout = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, limit)
+    fast_rollout = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, limit)
     own = [OwnEpisodes(env, seed, limit, EPISODES) for seed in SEEDS * ARMS]
     lengths = set()
     for update in range(UPDATES):
         log_pi = random_log_policies(mdp.states, mdp.actions, update)
         entropies = entropy(log_pi)
-        fast = rollout.collect(np.exp(log_pi), entropies)
+        fast = fast_rollout.collect(np.exp(log_pi), entropies)
         run_of, state, action = np.unravel_index(fast.row_action, (RUNS, mdp.states, mdp.actions))
         assert (fast.run == run_of).all()
         assert (fast.row(mdp.actions) == run_of * mdp.states + state).all()
@@ -115,3 +116,25 @@ def test_the_action_is_the_number_of_cumulative_probabilities_reached(uniform: f
     (step,) = episode(env, lambda _: np.log(np.full(4, 0.25)), [uniform])
     assert step.action == action
     assert step.entropy_nats == pytest.approx(np.log(4))
+
+
+def test_more_steps_than_there_is_room_for_are_played_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    mdp = finite_mdp_of(WORLDS["slippery lake"]())
+    assert mdp is not None
+    log_pi = random_log_policies(mdp.states, mdp.actions, 0)
+    given = np.exp(log_pi), entropy(log_pi)
+    enough = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, 100).collect(*given)
+    monkeypatch.setattr(rollout, "FIRST_ROOM", 3)
+    small = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, 100)
+    for one, other in zip(enough, small.collect(*given), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_is_kept_of_an_update_keeps_nothing_larger_alive() -> None:
+    mdp = finite_mdp_of(WORLDS["two rooms"]())
+    assert mdp is not None
+    log_pi = random_log_policies(mdp.states, mdp.actions, 0)
+    played = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, 20_000).collect(np.exp(log_pi), entropy(log_pi))
+    for kept in (played.live, played.entropy, played.returns, played.lengths):
+        owner: Any = kept.base  # what numba allocated
+        assert memoryview(owner).nbytes == kept.nbytes
