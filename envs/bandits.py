@@ -1,10 +1,10 @@
 """Bandits: one state, one step."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 import numpy as np
 
-from envs.finite_mdp import FiniteMDP
+from envs.finite_mdp import FiniteMDP, check_size
 from envs.tabular import TabularEnv
 from envs.tabular_vector import vector_of
 
@@ -13,8 +13,10 @@ def bandit_mdp(rewards: Sequence[float], reward_std: float = 0.0) -> FiniteMDP:
     """One state, an arm an action, the end after one pull.
 
     Raises:
-        ValueError: fewer than two arms, or a reward that is not finite.
+        ValueError: fewer than two arms, too many, or a reward that is not finite.
     """
+    if isinstance(rewards, Sized):
+        check_size("rewards", 1, len(rewards))
     means = np.asarray(rewards)
     if means.ndim != 1 or len(means) < 2 or means.dtype.kind not in "if" or not np.isfinite(means).all():
         raise ValueError(f"rewards: a bandit needs two or more arms, each a finite number; got {rewards!r}")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from envs.finite_mdp import Drawing, FiniteMDP
+from envs.finite_mdp import Drawing, FiniteMDP, check_size
 from envs.tabular import TabularEnv
 from envs.tabular_vector import vector_of
 
@@ -14,10 +14,11 @@ def deep_sea_mdp(depth: int, mapping_seed: int) -> FiniteMDP:
     """The lower left triangle of a depth x depth grid, depth (depth + 1) / 2 states, numbered row by row.
 
     Raises:
-        ValueError: a depth that is no whole number, or below 1.
+        ValueError: a depth that is no whole number, below 1, or so large that its tables would be too large.
     """
     if not isinstance(depth, int) or depth < 1:
         raise ValueError(f"depth: must be a whole number, 1 or more, is {depth!r}")
+    check_size("depth", depth * (depth + 1) // 2, ACTIONS)
     cells = [(row, column) for row in range(depth) for column in range(row + 1)]
     state_at = {cell: s for s, cell in enumerate(cells)}
     goes_right = np.random.default_rng(mapping_seed).integers(ACTIONS, size=len(cells))

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Cell = tuple[int, int]  # row, column
+MAX_BYTES = 1 << 26  # of a world's tables
+OUTCOME_BYTES = 8 + 8 + 1 + 8 + 8  # next state, reward, terminated, probability and its cumulative sum
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
@@ -152,6 +154,20 @@ class FiniteMDP:
     def sample_start(self, uniform: NDArray[np.float64]) -> NDArray[np.int64]:
         """Start states by inverse CDF: uniforms in [0, 1), [N] -> states, [N]."""
         return np.searchsorted(self.cumulative_start, uniform, side="right").astype(np.int64)
+
+
+def check_size(argument: str, states: int, actions: int) -> None:
+    """Refuse a world with tables that are too large, before they are built; each action has one outcome.
+
+    Raises:
+        ValueError: names the argument that is to blame, and the bytes.
+    """
+    size = states * actions * OUTCOME_BYTES
+    if size > MAX_BYTES:
+        raise ValueError(
+            f"{argument}: {states:,} states with {actions:,} actions each would take {size:,} bytes as tables; "
+            f"at most {MAX_BYTES:,} are allowed"
+        )
 
 
 def _table(name: str, values: ArrayLike, dtype: type[Scalar], dimensions: int) -> NDArray[Scalar]:

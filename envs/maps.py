@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.finite_mdp import Cell, Drawing, FiniteMDP
+from envs.finite_mdp import Cell, Drawing, FiniteMDP, check_size
 
 ACTION_VECTORS = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])  # 0 up, 1 right, 2 down, 3 left
 WALL, FREE, START = "#", ". ", "S"
+MAX_FILE_BYTES = 1 << 20
 
 
 def grid_mdp(
@@ -31,9 +32,10 @@ def grid_mdp(
         pays_on_leaving: entering a goal does nothing; any action in it pays its reward and ends the episode.
     Raises:
         ValueError: the map has no start, no goal, rows of several lengths, a character that means nothing, or
-            a goal that cannot be reached; a reward is not finite; the file cannot be read.
+            a goal that cannot be reached, or is too large; a reward is not finite; the file cannot be read.
     """
     rows = read_map(map)
+    check_size("map", sum(len(row) for row in rows), len(ACTION_VECTORS))
     _check_characters(rows, goals)
     cells = [(r, c) for r, row in enumerate(rows) for c, character in enumerate(row) if character != WALL]
     state_at = {cell: s for s, cell in enumerate(cells)}
@@ -77,9 +79,19 @@ def read_map(map: str | Sequence[str]) -> list[str]:
     if "\n" in map:
         return map.strip("\n").split("\n")
     try:
-        return Path(map).read_text(encoding="utf-8").strip("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        return _text_of(Path(map).expanduser()).strip("\n").split("\n")
+    except (OSError, ValueError) as error:
         raise ValueError(f"map: {map!r} has one line and is no text file that can be read ({error})") from error
+
+
+def _text_of(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise ValueError("a folder, a pipe or a device")
+    with open(path, "rb") as file:
+        content = file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise ValueError(f"larger than {MAX_FILE_BYTES >> 20} MB")
+    return content.decode()
 
 
 def _drawing(

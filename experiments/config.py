@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from experiments.expectations import read_expectation
+from experiments.files import read_regular
 from experiments.outcomes import OUTCOMES
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -270,11 +271,7 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        with open(path, "rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise ValueError(f"larger than {MOST_BYTES >> 20} MB")
-        return _toml(data.decode())
+        return _toml(read_regular(path, MOST_BYTES).decode())
     except OSError as error:
         nearby = [str(p) for p in Path("configs").glob("*.toml")]
         raise ConfigError(f"{path}: {error.strerror or error}{_nearest(str(path), nearby)}") from None

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save as tensor_bytes
 
 from experiments.config import Config, load_config
+from experiments.files import open_regular, read_regular
 
 FORMAT = 1  # of result folders and checkpoints; a reader refuses newer ones
 RESULTS = ("runs.parquet", "updates.parquet", "steps.parquet", "snapshots.safetensors", "config.toml")
@@ -94,7 +94,7 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._refuse_links()
-            file = open(self.path / LOCK, "a")  # noqa: SIM115  (closed below)
+            file = open(open_regular(self.path / LOCK, os.O_RDWR | os.O_CREAT), "r+")  # noqa: SIM115  (closed below)
         except OSError as error:
             raise StoreError(f"{self.path}: cannot write there: {error.strerror}") from None
         with file:
@@ -292,24 +292,17 @@ def synced(path: Path) -> None:
 
 
 def _bytes(path: Path) -> bytes:
-    """A file's content, if it is a file (reading a pipe or a device may never end) and not too large."""
-    _refuse_all_but_files(path)
-    if path.stat().st_size > MOST_BYTES:
-        raise StoreError(f"{path}: larger than {MOST_BYTES >> 20} MB")
-    return path.read_bytes()
+    """A file's content, if it is a regular file and not too large."""
+    try:
+        return read_regular(path, MOST_BYTES)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from None
 
 
 def sha256(path: Path) -> str:
     """The digest of a file's content, as `sha256sum` prints it."""
-    _refuse_all_but_files(path)
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _refuse_all_but_files(path: Path) -> None:
     try:
-        mode = path.stat().st_mode
+        with open(open_regular(path), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from None
-    if not stat.S_ISREG(mode):
-        raise StoreError(f"{path}: not a file")

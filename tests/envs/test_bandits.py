@@ -38,3 +38,10 @@ def test_rewards_that_make_no_bandit_are_refused(rewards: Any) -> None:
 def test_negative_noise_is_refused() -> None:
     with pytest.raises(ValueError, match="reward_std: must be a finite number, not negative"):
         gymnasium.make("FourAction/Bandit-v0", reward_std=-0.1)
+
+
+def test_so_many_arms_that_their_table_would_be_too_large_are_refused_with_its_bytes() -> None:
+    with pytest.raises(
+        ValueError, match=r"^rewards: .* 1,000,000,000 actions each would take 33,000,000,000 bytes"
+    ):
+        gymnasium.make("FourAction/Bandit-v0", rewards=range(10**9))

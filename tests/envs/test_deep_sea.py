@@ -69,3 +69,12 @@ def test_the_way_right_is_drawn_per_cell_from_the_seed() -> None:
 def test_a_depth_that_is_none_is_refused(depth: float) -> None:
     with pytest.raises(ValueError, match="depth: must be a whole number, 1 or more"):
         gymnasium.make("envs:FourAction/DeepSea-v0", depth=depth)
+
+
+@pytest.mark.parametrize("depth", [1_000_000, 10**30])
+def test_a_depth_with_tables_that_are_too_large_is_refused_with_their_bytes(depth: int) -> None:
+    size = depth * (depth + 1) // 2 * 4 * 33  # bytes of an action: 4 numbers of 8 bytes and a flag
+    with pytest.raises(
+        ValueError, match=f"^depth: .* would take {size:,} bytes as tables; at most 67,108,864 are"
+    ):
+        gymnasium.make("envs:FourAction/DeepSea-v0", depth=depth)

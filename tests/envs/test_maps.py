@@ -138,3 +138,20 @@ def test_of_several_starts_each_is_as_likely() -> None:
 def test_a_map_that_makes_no_sense_is_refused(rows: Any, goals: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         gymnasium.make("FourAction/Grid-v0", map=rows, goals=goals)
+
+
+def test_a_map_with_tables_that_are_too_large_is_refused_with_their_bytes() -> None:
+    rows = ["." * 10_000] * 10_000  # one string, ten thousand times
+    with pytest.raises(ValueError, match=r"^map: 100,000,000 states .* would take 13,200,000,000 bytes as tables"):
+        gymnasium.make("FourAction/Grid-v0", map=rows)
+
+
+def test_a_map_in_the_home_folder_may_be_named_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "map.txt").write_text("S.G")
+    assert gymnasium.make("FourAction/Grid-v0", map="~/map.txt").unwrapped.map == ["S.G"]  # type: ignore[attr-defined]
+
+
+def test_an_endless_file_is_no_map() -> None:
+    with pytest.raises(ValueError, match=r"map: '/dev/zero' .*\(a folder, a pipe or a device\)"):
+        grid_mdp("/dev/zero", {"G": 1.0})
