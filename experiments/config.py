@@ -57,6 +57,27 @@ class Environment(Section):
         description="stepped worlds with Box observations: each run's own running mean and deviation",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_place_a_key(cls, given: Any) -> Any:
+        """What `gymnasium.make` takes itself does not reach the environment, so in kwargs it can only repeat."""
+        if not (isinstance(given, dict) and isinstance(given.get("kwargs"), dict)):
+            return given
+        kwargs, limit = dict(given["kwargs"]), given.get("max_episode_steps")
+        if kwargs.get("render_mode") == "human":
+            raise ValueError(
+                'kwargs.render_mode = "human" would open a window for every environment: leave it out'
+            )
+        limit = kwargs.get("max_episode_steps") if limit is None else limit
+        own = {"id": given.get("id"), "max_episode_steps": limit, "disable_env_checker": True}
+        for key, value in own.items():
+            if key in kwargs and repr(kwargs[key]) != repr(value):
+                raise ValueError(
+                    f"kwargs.{key} = {kwargs[key]!r} contradicts {key} = {value!r}: leave one of them out"
+                )
+            kwargs.pop(key, None)
+        return {**given, "kwargs": kwargs, "max_episode_steps": limit}
+
 
 class Linear(Section):
     schedule: Literal["linear"]
