@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from envs.finite_mdp import FiniteMDP
-from envs.maps import grid_mdp
+from envs.maps import grid_mdp, read_map
 from envs.tabular import TabularEnv
 from envs.tabular_vector import vector_of
 
@@ -239,6 +239,8 @@ class Grid(TabularEnv):
     - `map`: rows of equal length: a list of strings, a string with line breaks, or the path of a text file.
     - `goals`: the reward of each goal character.
 
+    The attribute `map` has the rows.
+
     ## Version History
     - v0: initial version
     """
@@ -249,7 +251,8 @@ class Grid(TabularEnv):
         goals: Mapping[str, float] | None = None,
         render_mode: str | None = None,
     ) -> None:
-        super().__init__(grid_mdp(map, {"G": 1.0} if goals is None else goals), render_mode)
+        self.map = read_map(map)
+        super().__init__(grid_mdp(self.map, {"G": 1.0} if goals is None else goals), render_mode)
 
 
 def _never_ending(mdp: FiniteMDP) -> FiniteMDP:

@@ -230,6 +230,11 @@ class Batch:
             "start_policy": np.where(failed[:, None], np.nan, ending.start_policy),
         }
 
+    def close(self) -> None:
+        """Close the simulators, if there are any."""
+        if isinstance(self.learning, SimulatedLearning):
+            self.learning.close()
+
     def parameters(self) -> dict[str, torch.Tensor]:
         """Trained parameters by "<arm>/seed_<k>/<layer>", and what else acting needs."""
         shape = self.learner.shape

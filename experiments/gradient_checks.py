@@ -9,6 +9,7 @@ comes from dynamic programming and neither from the loss nor from its automatic 
 
 import math
 from collections.abc import Mapping
+from contextlib import closing
 from functools import cached_property
 from typing import Any
 
@@ -78,7 +79,8 @@ class Setting:
         """
         exact = self.exact_step(options) if reference is None else reference
         updates = round(steps / (runs * EPISODES * self._mean_length))
-        sampled = self._steps(self._training(options, runs), min(max(updates, LEAST_UPDATES), 20))
+        with closing(self._training(options, runs)) as training:
+            sampled = self._steps(training, min(max(updates, LEAST_UPDATES), 20))
         rng = np.random.default_rng(0)
         directions = np.column_stack([exact, rng.normal(size=(len(exact), DIRECTIONS - 1))])
         directions /= np.maximum(np.linalg.norm(directions, axis=0), 1e-300)

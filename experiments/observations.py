@@ -70,16 +70,9 @@ class Observations:
         return np.zeros((places, *(self._space.shape or ())), self._space.dtype)
 
     def rows(self, raw: Raw, runs: Ints) -> Rows:
-        """Rows [M, N, D] of raw observations [M, N, *shape] of the runs [M].
-
-        Raises:
-            ValueError: a state number that the space does not have.
-        """
+        """Rows [M, N, D] of raw observations [M, N, *shape] of the runs [M]."""
         if isinstance(self._space, Discrete):
-            rows = raw[..., None] == np.arange(self._width) + self._space.start
-            if not rows.any(-1).all():
-                raise ValueError(f"a state number outside {self._space}: {raw[~rows.any(-1)][0]}")
-            return rows.astype(self._dtype)
+            return (raw[..., None] == np.arange(self._width) + self._space.start).astype(self._dtype)
         flat = raw.reshape(*raw.shape[:2], self._width)
         if self.moments is not None:
             mean, deviation = self.moments.mean[runs, None], self.moments.deviation[runs, None]

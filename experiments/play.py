@@ -10,7 +10,6 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,10 +18,12 @@ from scipy.special import entr
 
 from experiments.animation import Picture, write_gif
 from experiments.config import ConfigError
+from experiments.global_generators import GlobalGenerators
 from experiments.policies import StoredPolicy, load_policy
+from experiments.spaces import flag_of, reward_of
 from experiments.store import StoreError
 from experiments.streams import Purpose, Streams
-from experiments.worlds import World
+from experiments.worlds import World, closed
 
 
 class PlayError(RuntimeError):
@@ -32,7 +33,7 @@ class PlayError(RuntimeError):
 class Move(NamedTuple):
     """A step of an episode, or its beginning (then there is no action, and the numbers are 0)."""
 
-    action: int | None
+    action: int | None  # as the environment calls it
     probability: float  # of the action
     entropy_bits: float  # of the policy that the action was drawn from
     reward: float
@@ -52,21 +53,25 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
     Raises:
         PlayError: the environment raised.
     """
-    world, total = policy.world, 0.0
+    world, total, generators = policy.world, 0.0, GlobalGenerators(swapped=True)
     uniforms = Streams([seed], Purpose.ACTIONS).uniforms(world.time_limit, 1).ravel()
     try:
-        with closing(world.make(render_mode=render_mode, disable_env_checker=True)) as env:
+        with closed(world.make(render_mode)) as env:
             draw = env.render if render_mode else lambda: None
-            observation, _ = env.reset(seed=seed)
+            with generators.acting(seed):
+                observation, _ = env.reset(seed=seed)
             yield Move(None, 0.0, 0.0, 0.0, 0.0, "", draw())
             for uniform in uniforms:
                 pi = policy.probabilities(observation)
                 action = int(pi.argmax() if greedy else (pi[:-1].cumsum() <= uniform).sum())
-                observation, reward, terminated, truncated, _ = env.step(action)
-                total += float(reward)
+                with generators.acting():
+                    observation, reward, terminated, truncated, _ = env.step(world.first_action + action)
+                reward = reward_of(reward)
+                terminated, truncated = flag_of(terminated, "terminated"), flag_of(truncated, "truncated")
+                total += reward
                 outcome = "ended" if terminated else "cut off by the time limit" if truncated else ""
                 bits = float(entr(pi).sum() / np.log(2))
-                yield Move(action, float(pi[action]), bits, float(reward), total, outcome, draw())
+                yield Move(world.first_action + action, float(pi[action]), bits, reward, total, outcome, draw())
                 if outcome:
                     return
     except Exception as error:  # whatever a stranger's environment raises, a screen that is not there included
@@ -150,12 +155,15 @@ def play(policies: dict[str | None, StoredPolicy], options: argparse.Namespace) 
 
 def _render_mode(world: World, wish: str) -> tuple[str | None, float]:
     """The mode to make the environment with, and its pictures a second."""
-    with closing(world.make(disable_env_checker=True)) as env:
+    with closed(world.make()) as env:
         modes, rate = env.metadata.get("render_modes", []), float(env.metadata.get("render_fps") or 4)
-    if wish in modes:
+    own = world.environment.kwargs.get("render_mode")
+    if wish in modes and own in (None, wish):
         return wish, rate
     if wish == "ansi":  # the numbers are worth reading without a drawing too
         return None, rate
+    if own is not None:
+        raise PlayError(f"environment.kwargs.render_mode is {own!r} in the config; this needs {wish!r}")
     raise PlayError(f"{world.environment.id} has no render mode {wish!r}; it has {', '.join(modes) or 'none'}")
 
 

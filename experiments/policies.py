@@ -19,6 +19,7 @@ from experiments.config import Config
 from experiments.expectations import check_name
 from experiments.learners import policy_shape
 from experiments.observations import CLIP
+from experiments.spaces import converter
 from experiments.store import RunFolder, StoreError
 from experiments.worlds import World, make_world, unimported_module
 
@@ -36,7 +37,8 @@ class StoredPolicy(NamedTuple):
 
     def probabilities(self, observation: Any) -> NDArray[np.float64]:
         """Action probabilities, [A], on one observation as the environment gives it."""
-        row = flatten(self.world.observations, observation)
+        space = self.world.observations
+        row = flatten(space, converter(space)(observation))
         if self.moments is not None:
             mean, deviation = (moment.numpy() for moment in self.moments)
             row = np.clip((row - mean) / deviation, -CLIP, CLIP)

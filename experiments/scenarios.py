@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -131,7 +131,7 @@ def measure(scenario: Scenario) -> Timing:
     """Train a scenario once. Making the world and the runs, and compiling, is not counted; all that follows is."""
     config = scenario.load()
     with session.single_threaded(), ExitStack() as stack:
-        training = Training(config)
+        training = stack.enter_context(closing(Training(config)))
         session.compile_ahead(training, lambda _: None)
         if scenario.logged:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -177,7 +177,7 @@ def phases(config: Config) -> dict[str, float]:
         return wrapper
 
     with session.single_threaded(), ExitStack() as stack:
-        training = Training(config)
+        training = stack.enter_context(closing(Training(config)))
         session.compile_ahead(training, lambda _: None)
         for name, owner, method in PHASES:
             stack.enter_context(patch.object(owner, method, timed(name, getattr(owner, method))))
@@ -223,8 +223,7 @@ def peak_bytes(scenario: Scenario, updates: int = 3) -> int:
 
 
 def _train_and_tell(pipe: Any, scenario: Scenario, updates: int) -> None:
-    with session.single_threaded():
-        training = Training(scenario.load())
+    with session.single_threaded(), closing(Training(scenario.load())) as training:
         for _ in range(updates):
             training.update()
     pipe.send(largest_resident())

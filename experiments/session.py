@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -87,8 +87,11 @@ def single_threaded() -> Iterator[None]:
 def train_in_memory(config: Config) -> Result:
     """Train without a folder; see `experiments.train`."""
     began = time.monotonic()
-    with single_threaded(), np.errstate(invalid="ignore", over="ignore"):
-        training = Training(config)
+    with (
+        single_threaded(),
+        np.errstate(invalid="ignore", over="ignore"),
+        closing(Training(config)) as training,
+    ):
         records = list(training.records())
         columns = training.final()
     summary = summarize(config, training.runs, columns)
@@ -123,11 +126,11 @@ def run(
         stack.enter_context(
             np.errstate(invalid="ignore", over="ignore")
         )  # a failed run is named, not warned about
-        training = Training(config)
+        training = stack.enter_context(closing(Training(config)))
         folder = RunFolder(options.out)
         _check_folder(folder, options)
         stack.enter_context(folder.locked())
-        session = _Session(config, training, folder, options, notify, interrupts or Interrupts())
+        session = _Session(training.config, training, folder, options, notify, interrupts or Interrupts())
         if options.resume and folder.is_finished:
             notify(f"{folder.path} is finished; nothing to do")
             return session.finished()

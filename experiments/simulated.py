@@ -140,6 +140,10 @@ class SimulatedLearning:
     def snapshot(self) -> None:
         """There is no table to picture."""
 
+    def close(self) -> None:
+        """Close the simulators."""
+        self._simulators.close()
+
     def final(self) -> Ending:
         """The policies as they are now: what their most probable actions earn in some fresh episodes.
 

@@ -5,23 +5,26 @@ A *place* is an environment, run * E + episode.
 
 No wrapper steps along and nothing is reset automatically: an environment is stepped while its episode lasts and
 then left alone, so that every step counted is one that a policy chose. Every episode begins with a seed of its own
-from the run's stream; what an earlier episode left in the simulator does not matter, and need not be stored.
+from the run's stream; what an earlier episode left in the simulator does not matter, and need not be stored. That
+holds for random generators too which a world shares with all other code: see `experiments.global_generators`.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Discrete
-from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from numpy.typing import NDArray
 
+from experiments.global_generators import GlobalGenerators
 from experiments.observations import Observations, Rows
 from experiments.played import Array, Ints, Played, Raw
 from experiments.records import Runs
-from experiments.worlds import World
+from experiments.spaces import converter, flag_of, reward_of
+from experiments.streams import Purpose, Streams
+from experiments.worlds import World, bare, closed
 
 # Log-probabilities [M, E, A] of rows [M, E, D], for the M runs that it was made for.
 Policy = Callable[[Rows], Array]
@@ -48,12 +51,20 @@ class PlainDiscrete(Discrete):
 
 
 class Simulators:
-    """R x E environments, made when they are first played."""
+    """R x E environments, made when they are first played; `close` them in the end."""
 
     def __init__(self, world: World, runs: Runs, episodes: int, observations: Observations) -> None:
         self._world, self._runs, self._episodes = world, runs, episodes
         self._observations = observations
         self._envs: list[gymnasium.Env[Any, Any]] = []
+        self._open = ExitStack()
+        self._convert = converter(world.observations)
+        self._generators = GlobalGenerators()
+
+    def close(self) -> None:
+        """Close all environments. Whoever plays on gets new ones."""
+        self._envs.clear()
+        self._open.close()
 
     def play(
         self,
@@ -70,10 +81,29 @@ class Simulators:
             uniforms: choose the actions, [T, R, E]; None: the most probable action is taken.
             active: runs that play, [R].
         Raises:
-            SimulatorError: an environment raised.
+            SimulatorError: an environment raised, or did not show or pay what it declares.
         """
-        if not self._envs:
-            self._envs = [self._made() for _ in range(len(self._runs.arm) * self._episodes)]
+        with self._generators.held():
+            if not self._envs:
+                self._make()
+            while True:
+                try:
+                    played = self._episodes_of(policy_of, seeds, uniforms, active)
+                except SimulatorError:
+                    if not self._generators.drawn_from():
+                        raise
+                else:
+                    if not self._generators.drawn_from():
+                        return played
+                # They drew from one stream by turns; the same episodes once more, each from a stream of its own.
+
+    def _episodes_of(
+        self,
+        policy_of: Callable[[Ints], Policy],
+        seeds: Ints,
+        uniforms: Array | None,
+        active: NDArray[np.bool_],
+    ) -> Played:
         raw = self._observations.buffer(len(self._envs))
         truncated = np.zeros(len(self._envs), dtype=bool)
         live = np.flatnonzero(np.repeat(active, self._episodes))
@@ -98,22 +128,28 @@ class Simulators:
             live, changed = live[~ended], bool(ended.any())
         return self._played(parts, raw, truncated)
 
-    def _made(self) -> gymnasium.Env[Any, Any]:
-        """An environment without the wrappers that check, and without the time limit, which is kept here."""
-        with warnings.catch_warnings():  # the same for every one of them; the first was looked at by make_world
-            warnings.simplefilter("ignore")
-            env = self._world.make(disable_env_checker=True)
-        while isinstance(env, gymnasium.Wrapper) and type(env) in (TimeLimit, OrderEnforcing, PassiveEnvChecker):
-            env = env.env
-        if type(env.unwrapped.action_space) is Discrete:
-            env.unwrapped.action_space = PlainDiscrete(env.unwrapped.action_space)
-        return env
+    def _make(self) -> None:
+        """Environments without the wrappers that check, and without the time limit, which is kept here."""
+        seeds = Streams(self._runs.seed, Purpose.CONSTRUCTORS).uniforms(1, self._episodes)[0] * 2**31
+        for place, seed in enumerate(seeds.ravel().astype(np.int64).tolist()):
+            try:
+                env = bare(self._open.enter_context(closed(self._world.make(seed=seed))))
+            except Exception as error:
+                raise self._error(place, "the making", error) from error
+            space = env.unwrapped.action_space
+            if type(space) is Discrete and type(env.unwrapped).__module__.startswith("gymnasium.envs."):
+                env.unwrapped.action_space = PlainDiscrete(space)  # in other people's worlds nothing is set
+            self._envs.append(env)
 
     def _reset(self, live: Ints, seeds: Ints, raw: Raw) -> None:
-        place = 0
+        generators, place = self._generators, 0
         try:
             for place in live.tolist():
-                raw[place], _ = self._envs[place].reset(seed=int(seeds[place]))
+                seed = int(seeds[place])
+                generators.enter(place, seed)
+                observation, _ = self._envs[place].reset(seed=seed)
+                generators.leave(place)
+                raw[place] = self._convert(observation)
         except Exception as error:
             raise self._error(place, "reset", error) from error
 
@@ -121,14 +157,18 @@ class Simulators:
         self, t: int, live: Ints, action: Ints, raw: Raw
     ) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
         """Rewards, terminated, truncated, [L] each; the new observations go into `raw`."""
-        envs, place = self._envs, 0
+        envs, generators, convert, place = self._envs, self._generators, self._convert, 0
+        actions = (action + self._world.first_action).tolist()
         rewards, terminations, truncations = [], [], []
         try:
-            for place, act in zip(live.tolist(), action.tolist(), strict=True):
-                raw[place], reward, terminated, truncated, _ = envs[place].step(act)
-                rewards.append(float(reward))
-                terminations.append(bool(terminated))
-                truncations.append(bool(truncated))
+            for place, act in zip(live.tolist(), actions, strict=True):
+                generators.enter(place)
+                observation, reward, terminated, truncated, _ = envs[place].step(act)
+                generators.leave(place)
+                raw[place] = convert(observation)
+                rewards.append(reward_of(reward))
+                terminations.append(flag_of(terminated, "terminated"))
+                truncations.append(flag_of(truncated, "truncated"))
         except Exception as error:
             raise self._error(place, f"step {t}", error) from error
         return np.array(rewards), np.array(terminations), np.array(truncations)

@@ -6,16 +6,18 @@ All in one process and in turns, so that a machine that slows down slows all of 
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from numpy.typing import NDArray
 
 from experiments import session
 from experiments.config import Config
 from experiments.training import Training
-from experiments.worlds import make_world
+from experiments.worlds import World, closed, make_world
 
 
 def stepping_speeds(config: Config, rounds: int, steps: int = 20_000) -> dict[str, float]:
@@ -32,14 +34,16 @@ def stepping_speeds(config: Config, rounds: int, steps: int = 20_000) -> dict[st
     """
     world, episodes = make_world(config.environment), config.training.episodes_per_update
     with session.single_threaded(), ExitStack() as stack:
-        env = stack.enter_context(closing(world.make()))
-        made = SyncVectorEnv([world.make] * episodes, autoreset_mode=AutoresetMode.SAME_STEP)
+        env = stack.enter_context(closed(world.make(checked=True)))
+        made = SyncVectorEnv(
+            [partial(world.make, checked=True)] * episodes, autoreset_mode=AutoresetMode.SAME_STEP
+        )
         vector = stack.enter_context(closing(made))
-        training = Training(config)
+        training = stack.enter_context(closing(Training(config)))
         training.update()
         ways: dict[str, Callable[[], int]] = {
-            "one environment, random actions": lambda: _bare(env, world.actions, steps),
-            f"SyncVectorEnv of {episodes}, random actions": lambda: _vector(vector, world.actions, steps),
+            "one environment, random actions": lambda: _bare(env, world, steps),
+            f"SyncVectorEnv of {episodes}, random actions": lambda: _vector(vector, world, steps),
             "training": lambda: _trained(training),
         }
         rates: dict[str, list[float]] = {name: [] for name in ways}
@@ -51,21 +55,25 @@ def stepping_speeds(config: Config, rounds: int, steps: int = 20_000) -> dict[st
     return {name: float(np.median(values)) for name, values in rates.items()}
 
 
-def _bare(env: "gymnasium.Env[Any, Any]", actions: int, steps: int) -> int:
+def _bare(env: "gymnasium.Env[Any, Any]", world: World, steps: int) -> int:
     env.reset(seed=0)
-    for action in np.random.default_rng(0).integers(actions, size=steps).tolist():
+    for action in _random_actions(world, steps).tolist():
         _, _, terminated, truncated, _ = env.step(action)
         if terminated or truncated:
             env.reset()
     return steps
 
 
-def _vector(envs: SyncVectorEnv, actions: int, steps: int) -> int:
-    chosen = np.random.default_rng(0).integers(actions, size=(steps // envs.num_envs, envs.num_envs))
+def _vector(envs: SyncVectorEnv, world: World, steps: int) -> int:
+    chosen = _random_actions(world, steps // envs.num_envs * envs.num_envs).reshape(-1, envs.num_envs)
     envs.reset(seed=0)
     for row in chosen:
         envs.step(row)
     return chosen.size
+
+
+def _random_actions(world: World, steps: int) -> NDArray[np.int64]:
+    return world.first_action + np.random.default_rng(0).integers(world.actions, size=steps)
 
 
 def _trained(training: Training) -> int:

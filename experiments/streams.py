@@ -20,6 +20,7 @@ class Purpose(IntEnum):
     STARTS = 4
     ENVIRONMENT = 5
     EVALUATION = 6
+    CONSTRUCTORS = 7
 
 
 class Streams:

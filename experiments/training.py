@@ -17,18 +17,18 @@ from experiments.worlds import make_world
 
 
 class Training:
-    """All runs of a config.
+    """All runs of a config. Whoever trains closes it in the end: simulators may hold more than memory.
 
     Args:
-        config: what to train.
+        config: what to train; where it names a file, `Training.config` has what the file says.
         seeds: some of the config's seeds, to share the work between processes; a run's numbers do not
             depend on who its neighbours are.
     """
 
     def __init__(self, config: Config, seeds: Sequence[int] | None = None) -> None:
         keep_freed_memory()
-        self.config = config
         self.world = make_world(config.environment)
+        self.config = config = config.model_copy(update={"environment": self.world.environment})
         self.seeds = config.training.seed_list if seeds is None else tuple(seeds)
         self.runs = Runs.of(list(config.arms), self.seeds)
         self.update_count = 0
@@ -62,6 +62,11 @@ class Training:
             len(self.runs.arm),
         )
         return record.columns
+
+    def close(self) -> None:
+        """Close the simulators, if there are any."""
+        for batch in self.batches:
+            batch.close()
 
     def parameters(self) -> dict[str, torch.Tensor]:
         """Trained parameters by "<arm>/seed_<k>/<layer>"."""

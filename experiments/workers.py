@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from experiments.simulators import SimulatorError
 from experiments.training import Training
 
 BLOCK_SECONDS = 0.25  # a block is about as many updates as take this long
+CLOSING_SECONDS = 5.0  # that a process may take to close its simulators
 
 State = dict[str, NDArray[Any]]
 
@@ -94,7 +95,7 @@ class Workers:
         ]
         self.update_count = int(states[0]["update_count"]) if states else 0
         given: Sequence[State | None] = states or [None] * len(parts)
-        if len(parts) == 1:
+        if len(parts) == 1:  # whoever made the training closes it
             if states:
                 training.load(states[0])
             self._members: list[_Local | _Process] = [_Local(training)]
@@ -228,6 +229,8 @@ class _Process:
     def close(self) -> None:
         self.pipe.close()
         self._process.terminate()
+        self._process.join(CLOSING_SECONDS)
+        self._process.kill()
         self._process.join()
 
 
@@ -254,19 +257,19 @@ def _serve(
         end.close()
     for number in (signal.SIGINT, signal.SIGHUP):  # for the main process, which ends the workers
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what is open is closed on the way
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     torch.set_num_threads(1)
     try:
-        training = Training(config, seeds)
-        if state is not None:
-            training.load(state)
-        while True:
-            what, arguments = pipe.recv()
-            value = _perform(training, what, arguments)
-            if what == "advance":
-                value = stacked(value[0]), value[1]
-            pipe.send(Answer(value, None))
+        with closing(Training(config, seeds)) as training:
+            if state is not None:
+                training.load(state)
+            while True:
+                what, arguments = pipe.recv()
+                value = _perform(training, what, arguments)
+                if what == "advance":
+                    value = stacked(value[0]), value[1]
+                pipe.send(Answer(value, None))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the main process is gone, or has no more questions
     except SimulatorError as error:

@@ -2,6 +2,8 @@
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,13 +11,17 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete, flatdim
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from numpy.typing import NDArray
 
 import envs  # noqa: F401  (registers our ids)
 from envs.finite_mdp import FiniteMDP
+from envs.gridworlds import Grid
 from envs.planning import optimal_actions, optimal_values
 from envs.toy_text import finite_mdp_of, time_limit_of
-from experiments.config import ConfigError, Environment
+from experiments.config import ConfigError, Environment, one_line
+from experiments.global_generators import GlobalGenerators
+from experiments.spaces import Undeclared, check_first_step, check_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +29,9 @@ class World:
     """What the training loop needs to know of an environment.
 
     Attributes:
-        environment: the config it was made from.
+        environment: the config it was made from, with what a file says in place of the file's name.
         mdp: its tables; None: it can only be stepped.
-        actions: A.
+        action_space: of A actions, which the environment may number from another number than 0.
         observations: what it shows, state numbers if it has tables.
         inputs: width of what the policy sees: S one-hot states, or the size of an observation.
         time_limit: steps after which an episode is cut off.
@@ -33,16 +39,37 @@ class World:
 
     environment: Environment
     mdp: FiniteMDP | None
-    actions: int
+    action_space: Discrete
     observations: Discrete | Box
     inputs: int
     time_limit: int
 
-    def make(self, **kwargs: Any) -> "gymnasium.Env[Any, Any]":
-        """A single environment with the config's arguments and time limit."""
-        return gymnasium.make(
-            self.environment.id, max_episode_steps=self.time_limit, **{**self.environment.kwargs, **kwargs}
-        )
+    def make(
+        self, render_mode: str | None = None, checked: bool = False, seed: int = 0
+    ) -> "gymnasium.Env[Any, Any]":
+        """A single environment with the config's arguments and time limit.
+
+        Args:
+            render_mode: None: that of the config's kwargs, if it stands there.
+            checked: with Gymnasium's checks at every step.
+            seed: of the generators that all code shares, for a constructor that draws from them.
+        Raises:
+            ValueError: the config's kwargs have another render mode.
+        """
+        kwargs = dict(self.environment.kwargs)
+        if render_mode is not None and kwargs.setdefault("render_mode", render_mode) != render_mode:
+            raise ValueError(f"environment.kwargs.render_mode is {kwargs['render_mode']!r}, not {render_mode!r}")
+        return _made(self.environment.id, kwargs, seed, self.time_limit, disable_env_checker=not checked)
+
+    @property
+    def actions(self) -> int:
+        """A, the number of actions."""
+        return int(self.action_space.n)
+
+    @property
+    def first_action(self) -> int:
+        """What the environment calls action 0."""
+        return int(self.action_space.start)
 
     @cached_property
     def reachable(self) -> NDArray[np.bool_]:
@@ -88,47 +115,95 @@ def unimported_module(environment: Environment) -> str | None:
 
 
 def make_world(environment: Environment) -> World:
-    """Make the environment once and read off what it is.
+    """Make the environment once, read off what it is and, where it has no tables, look at its first step.
 
     Raises:
-        ConfigError: unknown id, wrong arguments, an action space that is not Discrete, no time limit.
+        ConfigError: unknown id, wrong arguments, an action space that is not Discrete, no time limit, or it does
+            not show or pay what it declares.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            env = gymnasium.make(environment.id, **environment.kwargs)
+        env = _made(environment.id, environment.kwargs, 0, None, disable_env_checker=True)
     except (gymnasium.error.Error, ImportError) as error:
         # Gymnasium's own guess is only a part of the id.
-        message = _one_line(error).partition(" Did you mean")[0].rstrip(".")
+        message = _said(error).partition(" Did you mean")[0].rstrip(".")
         raise ConfigError(f"environment.id: {message}{_nearest_id(environment.id)}") from None
     except Exception as error:  # whatever a stranger's constructor raises on wrong arguments
-        raise ConfigError(f"environment.kwargs: {environment.id} refuses them: {_one_line(error)}") from None
+        raise ConfigError(f"environment.kwargs: {environment.id} refuses them: {_said(error)}") from None
+    with closed(env):
+        try:
+            world = _world_of(env, environment)
+        except ValueError as error:
+            raise ConfigError(f"environment: {error}") from None
+        if world.mdp is None:
+            _look(env, world)
+        return world
+
+
+def _made(
+    id: str, kwargs: dict[str, Any], seed: int, time_limit: int | None, disable_env_checker: bool
+) -> "gymnasium.Env[Any, Any]":
+    with warnings.catch_warnings(), GlobalGenerators(swapped=True).acting(seed):
+        warnings.simplefilter("ignore")
+        return gymnasium.make(id, time_limit, disable_env_checker, **kwargs)
+
+
+def bare(env: "gymnasium.Env[Any, Any]") -> "gymnasium.Env[Any, Any]":
+    """An environment without Gymnasium's wrappers that only check, and without the time limit."""
+    while isinstance(env, gymnasium.Wrapper) and type(env) in (TimeLimit, OrderEnforcing, PassiveEnvChecker):
+        env = env.env
+    return env
+
+
+@contextmanager
+def closed(env: "gymnasium.Env[Any, Any]") -> Iterator["gymnasium.Env[Any, Any]"]:
+    """Close an environment after the block, however that ends. What goes wrong in closing changes no result."""
     try:
-        return _world_of(env, environment)
-    except ValueError as error:
-        raise ConfigError(f"environment: {error}") from None
+        yield env
     finally:
-        env.close()
+        with suppress(Exception):
+            env.close()
+
+
+def _look(env: "gymnasium.Env[Any, Any]", world: World) -> None:
+    name = world.environment.id
+    try:
+        with warnings.catch_warnings(), GlobalGenerators(swapped=True).acting(seed=0):
+            warnings.simplefilter("ignore")
+            check_first_step(bare(env), world.action_space, world.observations)
+    except Undeclared as error:
+        raise ConfigError(f"environment: {name} {_said(error)}") from None
+    except Exception as error:  # whatever a stranger's environment raises
+        raise ConfigError(
+            f"environment: {name} fails in its first step: {type(error).__name__}: {_said(error)}"
+        ) from None
 
 
 def _world_of(env: "gymnasium.Env[Any, Any]", environment: Environment) -> World:
     actions, observations = env.action_space, env.observation_space
-    if not isinstance(actions, Discrete) or actions.start != 0:
+    if not isinstance(actions, Discrete):
         raise ValueError(f"{environment.id} has the action space {actions}; a softmax policy needs Discrete(n)")
     if not isinstance(observations, Discrete | Box):
         raise ValueError(f"{environment.id} has the observation space {observations}; needs Box or Discrete")
+    check_size(actions, observations)
     limit = time_limit_of(env, environment.max_episode_steps)
     mdp = finite_mdp_of(env) if environment.tables else None
     if environment.normalize_observations and (mdp is not None or isinstance(observations, Discrete)):
         raise ValueError(
             f"normalize_observations: {environment.id} shows states, which have no mean; leave it out"
         )
-    return World(environment, mdp, int(actions.n), observations, flatdim(observations), limit)
+    return World(_resolved(environment, env), mdp, actions, observations, flatdim(observations), limit)
 
 
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text or type(error).__name__
+def _resolved(environment: Environment, env: "gymnasium.Env[Any, Any]") -> Environment:
+    """The config with the lines of a map in place of its file's name: the file may change, the world may not."""
+    world, map_ = env.unwrapped, environment.kwargs.get("map")
+    if not (isinstance(world, Grid) and isinstance(map_, str) and "\n" not in map_):
+        return environment
+    return environment.model_copy(update={"kwargs": {**environment.kwargs, "map": world.map}})
+
+
+def _said(error: Exception) -> str:
+    return one_line(error) or type(error).__name__
 
 
 def _nearest_id(name: str) -> str:

@@ -32,13 +32,6 @@ def test_a_state_number_becomes_a_one_hot_code_counted_from_the_first() -> None:
     assert (rows.sum(-1) == 1).all()
 
 
-@pytest.mark.parametrize("state", [-2, 3])
-def test_a_state_outside_the_space_is_refused(state: int) -> None:
-    observations = Observations(Discrete(4, start=-1), 1, False, np.float32)
-    with pytest.raises(ValueError, match=rf"outside .*: {state}$"):
-        observations.rows(np.array([[0, state]]), np.array([0]))
-
-
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_numbers_are_laid_out_flat(dtype: type) -> None:
     observations = Observations(Box(0, 255, (2, 3), dtype), 1, False, np.float32)

@@ -331,11 +331,21 @@ class TestMistakesTakeOneLine:
     def test_a_world_that_fails(
         self, cartpole: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fails(*_: object) -> None:
-            raise RuntimeError("the pole\nbroke")
+        world = type(gymnasium.make("CartPole-v1").unwrapped)
+        step, left = world.step, 0
 
-        world = gymnasium.make("CartPole-v1").unwrapped
-        monkeypatch.setattr(type(world), "step", fails)
+        def fails(env: Any, action: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise RuntimeError("the pole\nbroke")
+            return step(env, action)
+
+        monkeypatch.setattr(world, "step", fails)
+        said = self.refused(capsys, cartpole, "--arm", "with_entropy", "--seed", "0")
+        first = "environment: CartPole-v1 fails in its first step"
+        assert said == f"experiments.play: {first}: RuntimeError: the pole broke\n"
+        left = 2  # one to look at it, one of the episode
         said = self.refused(capsys, cartpole, "--arm", "with_entropy", "--seed", "0")
         assert said == "experiments.play: CartPole-v1: RuntimeError: the pole broke\n"
 

@@ -150,8 +150,9 @@ def test_an_episode_that_terminates_at_the_time_limit_is_not_truncated() -> None
 
 
 def test_every_episode_has_a_seed_from_the_stream_of_its_run_and_arms_share_it() -> None:
-    Countdown.resets.clear()
-    updates(Training(config_of(COUNTDOWN, training={"seeds": [4, 9], "updates": 5})))
+    training = Training(config_of(COUNTDOWN, training={"seeds": [4, 9], "updates": 5}))
+    Countdown.resets.clear()  # making the world looked at a first step
+    updates(training)
     got = np.array(Countdown.resets).reshape(5, 2, 2, 3)  # updates, arms, seeds, episodes
     np.testing.assert_array_equal(got[:, 0], got[:, 1])
     assert len(np.unique(got[:, 0])) == 5 * 2 * 3

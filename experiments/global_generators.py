@@ -1,0 +1,167 @@
+"""The random generators that all code of a process shares: those of `random`, `numpy.random` and `torch`.
+
+An environment should draw from its own `np_random`, which `reset(seed=...)` seeds. Some draw from these instead.
+Their runs would then share one stream, and which numbers a run gets would depend on who is stepped beside it. So
+each environment is given states of its own, seeded from its run's numbers at every reset and swapped in while it
+acts. Swapping takes some microseconds per step, so it is done only for generators that a world draws from.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.random.mtrand import get_bit_generator, set_bit_generator
+
+
+class Shared(Protocol):
+    """One of the generators."""
+
+    def hold(self) -> None:
+        """Remember the state that it has outside, and begin to watch whether it is drawn from."""
+
+    def moved(self) -> bool:
+        """Whether it was drawn from since `hold`, if no place was entered."""
+
+    def release(self) -> None:
+        """Put the state back that it had at `hold`."""
+
+    def enter(self, place: int, seed: int | None) -> None:
+        """Swap the state of a place in: begun from a seed, or None: as the place left it."""
+
+    def leave(self, place: int) -> None:
+        """Keep the present state as that of the place."""
+
+
+class PythonGenerator:
+    """`random.random` and its siblings."""
+
+    def __init__(self) -> None:
+        self._states: dict[int, Any] = {}
+
+    def hold(self) -> None:
+        self._outside = random.getstate()
+
+    def moved(self) -> bool:
+        # 624 words and how many of them are used up: each number moves the latter or renews the words.
+        before, now = self._outside[1], random.getstate()[1]
+        return (before[-1], before[:2]) != (now[-1], now[:2])
+
+    def release(self) -> None:
+        random.setstate(self._outside)
+
+    def enter(self, place: int, seed: int | None) -> None:
+        if seed is None:
+            random.setstate(self._states[place])
+        else:
+            random.seed(seed)
+
+    def leave(self, place: int) -> None:
+        self._states[place] = random.getstate()
+
+
+class NumPyGenerator:
+    """`numpy.random.rand` and its siblings.
+
+    Copying its state takes a hundred times as long as exchanging the source that it draws from, so sources are
+    exchanged. A source that nobody draws from stays in step with its untouched twin.
+    """
+
+    def __init__(self) -> None:
+        self._sources: dict[int, np.random.BitGenerator] = {}
+        self._watched, self._untouched = (np.random.MT19937(0) for _ in range(2))
+
+    def hold(self) -> None:
+        self._outside = get_bit_generator()
+        set_bit_generator(self._watched)
+
+    def moved(self) -> bool:
+        return bool(self._watched.random_raw() != self._untouched.random_raw())
+
+    def release(self) -> None:
+        set_bit_generator(self._outside)
+
+    def enter(self, place: int, seed: int | None) -> None:
+        if place not in self._sources:
+            self._sources[place] = np.random.MT19937(0)
+        set_bit_generator(self._sources[place])
+        if seed is not None:
+            np.random.seed(seed % 2**32)  # noqa: NPY002  (that of the place)
+
+    def leave(self, place: int) -> None:
+        """The source keeps its state itself."""
+
+
+class TorchGenerator:
+    """`torch.rand` and its siblings, on the CPU."""
+
+    def __init__(self) -> None:
+        self._states: dict[int, torch.Tensor] = {}
+
+    def hold(self) -> None:
+        self._outside = torch.default_generator.get_state()
+
+    def moved(self) -> bool:
+        return not torch.equal(self._outside, torch.default_generator.get_state())
+
+    def release(self) -> None:
+        torch.default_generator.set_state(self._outside)
+
+    def enter(self, place: int, seed: int | None) -> None:
+        if seed is None:
+            torch.default_generator.set_state(self._states[place])
+        else:
+            torch.default_generator.manual_seed(seed % 2**63)
+
+    def leave(self, place: int) -> None:
+        self._states[place] = torch.default_generator.get_state()
+
+
+class GlobalGenerators:
+    """All of them, for environments that are numbered by their places.
+
+    Args:
+        swapped: whether environments have states of their own from the beginning; else as soon as they are seen
+            to draw from a generator.
+    """
+
+    def __init__(self, swapped: bool = False) -> None:
+        self._all: tuple[Shared, ...] = (PythonGenerator(), NumPyGenerator(), TorchGenerator())
+        self._swapped: list[Shared] = list(self._all) if swapped else []
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Whatever happens in the block, the generators are afterwards as they were before."""
+        for generator in self._all:
+            generator.hold()
+        try:
+            yield
+        finally:
+            for generator in self._all:
+                generator.release()
+
+    def drawn_from(self) -> bool:
+        """While held: whether environments drew from a generator that they share; they will not share it again."""
+        found = [generator for generator in self._all if generator not in self._swapped and generator.moved()]
+        self._swapped += found
+        return bool(found)
+
+    def enter(self, place: int, seed: int | None = None) -> None:
+        """While held: the environment at this place is about to act; at its reset, from a seed of its own."""
+        for generator in self._swapped:
+            generator.enter(place, seed)
+
+    def leave(self, place: int) -> None:
+        """The environment at this place has acted."""
+        for generator in self._swapped:
+            generator.leave(place)
+
+    @contextmanager
+    def acting(self, seed: int | None = None) -> Iterator[None]:
+        """For a single environment: a block in which it acts."""
+        with self.held():
+            self.enter(0, seed)
+            yield
+            self.leave(0)

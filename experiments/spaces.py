@@ -1,0 +1,153 @@
+"""What an environment shows, pays and says of its end, checked against what it declares.
+
+Gymnasium's own checks are a wrapper that costs more than many a step. What matters here is that no number changes
+in silence: an integer is converted to another type of integer if it keeps its value, and for the rest NumPy's rule
+`same_kind` decides (a float64 is rounded to a declared float32; a fraction is not cut to a declared whole number).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete, flatdim
+from numpy.typing import NDArray
+
+MAX_BYTES = 1 << 28  # of one row that a policy sees, or of its probabilities in one state
+
+
+class Undeclared(ValueError):
+    """Something that is not what the environment declares, or not what Gymnasium's interface asks for."""
+
+
+def check_size(actions: Discrete, observations: Discrete | Box) -> None:
+    """Refuse what no policy could be made for.
+
+    Raises:
+        ValueError: with the bytes it would take.
+    """
+    for what, number in (("an observation", flatdim(observations)), ("a policy", int(actions.n))):
+        if 8 * number > MAX_BYTES:
+            raise ValueError(
+                f"{what} of {number:,} numbers would take {8 * number:,} bytes; at most {MAX_BYTES:,} are allowed"
+            )
+
+
+def converter(space: Discrete | Box) -> Callable[[Any], Any]:
+    """A function from what an environment shows to a state number, or an array of the declared dtype and shape.
+
+    It raises an Undeclared that names what is declared and what is shown.
+    """
+    if isinstance(space, Discrete):
+        first, end = int(space.start), int(space.start + space.n)
+
+        def state(seen: Any) -> int:
+            number = int(seen if type(seen) in (int, np.int64) else _converted(seen, space))
+            if not first <= number < end:
+                raise Undeclared(f"declares {space} and shows state {number}")
+            return number
+
+        return state
+    shape, dtype = space.shape, space.dtype
+
+    def array(seen: Any) -> NDArray[Any]:
+        if type(seen) is np.ndarray and seen.dtype == dtype and seen.shape == shape:
+            return seen
+        return _converted(seen, space)
+
+    return array
+
+
+def _converted(seen: Any, space: Discrete | Box) -> NDArray[Any]:
+    declared, shape = np.dtype(space.dtype), space.shape or ()
+    try:
+        given = np.asarray(seen)
+    except ValueError:  # a list of lists of several lengths
+        raise Undeclared(f"declares {space} and shows {type(seen).__name__} of uneven lengths") from None
+    if given.shape != shape:
+        if given.size != 1 or np.prod(shape) != 1:
+            raise Undeclared(f"declares {space} and shows the shape {given.shape}")
+        given = given.reshape(shape)  # one number is one number
+    whole = given.dtype.kind in "iu" and declared.kind in "iu"
+    if not (whole or np.can_cast(given.dtype, declared, "same_kind")):
+        raise Undeclared(f"declares {space} and shows {given.dtype} values, as in {_example(given)}")
+    with np.errstate(over="ignore"):
+        cast = given.astype(declared)
+    if whole and (changed := cast != given).any():
+        raise Undeclared(f"declares {space} and shows {given[changed][0]}, which {declared} cannot hold")
+    return cast
+
+
+def _example(given: NDArray[Any]) -> str:
+    """The number that says most: one that is not whole, if there is any."""
+    numbers = given.ravel()
+    if given.dtype.kind == "f" and (fractions := numbers[numbers % 1 != 0]).size:
+        return str(fractions[0])
+    return repr(numbers.tolist()[0]) if numbers.size else "nothing"
+
+
+def reward_of(reward: Any) -> float:
+    """A reward as a number; scalars of every kind and arrays of one number are.
+
+    Raises:
+        Undeclared: it is no single number.
+    """
+    if isinstance(reward, float | int | np.floating | np.integer):
+        return float(reward)
+    return float(_single(reward, "reward", "biuf"))
+
+
+def flag_of(flag: Any, name: str) -> bool:
+    """`terminated` or `truncated` as true or false; 0 and 1 are.
+
+    Raises:
+        Undeclared: it is neither.
+    """
+    if isinstance(flag, bool | np.bool_):
+        return bool(flag)
+    value = _single(flag, name, "biu")
+    if value not in (0, 1):
+        raise Undeclared(f"{name} must be true or false, is {flag!r}")
+    return bool(value)
+
+
+def _single(value: Any, name: str, kinds: str) -> Any:
+    given = np.asarray(value)
+    if given.size != 1 or given.dtype.kind not in kinds:
+        kind = "one number" if "f" in kinds else "true or false"
+        raise Undeclared(f"{name} must be {kind}, is {value!r}")
+    return given.item()
+
+
+def check_first_step(env: "gymnasium.Env[Any, Any]", actions: Discrete, observations: Discrete | Box) -> None:
+    """Reset an environment and take one step, and look at all that comes back.
+
+    Raises:
+        Undeclared: it is not what the environment declares, or not what Gymnasium's interface asks for.
+    """
+    convert = converter(observations)
+    shown = env.reset(seed=0)
+    if not (isinstance(shown, tuple) and len(shown) == 2):
+        raise Undeclared(f"reset must return (observation, info), returns {type(shown).__name__}")
+    _check_range(convert(shown[0]), observations)
+    stepped = env.step(int(actions.start))
+    if not (isinstance(stepped, tuple) and len(stepped) == 5):
+        size = f" of {len(stepped)}" if isinstance(stepped, tuple) else ""
+        raise Undeclared(
+            "step must return (observation, reward, terminated, truncated, info), "
+            f"returns {type(stepped).__name__}{size}"
+        )
+    observation, reward, terminated, truncated, _ = stepped
+    _check_range(convert(observation), observations)
+    if not np.isfinite(reward_of(reward)):
+        raise Undeclared(f"pays {float(reward)} in its first step; a reward is a finite number")
+    flag_of(terminated, "terminated")
+    flag_of(truncated, "truncated")
+
+
+def _check_range(observation: Any, space: Discrete | Box) -> None:
+    if isinstance(space, Discrete):
+        return
+    outside = ~((observation >= space.low) & (observation <= space.high))  # what is not a number is outside
+    if outside.any():
+        raise Undeclared(f"declares {space} and shows {observation[outside].ravel()[0]}")
