@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from experiments.expectations import read_expectation
-from experiments.outcomes import OUTCOMES
+from experiments.outcomes import OF_SUCCESS, OUTCOMES
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -46,7 +46,8 @@ class Environment(Section):
         default=None, gt=0, le=1_000_000, description="time limit in steps; needed where the environment has none"
     )
     solved_return: Finite | None = Field(
-        default=None, description="undiscounted return that counts as success; without it nothing is solved"
+        default=None,
+        description="undiscounted return that makes an episode a success; without it nothing is said of success",
     )
     tables: bool = Field(
         default=True, description="train a finite world on its tables; false: step it like any other world"
@@ -231,6 +232,10 @@ class Config(Section):
         for number, claim in enumerate(self.claims):
             try:
                 read_expectation(claim.measure, claim.expect, list(self.arms), OUTCOMES)
+                if claim.measure in OF_SUCCESS and self.environment.solved_return is None:
+                    raise ValueError(
+                        f"measure {claim.measure!r} needs environment.solved_return, which is missing"
+                    )
             except ValueError as error:
                 raise ValueError(f"claims.{number}: {error}") from None
         return self
