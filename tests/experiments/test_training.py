@@ -43,7 +43,7 @@ EVERY_WORLD = pytest.mark.parametrize("setup", LEARNING.values(), ids=LEARNING)
 def test_the_default_comparison_has_its_shape() -> None:
     config = load_config(CONFIGS / "two_rooms.toml", ["training.updates=3"])
     result = train(config)
-    runs = [(arm, seed) for arm in ("without_entropy", "with_entropy") for seed in range(1000, 1030)]
+    runs = [(arm, seed) for arm in ("without_entropy", "with_entropy") for seed in range(3000, 3030)]
     updates = result.updates
     assert updates.num_rows == 3 * len(runs)
     found = list(zip(*(updates[name].to_pylist() for name in ("update", "arm", "seed")), strict=True))
