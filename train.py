@@ -1,8 +1,8 @@
 """Train a comparison: one config in, a trained, logged and judged set of runs out.
 
 python train.py                                  the default experiment, configs/two_rooms.toml
-python train.py configs/bandit.toml agent.learning_rate=0.1 training.seeds=50 --out runs/mine
-python train.py configs/bandit.toml --resume     go on after Ctrl-C, a crash or a kill, bit for bit
+python train.py bandit agent.baseline=running_mean training.seeds=50 --out runs/mine
+python train.py bandit --resume                  go on after Ctrl-C, a crash or a kill, bit for bit
 python train.py --list                           the experiments, one line each
 """
 
@@ -40,12 +40,16 @@ def parser() -> argparse.ArgumentParser:
     top = OneLineParser(
         prog="train.py",
         description=__doc__,
-        epilog=f"config keys (override with key=value, the value in TOML):\n{key_table()}",
+        epilog=f"config keys (override with key=value, the value in TOML or a plain word):\n{key_table()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    top.add_argument("config", nargs="?", help="TOML file (default: configs/two_rooms.toml)")
-    top.add_argument("overrides", nargs="*", help="dotted.key=value; changes the base, never beats an arm's own")
+    top.add_argument("config", nargs="?", help="TOML file, or the name of one in configs/ (default: two_rooms)")
+    top.add_argument(
+        "overrides",
+        nargs="*",
+        help="dotted.key=value; changes the base, or an arm: arms.with_entropy.entropy_coef=0.1",
+    )
     top.add_argument("--out", type=_folder, help="run folder (default: runs/<name>)")
     top.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the run folder")
     top.add_argument("--overwrite", action="store_true", help="replace the results in the run folder")

@@ -7,6 +7,7 @@ from math import erf, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from envs import endless
@@ -30,8 +31,8 @@ def success_probability(mdp: FiniteMDP, pi: Floats, *, horizon: int | None, solv
 
     With a horizon: the distribution of the state is followed for each return collected so far. What can no
     longer reach the number, or no longer miss it, is settled at once: in most worlds few returns are followed.
-    Without one: a linear system, in worlds where nothing is paid before the episode ends; an episode that
-    never ends has return 0.
+    Without one: a linear system, in worlds where rewards are paid once at most: when the episode ends, or comes to
+    where nothing is paid any more. An episode that never does has return 0.
 
     Raises:
         ValueError: too many different returns; or no horizon, and rewards are paid on the way or are noisy.
@@ -108,7 +109,8 @@ def _bounds(mdp: FiniteMDP, horizon: int) -> tuple[Floats, Floats]:
 
 
 def _unlimited(mdp: FiniteMDP, pi: Floats, solved_return: float) -> Floats:
-    on_the_way = (mdp.probability > 0) & ~mdp.terminated
+    over = mdp.terminated | ~_paying(mdp)[mdp.next_state]
+    on_the_way = (mdp.probability > 0) & ~over
     if mdp.reward_std > 0 or mdp.reward[on_the_way].any():
         raise ValueError(
             "success_probability: without a horizon it is known only where rewards are paid, without noise, "
@@ -116,8 +118,19 @@ def _unlimited(mdp: FiniteMDP, pi: Floats, solved_return: float) -> Floats:
         )
     never_ending_succeeds = solved_return <= TOLERANCE
     succeeds = mdp.reward >= solved_return - TOLERANCE
-    decisive = mdp.terminated & (succeeds != never_ending_succeeds)
+    decisive = over & (succeeds != never_ending_succeeds)
     chance = np.where(decisive, mdp.probability, 0.0).sum(-1)
     reward = mean_over_actions(pi.transpose(1, 2, 0), chance[:, :, None]).T
     probability: Floats = (endless.values(dynamics(mdp), pi, reward, 1.0) * mdp.start).sum(-1)
     return 1 - probability if never_ending_succeeds else probability
+
+
+def _paying(mdp: FiniteMDP) -> NDArray[np.bool_]:
+    """States from which a reward other than 0 can still be paid, [S]."""
+    possible = mdp.probability > 0
+    paying = (possible & (mdp.reward != 0)).any((1, 2))
+    while True:
+        grown = paying | (possible & ~mdp.terminated & paying[mdp.next_state]).any((1, 2))
+        if (grown == paying).all():
+            return paying
+        paying = grown

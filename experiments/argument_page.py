@@ -89,8 +89,9 @@ def count(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 def _answer(summary: Mapping[str, Any]) -> Html:
     """In two sentences, with numbers from the summary."""
     tally = {name: number(value, str(value)) for name, value in summary["verdicts"].items()}
-    solved = {
-        arm: content["measures"]["solved"] for arm, content in summary["experiments"][HEADLINE[0]]["arms"].items()
+    ended = {
+        arm: content["measures"]["succeeds"]
+        for arm, content in summary["experiments"][HEADLINE[0]]["arms"].items()
     }
     runs = [
         joined(
@@ -101,7 +102,7 @@ def _answer(summary: Mapping[str, Any]) -> Html:
                 f" {ARMS[arm]}",
             ]
         )
-        for arm, entry in solved.items()
+        for arm, entry in ended.items()
     ]
     far = joined(between(runs, ", "))
     return joined(

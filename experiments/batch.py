@@ -27,6 +27,7 @@ State = dict[str, NDArray[Any]]
 
 # Columns of runs.parquet that are means over the last W updates, and the column of updates.parquet they are of.
 FINAL = {
+    "final_success_rate": "success_rate",
     "final_return": "return_mean",
     "final_episode_length": "episode_length",
     "final_entropy_bits": "entropy_bits",
@@ -155,7 +156,7 @@ class Batch:
             "state_coverage": measured.state_coverage,
             "visit_entropy_bits": measured.visit_entropy_bits,
             "success_rate": self._success_rate(learnt),
-            "succeeded": self._known_of_steps(progress.first_success >= 0),
+            "succeeded": self._known_of_successes(progress.first_success >= 0),
             "start_policy": measured.start_policy,
             "entropy_coef": entropy_coef,
             "policy_loss": learnt.policy_loss,
@@ -178,22 +179,23 @@ class Batch:
             progress.collapsed_since, columns["entropy_bits"], update
         )
         recent_return = measures.mean_of_known(progress.recent[list(FINAL).index("final_return")])
-        return {"solved": recent_return >= self._solved_return - 1e-9, "regret": progress.regret / (update + 1)}
+        solved = measures.reaches(recent_return, self._solved_return)
+        return {"solved": solved, "regret": progress.regret / (update + 1)}
 
-    def _known_of_steps(self, values: Column) -> Column:
-        """Values [R] of runs that take steps; NaN for exact ones, which take none."""
-        return np.full(len(values), math.nan) if self._agents[0].gradient == "exact" else values
+    def _known_of_successes(self, values: Column) -> Array:
+        """Truth values [R] as numbers; NaN where no single episode can be a success."""
+        counted = self._solved_return is not None and self._agents[0].gradient == "sampled"
+        return values.astype(float) if counted else np.full(len(values), math.nan)
 
     def _success_rate(self, learnt: Learnt) -> Array:
-        """Share of the episodes that reached `solved_return`, [R]; NaN: exact, there are no single episodes."""
+        """Share of the episodes that reached `solved_return`, [R]; NaN: no single episode can be a success."""
         if learnt.steps is None:
             return np.full(len(learnt.returns), math.nan)
-        return (learnt.returns >= self._solved_return - 1e-9).mean(1)
+        return measures.reaches(learnt.returns, self._solved_return).mean(1)
 
     @property
-    def _solved_return(self) -> float:
-        solved = self.config.environment.solved_return
-        return math.inf if solved is None else solved
+    def _solved_return(self) -> float | None:
+        return self.config.environment.solved_return
 
     def _freeze_failed(self, update: int, columns: Mapping[str, Column]) -> None:
         """Freeze every run whose loss, gradient or parameters are no longer finite."""
@@ -205,29 +207,44 @@ class Batch:
             self.learner.freeze(torch.from_numpy(failed))
 
     def final(self) -> dict[str, Column]:
-        """The columns of runs.parquet for the runs of this batch. The policy is the one after the last step."""
+        """The columns of runs.parquet for the runs of this batch. The policy is the one after the last step.
+
+        Truth values are numbers, and NaN where they are missing: of a failed run, or where nobody can tell.
+        """
         progress, ending = self.progress, self.learning.final()
         failed = self.failed_update >= 0
         final = {name: np.where(failed, np.nan, r.mean(0)) for name, r in zip(FINAL, progress.recent, strict=True)}
-        greedy_return, enough = np.where(failed, np.nan, ending.greedy_return), self._solved_return - 1e-9
-        updates = self.config.training.updates
+        final["greedy_return"] = np.where(failed, np.nan, ending.greedy_return)
+        if self._agents[0].gradient == "exact":
+            final["final_success_rate"] = ending.success_probability
+        never = self._known_of_successes(progress.first_success < 0)
         return {
             **final,
-            "greedy_return": greedy_return,
-            "solved": final["final_return"] >= enough,
-            "greedy_solved": greedy_return >= enough,
-            "stuck": ending.stuck,
-            "never_successful": self._known_of_steps(progress.first_success < 0),
+            **self._readings(final, ending.start_policy),
+            "never_successful": np.where(failed, np.nan, never),
             "first_success_env_step": progress.first_success.copy(),
             "first_optimal_update": progress.first_optimal.copy(),
             "entropy_collapse_update": np.where(failed, -1, progress.collapsed_since),
-            "regret": np.where(failed, np.nan, progress.regret / updates),
+            "regret": np.where(failed, np.nan, progress.regret / self.config.training.updates),
             "state_coverage": ending.state_coverage,
             "env_steps": progress.env_steps.copy(),
             "episodes": progress.episodes.copy(),
             "failed": failed,
             "failed_update": self.failed_update.copy(),
             "start_policy": np.where(failed[:, None], np.nan, ending.start_policy),
+        }
+
+    def _readings(self, final: Mapping[str, Column], start_policy: Array) -> dict[str, Column]:
+        """The three readings of how a run ended; and `stuck`, which never overlaps with the first or the third."""
+        half = None if self._solved_return is None else 0.5
+        succeeds = measures.reaches(final["final_success_rate"], half)
+        greedy_solved = measures.reaches(final["greedy_return"], self._solved_return)
+        stuck = measures.stuck(start_policy, succeeds, greedy_solved)
+        return {
+            "succeeds": succeeds,
+            "solved": measures.reaches(final["final_return"], self._solved_return),
+            "greedy_solved": greedy_solved,
+            "stuck": stuck if self.world.mdp is not None else np.full(len(stuck), math.nan),
         }
 
     def close(self) -> None:

@@ -121,8 +121,9 @@ class BoardSink:
             training.updates * training.episodes_per_update * self._world.time_limit,
         )
         finals = board_rows.final_values(columns, budget)
+        shown = board_rows.metrics(self._config, self._curves)
         for place, file in enumerate(self._of_run):
-            known = {tag: values[place] for tag, values in finals.items() if np.isfinite(values[place])}
+            known = {tag: finals[tag][place] for tag in shown if np.isfinite(finals[tag][place])}
             if known:
                 file.write(scalars_block(list(known), [updates], [list(known.values())], now))
             file.write(session_end_record(now, failed=bool(columns["failed"][place])))

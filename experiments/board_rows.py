@@ -12,7 +12,7 @@ from experiments.event_files import Hyperparameter
 from experiments.records import Column
 
 RETURN, ENTROPY = "final/return", "final/entropy_bits"  # scalars that each run writes once, at its end
-FRACTION_SOLVED, STATE_COVERAGE = "final/solved", "final/state_coverage"
+SUCCEEDS, SOLVED_AT_END, STATE_COVERAGE = "final/succeeds", "final/solved", "final/state_coverage"
 FIRST_SUCCESS = "final/first_success_env_step"
 
 
@@ -25,7 +25,7 @@ def metrics(config: Config, shown: Collection[Curve]) -> dict[str, str]:
     """
     titles = {RETURN: "final return"}
     if SOLVED in shown:
-        titles[FRACTION_SOLVED] = "fraction solved"
+        titles |= {SUCCEEDS: "fraction that succeeds", SOLVED_AT_END: "fraction solved"}
     titles[ENTROPY] = "final entropy, bits"
     if COVERAGE in shown:
         titles[STATE_COVERAGE] = "state coverage"
@@ -37,8 +37,9 @@ def metrics(config: Config, shown: Collection[Curve]) -> dict[str, str]:
 def final_values(columns: Mapping[str, Column], budget: int) -> dict[str, NDArray[np.float64]]:
     """Of every run, by tag, [R]; NaN: the run cannot tell.
 
-    A run that never succeeded counts with the budget. Left out, or counted with the steps that it took, it would
-    make an arm look quick whose runs give up soon and end their episodes early.
+    A failed run neither succeeds nor is solved. A run that never succeeded counts with the budget. Left out, or
+    counted with the steps that it took, it would make an arm look quick whose runs give up soon and end their
+    episodes early.
 
     Args:
         columns: of runs.parquet, [R].
@@ -47,7 +48,8 @@ def final_values(columns: Mapping[str, Column], budget: int) -> dict[str, NDArra
     first, steps = columns["first_success_env_step"], columns["env_steps"]
     values = {
         RETURN: columns["final_return"],
-        FRACTION_SOLVED: columns["solved"],
+        SUCCEEDS: np.where(columns["failed"], 0.0, columns["succeeds"]),
+        SOLVED_AT_END: np.where(columns["failed"], 0.0, columns["solved"]),
         ENTROPY: columns["final_entropy_bits"],
         STATE_COVERAGE: columns["state_coverage"],
         FIRST_SUCCESS: np.where(steps > 0, np.where(first < 0, budget, first), np.nan),

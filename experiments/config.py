@@ -6,9 +6,8 @@ Whether an environment exists and fits is checked when its world is made (`exper
 
 import json
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
@@ -18,7 +17,11 @@ from pydantic_core import ErrorDetails
 
 from experiments.expectations import read_expectation
 from experiments.files import read_regular
-from experiments.outcomes import OUTCOMES
+from experiments.mistakes import ConfigError as ConfigError  # everybody takes it from here
+from experiments.mistakes import nearest
+from experiments.mistakes import one_line as one_line
+from experiments.outcomes import OF_SUCCESS, OUTCOMES
+from experiments.overrides import for_arm, is_nested, overridden, parse_toml, unfelt
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -29,11 +32,8 @@ Width = Annotated[int, Field(gt=0, le=4096)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 # A config may be a stranger's, or have a digit too many: what is read is bounded.
-MOST_BYTES, MOST_LEVELS, MOST_SEEDS = 1 << 20, 32, 100_000
-
-
-class ConfigError(ValueError):
-    """A mistake in a config: one message that names the place and what would be valid."""
+MOST_BYTES, MOST_SEEDS = 1 << 20, 100_000
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 class Section(BaseModel):
@@ -47,7 +47,8 @@ class Environment(Section):
         default=None, gt=0, le=1_000_000, description="time limit in steps; needed where the environment has none"
     )
     solved_return: Finite | None = Field(
-        default=None, description="undiscounted return that counts as success; without it nothing is solved"
+        default=None,
+        description="undiscounted return that makes an episode a success; without it nothing is said of success",
     )
     tables: bool = Field(
         default=True, description="train a finite world on its tables; false: step it like any other world"
@@ -123,8 +124,10 @@ class Agent(Section):
     horizon: Literal["time_limit", "infinite"] = Field(
         default="time_limit", description="exact only: episodes end at the time limit, or never by time"
     )
-    optimizer: Literal["sgd", "adam"] = Field(default="sgd", description="gradient step")
-    learning_rate: Positive = Field(default=0.1, description="step size")
+    optimizer: Literal["sgd", "adam"] = Field(default="sgd", description="how gradients move parameters")
+    learning_rate: Positive = Field(
+        default=0.1, description="step size: how far a parameter moves per unit of its gradient (sgd)"
+    )
     discount: Fraction = Field(default=1.0, description="gamma, per step")
     discount_weighting: bool = Field(
         default=False, description="the factor gamma^t of the textbook's gradient, on both loss terms"
@@ -132,7 +135,9 @@ class Agent(Section):
     baseline: Literal["none", "batch_mean", "leave_one_out", "running_mean", "value"] = Field(
         default="none", description="what is subtracted from the return-to-go"
     )
-    value_learning_rate: Fraction = Field(default=0.1, description="baseline value: step towards the mean return")
+    value_learning_rate: Fraction = Field(
+        default=0.1, description="baseline value: share of the way to the state's mean return, per update"
+    )
     normalize_advantages: bool = Field(
         default=False, description="mean 0, standard deviation 1 in each run's update"
     )
@@ -140,7 +145,9 @@ class Agent(Section):
         default="per_episode",
         description="sum over steps divided by the episodes, or by the steps, of an update",
     )
-    max_grad_norm: NonNegative = Field(default=0.0, description="clips each run's gradient; 0: off")
+    max_grad_norm: NonNegative = Field(
+        default=0.0, description="longest gradient of a run (Euclidean norm), longer ones are clipped; 0: off"
+    )
     entropy_coef: Coefficient = Field(
         default=0.0,
         description="weight of the negative entropy (nats) in the loss: a number or a schedule table",
@@ -154,7 +161,7 @@ class Agent(Section):
 
     behaviour_epsilon: Fraction | Linear | Exponential = Field(
         default=0.0,
-        description="share of uniformly random actions mixed into the policy that acts: a number or a schedule",
+        description="share of uniformly random actions mixed into the policy that acts (0 to 1), or a schedule",
     )
     behaviour_gradient: Literal["mixture", "policy"] = Field(
         default="mixture",
@@ -195,11 +202,21 @@ class Agent(Section):
         return self
 
 
+Count = Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+
+
+class SeedRange(Section):
+    """The seeds first, first + 1, ..., first + count - 1."""
+
+    first: Annotated[int, Field(ge=0, lt=2**63 - MOST_SEEDS)]
+    count: Count
+
+
 class Training(Section):
-    seeds: (
-        Annotated[int, Field(ge=1, le=MOST_SEEDS)]
-        | Annotated[tuple[Seed, ...], Field(strict=False, max_length=MOST_SEEDS)]
-    ) = Field(description="a count n for the seeds 0..n-1, or a list of distinct ones")
+    seeds: Count | Annotated[tuple[Seed, ...], Field(strict=False, max_length=MOST_SEEDS)] | SeedRange = Field(
+        description="a count n for the seeds 0..n-1, a list of distinct ones, or a first one and their count; "
+        "as an override a count takes the first n of the config's own"
+    )
     episodes_per_update: int = Field(
         default=1, ge=1, le=100_000, description="E, episodes of one run in one update"
     )
@@ -207,7 +224,7 @@ class Training(Section):
 
     @field_validator("seeds")
     @classmethod
-    def _distinct(cls, seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
+    def _distinct(cls, seeds: int | tuple[int, ...] | SeedRange) -> int | tuple[int, ...] | SeedRange:
         if isinstance(seeds, tuple) and (not seeds or len(set(seeds)) != len(seeds)):
             raise ValueError("seeds must be a count of at least 1 or a list of distinct numbers")
         return seeds
@@ -215,7 +232,10 @@ class Training(Section):
     @property
     def seed_list(self) -> tuple[int, ...]:
         """The seeds, in order."""
-        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+        if isinstance(self.seeds, tuple):
+            return self.seeds
+        found = SeedRange(first=0, count=self.seeds) if isinstance(self.seeds, int) else self.seeds
+        return tuple(range(found.first, found.first + found.count))
 
 
 class ClaimText(Section):
@@ -253,6 +273,10 @@ class Config(Section):
         for number, claim in enumerate(self.claims):
             try:
                 read_expectation(claim.measure, claim.expect, list(self.arms), OUTCOMES)
+                if claim.measure in OF_SUCCESS and self.environment.solved_return is None:
+                    raise ValueError(
+                        f"measure {claim.measure!r} needs environment.solved_return, which is missing"
+                    )
             except ValueError as error:
                 raise ValueError(f"claims.{number}: {error}") from None
         return self
@@ -270,9 +294,9 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     """Read and validate a config.
 
     Args:
-        source: a TOML file, or its content as a mapping.
-        overrides: "dotted.key=value" with the value in TOML; they change the base, and never beat
-            what an arm sets itself.
+        source: a TOML file, the name of one of our own experiments, or the content as a mapping.
+        overrides: "dotted.key=value" with the value in TOML, or a plain word where the key takes text; they change
+            the base, and one of a key that every arm sets itself is refused.
     Raises:
         ConfigError: one message that names the place and what would be valid.
     """
@@ -281,7 +305,16 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     else:
         place, table = str(source), _read_toml(Path(source))
     for override in overrides:
-        table = _overridden(table, override)
+        table = overridden(table, override, Config)
+    lost = [override for override in overrides if unfelt(override, table.get("arms"))]
+    if not any(map(is_nested, lost)):  # what is written inside a key may not fit the base at all
+        config = _validated(place, table)
+    if lost:
+        raise ConfigError(_unfelt(lost[0], table))
+    return config
+
+
+def _validated(place: str, table: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(table)
     except ValidationError as error:
@@ -290,65 +323,36 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
         raise ConfigError(f"{place}: {error}") from None
 
 
+def _unfelt(override: str, table: Mapping[str, Any]) -> str:
+    """What is said of an override that changes nothing: the word for the last arm that it would fit."""
+    key, advice = override.partition("=")[0].split(".")[1], ""
+    base = {**table, "agent": {name: value for name, value in table["agent"].items() if name != key}}
+    for arm in table["arms"]:
+        with suppress(ConfigError):
+            _validated("", overridden(base, for_arm(override, arm), Config))
+            advice = f"; write {for_arm(override, arm)}"
+    arms = ", ".join(table["arms"])
+    return one_line(f"override {override!r}: no arm would feel it, each ({arms}) sets its own {key}{advice}")
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
+    names = {own.stem: own for own in sorted(CONFIGS.glob("*.toml"))}
+    if str(path) in names and not path.is_file():
+        path = names[str(path)]
     try:
-        return _toml(read_regular(path, MOST_BYTES).decode())
+        return parse_toml(read_regular(path, MOST_BYTES).decode())
     except OSError as error:
-        nearby = [str(p) for p in Path("configs").glob("*.toml")]
-        raise ConfigError(f"{path}: {error.strerror or error}{_nearest(str(path), nearby)}") from None
+        close = nearest(path.stem, list(names)) if path.parent == Path() else nearest(str(path), _beside(path))
+        raise ConfigError(f"{path}: {error.strerror or error}{close}") from None
     except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {one_line(error)}") from None
 
 
-def _toml(text: str) -> dict[str, Any]:
-    """Raises:
-    ValueError: it is no TOML, or would be no text if written again, or is nested too deeply.
-    """
-    text.encode()
-    try:
-        table = tomllib.loads(text)
-        if _levels(table) > MOST_LEVELS:
-            raise RecursionError
-    except RecursionError:
-        raise ValueError(f"nested more than {MOST_LEVELS} levels deep") from None
-    return table
-
-
-def _levels(value: Any) -> int:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(_levels, inner), default=0)
-
-
-def one_line(what: object, most: int = 1000) -> str:
-    """What a terminal can show, cut off where it is longer than `most`."""
-    text = " ".join(str(what).split())
-    return text if len(text) <= most else f"{text[:most]} ..."
-
-
-def _overridden(table: dict[str, Any], override: str) -> dict[str, Any]:
-    key, equals, text = override.partition("=")
-    path, shown = key.split("."), one_line(repr(override), 200)
-    if not equals or not all(path) or len(path) > MOST_LEVELS:
-        raise ConfigError(f"override {shown}: write dotted.key=value, as in training.seeds=50")
-    try:
-        value = _toml(f"value = {text}")
-        if list(value) != ["value"]:  # a line break in the text would smuggle in more keys
-            raise ValueError("more than one value")
-    except ValueError:
-        raise ConfigError(
-            f"override {shown}: {one_line(repr(text), 200)} is no TOML value (text needs quotes: "
-            f"{one_line(key, 200)}='\"text\"')"
-        ) from None
-    return _with_value(table, path, value["value"], override)
-
-
-def _with_value(table: dict[str, Any], path: list[str], value: Any, override: str) -> dict[str, Any]:
-    if len(path) == 1:
-        return {**table, path[0]: value}
-    inner = table.get(path[0], {})
-    if not isinstance(inner, dict):
-        raise ConfigError(f"override {one_line(repr(override), 200)}: {path[0]} is a value, not a section")
-    return {**table, path[0]: _with_value(inner, path[1:], value, override)}
+def _beside(path: Path) -> list[str]:
+    """Configs in the same folder, if it can be read."""
+    with suppress(OSError):
+        return [str(other) for other in path.parent.glob("*.toml")]
+    return []
 
 
 def _one_message(error: ValidationError, prefix: str = "") -> str:
@@ -362,7 +366,7 @@ def _one_message(error: ValidationError, prefix: str = "") -> str:
     place = ".".join([prefix] * bool(prefix) + [str(part) for part in keys])
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "extra_forbidden":
-        message = f"unknown key{_nearest(str(details['loc'][-1]), _valid_keys(details['loc'], prefix))}"
+        message = f"unknown key{nearest(str(details['loc'][-1]), _valid_keys(details['loc'], prefix))}"
     elif details["type"] == "missing":
         message = "is missing"
     elif details["type"] != "value_error" and not isinstance(details["input"], dict | Section):
@@ -373,7 +377,9 @@ def _one_message(error: ValidationError, prefix: str = "") -> str:
 def _rank(details: ErrorDetails) -> int:
     """The lowest says most. That a table or list is no number says least: the mistake is inside it. And what is
     missing may be there under a mistyped name."""
-    if details["type"] in ("float_type", "int_type") and isinstance(details["input"], dict | list | tuple):
+    if details["type"] in ("float_type", "int_type", "tuple_type") and isinstance(
+        details["input"], dict | list | tuple
+    ):
         return 2
     return int(details["type"] == "missing")
 
@@ -385,17 +391,11 @@ def _valid_keys(location: tuple[int | str, ...], prefix: str) -> list[str]:
     return list(section.model_fields)
 
 
-def _nearest(word: str, valid: Sequence[str]) -> str:
-    close = get_close_matches(word, valid, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; valid are {', '.join(sorted(valid))}" if valid else ""
-
-
 _SECTIONS: dict[str, type[BaseModel]] = {
     "environment": Environment,
     "agent": Agent,
     "training": Training,
+    "SeedRange": SeedRange,
     "claims": ClaimText,
     "linear": Linear,
     "exponential": Exponential,

@@ -64,7 +64,9 @@ def results(summary: Mapping[str, Any]) -> Table:
 
 
 ROWS = (
+    "succeeds",
     "solved",
+    "greedy_solved",
     "stuck",
     "failed",
     "final_return",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.inference import Band
+from experiments.outcomes import OUTCOMES
 from experiments.plotting import Picture, canvas, draw_line, finished, looks
 from experiments.results import Results
 
@@ -27,6 +28,7 @@ def doses_of(results: Results) -> dict[str, float]:
 
 
 DOSE_MEASURES = {
+    "succeeds": "fraction of runs that succeed",
     "solved": "fraction of runs solved",
     "final_return": "final return",
     "final_entropy_bits": "final entropy, bits",
@@ -69,7 +71,7 @@ def _response(
     best = int(np.argmax(band.estimate))
     points = "; ".join(f"{dose:g}: {value:.2f}" for dose, value in zip(x, band.estimate, strict=True))
     alt = f"{label} against the entropy coefficient. {points}. Highest at {x[best]:g}."
-    kind = "Wilson's" if measure == "solved" else "interquartile mean with its"
+    kind = "Wilson's" if OUTCOMES[measure].kind == "fraction" else "interquartile mean with its"
     return finished(
         figure, axes, f"dose_{measure}", alt, f"{label.capitalize()}: {kind} 95 % interval, by coefficient."
     )

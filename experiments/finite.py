@@ -5,6 +5,7 @@ R: runs, S: states, A: actions.
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from agents.policy import mixed_with_uniform
 from agents.reinforce import StackedLearner, loss_terms
 from envs.exact import evaluate
 from envs.finite_mdp import FiniteMDP
+from envs.success import success_probability
 from experiments import measures
 from experiments.config import Agent, Config, ConfigError
 from experiments.experience import Collected, ExactExperience, SampledExperience
@@ -47,10 +49,8 @@ class FiniteLearning:
         learner: StackedLearner,
     ) -> None:
         self._world, self._mdp, self._agents, self._learner = world, mdp, agents, learner
-        self._optimal_of_arm = [world.optimal_actions(agent.discount) for agent in agents]
-        optimal = np.repeat(np.stack(self._optimal_of_arm), len(seeds), axis=0)
+        optimal = np.repeat([world.optimal_actions(agent.discount) for agent in agents], len(seeds), axis=0)
         self._optimal = optimal.transpose(0, 2, 1).copy().transpose(0, 2, 1)  # in memory [R, A, S], as log_pi
-        self._seeds = len(seeds)
         self.source = _experience_source(config, world, mdp, agents, seeds)
         runs = len(self._optimal)
         self._visits = np.zeros((runs, mdp.states))
@@ -128,28 +128,27 @@ class FiniteLearning:
         """The policies as they are now, and what their most probable actions earn."""
         with torch.no_grad():
             log_pi = self._learner.log_pi().double().numpy()
-        at_start = self._at_start(np.exp(log_pi))
-        greedy = np.eye(self._mdp.actions)[log_pi.argmax(2)]
-        limit = self._world.time_limit
+        policy, greedy = np.exp(log_pi), np.eye(self._mdp.actions)[log_pi.argmax(2)]
         return Ending(
-            at_start,
-            evaluate(self._mdp, greedy, horizon=limit, discount=1.0).expected_return,
-            self._stuck(at_start, greedy) & ~self._learner.frozen.numpy(),
+            self._at_start(policy),
+            evaluate(self._mdp, greedy, horizon=self._world.time_limit, discount=1.0).expected_return,
+            self._success_probability(policy),
             self._state_coverage(),
         )
 
-    def _stuck(self, at_start: Array, greedy: Array) -> NDArray[np.bool_]:
-        mdp, stuck = self._mdp, np.zeros(len(at_start), dtype=bool)
-        horizon = _horizon(self._agents[0], self._world)
-        for index, (agent, optimal) in enumerate(zip(self._agents, self._optimal_of_arm, strict=True)):
-            runs = slice(index * self._seeds, (index + 1) * self._seeds)
-            if mdp.states == 1:
-                stuck[runs] = measures.bandit_stuck(at_start[runs], optimal[0])
-                continue
-            value = evaluate(mdp, greedy[runs], horizon=horizon, discount=agent.discount).expected_return
-            best = self._world.optimal_return(agent.discount, horizon)
-            stuck[runs] = measures.stuck(at_start[runs], value, best)
-        return stuck
+    def _success_probability(self, policy: Array) -> Array:
+        """The chance that an episode reaches `solved_return`, [R]; NaN: see `Ending`."""
+        agent, solved = self._agents[0], self._world.environment.solved_return
+        chance = np.full(len(policy), math.nan)
+        if agent.gradient == "sampled" or solved is None:
+            return chance
+        horizon = _horizon(agent, self._world)
+        for run in np.flatnonzero(~self._learner.frozen.numpy()):  # one by one: rounding would tell of neighbours
+            with suppress(ValueError):  # too many different returns, or no limit and rewards on the way
+                (chance[run],) = success_probability(
+                    self._mdp, policy[[run]], horizon=horizon, solved_return=solved
+                )
+        return chance
 
     def parameters(self) -> dict[str, torch.Tensor]:
         """What acting needs beside the learner's parameters: nothing."""

@@ -47,7 +47,5 @@ class Ending(NamedTuple):
 
     start_policy: Array  # [R, A]
     greedy_return: Array  # [R] of the most probable actions: exact in finite worlds, else a mean of episodes
-    stuck: (
-        NDArray[np.bool_] | Array
-    )  # [R] False for a failed run; NaN outside finite worlds, where nobody knows the optimum
+    success_probability: Array  # [R] of an episode; NaN: episodes tell (sampled), or it cannot be computed
     state_coverage: Array  # [R]

@@ -72,21 +72,27 @@ def visit_entropy_bits(visits: Array) -> Array:
     return -(share * np.log2(np.where(share > 0, share, 1.0))).sum(-1)
 
 
-def stuck(start_policy: Array, greedy_value: Array, optimal_value: float) -> Mask:
-    """Sure of itself and wrong: max pi(.|start) > .9 although the greedy policy is worth less than 95 % of the
-    optimum (for a negative optimum: worse than it by more than 5 % of its size).
+def reaches(values: Array, level: float | None) -> Array:
+    """Truth values as numbers, of the same shape: 1 where the level is reached, but for rounding; NaN where the
+    value or the level is missing."""
+    if level is None:
+        return np.full(values.shape, np.nan)
+    return np.where(np.isnan(values), np.nan, values >= level - 1e-9)
+
+
+def stuck(start_policy: Array, succeeds: Array, greedy_solved: Array) -> Array:
+    """Sure of itself and on the way to less: max pi(.|start) > .9, and the run neither succeeds nor is solved by
+    its most probable actions.
 
     Args:
         start_policy: [R, A].
-        greedy_value: exact value of the greedy policy at the start, [R].
-        optimal_value: exact value of the optimal policy there.
+        succeeds, greedy_solved: truth values as numbers, [R].
+    Returns:
+        a truth value as a number, [R]; NaN where something of it is missing.
     """
-    return np.asarray((start_policy.max(-1) > 0.9) & (greedy_value < optimal_value - 0.05 * abs(optimal_value)))
-
-
-def bandit_stuck(start_policy: Array, optimal: Mask) -> Mask:
-    """A bandit: the action taken with more than .9 is not optimal. [R, A], [A] -> [R]."""
-    return np.asarray((start_policy.max(-1) > 0.9) & ~optimal[start_policy.argmax(-1)])
+    found = (start_policy.max(-1) > 0.9) & (succeeds == 0) & (greedy_solved == 0)
+    missing = np.isnan(start_policy).any(-1) | np.isnan(succeeds) | np.isnan(greedy_solved)
+    return np.where(missing, np.nan, found)
 
 
 def first_success(returns: Array, lengths: Array | NDArray[np.int64], solved_return: float) -> NDArray[np.int64]:
@@ -97,7 +103,7 @@ def first_success(returns: Array, lengths: Array | NDArray[np.int64], solved_ret
 
 
 def window(updates: int) -> int:
-    """The last 5 % of the updates, at least one: what `solved` and final values are means over."""
+    """The last 5 % of the updates, at least one: what `succeeds`, `solved` and final values look at."""
     return max(1, round(0.05 * updates))
 
 

@@ -15,6 +15,11 @@ from experiments.results import Results
 
 Array = NDArray[np.float64]
 
+ENDINGS = {
+    "succeeds": "that succeed",
+    "solved": "solved",
+}  # what many arms are compared in: the first that is known
+
 
 def final_returns(results: Results) -> Iterator[Picture]:
     """A histogram an arm, one above the other, on one axis of returns."""
@@ -113,7 +118,12 @@ def many_arms(results: Results) -> Iterator[Picture]:
         return
     figure = Figure(figsize=(WIDTH, 0.6 + 0.24 * len(arms)))
     axes = figure.subplots()
-    entries = [results.summary["arms"][arm]["measures"]["solved"] for arm in arms]
+    measures = [results.summary["arms"][arm]["measures"] for arm in arms]
+    # Older folders have no `succeeds`, and without a goal there is neither.
+    known = [name for name in ENDINGS if all(name in measured for measured in measures)]
+    if not known:
+        return
+    words, entries = ENDINGS[known[0]], [measured[known[0]] for measured in measures]
     y = np.arange(len(arms))[::-1]
     x = np.array([entry["estimate"] for entry in entries])
     error = np.abs(x - [[entry["low"] for entry in entries], [entry["high"] for entry in entries]])
@@ -123,15 +133,15 @@ def many_arms(results: Results) -> Iterator[Picture]:
                       fmt=look.marker, color=look.colour, capsize=2, markersize=5)  # fmt: skip
     axes.set_yticks(y, arms, fontsize=8)
     axes.set_xlim(-0.03, 1.03)
-    axes.set_xlabel("fraction of runs solved")
+    axes.set_xlabel(f"fraction of runs {words}")
     height = figure.get_figheight()
     longest = max(map(len, arms))
     figure.subplots_adjust(left=0.06 + 0.0145 * longest, right=0.97, top=1 - 0.1 / height, bottom=0.48 / height)
-    alt = "Fraction of runs solved in each arm: " + "; ".join(
+    alt = f"Fraction of runs {words} in each arm: " + "; ".join(
         f"{arm} {value:.2f}" for arm, value in zip(arms, x, strict=True)
     )
-    caption = "Runs solved, with Wilson's 95 % interval; circles: with the entropy term, squares: without."
-    yield Picture("solved_by_arm", svg_of(figure, alt), alt, caption)
+    caption = f"Runs {words}, with Wilson's 95 % interval; circles: with the entropy term, squares: without."
+    yield Picture(f"{known[0]}_by_arm", svg_of(figure, alt), alt, caption)
 
 
 def _known(values: NDArray[Any]) -> Array:

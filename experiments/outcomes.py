@@ -15,13 +15,23 @@ class Outcome(NamedTuple):
 
 
 OUTCOMES = {
+    "succeeds": Outcome(
+        "succeeds", "fraction", "at least half of the episodes of the last 5 % of updates reach solved_return"
+    ),
     "solved": Outcome("solved", "fraction", "mean return over the last 5 % of updates reaches solved_return"),
     "greedy_solved": Outcome(
         "solved greedily", "fraction", "the return of the most probable actions reaches solved_return"
     ),
-    "stuck": Outcome("stuck", "fraction", "sure of one action at the start (above .9) and on the way to less"),
+    "stuck": Outcome(
+        "stuck", "fraction", "sure of one action at the start (above .9); neither succeeds nor is solved greedily"
+    ),
     "never_successful": Outcome("never successful", "fraction", "no episode of training reached solved_return"),
     "failed": Outcome("not finite", "fraction", "a loss, gradient or parameter overflowed; the run was frozen"),
+    "final_success_rate": Outcome(
+        "final success rate",
+        "number",
+        "share of episodes that reach solved_return, last 5 % of updates; exact: the chance of one to do so",
+    ),
     "final_return": Outcome("final return", "number", "sampled return, mean over the last 5 % of updates"),
     "greedy_return": Outcome("greedy return", "number", "return of the most probable actions after training"),
     "regret": Outcome("regret per episode", "number", "optimal minus actual return, mean over training"),
@@ -61,3 +71,10 @@ OUTCOMES = {
     "episodes": Outcome("episodes of training", "number", "episodes of the run"),
 }
 TIMES = tuple(name for name, outcome in OUTCOMES.items() if outcome.kind == "time")
+FRACTIONS = tuple(name for name, outcome in OUTCOMES.items() if outcome.kind == "fraction")
+
+# What is said of successes: missing where the environment has no solved_return.
+OF_SUCCESS = (
+    *("succeeds", "solved", "greedy_solved", "stuck", "never_successful"),
+    *("final_success_rate", "first_success_env_step"),
+)

@@ -1,8 +1,8 @@
 """Watch a trained policy play an episode: in the terminal, in a window, or as an animated GIF.
 
-python -m experiments.play runs/two_rooms --arm with_entropy --seed 1003
-python -m experiments.play runs/two_rooms --arm with_entropy --seed 1003 --window
-python -m experiments.play runs/two_rooms --arm without_entropy with_entropy --seed 1003 --gif episodes.gif
+python -m experiments.play runs/two_rooms --arm with_entropy --seed 3003
+python -m experiments.play runs/two_rooms --arm with_entropy --seed 3003 --window
+python -m experiments.play runs/two_rooms --arm without_entropy with_entropy --seed 3003 --gif episodes.gif
 """
 
 import argparse

@@ -92,7 +92,8 @@ def _size(name: str, config: str, numbers: Sequence[int], *overrides: str) -> Si
 
 
 SIZES = (
-    _size("seeds of each arm", "two_rooms", (1, 5, 50, 500), "training.seeds={}", "training.updates=40"),
+    _size("seeds of each arm", "two_rooms", (1, 5, 50, 500), "training.seeds={first=0, count={}}",
+        "training.updates=40"),
     _size(
         "episodes an update", "two_rooms", (4, 16, 64, 256), "training.episodes_per_update={}",
         "training.updates=60",

@@ -159,8 +159,8 @@ class SimulatedLearning:
         return Ending(
             np.mean([played.at_start() for played in rounds], axis=0),
             np.mean([played.by_episode(played.reward).mean(1) for played in rounds], axis=0) * known,
-            np.full(len(active), math.nan),
-            np.full(len(active), math.nan),
+            success_probability=np.full(len(active), math.nan),
+            state_coverage=np.full(len(active), math.nan),
         )
 
     def parameters(self) -> dict[str, Tensor]:

@@ -13,9 +13,10 @@ from experiments.claims import Claim, Comparison, compare, decide
 from experiments.config import Config
 from experiments.exact_tests import Interval, median_interval
 from experiments.inference import Band, iqm_interval, wilson_interval
-from experiments.outcomes import OUTCOMES, TIMES
+from experiments.outcomes import FRACTIONS, OF_SUCCESS, OUTCOMES, TIMES
 from experiments.records import Column, Runs
 
+BAD = ("stuck", "never_successful", "failed")  # fractions whose worse end is 1
 PACKAGES = ("gymnasium", "torch", "numpy", "scipy", "tensorboard")
 
 
@@ -48,13 +49,19 @@ def _failed_runs(runs: Runs, columns: Mapping[str, Column]) -> list[dict[str, An
 
 def _arm(config: Config, arm: str, values: Mapping[str, Column]) -> dict[str, Any]:
     n = 1 if config.agent_of(arm).gradient == "exact" and _is_one_run(values) else len(values["solved"])
+    failed = values["failed"].astype(bool)
     measures: dict[str, Any] = {}
     for name, outcome in OUTCOMES.items():
+        if config.environment.solved_return is None and name in OF_SUCCESS:
+            continue
         if name == "first_success_env_step" and not values["env_steps"].any():
             continue  # exact gradients take no steps
-        if name == "first_optimal_update" and np.isnan(values["stuck"].astype(float)).any():
+        if name == "first_optimal_update" and np.isnan(values["final_optimal_action_probability"][~failed]).any():
             continue  # nobody knows the optimum
-        entry = _SUMMARIES[outcome.kind](values[name][:n])
+        column = values[name]
+        if outcome.kind == "fraction":  # a failed run counts as the worse end
+            column = np.where(failed, float(name in BAD), column)
+        entry = _SUMMARIES[outcome.kind](column[:n])
         if entry is not None:
             measures[name] = entry
     if n == 1:  # runs without chance and with equal parameters are one run: there is nothing to estimate
@@ -68,7 +75,7 @@ def _arm(config: Config, arm: str, values: Mapping[str, Column]) -> dict[str, An
 
 
 def _fraction(hits: Column) -> dict[str, Any] | None:
-    if np.isnan(hits.astype(float)).any():  # nobody knows who is stuck where the optimum is unknown
+    if np.isnan(hits).any():  # as who is stuck outside finite worlds
         return None
     return _entry(wilson_interval(hits.sum(), len(hits)), len(hits)) | {"count": int(hits.sum())}
 
@@ -123,10 +130,15 @@ def comparisons(config: Config, by_arm: Mapping[str, Mapping[str, Column]]) -> l
 
 
 def _with_gaps(name: str, column: Column) -> Column:
-    """A time that never came (-1) is missing, not early."""
-    if name not in TIMES:
-        return column
-    return np.where(column < 0, np.nan, column)
+    """A time that never came (-1) is missing, not early; a truth value is one, or None where it is missing."""
+    if name in TIMES:
+        return np.where(column < 0, np.nan, column)
+    if name in FRACTIONS:
+        numbers = column.astype(float)
+        truths = (numbers > 0).astype(object)
+        truths[np.isnan(numbers)] = None
+        return truths
+    return column
 
 
 def provenance(wall_seconds: float, env_steps: int) -> dict[str, Any]:

@@ -6,8 +6,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from experiments.outcomes import TIMES
+from experiments.outcomes import FRACTIONS, TIMES
 from experiments.records import Column, Runs, UpdateRecord
+
+TRUTHS = frozenset({*FRACTIONS, "succeeded"})  # columns of truth values; where one is missing it is null
 
 STEP_SCHEMA = pa.schema(
     [
@@ -68,12 +70,14 @@ def _table(runs: Runs, place: NDArray[np.generic], columns: Mapping[str, Column]
     arrays = {
         "arm": pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(names)),
         "seed": pa.array(np.array(runs.seed)[place]),
-        **{name: _array(column) for name, column in columns.items()},
+        **{name: _array(name, column) for name, column in columns.items()},
     }
     return pa.table(arrays)
 
 
-def _array(column: Column) -> pa.Array:
+def _array(name: str, column: Column) -> pa.Array:
+    if name in TRUTHS:
+        return pa.array(column > 0, mask=np.isnan(column.astype(float)))
     if column.ndim == 1:
         return pa.array(column)
     offsets = np.arange(0, column.size + 1, column.shape[1], dtype=np.int32)

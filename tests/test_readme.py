@@ -130,9 +130,16 @@ def test_the_python_example_runs(monkeypatch):
 
 
 def test_the_override_of_the_control_is_valid(tmp_path):
-    override = re.search(r"`(agent\.baseline=)'(\"\w+\")'`", README)
-    config = load_config(ROOT / "configs" / "bandit.toml", ["".join(override.groups())])
+    override = re.search(r"`(agent\.baseline=\w+)`", README)
+    config = load_config(ROOT / "configs" / "bandit.toml", [override[1]])
     assert config.agent.baseline == "running_mean"
+
+
+def test_the_other_overrides_are_valid():
+    words = re.findall(r"`((?:training|arms)\.[\w.]+=(?:'[^']+'|[^`]+))`", README)
+    assert len(words) >= 3
+    for word in words:
+        load_config("bandit", [word.replace("'", "")])
 
 
 def test_the_version_has_its_lines_in_the_changelog():

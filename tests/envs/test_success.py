@@ -92,6 +92,17 @@ def test_without_limit_only_the_end_may_pay() -> None:
             success_probability(refused, uniform_policy(refused), horizon=None, solved_return=1.0)
 
 
+def test_without_limit_where_nothing_more_is_paid_an_episode_is_over() -> None:
+    """As the world of before, but the episode goes on in states that pay nothing, for ever or not."""
+    world = deterministic_world(
+        [[1, 1, 1, 3], [1, 2, 2, 1], [2, 1, 1, 2], [3] * 4],
+        [[1.0, 0.2, 0.0, 0.0], *([[0.0] * 4] * 3)],
+        [*([[False] * 4] * 2), [True, False, False, False], [False] * 4],
+    )
+    for solved, success in ((1.1, 0), (1.0, 1 / 4), (0.2, 1 / 2), (0.0, 1), (-1.0, 1)):
+        close(success_probability(world, uniform_policy(world), horizon=None, solved_return=solved), success)
+
+
 def test_too_many_returns_are_refused_unless_the_outcome_is_settled() -> None:
     """Rewards 3^0 ... 3^11: nearly every way to add up to five of them gives another return."""
     possible_and_not = np.stack([3.0 ** np.arange(12), np.full(12, 1e9), np.full(12, -1e9)], -1)[None]

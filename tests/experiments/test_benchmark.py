@@ -65,7 +65,8 @@ def test_every_limit_is_one_that_training_needs() -> None:
 def test_more_runs_need_more_memory() -> None:
     ours = np.ones(2**27)  # a gigabyte of this process is not the child's
     few, many = (
-        scenarios.peak_bytes(Scenario("runs", "two_rooms", (f"training.seeds={n}",)), updates=1) for n in (1, 500)
+        scenarios.peak_bytes(Scenario("runs", "two_rooms", (f"training.seeds={{first=0, count={n}}}",)), updates=1)
+        for n in (1, 500)
     )
     buffers = 4 * 7760 * 4  # parameters, their gradient and Adam's two moments
     assert many - few > 2 * 499 * buffers

@@ -155,6 +155,7 @@ def test_each_run_ends_with_what_it_came_to(folder: Path) -> None:
             f"final/{name}": ([UPDATES], [np.float32(value)])
             for name, value in {
                 "return": of["final_return"],
+                "succeeds": of["succeeds"],
                 "solved": of["solved"],
                 "entropy_bits": of["final_entropy_bits"],
                 "state_coverage": of["state_coverage"],
@@ -230,7 +231,10 @@ def test_a_simulator_has_no_coverage_and_no_pictures(tmp_path: Path) -> None:
 
 def test_without_a_goal_nothing_says_solved(tmp_path: Path) -> None:
     train(comparison({key: value for key, value in TWO_ROOMS.items() if key != "solved_return"}), tmp_path)
-    assert not [tag for tag in scalars(logs(tmp_path, "aggregate/with_entropy")) if "solved" in tag]
+    for run in ("aggregate/with_entropy", "with_entropy/seed_0"):
+        tags = scalars(logs(tmp_path, run))
+        assert tags
+        assert not [tag for tag in tags if "solved" in tag or "succe" in tag]
 
 
 def test_a_failed_run_stops_and_counts_as_not_solved(tmp_path: Path) -> None:
@@ -246,6 +250,8 @@ def test_a_failed_run_stops_and_counts_as_not_solved(tmp_path: Path) -> None:
         found = scalars(logs(tmp_path, f"wild/seed_{seed}"))
         assert found["policy/entropy_bits"].steps[-1] == (4 if update is None else update)
         assert ("final/return" in found) == (update is None)
+        for reading in ("final/succeeds", "final/solved"):
+            assert found[reading].values.tolist() == [float(update is None)]
     arm = scalars(logs(tmp_path, "aggregate/wild"))
     going = [sum(update is None or update >= step for update in failed) for step in range(5)]
     assert_curve(arm["band/solved/fraction"], np.arange(5), np.array(going) / 6)

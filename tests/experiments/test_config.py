@@ -104,7 +104,37 @@ MISTAKES = {
         "unknown measure 'solvd'; did you mean 'solved'",
     ),
     "override without a value": (["agent.learning_rate="], "no TOML value"),
-    "override with unquoted text": (["agent.policy=mlp"], "text needs quotes"),
+    "override with unquoted text for a world": (["environment.kwargs.map_name=8x8"], "text needs quotes"),
+    "word for a number": (["agent.learning_rate=fast"], "agent.learning_rate: .* valid number, not 'fast'"),
+    "word for a truth": (["agent.normalize_advantages=yes"], "normalize_advantages: .* valid boolean, not 'yes'"),
+    "word that is no choice": (["agent.optimizer=adm"], "agent.optimizer: .*'sgd' or 'adam', not 'adm'"),
+    "word for an unknown key": (
+        ["agent.optimiser=adam"],
+        "agent.optimiser: unknown key; did you mean 'optimizer'",
+    ),
+    "more seeds than there are": (
+        ["training.seeds=50"],
+        r"override 'training.seeds=50': the config has 30 seeds of its own.*\{ first = 0, count = 50 \}",
+    ),
+    "range without an end": (["training.seeds={ first = 5 }"], "training.seeds.count: is missing"),
+    "range with a mistyped key": (
+        ["training.seeds={ frist = 5, count = 3 }"],
+        "training.seeds.frist: unknown key; did you mean 'first'",
+    ),
+    "empty range": (["training.seeds={ first = 5, count = 0 }"], "training.seeds.count: .*equal to 1, not 0"),
+    "range below zero": (
+        ["training.seeds={ first = -5, count = 3 }"],
+        "training.seeds.first: .*equal to 0, not -5",
+    ),
+    "override that no arm feels": (
+        ["agent.entropy_coef=0.5"],
+        r"no arm would feel it, each \(without_entropy, with_entropy\) sets its own entropy_coef; "
+        r"write arms\.with_entropy\.entropy_coef=0\.5$",
+    ),
+    "override inside a key that no arm feels": (
+        ["agent.entropy_coef.start=0.5"],
+        "override 'agent.entropy_coef.start=0.5': no arm would feel it, each .* sets its own entropy_coef$",
+    ),
     "override without a key": (["=3"], "dotted.key=value"),
     "override below a value": (["agent.learning_rate.x=3"], "learning_rate is a value, not a section"),
 }
@@ -122,7 +152,7 @@ MISFITS = {
         r"environment: Pendulum-v1 has the action space Box.*needs Discrete\(n\)",
     ),
     "no time limit": (
-        ["environment={id='CliffWalking-v1'}"],
+        ["environment={id='CliffWalking-v1', solved_return=-50}"],
         "environment: max_episode_steps: CliffWalking-v1 has no time limit of its own",
     ),
     "policy of the wrong length": (
@@ -134,7 +164,7 @@ MISFITS = {
         r"arms.with_entropy: entropy_coef.target_bits = 2.1 is above log2\(4\) = 2",
     ),
     "exact without tables": (
-        ["agent.gradient='exact'", "environment={id='CartPole-v1'}"],
+        ["agent.gradient='exact'", "environment={id='CartPole-v1', solved_return=475}"],
         'gradient = "exact" needs the tables of a finite world; CartPole-v1 has no tables',
     ),
 }
@@ -243,18 +273,14 @@ def test_overrides_are_toml_values_at_dotted_places() -> None:
             "description='a = b'",
             "environment.kwargs.reward_std=0.5",
             "environment.kwargs.rewards=[1, 0]",
-            "agent.entropy_coef={schedule='linear', start=0.1, end=0}",
+            "arms.with_entropy.entropy_coef={schedule='linear', start=0.1, end=0}",
         ],
     )
     assert config.training.seed_list == (7,)
     assert config.agent.learning_rate == 1.0
     assert config.description == "a = b"
     assert config.environment.kwargs == {"rewards": [1, 0], "reward_std": 0.5}
-    assert config.agent.entropy_coef == Linear(schedule="linear", start=0.1, end=0.0)
-
-
-def test_a_number_of_seeds_counts_from_zero() -> None:
-    assert load_config(BANDIT, ["training.seeds=3"]).training.seed_list == (0, 1, 2)
+    assert config.agent_of("with_entropy").entropy_coef == Linear(schedule="linear", start=0.1, end=0.0)
 
 
 def test_later_overrides_win() -> None:
@@ -262,9 +288,9 @@ def test_later_overrides_win() -> None:
 
 
 def test_an_arm_beats_an_override_of_the_base() -> None:
-    config = load_config(TWO_ROOMS, ["agent.entropy_coef=0.7", "agent.learning_rate=0.5"])
-    assert [config.agent_of(arm).entropy_coef for arm in config.arms] == [0.0, 0.03]
-    assert [config.agent_of(arm).learning_rate for arm in config.arms] == [0.5, 0.5]
+    config = load_config(TWO_ROOMS, ["agent.entropy_coef=0.7", "agent.learning_rate=0.5", "arms.third.discount=1"])
+    assert [config.agent_of(arm).entropy_coef for arm in config.arms] == [0.0, 0.03, 0.7]
+    assert [config.agent_of(arm).learning_rate for arm in config.arms] == [0.5, 0.5, 0.5]
 
 
 def test_an_override_of_an_arm_changes_that_arm() -> None:

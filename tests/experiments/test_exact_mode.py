@@ -31,8 +31,8 @@ WORLDS: dict[str, dict[str, Any]] = {
 TABLE, NETWORK = {"policy": "tabular"}, {"policy": "mlp", "hidden_sizes": [5], "initialization": "torch"}
 LINEAR = NETWORK | {"hidden_sizes": []}
 SOFT = {"entropy_objective": "soft_return"}
-# What only episodes can tell: which states were visited, whether one succeeded.
-UNKNOWN = {"state_coverage", "success_rate", "succeeded"}
+# What only episodes can tell (which states were visited, whether one succeeded), or a goal (what is solved).
+UNKNOWN = {"state_coverage", "success_rate", "succeeded", "solved"}
 
 
 def exact(world: dict[str, Any], agent: dict[str, Any], updates: int = 2, seeds: int = 2) -> Training:

@@ -65,19 +65,22 @@ def test_coverage_counts_reachable_states_only() -> None:
     assert measures.state_coverage(visited, reachable) == pytest.approx([2 / 3, 0])
 
 
-@pytest.mark.parametrize(
-    ("start", "value", "optimum", "is_stuck"),
-    [
-        (0.91, 0.94, 1.0, True),
-        (0.91, 0.96, 1.0, False),  # good enough
-        (0.90, 0.94, 1.0, False),  # not sure of itself
-        (0.99, -1.04, -1.0, False),  # a negative optimum: 5 % of its size below it
-        (0.99, -1.06, -1.0, True),
-    ],
-)
-def test_stuck_is_sure_and_wrong(start: float, value: float, optimum: float, is_stuck: bool) -> None:
+@pytest.mark.parametrize("greedy_solved", [0.0, 1.0, math.nan])
+@pytest.mark.parametrize("succeeds", [0.0, 1.0, math.nan])
+@pytest.mark.parametrize("start", [0.90, 0.91, math.nan])
+def test_stuck_is_sure_and_on_the_way_to_less(start: float, succeeds: float, greedy_solved: float) -> None:
     policy = np.array([[start, 1 - start, 0.0, 0.0]])
-    assert measures.stuck(policy, np.array([value]), optimum).tolist() == [is_stuck]
+    (found,) = measures.stuck(policy, np.array([succeeds]), np.array([greedy_solved]))
+    if math.isnan(start + succeeds + greedy_solved):
+        assert math.isnan(found)
+    else:
+        assert found == (start > 0.9 and not succeeds and not greedy_solved)
+
+
+def test_a_level_is_reached_but_for_rounding_and_a_missing_value_reaches_nothing() -> None:
+    values = np.array([0.1 + 0.2, 0.3, 0.3 - 1e-6, math.nan, math.inf])
+    np.testing.assert_array_equal(measures.reaches(values, 0.1 + 0.2), [1, 1, 0, math.nan, 1])
+    assert np.isnan(measures.reaches(values.reshape(1, 5), None)).all()
 
 
 def test_first_success_is_the_earliest_episode_that_ends_well() -> None:

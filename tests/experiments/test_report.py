@@ -134,7 +134,7 @@ def test_a_damaged_table_is_one_line_and_status_2(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("changes", "pictures"),
     [
-        ({"environment": {"id": "FourAction/Bandit-v0"}}, {"entropy_bits", "final_return"}),
+        ({"environment": {"id": "FourAction/Bandit-v0"}, "claims": []}, {"entropy_bits", "final_return"}),
         (
             {"agent": {"policy": "tabular", "gradient": "exact"}, "claims": []},
             {"entropy_bits", "solved"},
@@ -150,14 +150,20 @@ def test_a_damaged_table_is_one_line_and_status_2(tmp_path: Path, capsys: pytest
                     }
                 ],
             },
-            {"dose_solved", "dose_final_return", "dose_final_entropy_bits", "dose_state_coverage"},
+            {
+                "dose_succeeds",
+                "dose_solved",
+                "dose_final_return",
+                "dose_final_entropy_bits",
+                "dose_state_coverage",
+            },
         ),
         (
             {
                 "arms": {f"arm_{i}": {"entropy_coef": 0.0, "learning_rate": 0.01 + i / 100} for i in range(7)},
                 "claims": [],
             },
-            {"solved_by_arm"},
+            {"succeeds_by_arm"},
         ),
         (
             {

@@ -1,0 +1,165 @@
+"""Overrides of a config: `dotted.key=value`, the value in TOML, or a plain word where the key takes text."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from experiments.mistakes import ConfigError, one_line
+
+MAX_LEVELS = 32  # of tables and lists inside each other
+
+
+def overridden(table: Mapping[str, Any], override: str, schema: type[BaseModel]) -> dict[str, Any]:
+    """The table of a config with one value changed.
+
+    Args:
+        table: as TOML gives it, not yet validated.
+        override: "dotted.key=value".
+        schema: says which keys take text.
+    Raises:
+        ConfigError: it is no override, or there is no such place in the table.
+    """
+    path, text = _parts(override)
+    kinds = _kinds(path, schema)
+    try:
+        value = _value(text, kinds)
+        if path == ["training", "seeds"]:
+            value = _own_seeds(table.get("training"), value)
+        return _with_value(table, path, value)
+    except ValueError as error:
+        raise ConfigError(f"override {_shown(override)}: {error}") from None
+
+
+def unfelt(override: str, arms: Any) -> bool:
+    """Whether an override changes a key of the base agent, or something in it, that every arm sets for itself.
+
+    Args:
+        override: "dotted.key=value".
+        arms: what the config's table says of them, not yet validated.
+    """
+    path, _ = _parts(override)
+    tables = list(arms.values()) if isinstance(arms, dict) else []
+    own = [isinstance(arm, dict) and path[1] in arm for arm in tables if path[0] == "agent" and len(path) > 1]
+    return bool(own) and all(own)
+
+
+def is_nested(override: str) -> bool:
+    """Whether it changes something inside a key of a section, as in agent.entropy_coef.start=0.1."""
+    return len(_parts(override)[0]) > 2
+
+
+def for_arm(override: str, arm: str) -> str:
+    """The same override of the agent, for one arm alone."""
+    return f"arms.{arm}.{override.partition('.')[2]}"
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Raises:
+    ValueError: it is no TOML, or would be no text if written again, or is nested too deeply.
+    """
+    text.encode()
+    try:
+        table = tomllib.loads(text)
+        if _levels(table) > MAX_LEVELS:
+            raise RecursionError
+    except RecursionError:
+        raise ValueError(f"nested more than {MAX_LEVELS} levels deep") from None
+    return table
+
+
+def _levels(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_levels, inner), default=0)
+
+
+def _shown(override: str) -> str:
+    return one_line(repr(override), 200)
+
+
+def _parts(override: str) -> tuple[list[str], str]:
+    """The path to a key, and the text of its value."""
+    key, equals, text = override.partition("=")
+    path = key.split(".")
+    if not equals or not all(path) or len(path) > MAX_LEVELS:
+        raise ConfigError(f"override {_shown(override)}: write dotted.key=value, as in training.seeds=50")
+    return path, text.strip()
+
+
+def _value(text: str, kinds: list[Any]) -> Any:
+    """What a text means at a place that may hold such kinds of values.
+
+    A plain word is text, which the validation refuses where it does not belong. Among the arguments of a world,
+    which may be anything, text has to be quoted: nothing would notice a mistyped `flase`.
+    """
+    only_text = bool(kinds) and all(map(_is_text, kinds))
+    try:
+        found = parse_toml(f"value = {text}")
+        if list(found) != ["value"]:  # a line break in the text would smuggle in more keys
+            raise ValueError("more than one value")
+    except ValueError:
+        if text in ("True", "False") and not only_text:
+            return text == "True"
+        if Any not in kinds and text.isprintable() and text and text[0] not in "\"'[{":
+            return text
+        quotes = " (text needs quotes here, as in key='\"text\"')" if Any in kinds else ""
+        raise ValueError(f"{one_line(repr(text), 200)} is no TOML value{quotes}") from None
+    value = found["value"]
+    return value if isinstance(value, str | list | dict) or not only_text else text
+
+
+def _kinds(path: list[str], schema: type[BaseModel]) -> list[Any]:
+    """The kinds of values that a place may hold; none: there is no such place. An arm is a part of an agent."""
+    kinds: list[Any] = [schema]
+    for key in ["agent", *path[2:]] if path[0] == "arms" and len(path) > 2 else path:
+        kinds = [inner for kind in kinds for inner in _inside(kind, key)]
+    return kinds
+
+
+def _inside(kind: Any, key: str) -> Iterator[Any]:
+    if kind is Any:
+        yield Any
+    elif get_origin(kind) is dict:
+        yield from _options(get_args(kind)[1])
+    elif isinstance(kind, type) and issubclass(kind, BaseModel) and key in kind.model_fields:
+        yield from _options(kind.model_fields[key].annotation)
+
+
+def _options(annotation: Any) -> Iterator[Any]:
+    """The kinds that an annotation allows, without their constraints."""
+    if get_origin(annotation) is Annotated:
+        yield from _options(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, UnionType):
+        for option in get_args(annotation):
+            yield from _options(option)
+    elif annotation is not type(None):
+        yield annotation
+
+
+def _is_text(kind: Any) -> bool:
+    return kind is str or (get_origin(kind) is Literal and all(isinstance(word, str) for word in get_args(kind)))
+
+
+def _own_seeds(training: Any, seeds: Any) -> Any:
+    """A count means the first so many of the seeds that the config has: seeds that were held out stay held out."""
+    own = training.get("seeds") if isinstance(training, dict) else None
+    known = own.get("count") if isinstance(own, dict) else len(own) if isinstance(own, list | tuple) else None
+    if own is None or type(known) is not int or type(seeds) is not int or seeds < 1:
+        return seeds  # to be validated as it is
+    if seeds > known:
+        raise ValueError(
+            f"the config has {known} seeds of its own, and a count takes the first of them; "
+            f"for others write a list, or {{ first = 0, count = {seeds} }}"
+        )
+    return {**own, "count": seeds} if isinstance(own, dict) else own[:seeds]
+
+
+def _with_value(table: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    if len(path) == 1:
+        return {**table, path[0]: value}
+    inner = table.get(path[0], {})
+    if not isinstance(inner, dict):
+        raise ValueError(f"{one_line(path[0], 200)} is a value, not a section")
+    return {**table, path[0]: _with_value(inner, path[1:], value)}
