@@ -1,7 +1,7 @@
 """Each run's own random streams, derived from its seed alone; arms share seeds, so they share streams."""
 
 from collections.abc import Callable, Sequence
-from enum import IntEnum
+from enum import IntEnum, unique
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 AHEAD = 256  # numbers that a generator draws at a time, if blocks are smaller
 
 
+@unique
 class Purpose(IntEnum):
     """What a stream is for; part of the seed sequence, so streams never overlap."""
 

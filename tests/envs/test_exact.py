@@ -177,7 +177,7 @@ def test_the_coefficient_may_differ_from_run_to_run() -> None:
     both = exact_gradient(mdp, logits, horizon=3, discount=0.9, entropy_coef=np.array([0.1, 0.5]))
     for r, tau in enumerate((0.1, 0.5)):
         alone = exact_gradient(mdp, logits[[r]], horizon=3, discount=0.9, entropy_coef=tau)
-        close(both[r], alone[0], rtol=0, atol=1e-15)
+        close(both[r], alone[0], atol=1e-12)
 
 
 @pytest.mark.parametrize("horizon", [1, 5, None])
@@ -202,7 +202,7 @@ def test_advantages_cancel_over_the_actions(seed: int, horizon: int | None, weig
     pi = random_policy(seed, 2, mdp)
     found = expected_experience(mdp, pi, horizon=horizon, discount=0.9, discount_weighting=weighted)
     scale = np.abs(found.advantage_sums).max()
-    assert np.abs(found.advantage_sums.sum(-1)).max() <= 1e-14 * max(1.0, scale)
+    assert np.abs(found.advantage_sums.sum(-1)).max() <= 1e-12 * max(1.0, scale)
 
 
 @given(seed=SEEDS, horizon=st.sampled_from([1, 2, 6, None]), factor=st.sampled_from([-2.0, 0.0, 0.5]))
@@ -223,7 +223,7 @@ def test_visits_add_up_to_the_length_and_pay_the_return(seed: int, horizon: int 
     mdp = random_world(seed)
     pi = random_policy(seed, 2, mdp)
     found = evaluate(mdp, pi, horizon=horizon)
-    close(found.visit_counts.sum(-1), found.expected_length)
+    close(found.visit_counts.sum(-1), found.expected_length, atol=1e-12)
     assert (found.expected_length >= 1 - 1e-12).all()
     reward = (pi * (mdp.probability * mdp.reward).sum(-1)).sum(-1)
     close((found.visit_counts * reward).sum(-1), found.expected_return, atol=1e-12)
@@ -260,7 +260,7 @@ def test_the_bonus_and_the_soft_return_rest_at_different_policies(tau: float) ->
                 entropy_coef=tau,
                 objective=objective,  # type: ignore[arg-type]
             )
-            assert (np.abs(gradient).max() < 1e-15 * max(1.0, tau)) == (policy is rest)
+            assert (np.abs(gradient).max() < 1e-12 * tau) == (policy is rest)
 
 
 def test_the_gradient_of_the_entropy_at_the_confident_policy() -> None:

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import train
 from experiments import load_config, report, session, workers
 from experiments.training import Training
+from tests.experiments.processes import ended
 from tests.experiments.small_training import CONFIG, assert_same, contents
 
 CHANGES = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
@@ -50,18 +51,6 @@ def forked(words: list[str], output: Path, prepare: Callable[[], None] = lambda:
     finally:
         sys.stdout.flush()
         os._exit(status)
-
-
-def ended(process: int) -> int:
-    """Wait for a child, and for its own children; the exit status, negative for a signal."""
-    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    for _ in range(2000):
-        try:
-            os.killpg(process, 0)
-        except ProcessLookupError:
-            return status
-        time.sleep(0.01)
-    raise AssertionError("a worker outlives the command that started it")
 
 
 def killed_after(words: list[str], output: Path, seconds: float) -> int:

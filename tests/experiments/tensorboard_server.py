@@ -5,17 +5,15 @@ import re
 import shlex
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from experiments.look import tensorboard_command
-
-T = TypeVar("T")
+from tests.experiments.processes import PATIENCE, wait_for
 
 
 class TensorBoardServer(NamedTuple):
@@ -25,7 +23,7 @@ class TensorBoardServer(NamedTuple):
 
     def get(self, path: str, **query: str) -> bytes:
         """The answer to GET /<path>?<query>."""
-        with urlopen(f"http://localhost:{self.port}/{path}?{urlencode(query)}", timeout=60) as answer:
+        with urlopen(f"http://localhost:{self.port}/{path}?{urlencode(query)}", timeout=PATIENCE) as answer:
             return bytes(answer.read())
 
     def get_json(self, path: str, **query: str) -> Any:
@@ -34,7 +32,7 @@ class TensorBoardServer(NamedTuple):
     def post_json(self, path: str, body: object) -> Any:
         headers = {"Content-Type": "application/json"}
         request = Request(f"http://localhost:{self.port}/{path}", json.dumps(body).encode(), headers)
-        with urlopen(request, timeout=60) as answer:
+        with urlopen(request, timeout=PATIENCE) as answer:
             return json.loads(answer.read())
 
     def scalars(self, run: str, tag: str) -> list[tuple[int, float]]:
@@ -56,16 +54,6 @@ class TensorBoardServer(NamedTuple):
         return sorted(groups, key=lambda group: str(group["name"]))
 
 
-def wait_for(ask: Callable[[], T], seconds: float = 60) -> T:
-    """Asks until the answer is true: what a server reads it shows a little later."""
-    end = time.monotonic() + seconds
-    while not (answer := ask()):
-        if time.monotonic() > end:
-            raise TimeoutError(f"still {answer!r} after {seconds} s")
-        time.sleep(0.1)
-    return answer
-
-
 @contextmanager
 def tensorboard_server(folder: Path, log: Path, points: int = 100_000) -> Iterator[TensorBoardServer]:
     """Runs the command that users are shown, on a port that the system chooses.
@@ -84,5 +72,5 @@ def tensorboard_server(folder: Path, log: Path, points: int = 100_000) -> Iterat
         (port, *_) = wait_for(lambda: re.findall(r"http://localhost:(\d+)/", log.read_text()))
         yield TensorBoardServer(int(port))
     finally:
-        process.terminate()
+        process.kill()  # it only reads
         process.wait()

@@ -77,7 +77,7 @@ def test_claims_are_corrected_together_and_across_experiments(counts: list[tuple
     found = decide([compare(claim, values, seeds) for values in experiments])
     raw = sorted(mcnemar_exact(b, c) for b, c in counts)
     holm = np.minimum(np.maximum.accumulate([p * (len(raw) - rank) for rank, p in enumerate(raw)]), 1)
-    np.testing.assert_allclose(sorted(v.p_adjusted or 0 for v in found), holm)
+    np.testing.assert_allclose(sorted(v.p_adjusted or 0 for v in found), holm, atol=1e-12)
     for verdict in found:
         assert (verdict.verdict == "inconclusive") == ((verdict.p_adjusted or 0) > ALPHA)
         assert verdict.more_seeds == 0 or verdict.verdict == "inconclusive"

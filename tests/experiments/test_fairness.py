@@ -145,7 +145,9 @@ def test_without_reward_only_the_entropy_term_moves_the_policy_and_upward(agent:
         assert (still["updates.all_state_entropy_bits"] == still["updates.all_state_entropy_bits"][0]).all()
         assert (still["updates.grad_norm"] == 0).all()
         assert (still["updates.start_policy"] == still["updates.start_policy"][0]).all()
-        np.testing.assert_allclose(still["runs.start_policy"][0], SURE_POLICY, rtol=1e-6)
+        np.testing.assert_allclose(
+            still["runs.start_policy"][0], SURE_POLICY, atol=1e-6
+        )  # a network's, in float32
         moved = runs["with_entropy", seed]["updates.all_state_entropy_bits"]
         assert moved[0] == still["updates.all_state_entropy_bits"][0]
         assert (np.diff(moved) > 0).all()

@@ -3,10 +3,12 @@
 import errno
 import os
 import pty
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ from experiments import board, console, report, session
 from experiments.records import UpdateRecord
 from experiments.store import RunFolder, StoreError
 from experiments.training import Training
+from tests.experiments.processes import PATIENCE, Ended, ended, hear_signals, in_a_child
 from tests.experiments.small_training import (
     CONFIG,
     assert_same,
@@ -166,6 +169,8 @@ def run_command(config: Path, out: Path, *words: str) -> int:
 
 
 class TestInterrupts:
+    """In children: what the parent of the whole suite ignores does not matter, and a signal hits nobody else."""
+
     @pytest.fixture(autouse=True)
     def _without_pictures(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(report, "write_report", lambda path: path / "report.html")
@@ -178,7 +183,7 @@ class TestInterrupts:
 
     @staticmethod
     def _at(monkeypatch: pytest.MonkeyPatch, update: int, *numbers: int) -> None:
-        """Send signals to this process while it looks at an update."""
+        """Have a command send signals to itself while it looks at an update."""
         call = console.ProgressBar.__call__
 
         def hit(self: console.ProgressBar, record: UpdateRecord) -> None:
@@ -200,15 +205,13 @@ class TestInterrupts:
         config: Path,
         undisturbed: Contents,
         monkeypatch: pytest.MonkeyPatch,
-        capfd: pytest.CaptureFixture[str],
         numbers: list[int],
     ) -> None:
         out = tmp_path / "run"
         with monkeypatch.context() as patched:
             self._at(patched, 9, *numbers)
             patched.setattr(session.Options, "__new__", rare_checkpoints(session.Options.__new__))
-            status = run_command(config, out)
-        told, error = capfd.readouterr()
+            status, told, error = in_a_child(lambda: run_command(config, out), tmp_path)
         assert status == 128 + numbers[0]
         kept = [path.name for path in (out / "checkpoint").iterdir()]
         assert len(kept) == 1
@@ -228,15 +231,14 @@ class TestInterrupts:
         config: Path,
         undisturbed: Contents,
         monkeypatch: pytest.MonkeyPatch,
-        capfd: pytest.CaptureFixture[str],
     ) -> None:
         out = tmp_path / "run"
         with monkeypatch.context() as patched:
             self._at(patched, 9, signal.SIGINT, signal.SIGINT)
-            assert run_command(config, out) == 130
-        told, error = capfd.readouterr()
-        assert "checkpoint kept" not in told
-        assert "Traceback" not in error
+            stopped = in_a_child(lambda: run_command(config, out), tmp_path)
+        assert stopped.status == 130
+        assert "checkpoint kept" not in stopped.out
+        assert "Traceback" not in stopped.error
         assert run_command(config, out, "--resume") == 0
         assert_same(contents(out), undisturbed)
 
@@ -246,31 +248,39 @@ class TestInterrupts:
         config: Path,
         undisturbed: Contents,
         monkeypatch: pytest.MonkeyPatch,
-        capfd: pytest.CaptureFixture[str],
     ) -> None:
         out = tmp_path / "run"
         with monkeypatch.context() as patched:
             patched.setattr(session, "summarize", lambda *_: os.kill(os.getpid(), signal.SIGINT))
-            assert run_command(config, out) == 130
-        assert "go on with" in capfd.readouterr().err
+            stopped = in_a_child(lambda: run_command(config, out), tmp_path)
+        assert stopped.status == 130
+        assert "go on with" in stopped.error
         assert run_command(config, out, "--resume") == 0
         assert_same(contents(out), undisturbed)
 
     def test_before_anything_is_written(
-        self, tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+        self, tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(session, "Training", lambda *_: os.kill(os.getpid(), signal.SIGINT))
-        assert run_command(config, tmp_path / "run") == 130
-        assert capfd.readouterr().err == "train.py: stopped\n"
+        stopped = in_a_child(lambda: run_command(config, tmp_path / "run"), tmp_path)
+        assert stopped == Ended(130, "", "train.py: stopped\n")
         assert not (tmp_path / "run").exists()
 
+    @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT], ids=["nohup", "a script's background"])
     def test_what_is_ignored_stays_ignored(
-        self, tmp_path: Path, config: Path, undisturbed: Contents, monkeypatch: pytest.MonkeyPatch
+        self,
+        tmp_path: Path,
+        config: Path,
+        undisturbed: Contents,
+        monkeypatch: pytest.MonkeyPatch,
+        number: signal.Signals,
     ) -> None:
-        self._at(monkeypatch, 9, signal.SIGHUP)
-        with handlers_kept():
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
-            assert run_command(config, tmp_path / "run") == 0
+        def ignoring() -> int:
+            signal.signal(number, signal.SIG_IGN)
+            return run_command(config, tmp_path / "run")
+
+        self._at(monkeypatch, 9, number)
+        assert in_a_child(ignoring, tmp_path).status == 0
         assert_same(contents(tmp_path / "run"), undisturbed)
 
 
@@ -292,31 +302,38 @@ def test_at_a_terminal(tmp_path: Path, how: str) -> None:
     words = [sys.executable, "train.py", str(config), "--out", str(out), "--workers", "2"]
     process, terminal = pty.fork()
     if not process:
+        hear_signals()
         os.chdir(ROOT)
         os.execv(sys.executable, words)
-    screen = b""
-    while b"updates" not in screen:
-        screen += os.read(terminal, 4096)
-    if how == "Ctrl-C":
-        os.write(terminal, b"\x03")
-        status = 128 + signal.SIGINT
-        while read := read_terminal(terminal):
-            screen += read
-        assert b"go on with: python train.py" in screen
-        assert b"Traceback" not in screen
-        assert screen.rstrip().endswith(b"--resume")
-    os.close(terminal)
-    if how == "closed":
-        status = 128 + signal.SIGHUP
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == status
+    try:
+        read_terminal(terminal, until=b"updates")
+        if how == "Ctrl-C":
+            os.write(terminal, b"\x03")
+            screen = read_terminal(terminal)
+            assert b"go on with: python train.py" in screen
+            assert b"Traceback" not in screen
+            assert screen.rstrip().endswith(b"--resume")
+    finally:
+        os.close(terminal)
+    assert ended(process) == 128 + (signal.SIGINT if how == "Ctrl-C" else signal.SIGHUP)
     assert len(list((out / "checkpoint").glob("update-*"))) == 1
 
 
-def read_terminal(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # everybody has closed the other side
-        return b""
+def read_terminal(terminal: int, until: bytes | None = None) -> bytes:
+    """What is written until these words stand there, or else until everybody has closed the other side."""
+    screen, end = b"", time.monotonic() + PATIENCE
+    while until is None or until not in screen:
+        ready, _, _ = select.select([terminal], [], [], PATIENCE)
+        if not ready or time.monotonic() > end:
+            raise TimeoutError(f"after {PATIENCE:.0f} s the terminal shows {screen[-1000:]!r}")
+        try:
+            screen += (written := os.read(terminal, 4096))
+        except OSError:
+            written = b""
+        if not written:
+            assert until is None, f"it ended with {screen[-1000:]!r}"
+            break
+    return screen
 
 
 def test_without_a_terminal_there_is_no_bar(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -51,8 +51,8 @@ def test_running_moments_are_those_of_all_observations_together(lengths: list[in
     moments = learnt(batches).moments
     assert moments is not None
     together = np.concatenate(batches).reshape(-1, 6).astype(np.float64)
-    np.testing.assert_allclose(moments.mean[0], together.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(moments.deviation[0], np.sqrt(together.var(0) + 1e-8), rtol=1e-10)
+    np.testing.assert_allclose(moments.mean[0], together.mean(0), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(moments.deviation[0], np.sqrt(together.var(0) + 1e-8), rtol=1e-10, atol=1e-12)
 
 
 def test_rows_are_normalised_by_what_their_own_run_has_seen() -> None:
@@ -61,11 +61,11 @@ def test_rows_are_normalised_by_what_their_own_run_has_seen() -> None:
     observations.learn(batch, np.array([0, 20, 20, 50]))  # run 1 has seen nothing
     rows = observations.rows(np.stack([batch[:20], batch[:20], batch[30:]]), np.array([0, 1, 2]))
     np.testing.assert_allclose(rows[0].mean(0), 0, atol=1e-12)
-    np.testing.assert_allclose(rows[0].std(0), 1, rtol=1e-7)
-    np.testing.assert_allclose(rows[1], np.clip(batch[:20].reshape(20, 6), -CLIP, CLIP), rtol=1e-7)
+    np.testing.assert_allclose(rows[0].std(0), 1, atol=1e-7)  # the deviation is that of a variance plus 1e-8
+    np.testing.assert_allclose(rows[1], np.clip(batch[:20].reshape(20, 6), -CLIP, CLIP), rtol=1e-7, atol=1e-7)
     of_run_2 = batch[20:].reshape(30, 6).astype(float)
     expected = (of_run_2[10:] - of_run_2.mean(0)) / of_run_2.std(0)
-    np.testing.assert_allclose(rows[2], expected, rtol=1e-7)
+    np.testing.assert_allclose(rows[2], expected, rtol=1e-7, atol=1e-7)
 
 
 def test_a_number_that_moves_for_the_first_time_is_clipped() -> None:
@@ -79,7 +79,7 @@ def test_stored_parameters_give_the_same_rows() -> None:
     parameters, raw = observations.parameters(), drawn(1, 7)
     seen = torch.from_numpy(raw.reshape(7, 6)).double()
     rows = ((seen - parameters["observation_mean"][0]) / parameters["observation_deviation"][0]).clip(-10, 10)
-    np.testing.assert_allclose(rows, observations.rows(raw[None], np.array([0]))[0], rtol=1e-12)
+    np.testing.assert_allclose(rows, observations.rows(raw[None], np.array([0]))[0], rtol=1e-12, atol=1e-12)
     assert Observations(BOX, 1, False, np.float64).parameters() == {}
 
 

@@ -97,7 +97,7 @@ def test_the_fast_rollout_is_the_readable_one(world: str) -> None:
             live.shape
         )
         with np.errstate(invalid="ignore"):
-            np.testing.assert_allclose(fast.entropy, total / live, rtol=1e-14)
+            np.testing.assert_allclose(fast.entropy, total / live, atol=1e-12)  # means of a few entropies
     if world in BOTH_ENDINGS:
         assert min(lengths) < limit == max(lengths)
 

@@ -5,9 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-import traceback
-from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from experiments.checkpoints import Checkpoints
 from experiments.config import ConfigError
 from experiments.store import RunFolder, StoreError
 from tests.experiments import kill_and_resume
+from tests.experiments.processes import in_a_child, wait_for
 from tests.experiments.small_training import CONFIG, Crash, assert_same, contents, small_config, train
 
 ROOT = Path(__file__).parents[2]
@@ -47,18 +46,9 @@ def crashed(folder: Path, at: int, **options: int) -> None:
     ids=["random moments", "random moments, two workers", "before a change of the folder"],
 )
 def test_after_kills_everything_is_equal_bit_for_bit(tmp_path: Path, how: list[str]) -> None:
-    found = tmp_path / "found.txt"
-    process = os.fork()  # PyTorch is loaded already
-    if not process:
-        with open(found, "w") as said, redirect_stdout(said), redirect_stderr(said):
-            status = 1
-            try:
-                status = kill_and_resume.main(how)
-            except BaseException:
-                traceback.print_exc()
-        os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, found.read_text()
-    counts = json.loads(found.read_text())
+    status, said, mistakes = in_a_child(lambda: kill_and_resume.main(how), tmp_path)
+    assert status == 0, mistakes
+    counts = json.loads(said)
     assert counts["kills"] >= KILLS
     assert counts.get("from a checkpoint", 0) > 0
 
@@ -198,14 +188,17 @@ class TestOptions:
         assert_same(contents(tmp_path), undisturbed)
 
 
+def has_a_checkpoint_or_ended(out: Path, process: subprocess.Popen[bytes]) -> bool:
+    return bool(list(out.glob("checkpoint/update-*"))) or process.poll() is not None
+
+
 def test_the_command_itself_killed_from_outside(tmp_path: Path, undisturbed: dict[str, str | bytes]) -> None:
     (tmp_path / "small.toml").write_text(CONFIG)
     for attempt in range(20):  # on a busy machine the small training may be over before the kill comes
         out = tmp_path / f"out_{attempt}"
         words = [sys.executable, "train.py", tmp_path / "small.toml", "--out", out, "--checkpoint-seconds", "0"]
         with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as process:
-            while not list(out.glob("checkpoint/update-*")) and process.poll() is None:
-                time.sleep(0.002)
+            wait_for(partial(has_a_checkpoint_or_ended, out, process))
             process.kill()
         if process.returncode == -signal.SIGKILL:
             break

@@ -233,7 +233,7 @@ def test_stepping_a_deterministic_world_gives_what_its_tables_give(agent: dict[s
         assert other.steps is not None
         np.testing.assert_array_equal(one.steps.live, other.steps.live)
         np.testing.assert_array_equal(one.steps.env_step, other.steps.env_step)
-        np.testing.assert_allclose(one.steps.entropy_nats, other.steps.entropy_nats, rtol=1e-9)
+        np.testing.assert_allclose(one.steps.entropy_nats, other.steps.entropy_nats, rtol=1e-9, atol=1e-12)
     end, stepped_end = table_training.final(), stepped_training.final()
     for name in ("final_return", "greedy_return", "final_entropy_bits", "start_policy", "first_success_env_step"):
         np.testing.assert_allclose(stepped_end[name], end[name], rtol=1e-9, atol=1e-12, err_msg=name)
@@ -250,8 +250,13 @@ def test_the_gradient_of_a_network_in_chunks_is_the_gradient_of_its_table() -> N
     assert tables["env_steps"].min() > 2 * CHUNK
     for name in ("env_steps", "return_mean"):
         np.testing.assert_array_equal(tables[name], stepped[name])
-    for name in ("entropy_nats", "loss", "negative_entropy", "grad_norm"):  # float32 has 7 digits
-        np.testing.assert_allclose(stepped[name], tables[name], rtol=2e-5, err_msg=name)
+    for name in (
+        "entropy_nats",
+        "loss",
+        "negative_entropy",
+        "grad_norm",
+    ):  # float32 has 7 digits, and losses cancel
+        np.testing.assert_allclose(stepped[name], tables[name], rtol=2e-5, atol=2e-5, err_msg=name)
 
 
 def test_stepping_a_random_world_gives_what_its_tables_give_on_average() -> None:

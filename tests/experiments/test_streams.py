@@ -1,11 +1,18 @@
 """Streams: the numbers of a seed's own generator, drawn ahead or not, and taken up again anywhere."""
 
+import itertools
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
-from experiments.streams import AHEAD, Purpose, Streams
+from experiments.streams import AHEAD, Purpose, Streams, parameter_generator
+from experiments.training import Training
+from tests.experiments.comparisons import NOISY_BANDIT, TABLE, comparison
 
 SEEDS = (5, 0, 12)
+LAKE = {"id": "FrozenLake-v1", "kwargs": {"desc": ["SFS", "FHG"]}}  # two starts, and slippery
 KINDS = pytest.mark.parametrize("kind", ["uniforms", "normals"])
 SHAPES = pytest.mark.parametrize("shape", [(1, 1), (3, 4), (AHEAD, 1), (20, 2 * AHEAD)], ids=str)
 
@@ -38,7 +45,38 @@ def test_a_loaded_state_goes_on_with_the_same_numbers(kind: str, shape: tuple[in
     np.testing.assert_array_equal([getattr(again, kind)(*shape) for _ in range(3)], expected)
 
 
+def first_numbers(seed: int, purpose: Purpose) -> list[float]:
+    if purpose is Purpose.PARAMETERS:
+        return torch.rand(6, generator=parameter_generator(seed), dtype=torch.float64).tolist()
+    return Streams([seed], purpose).uniforms(2, 3).ravel().tolist()
+
+
 def test_seeds_and_purposes_have_numbers_of_their_own() -> None:
-    blocks = [Streams(SEEDS, purpose).uniforms(2, 3) for purpose in Purpose]
-    values = np.stack(blocks).ravel()
-    assert len(set(values.tolist())) == len(values)
+    """By name: two members of an enumeration that have one value are one member with two names."""
+    numbers = [first_numbers(seed, Purpose[name]) for seed in SEEDS for name in Purpose.__members__]
+    assert len(set(itertools.chain(*numbers))) == 6 * len(numbers)
+
+
+@pytest.mark.parametrize(
+    ("world", "streams"),
+    [(LAKE, 3), (NOISY_BANDIT, 2), (LAKE | {"tables": False}, 2)],
+    ids=["actions, outcomes, starts", "actions, rewards", "actions, environment, its episodes"],
+)
+def test_no_two_streams_of_a_training_are_the_same(
+    world: dict[str, Any], streams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever draws, simulators and the evaluation at the end included, has a stream that nobody else has."""
+    made: list[tuple[Any, ...]] = []
+    generator = np.random.PCG64
+
+    def noted(sequence: np.random.SeedSequence) -> np.random.PCG64:
+        made.append((sequence.entropy, *sequence.spawn_key))
+        return generator(sequence)
+
+    monkeypatch.setattr(np.random, "PCG64", noted)
+    training = Training(comparison(world, TABLE, {"one": {}}, seeds=[5, 8], updates=2))
+    for _ in training.records():
+        pass
+    training.final()
+    assert {seed for seed, *purpose in made if purpose} == {5, 8}
+    assert len(made) == len(set(made)) >= 2 * streams

@@ -9,7 +9,8 @@ from selenium import webdriver
 from experiments.look import deep_link, tab_link
 from tests.experiments.browser import chromium, find, needs_browser
 from tests.experiments.log_folder import ARMS, MEASURES, write_log_folder
-from tests.experiments.tensorboard_server import TensorBoardServer, tensorboard_server, wait_for
+from tests.experiments.processes import wait_for
+from tests.experiments.tensorboard_server import TensorBoardServer, tensorboard_server
 
 pytestmark = [pytest.mark.slow, needs_browser]
 

@@ -8,7 +8,8 @@ import pytest
 
 from experiments.event_files import EventFile, scalar_block
 from tests.experiments.log_folder import ARMS, LOSSES, MEASURES, UPDATES, entropy_bits, picture, write_log_folder
-from tests.experiments.tensorboard_server import TensorBoardServer, tensorboard_server, wait_for
+from tests.experiments.processes import wait_for
+from tests.experiments.tensorboard_server import TensorBoardServer, tensorboard_server
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,8 @@ from experiments.look import PINNED, deep_link, tab_link
 from experiments.records import UpdateRecord
 from tests.experiments.browser import chromium, find, needs_browser
 from tests.experiments.comparisons import BOTH_ARMS, TWO_ROOMS, comparison
-from tests.experiments.tensorboard_server import TensorBoardServer, tensorboard_server, wait_for
+from tests.experiments.processes import wait_for
+from tests.experiments.tensorboard_server import TensorBoardServer, tensorboard_server
 
 pytestmark = pytest.mark.slow
 

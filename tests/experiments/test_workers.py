@@ -27,6 +27,7 @@ from experiments.parts import TableSink
 from experiments.records import UpdateRecord
 from experiments.training import Training
 from experiments.workers import WorkerFailed, Workers, check_states, shares
+from tests.experiments.processes import ended, forked, in_a_child, wait_for
 from tests.experiments.small_training import small_config, train
 
 
@@ -183,16 +184,22 @@ def test_a_simulator_that_raises_is_named_with_its_run_and_step(raising_world: C
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_simulator_that_hangs_can_be_left(tmp_path: Path, workers: int) -> None:
     """Ctrl-C waits for the update's end, which does not come; a second one does not wait."""
-    here = os.getpid()
 
     def hang() -> float:
         with suppress(FileExistsError):
             (tmp_path / "impatient").touch(exist_ok=False)  # only one process asks
-            os.kill(here, signal.SIGINT)
-            time.sleep(0.3)  # two signals at the same time would be one
-            os.kill(here, signal.SIGINT)
+            os.kill(os.getpgrp(), signal.SIGINT)
+            # Two signals at the same time would be one.
+            wait_for(lambda: "stopping" in (tmp_path / "error.txt").read_text())
+            os.kill(os.getpgrp(), signal.SIGINT)
         time.sleep(1000)
         return 0.0
+
+    def interrupted() -> int:
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "run", config, workers=workers, interrupts=Interrupts().install())
+        assert multiprocessing.active_children() == []
+        return 0
 
     gymnasium.register("Hanging-v0", entry_point=Faulty, kwargs={"fault": hang, "at": 3}, max_episode_steps=5)
     config = load_config(
@@ -204,42 +211,25 @@ def test_a_simulator_that_hangs_can_be_left(tmp_path: Path, workers: int) -> Non
             "arms": {"only": {}},
         }
     )
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        interrupts = Interrupts().install()
-        with pytest.raises(KeyboardInterrupt):
-            train(tmp_path / "run", config, workers=workers, interrupts=interrupts)
+        assert in_a_child(interrupted, tmp_path).status == 0
     finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
         del gymnasium.registry["Hanging-v0"]
-    assert multiprocessing.active_children() == []
 
 
-def test_workers_end_with_the_process_that_started_them() -> None:
+def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     """Killed, it cannot tell them; its pipes tell, because no sibling holds their other ends."""
-    reader, writer = os.pipe()
-    parent = os.fork()
-    if not parent:
-        os.setpgid(0, 0)
+
+    def training() -> int:
         with Workers(Training(small_config("training.updates=1000000")), 2) as workers:
             for _ in workers.blocks(never):
-                os.write(writer, b".")
-        os._exit(1)
-    os.read(reader, 1)  # it trains
+                (tmp_path / "trains").touch()
+        return 0
+
+    parent = forked(training, tmp_path)
+    wait_for((tmp_path / "trains").exists)
     os.kill(parent, signal.SIGKILL)
-    os.waitpid(parent, 0)
-    for _ in range(1000):
-        try:
-            os.killpg(parent, 0)
-        except ProcessLookupError:
-            break
-        time.sleep(0.01)
-    else:
-        os.killpg(parent, signal.SIGKILL)
-        pytest.fail("a worker outlives the process that started it")
-    os.close(reader)
-    os.close(writer)
+    assert ended(parent) == -signal.SIGKILL
 
 
 def bytes_in_use(folder: Path) -> list[int]:
