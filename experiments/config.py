@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from experiments.expectations import read_expectation
 from experiments.outcomes import OUTCOMES
+from experiments.plain_text import plain
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -303,7 +304,7 @@ def _levels(value: Any) -> int:
 
 def one_line(what: object, most: int = 1000) -> str:
     """What a terminal can show, cut off where it is longer than `most`."""
-    text = " ".join(str(what).split())
+    text = plain(" ".join(str(what).split()))
     return text if len(text) <= most else f"{text[:most]} ..."
 
 

@@ -69,6 +69,8 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
                 yield Move(action, float(pi[action]), bits, float(reward), total, outcome, draw())
                 if outcome:
                     return
+    except StoreError:
+        raise
     except Exception as error:  # whatever a stranger's environment raises, a screen that is not there included
         raise PlayError(f"{world.environment.id}: {type(error).__name__}: {error}") from error
 
