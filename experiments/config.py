@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 
 from experiments.expectations import read_expectation
 from experiments.outcomes import OUTCOMES
-from experiments.plain_text import plain
+from experiments.plain_text import printable
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -29,7 +29,7 @@ Width = Annotated[int, Field(gt=0, le=4096)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 # A config may be a stranger's, or have a digit too many: what is read is bounded.
-MOST_BYTES, MOST_LEVELS, MOST_SEEDS = 1 << 20, 32, 100_000
+MOST_BYTES, MOST_LEVELS, MOST_SEEDS, MOST_ARMS, MOST_RUNS = 1 << 20, 32, 100_000, 1000, 1_000_000
 
 
 class ConfigError(ValueError):
@@ -219,6 +219,12 @@ class Config(Section):
     def _arms_are_agents(self) -> Self:
         if not self.arms:
             raise ValueError("needs at least one arm, as in [arms.without_entropy]")
+        runs = len(self.arms) * len(self.training.seed_list)
+        if len(self.arms) > MOST_ARMS or runs > MOST_RUNS:
+            raise ValueError(
+                f"{len(self.arms):,} arms with {runs:,} runs are too many: valid are up to {MOST_ARMS:,} arms "
+                f"and {MOST_RUNS:,} runs"
+            )
         for arm in self.arms:
             resolved = self.agent_of(arm)
             if resolved.baseline in ("batch_mean", "leave_one_out") and self.training.episodes_per_update == 1:
@@ -262,11 +268,12 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     for override in overrides:
         table = _overridden(table, override)
     try:
+        _check_texts(table)
         return Config.model_validate(table)
     except ValidationError as error:
         raise ConfigError(f"{place}: {_one_message(error)}") from None
     except ConfigError as error:
-        raise ConfigError(f"{place}: {error}") from None
+        raise ConfigError(one_line(f"{place}: {error}")) from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -302,9 +309,27 @@ def _levels(value: Any) -> int:
     return 1 + max(map(_levels, inner), default=0)
 
 
+def _check_texts(value: Any, key: str = "") -> None:
+    """Keys and texts are shown on terminals: none of them may command one.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    if isinstance(value, str):
+        if printable(value) != value:
+            raise ConfigError(f"{key}: {value!r} holds characters that a terminal would obey; use printable ones")
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            _check_texts(str(name), f"{key}.{name}".lstrip("."))
+            _check_texts(inner, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            _check_texts(inner, f"{key}.{number}")
+
+
 def one_line(what: object, most: int = 1000) -> str:
     """What a terminal can show, cut off where it is longer than `most`."""
-    text = plain(" ".join(str(what).split()))
+    text = printable(" ".join(str(what).split()))
     return text if len(text) <= most else f"{text[:most]} ..."
 
 

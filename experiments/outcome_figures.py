@@ -15,6 +15,8 @@ from experiments.results import Results
 
 Array = NDArray[np.float64]
 
+LARGEST = 1e300
+
 
 def final_returns(results: Results) -> Iterator[Picture]:
     """A histogram an arm, one above the other, on one axis of returns."""
@@ -135,8 +137,9 @@ def many_arms(results: Results) -> Iterator[Picture]:
 
 
 def _known(values: NDArray[Any]) -> Array:
+    """What can be drawn: of larger numbers the distance may be infinite."""
     floats = _floats(values)
-    return floats[np.isfinite(floats)]
+    return floats[np.abs(floats) < LARGEST]
 
 
 def _floats(values: NDArray[Any]) -> Array:

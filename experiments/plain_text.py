@@ -10,7 +10,7 @@ OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, format characters, lone sur
 HARMLESS = "\n\t\u00ad\u200c\u200d"  # soft hyphens, and what joins or parts letters and emoji
 
 
-def plain(text: str) -> str:
+def printable(text: str) -> str:
     """The text with `\\x1b` and the like written out where a terminal would obey them."""
     if text.isascii() and text.isprintable():
         return text

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 
 from experiments.config import Config, one_line
 from experiments.outcomes import OUTCOMES
-from experiments.plain_text import plain
+from experiments.plain_text import printable
 from experiments.records import Runs
 from experiments.stored_files import StoreError
 
@@ -25,8 +25,8 @@ class NewerFormat(StoreError):
 
 
 def _shown(text: str) -> str:
-    if plain(text) != text:
-        raise ValueError(f"holds characters that a terminal would obey: {plain(text)!r}"[:200])
+    if printable(text) != text:
+        raise ValueError(f"holds characters that a terminal would obey: {printable(text)!r}"[:200])
     return text
 
 
