@@ -4,6 +4,7 @@ C: arms, n: runs of an arm, U: updates, K: updates that curves are drawn at.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from experiments.config import Config
 from experiments.snapshots import FILE, Snapshots, check_fits, read_snapshots
 from experiments.store import RunFolder
-from experiments.stored_rows import NEEDED, RUN_KINDS, UpdateRows, fitting
+from experiments.stored_rows import NEEDED, RUN_KINDS, TIME, UpdateRows, fitting
 from experiments.stored_tables import AMOUNT, SHARE, TRUTH, arm_places, schema_of, values
 
 Array = NDArray[np.float64]
@@ -79,7 +80,8 @@ def read_runs(folder: RunFolder, config: Config) -> dict[str, dict[str, NDArray[
     names = [name for name in RUN_KINDS if name in needed | set(schema_of(place).names)]
     table = folder.read_table(RUNS_FILE, ["arm", *names], max_rows=len(arms) * len(seeds))
     with fitting(place):
-        columns = {name: values(table, name, RUN_KINDS[name]) for name in names}
+        kinds = RUN_KINDS | {"failed_update": replace(TIME, high=config.training.updates - 1)}
+        columns = {name: values(table, name, kinds[name]) for name in names}
         arm, seed = np.repeat(np.arange(len(arms)), len(seeds)), np.tile(seeds, len(arms))
         if not np.array_equal(arm_places(table, arms), arm) or not np.array_equal(columns["seed"], seed):
             raise ValueError("its rows are not the runs of the config, in their order")
