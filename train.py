@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from experiments.config import Config, ConfigError, key_table, load_config, one_line
 from experiments.interrupts import Interrupts
+from experiments.plain_text import printable
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 DEFAULT = CONFIGS / "two_rooms.toml"
@@ -152,7 +153,7 @@ def train_into_folder(config: Config, options: argparse.Namespace, interrupts: I
     )
 
     def say(line: str) -> None:
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(printable(line), soft_wrap=True, markup=False)
 
     try:
         with progress(console, config.training.updates) as bar:
@@ -195,7 +196,7 @@ def available_cores() -> int:
 
 def fail(message: str, status: int = 2) -> int:
     """One line on standard error."""
-    print(f"train.py: {message if status == 1 else one_line(message)}", file=sys.stderr)
+    print(f"train.py: {printable(message) if status == 1 else one_line(message)}", file=sys.stderr)
     return status
 
 

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from experiments.argument_page import argument_page, count, headline
 from experiments.claims import Comparison, decide
-from experiments.config import Config, ConfigError, load_config
+from experiments.config import Config, ConfigError, load_config, one_line
 from experiments.console import verdict_table
 from experiments.figures import pictures
 from experiments.map_slider import map_slider
@@ -167,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         done = prepare_all(configs(options.quick), out, max(1, options.workers), console)
     except (ConfigError, StoreError) as error:
-        print(f"experiments.argument: {error}", file=sys.stderr)
+        print(f"experiments.argument: {one_line(error)}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"experiments.argument: {error.filename or out}: {error.strerror or error}", file=sys.stderr)

@@ -2,20 +2,21 @@
 
 import hashlib
 import json
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import safetensors.numpy
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors import SafetensorError
 
-from experiments.store import FORMAT, Position, RunFolder, State, check_format, sha256
+from experiments.store import FORMAT, Position, RunFolder, State, StoreError, check_format, sha256
+from experiments.stored_arrays import arrays_of, metadata_of
+from experiments.stored_files import content
 
 SLACK = 1 << 26  # bytes of a checkpoint beside its arrays: names, shapes, positions
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=2**62)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Moment(NamedTuple):
@@ -41,12 +42,32 @@ class _Format(BaseModel):
     format: int
 
 
+class _Tables(BaseModel):
+    model_config = ConfigDict(strict=True)
+    updates: list[Digest]
+    steps: list[Digest]
+
+
+class _Snapshots(BaseModel):
+    model_config = ConfigDict(strict=True)
+    moments: Count
+
+
+class _Positions(BaseModel):
+    """How far the sinks had written; without TensorBoard there is no board."""
+
+    model_config = ConfigDict(strict=True)
+    tables: _Tables
+    snapshots: _Snapshots
+    board: dict[str, Count] | None = None
+
+
 class _About(_Format):
     """The metadata of a checkpoint."""
 
     config: str  # SHA-256 of config.toml, as it was written
     update: Count
-    positions: dict[str, dict[str, Any]]
+    positions: _Positions
     log_steps: Count
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -86,23 +107,19 @@ class Checkpoints:
             ValueError: it is damaged, or of another config.
             NewerFormat: a newer program wrote it.
         """
-        found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > 2 * state_bytes + SLACK:
-            raise ValueError(f"not a file, or too large: {found.st_size:,} bytes")
-        data = path.read_bytes()
+        try:
+            data = content(path, 2 * state_bytes + SLACK)
+        except StoreError as error:
+            raise ValueError(str(error)) from None
         if _digest(data) != path.stem.rpartition("-")[2]:
             raise ValueError("damaged (its checksum is wrong)")
-        try:
-            arrays = safetensors.numpy.load(data)
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            text = header["__metadata__"]["about"]
-        except (SafetensorError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"no checkpoint of this program ({type(error).__name__}: {error})") from None
+        arrays, text = arrays_of(data), metadata_of(data, "about")
         check_format(path, _Format.model_validate_json(text).format)
         about = _About.model_validate_json(text)
         if about.config != self._config():
             raise ValueError("is of another config")
-        return Moment(about.update, _by_share(arrays), about.positions, about.log_steps, about.seconds)
+        positions = about.positions.model_dump(exclude_none=True)
+        return Moment(about.update, _by_share(arrays), positions, about.log_steps, about.seconds)
 
     def _config(self) -> str:
         return sha256(self._folder.path / "config.toml")

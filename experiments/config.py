@@ -22,6 +22,7 @@ from experiments.mistakes import nearest
 from experiments.mistakes import one_line as one_line
 from experiments.outcomes import OF_SUCCESS, OUTCOMES
 from experiments.overrides import for_arm, is_nested, overridden, parse_toml, unfelt
+from experiments.plain_text import printable
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -32,7 +33,7 @@ Width = Annotated[int, Field(gt=0, le=4096)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 # A config may be a stranger's, or have a digit too many: what is read is bounded.
-MOST_BYTES, MOST_SEEDS = 1 << 20, 100_000
+MOST_BYTES, MOST_SEEDS, MOST_ARMS, MOST_RUNS = 1 << 20, 100_000, 1000, 1_000_000
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
@@ -260,6 +261,12 @@ class Config(Section):
     def _arms_are_agents(self) -> Self:
         if not self.arms:
             raise ValueError("needs at least one arm, as in [arms.without_entropy]")
+        runs = len(self.arms) * len(self.training.seed_list)
+        if len(self.arms) > MOST_ARMS or runs > MOST_RUNS:
+            raise ValueError(
+                f"{len(self.arms):,} arms with {runs:,} runs are too many: valid are up to {MOST_ARMS:,} arms "
+                f"and {MOST_RUNS:,} runs"
+            )
         for arm in self.arms:
             resolved = self.agent_of(arm)
             if resolved.baseline in ("batch_mean", "leave_one_out") and self.training.episodes_per_update == 1:
@@ -316,11 +323,12 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
 
 def _validated(place: str, table: Mapping[str, Any]) -> Config:
     try:
+        _check_texts(table)
         return Config.model_validate(table)
     except ValidationError as error:
         raise ConfigError(f"{place}: {_one_message(error)}") from None
     except ConfigError as error:
-        raise ConfigError(f"{place}: {error}") from None
+        raise ConfigError(one_line(f"{place}: {error}")) from None
 
 
 def _unfelt(override: str, table: Mapping[str, Any]) -> str:
@@ -353,6 +361,24 @@ def _beside(path: Path) -> list[str]:
     with suppress(OSError):
         return [str(other) for other in path.parent.glob("*.toml")]
     return []
+
+
+def _check_texts(value: Any, key: str = "") -> None:
+    """Keys and texts are shown on terminals: none of them may command one.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    if isinstance(value, str):
+        if printable(value) != value:
+            raise ConfigError(f"{key}: {value!r} holds characters that a terminal would obey; use printable ones")
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            _check_texts(str(name), f"{key}.{name}".lstrip("."))
+            _check_texts(inner, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            _check_texts(inner, f"{key}.{number}")
 
 
 def _one_message(error: ValidationError, prefix: str = "") -> str:

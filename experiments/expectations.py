@@ -21,7 +21,7 @@ GRAMMAR = '"a < b", "a > b", "a = b within 0.1", with a number for b if wanted, 
 
 _COMPARISON = re.compile(r"([^\s<>=]+)\s*([<>=])\s*([^\s<>=]+)(?:\s+within\s+(\S+))?")
 _INVERTED_U = re.compile(r"inverted_u\s*\((.*)\)")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True)

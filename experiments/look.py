@@ -9,9 +9,12 @@ import os
 import shlex
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlencode
+
+from experiments.config import one_line
+from experiments.plain_text import printable
 
 PORT = 6006  # TensorBoard's own
 PINNED = ("step/entropy_bits", "policy/entropy_bits", "band/entropy_bits/iqm", "band/solved/fraction")
@@ -27,11 +30,17 @@ def tensorboard_command(logs: Path, port: int = PORT, points: int | None = None)
         port: to answer on; 0: any.
         points: how many a curve may have; without it, as many as the longest one (TensorBoard's default is 1000).
     """
-    sizes = [file.stat().st_size for file in logs.rglob("events.out.tfevents.*")]
+    sizes = [file.lstat().st_size for file in event_files(logs)]
     most = points or max(100_000, *(size // 40 for size in sizes), 0)  # a point takes more than 40 bytes
     samples = f"scalars={most},images=1000,histograms=1000"  # 0 would mean none at all to the fast reader
     address = ["--host", "localhost", "--port", str(port), "--reload_interval", "5"]
     return shlex.join([_program(), "--logdir", str(logs), "--samples_per_plugin", samples, *address])
+
+
+def event_files(logs: Path) -> Iterator[Path]:
+    """Those of a training. Its runs lie at most four folders down; a stranger's may be of any depth."""
+    for depth in range(5):
+        yield from logs.glob("*/" * depth + "events.out.tfevents.*")
 
 
 def _program() -> str:
@@ -81,14 +90,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.look", description=(__doc__ or "").split(":")[0])
     parser.add_argument("folder", type=Path, help="run folder, as in runs/two_rooms")
     folder = parser.parse_args(arguments).folder
-    logs = folder / "tensorboard" if (folder / "tensorboard").is_dir() else folder
-    if not any(logs.rglob("events.out.tfevents.*")):
-        what = "holds no event files" if folder.is_dir() else "no such folder"
-        print(f"look: {folder}: {what}; python train.py --out {folder} would train into it", file=sys.stderr)
+    try:
+        logs = folder / "tensorboard" if (folder / "tensorboard").is_dir() else folder
+        missing = "" if any(event_files(logs)) else "holds no event files" if folder.is_dir() else "no such folder"
+    except OSError as error:
+        missing = str(error.strerror)
+    if missing:
+        place = one_line(folder)
+        print(f"look: {place}: {missing}; python train.py --out {place} would train into it", file=sys.stderr)
         return 2
     port = _free_port()
     command = shlex.split(tensorboard_command(logs, port))
-    print(f"{shlex.join(command)}\n{links(port)}", flush=True)
+    print(f"{printable(shlex.join(command))}\n{links(port)}", flush=True)
     os.execvp(command[0], command)
 
 

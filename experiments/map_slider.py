@@ -5,6 +5,7 @@ M: moments, S: states, A: actions.
 
 import io
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +17,29 @@ from experiments.expectations import parse_expectation
 from experiments.grid_maps import Picture, policy_map, visit_map
 from experiments.markup import Html, data_uri, element
 from experiments.results import Results
-from experiments.snapshots import FEATURED, MEAN, Snapshots
+from experiments.snapshots import FEATURED, FILE, MEAN, Snapshots, check_fits
 from experiments.worlds import make_world, unimported_module
 
 Array = NDArray[np.float64]
 
+MAX_STATES = 5000  # a hundred maps of more would take longer than everything else
 DIRECTIONS = {(-1, 0): "up", (0, 1): "right", (1, 0): "down", (0, -1): "left"}
 
 
 def map_slider(results: Results) -> Html | None:
-    """None if the world is no grid, or is in a module that only the results (a stranger's?) want imported."""
+    """None if the world is no grid, has too many cells, or is in a module that only the results want imported.
+
+    Raises:
+        StoreError: the snapshots are of another world.
+    """
     environment = results.config.environment
     if results.snapshots is None or unimported_module(environment) is not None:
         return None
     mdp = make_world(environment).mdp
-    if mdp is None or mdp.drawing is None:
+    if mdp is None or mdp.drawing is None or mdp.states > MAX_STATES:
         return None
+    shape = len(results.config.arms), mdp.states, mdp.actions
+    check_fits(results.snapshots, Path(FILE), results.config.training.updates, shape)
     arms, seed = compared_arms(results.config), results.config.training.seed_list[0]
     moments = len(results.snapshots.update)
     views = {"mean": "mean of all runs", "seed": f"seed {seed} alone"}

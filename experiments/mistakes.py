@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from experiments.plain_text import printable
+
 
 class ConfigError(ValueError):
     """A mistake in a config: one message that names the place and what would be valid."""
@@ -10,7 +12,7 @@ class ConfigError(ValueError):
 
 def one_line(what: object, most: int = 1000) -> str:
     """What a terminal can show, cut off where it is longer than `most`."""
-    text = " ".join(str(what).split())
+    text = printable(" ".join(str(what).split()))
     return text if len(text) <= most else f"{text[:most]} ..."
 
 

@@ -19,6 +19,7 @@ ENDINGS = {
     "succeeds": "that succeed",
     "solved": "solved",
 }  # what many arms are compared in: the first that is known
+LARGEST = 1e300
 
 
 def final_returns(results: Results) -> Iterator[Picture]:
@@ -145,8 +146,9 @@ def many_arms(results: Results) -> Iterator[Picture]:
 
 
 def _known(values: NDArray[Any]) -> Array:
+    """What can be drawn: of larger numbers the distance may be infinite."""
     floats = _floats(values)
-    return floats[np.isfinite(floats)]
+    return floats[np.abs(floats) < LARGEST]
 
 
 def _floats(values: NDArray[Any]) -> Array:

@@ -5,8 +5,10 @@ import shutil
 import pyarrow.parquet as pq
 
 from experiments.records import Runs, UpdateRecord
-from experiments.store import Position, RunFolder, parquet_options, sha256
-from experiments.tables import step_table, update_table
+from experiments.store import Position, RunFolder, StoreError, parquet_options, sha256
+from experiments.stored_rows import UpdateRows, fitting
+from experiments.stored_tables import read_batches, schema_of
+from experiments.tables import STEP_SCHEMA, step_table, update_table
 
 PART_BYTES = 1 << 26  # of records that wait in memory for their part
 TABLES = ("updates", "steps")
@@ -18,11 +20,12 @@ class TableSink:
     Args:
         folder: the run folder.
         runs: what stands where on the run axis.
+        updates: of the training.
         log_steps: each how many lock-steps get a row; 0: none.
     """
 
-    def __init__(self, folder: RunFolder, runs: Runs, log_steps: int) -> None:
-        self._folder, self._runs, self._log_steps = folder, runs, log_steps
+    def __init__(self, folder: RunFolder, runs: Runs, updates: int, log_steps: int) -> None:
+        self._folder, self._runs, self._updates, self._log_steps = folder, runs, updates, log_steps
         self._sums: dict[str, list[str]] = {name: [] for name in TABLES}  # SHA-256 of every part
         self._records: list[UpdateRecord] = []
         self._bytes = 0
@@ -53,34 +56,55 @@ class TableSink:
         """Forget what was written after the position.
 
         Raises:
-            ValueError: a part that was written before it is missing or damaged.
+            StoreError: a part that was written before it is missing, damaged or of another training.
         """
         self._sums = {name: list(position[name]) for name in TABLES}
         for name, sums in self._sums.items():
             for number, digest in enumerate(sums):
                 path = self._folder.path / _part(name, number)
                 if not path.is_file() or sha256(path) != digest:
-                    raise ValueError(f"{path} is missing or damaged")
+                    raise StoreError(f"{path} is missing or damaged")
+        self._check_rows()
         kept = {self._folder.path / part for parts in self._files().values() for part in parts}
         for path in (self._folder.path / "parts").glob("*.parquet"):
             if path not in kept:
                 path.unlink()
 
+    def _check_rows(self) -> None:
+        """Whether the parts are of this training: a stranger can make sums as well as we can."""
+        arms = list(dict.fromkeys(self._runs.arm))
+        rows = UpdateRows(arms, self._runs.seed[: len(self._runs.seed) // len(arms)], self._updates)
+        updates, steps = ([self._folder.path / part for part in parts] for parts in self._files().values())
+        for path in updates:
+            for batch in read_batches(path, UpdateRows.COLUMNS, rows.max_rows):
+                with fitting(path):
+                    rows.take(batch)
+        for path in steps:
+            if schema_of(path) != STEP_SCHEMA:
+                raise StoreError(f"{path}: has other columns than the steps of a training")
+
     def finish(self) -> None:
-        """updates.parquet and steps.parquet out of the parts, a part at a time: memory stays flat."""
+        """updates.parquet and steps.parquet out of the parts, a batch at a time: memory stays flat.
+
+        Raises:
+            StoreError: the parts do not fit together.
+        """
         for name, parts in self._files().items():
             paths = [self._folder.path / part for part in parts]
             if len(paths) == 1:
                 with self._folder.replacing(f"{name}.parquet") as temporary:
                     shutil.copyfile(paths[0], temporary)
                 continue
-            schema = pq.read_schema(paths[0])
+            schema = schema_of(paths[0])
             with (
                 self._folder.replacing(f"{name}.parquet") as temporary,
                 pq.ParquetWriter(temporary, schema, **parquet_options(schema)) as writer,
             ):
                 for path in paths:
-                    writer.write_table(pq.read_table(path))
+                    if schema_of(path) != schema:
+                        raise StoreError(f"{path}: has other columns than the parts before it; use --overwrite")
+                    for batch in read_batches(path):
+                        writer.write_batch(batch)
 
     def _files(self) -> dict[str, list[str]]:
         return {name: [_part(name, number) for number in range(len(sums))] for name, sums in self._sums.items()}

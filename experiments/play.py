@@ -17,8 +17,9 @@ import numpy as np
 from scipy.special import entr
 
 from experiments.animation import Picture, write_gif
-from experiments.config import ConfigError
+from experiments.config import ConfigError, one_line
 from experiments.global_generators import GlobalGenerators
+from experiments.plain_text import printable
 from experiments.policies import StoredPolicy, load_policy
 from experiments.spaces import flag_of, reward_of
 from experiments.store import StoreError
@@ -74,6 +75,8 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
                 yield Move(world.first_action + action, float(pi[action]), bits, reward, total, outcome, draw())
                 if outcome:
                     return
+    except StoreError:
+        raise
     except Exception as error:  # whatever a stranger's environment raises, a screen that is not there included
         raise PlayError(f"{world.environment.id}: {type(error).__name__}: {error}") from error
 
@@ -118,17 +121,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     options = parser().parse_args(arguments)
     try:
-        if options.module:
-            importlib.import_module(options.module)
+        if options.module is not None:
+            _import(options.module)
         policies = {arm: load_policy(options.folder, arm, options.seed) for arm in options.arm or [None]}
         play(policies, options)
-    except (ConfigError, StoreError, PlayError, ImportError, ValueError) as error:
-        return _fail(" ".join(str(error).split()))
+    except (ConfigError, StoreError, PlayError, ValueError) as error:
+        return _fail(one_line(error))
     except OSError as error:
-        return _fail(f"{error.filename or options.gif}: {error.strerror or error}")
+        return _fail(one_line(f"{error.filename or options.gif}: {error.strerror or error}"))
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _import(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # whatever a stranger's module raises; a name that is none does so, too
+        raise PlayError(f"--import {module}: {type(error).__name__}: {error}") from error
 
 
 def play(policies: dict[str | None, StoredPolicy], options: argparse.Namespace) -> None:
@@ -138,7 +148,8 @@ def play(policies: dict[str | None, StoredPolicy], options: argparse.Namespace) 
     for arm, policy in policies.items():
         mode, rate = _render_mode(policy.world, wish)
         moves = []
-        print(f"{arm or options.folder}, {policy.world.environment.id}, episode seed {options.episode_seed}")
+        who = arm or printable(str(options.folder))
+        print(f"{who}, {policy.world.environment.id}, episode seed {options.episode_seed}")
         for number, move in enumerate(episode(policy, mode, options.episode_seed, options.greedy)):
             moves.append(move)
             if isinstance(move.picture, str):
@@ -150,7 +161,7 @@ def play(policies: dict[str | None, StoredPolicy], options: argparse.Namespace) 
     if options.gif:
         pictures = [[Picture(m.picture, _caption(n, m)) for n, m in enumerate(moves)] for moves in played]
         write_gif(options.gif, [arm or str(options.folder) for arm in policies], pictures, rate)
-        print(f"{options.gif}: {options.gif.stat().st_size / 1000:.0f} kB")
+        print(f"{printable(str(options.gif))}: {options.gif.stat().st_size / 1000:.0f} kB")
 
 
 def _render_mode(world: World, wish: str) -> tuple[str | None, float]:

@@ -19,6 +19,7 @@ from experiments.config import Config
 from experiments.expectations import check_name
 from experiments.learners import policy_shape
 from experiments.observations import CLIP
+from experiments.results import read_runs
 from experiments.spaces import converter
 from experiments.store import RunFolder, StoreError
 from experiments.worlds import World, make_world, unimported_module
@@ -45,6 +46,8 @@ class StoredPolicy(NamedTuple):
         rows = torch.from_numpy(np.asarray(row)).to(self.theta.dtype)[None, None]
         with torch.no_grad():
             logits = self.shape.logits(self.theta, rows)[0, 0]
+        if not logits.isfinite().all():
+            raise StoreError("the policy's parameters are too large: it gives no probabilities")
         return torch.softmax(logits.double(), dim=-1).numpy()
 
 
@@ -68,7 +71,7 @@ def load_policy(path: Path, arm: str | None, seed: int | None) -> StoredPolicy:
         raise StoreError(f"{path}: the training is not finished; go on with python train.py --resume")
     config = folder.read_config()
     arm, seed = _chosen(config, arm, seed)
-    _check_not_failed(folder, arm, seed)
+    _check_not_failed(folder, config, arm, seed)
     if (module := unimported_module(config.environment)) is not None:
         raise StoreError(
             f"{path}: its world would import and run the module {module!r}; --import {module} allows it"
@@ -115,28 +118,32 @@ def spans(numbers: tuple[int, ...]) -> str:
     return ", ".join(f"{span[0]} to {span[-1]}" if len(span) > 1 else f"{span[0]}" for span in found)
 
 
-def _check_not_failed(folder: RunFolder, arm: str, seed: int) -> None:
+def _check_not_failed(folder: RunFolder, config: Config, arm: str, seed: int) -> None:
     """A run that overflowed was frozen and left a uniform policy, which is nobody's result."""
-    for row in folder.read_table("runs.parquet", ["arm", "seed", "failed"]).to_pylist():
-        if (row["arm"], row["seed"]) == (arm, seed) and row["failed"]:
-            raise StoreError(f"{folder.path}: the run of arm {arm}, seed {seed} failed and has no policy")
+    if read_runs(folder, config)[arm]["failed"][config.training.seed_list.index(seed)]:
+        raise StoreError(f"{folder.path}: the run of arm {arm}, seed {seed} failed and has no policy")
 
 
 def _read(file: Path, run: str, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The tensors of a run, their names, shapes and types checked before anything is computed with them."""
+    """The tensors of a run, their names, shapes and types checked before they are read."""
     try:
-        with safe_open(file, framework="pt") as content:
-            names = {name for name in content.keys() if name.startswith(f"{run}/")}  # noqa: SIM118
-            tensors = {name.partition("/")[2]: content.get_tensor(name) for name in names}
+        with safe_open(file, framework="pt") as stored:
+            names = {name.partition("/")[2] for name in stored.keys() if name.startswith(f"{run}/")}  # noqa: SIM118
+            if names != wanted.keys():
+                found = ", ".join(sorted(names)) or "nothing"
+                raise StoreError(f"{file}: {run} should have {', '.join(sorted(wanted))}, has {found}")
+            return {name: _tensor(file, stored, f"{run}/{name}", shape) for name, shape in wanted.items()}
     except (OSError, SafetensorError) as error:
         raise StoreError(f"{file}: cannot be read: {error}") from None
-    if tensors.keys() != wanted.keys():
-        found = ", ".join(sorted(tensors)) or "nothing"
-        raise StoreError(f"{file}: {run} should have {', '.join(sorted(wanted))}, has {found}")
-    for name, tensor in tensors.items():
-        shape = tuple(tensor.shape)
-        if shape != wanted[name]:
-            raise StoreError(f"{file}: {run}/{name} should have the shape {wanted[name]}, has {shape}")
-        if tensor.dtype not in (torch.float32, torch.float64) or not tensor.isfinite().all():
-            raise StoreError(f"{file}: {run}/{name} should hold finite numbers of single or double precision")
-    return tensors
+
+
+def _tensor(file: Path, stored: Any, name: str, shape: tuple[int, ...]) -> Tensor:
+    about = stored.get_slice(name)
+    if (found := tuple(about.get_shape())) != shape:
+        raise StoreError(f"{file}: {name} should have the shape {shape}, has {found}")
+    if about.get_dtype() in ("F32", "F64"):
+        tensor: Tensor = stored.get_tensor(name)
+        positive = not name.endswith(f"/{MOMENTS[1]}") or bool((tensor > 0).all())
+        if tensor.isfinite().all() and positive:
+            return tensor
+    raise StoreError(f"{file}: {name} should hold finite numbers of single or double precision")

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.config import ConfigError
+from experiments.config import ConfigError, one_line
 from experiments.figures import pictures
 from experiments.map_slider import map_slider
 from experiments.markup import Child, Html, element, page
+from experiments.plain_text import printable
 from experiments.plotting import Picture
 from experiments.results import Results, read_results
 from experiments.sections import experiment
@@ -62,12 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="a finished run folder, as in runs/two_rooms")
     options = parser.parse_args(arguments)
     try:
-        print(write_report(options.folder))
+        print(printable(str(write_report(options.folder))))
     except (StoreError, ConfigError) as error:
-        print(f"experiments.report: {error}", file=sys.stderr)
+        print(f"experiments.report: {one_line(error)}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"experiments.report: {options.folder}: {error.strerror or error}", file=sys.stderr)
+        print(f"experiments.report: {one_line(options.folder)}: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0
 

@@ -4,20 +4,28 @@ C: arms, n: runs of an arm, U: updates, K: updates that curves are drawn at.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from experiments.config import Config
-from experiments.snapshots import Snapshots, read_snapshots
-from experiments.store import RunFolder, StoreError
+from experiments.snapshots import FILE, Snapshots, check_fits, read_snapshots
+from experiments.store import RunFolder
+from experiments.stored_rows import NEEDED, RUN_KINDS, TIME, UpdateRows, fitting
+from experiments.stored_tables import AMOUNT, SHARE, TRUTH, arm_places, schema_of, values
 
 Array = NDArray[np.float64]
 
-CURVES = ("entropy_bits", "solved", "state_coverage", "optimal_action_probability")
+CURVES = {
+    "entropy_bits": AMOUNT,
+    "solved": TRUTH,
+    "state_coverage": SHARE,
+    "optimal_action_probability": SHARE,
+}
+RUNS_FILE, UPDATES_FILE = "runs.parquet", "updates.parquet"
 
 
 class Results(NamedTuple):
@@ -36,22 +44,19 @@ class Results(NamedTuple):
 
 
 def read_results(path: Path) -> Results:
-    """Read the folder of a finished training.
+    """Read the folder of a finished training. What is read here fits together and need not be checked again.
 
     Raises:
         StoreError: it is none, or damaged.
+        ConfigError: its config cannot be read.
     """
     folder = RunFolder(path)
     summary, config = folder.read_summary(), folder.read_config()
-    try:
-        at = moments(config.training.updates)
-        updates = folder.read_table("updates.parquet", ["arm", "seed", "update", *CURVES])
-        runs = folder.read_table("runs.parquet")
-        return Results(
-            config, summary, _by_arm(config, runs), at, _curves(config, updates, at), read_snapshots(folder)
-        )
-    except (KeyError, ValueError, pa.ArrowException) as error:
-        raise StoreError(f"{path}: the tables do not fit the config: {error}") from None
+    runs, at = read_runs(folder, config), moments(config.training.updates)
+    snapshots = read_snapshots(folder)
+    if snapshots is not None:
+        check_fits(snapshots, path / FILE, config.training.updates, (len(config.arms),))
+    return Results(config, summary, runs, at, _read_curves(folder, config, runs, at), snapshots)
 
 
 def moments(updates: int, most: int = 90) -> NDArray[np.int64]:
@@ -61,31 +66,45 @@ def moments(updates: int, most: int = 90) -> NDArray[np.int64]:
     return np.unique(np.concatenate([even, early]).round().astype(np.int64))
 
 
-def _by_arm(config: Config, table: pa.Table) -> dict[str, dict[str, NDArray[Any]]]:
-    arm = np.array(table["arm"].to_pylist())
-    columns = {name: table[name] for name in table.column_names if name not in ("arm", "start_policy")}
-    values = {name: column.to_numpy(zero_copy_only=False) for name, column in columns.items()}
-    return {name: {key: value[arm == name] for key, value in values.items()} for name in config.arms}
+def read_runs(folder: RunFolder, config: Config) -> dict[str, dict[str, NDArray[Any]]]:
+    """Arm -> column of runs.parquet -> [n], in the order of the config's seeds.
+
+    Of earlier versions some measures are missing; columns that this program does not know are not read.
+
+    Raises:
+        StoreError: the table is damaged, or of another config.
+    """
+    place, arms, seeds = folder.path / RUNS_FILE, list(config.arms), config.training.seed_list
+    folder.check(RUNS_FILE)
+    needed = {*NEEDED, *(claim.measure for claim in config.claims)}
+    names = [name for name in RUN_KINDS if name in needed | set(schema_of(place).names)]
+    table = folder.read_table(RUNS_FILE, ["arm", *names], max_rows=len(arms) * len(seeds))
+    with fitting(place):
+        kinds = RUN_KINDS | {"failed_update": replace(TIME, high=config.training.updates - 1)}
+        columns = {name: values(table, name, kinds[name]) for name in names}
+        arm, seed = np.repeat(np.arange(len(arms)), len(seeds)), np.tile(seeds, len(arms))
+        if not np.array_equal(arm_places(table, arms), arm) or not np.array_equal(columns["seed"], seed):
+            raise ValueError("its rows are not the runs of the config, in their order")
+    by_arm = {name: column.reshape(len(arms), len(seeds)) for name, column in columns.items()}
+    return {arm: {name: column[i] for name, column in by_arm.items()} for i, arm in enumerate(arms)}
 
 
-def _curves(config: Config, table: pa.Table, at: NDArray[np.int64]) -> dict[str, dict[str, Array]]:
-    update = table["update"].to_numpy()
-    wanted = np.isin(update, at)
-    seeds = np.array(config.training.seed_list)
-    order = np.argsort(seeds)
-    seed = order[np.searchsorted(seeds[order], table["seed"].to_numpy()[wanted])]
-    codes, names = _codes(table["arm"].combine_chunks())
-    place = np.searchsorted(at, update[wanted])
-    curves: dict[str, dict[str, Array]] = {name: {} for name in config.arms}
-    for column in CURVES:
-        whole = np.full((len(names), len(seeds), len(at)), np.nan)
-        whole[codes[wanted], seed, place] = table[column].to_numpy()[wanted].astype(float)
-        for name, values in zip(names, whole, strict=True):
-            curves[name][column] = values
-    return curves
-
-
-def _codes(column: Any) -> tuple[NDArray[np.int64], list[str]]:
-    if not isinstance(column, pa.DictionaryArray):
-        column = column.dictionary_encode()
-    return column.indices.to_numpy().astype(np.int64), column.dictionary.to_pylist()
+def _read_curves(
+    folder: RunFolder, config: Config, runs: Mapping[str, Mapping[str, NDArray[Any]]], at: NDArray[np.int64]
+) -> dict[str, dict[str, Array]]:
+    """Arm -> column of updates.parquet -> [n, K], at the updates `at`."""
+    place, arms, seeds = folder.path / UPDATES_FILE, list(config.arms), config.training.seed_list
+    reader = UpdateRows(arms, seeds, config.training.updates)
+    curves = np.full((len(CURVES), len(arms) * len(seeds), len(at)), np.nan)
+    batches = folder.read_batches(UPDATES_FILE, [*UpdateRows.COLUMNS, *CURVES], reader.max_rows)
+    for batch in batches:
+        with fitting(place):
+            run, update = reader.take(batch)
+            column = np.searchsorted(at, update)
+            drawn = at[np.minimum(column, len(at) - 1)] == update
+            for name, curve in zip(CURVES, curves, strict=True):
+                curve[run[drawn], column[drawn]] = values(batch, name, CURVES[name])[drawn]
+    with fitting(place):
+        reader.check_complete(np.concatenate([columns["failed_update"] for columns in runs.values()]))
+    by_arm = curves.reshape(len(CURVES), len(arms), len(seeds), len(at))
+    return {arm: dict(zip(CURVES, by_arm[:, i], strict=True)) for i, arm in enumerate(arms)}

@@ -13,7 +13,7 @@ import torch
 
 from experiments.board import BoardSink
 from experiments.checkpoints import Checkpoints, Moment
-from experiments.config import Config, ConfigError
+from experiments.config import Config, ConfigError, one_line
 from experiments.interrupts import Interrupts
 from experiments.learners import initial_learner
 from experiments.parts import TableSink
@@ -208,9 +208,11 @@ class _Session:
 
     def _open_sinks(self, log_steps: int, tensorboard: bool) -> None:
         self._log_steps = log_steps
-        self._tables = TableSink(self._folder, self._training.runs, log_steps)
+        mdp, updates = self._training.world.mdp, self._config.training.updates
+        self._tables = TableSink(self._folder, self._training.runs, updates, log_steps)
         self._board = BoardSink(self._folder, self._training, log_steps) if tensorboard else None
-        snapshots = SnapshotSink(self._folder, self._training.runs)
+        tables = None if mdp is None else (mdp.states, mdp.actions)
+        snapshots = SnapshotSink(self._folder, self._training.runs, updates, tables)
         self._sinks: dict[str, Sink] = {"tables": self._tables, "snapshots": snapshots}
         if self._board is not None:
             self._sinks["board"] = self._board
@@ -242,7 +244,7 @@ class _Session:
             except NewerFormat:
                 raise
             except (StoreError, ValueError, KeyError, TypeError) as error:
-                self._notify(f"checkpoint left out: {path}: {error}")
+                self._notify(f"checkpoint left out: {path}: {one_line(error)}")
                 continue
             self._checkpoints.forget_after(path)
             if moment.log_steps != self._options.log_steps:

@@ -4,17 +4,21 @@ M: moments, C: arms, S: states, A: actions. For every arm the mean over its seed
 of the config: chosen before anything is known, so it may be a run like most or an odd one.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
-from experiments.records import Runs, Snapshot, UpdateRecord
-from experiments.store import Position, RunFolder, StoreError
+from experiments.records import Runs, Snapshot, UpdateRecord, snapshot_updates
+from experiments.store import Position, RunFolder
+from experiments.stored_arrays import arrays_of
+from experiments.stored_files import StoreError, content
 
 FILE = "snapshots.safetensors"
+MAX_BYTES = 1 << 30  # of the file
+SLACK = 1e-5  # of numbers in single precision
 MEAN, FEATURED = 0, 1  # places on the second axis
 
 
@@ -33,10 +37,18 @@ class Snapshots(NamedTuple):
 
 
 class SnapshotSink:
-    """Keeps the records' snapshots, of which there are a dozen, and writes them anew at each flush."""
+    """Keeps the records' snapshots, of which there are a dozen, and writes them anew at each flush.
 
-    def __init__(self, folder: RunFolder, runs: Runs) -> None:
+    Args:
+        folder: the run folder.
+        runs: what stands where on the run axis.
+        updates: of the training.
+        tables: states and actions of its world; None: it has no tables, and no snapshots.
+    """
+
+    def __init__(self, folder: RunFolder, runs: Runs, updates: int, tables: tuple[int, int] | None) -> None:
         self._folder, self._arms = folder, len(dict.fromkeys(runs.arm))
+        self._updates, self._tables = updates, tables
         self._moments: list[Snapshots] = []
         self._written = 0
 
@@ -53,12 +65,19 @@ class SnapshotSink:
         return {"moments": self._written}
 
     def restore(self, position: Position) -> None:
-        """Forget what was written after the position."""
-        self._written = int(position["moments"])
-        found = read_snapshots(self._folder) if self._written else None
-        if self._written and (found is None or len(found.update) < self._written):
-            raise StoreError(f"{self._folder.path / FILE}: moments of the training are missing; use --overwrite")
-        self._moments = [found.moment(m) for m in range(self._written)] if found else []
+        """Forget what was written after the position.
+
+        Raises:
+            StoreError: what was written before it is missing, damaged or of another training.
+        """
+        place, self._written, self._moments = self._folder.path / FILE, int(position["moments"]), []
+        if not self._written:
+            return
+        found = read_snapshots(self._folder)
+        if found is None or self._tables is None or len(found.update) < self._written:
+            raise StoreError(f"{place}: moments of the training are missing; use --overwrite")
+        check_fits(found, place, self._updates, (self._arms, *self._tables))
+        self._moments = [found.moment(m) for m in range(self._written)]
 
 
 def read_snapshots(folder: RunFolder) -> Snapshots | None:
@@ -72,14 +91,48 @@ def read_snapshots(folder: RunFolder) -> Snapshots | None:
         return None
     folder.check(FILE)
     try:
-        found = Snapshots(**safetensors.numpy.load(place.read_bytes()))
-        moments, which, arms, states, _ = found.policy.shape
-        shapes = {found.visits.shape, found.entropy.shape}
-        if shapes != {(moments, which, arms, states)} or found.update.shape != (moments,) or which != 2:
-            raise ValueError("its shapes do not fit together")
-    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        found = Snapshots(**arrays_of(content(place, MAX_BYTES)))
+        _check_shapes(found)
+        _check_values(found)
+    except (ValueError, TypeError) as error:
         raise StoreError(f"{place}: cannot be read: {error}") from None
     return found
+
+
+def check_fits(found: Snapshots, place: Path, updates: int, shape: tuple[int, ...]) -> None:
+    """Whether snapshots are of a training.
+
+    Args:
+        found: what a folder has.
+        place: the file.
+        updates: of the training.
+        shape: numbers of its arms, and, where they are known, of its world's states and actions.
+    Raises:
+        StoreError: they are of another one.
+    """
+    if found.policy.shape[2 : 2 + len(shape)] != shape or not set(found.update) <= {*snapshot_updates(updates)}:
+        raise StoreError(f"{place}: holds moments of another training or world")
+
+
+def _check_shapes(found: Snapshots) -> None:
+    moments, which, arms, states, actions = found.policy.shape
+    shapes = {found.visits.shape, found.entropy.shape}
+    if shapes != {(moments, which, arms, states)} or found.update.shape != (moments,) or which != 2:
+        raise ValueError("its shapes do not fit together")
+    if 0 in (moments, arms, states, actions):
+        raise ValueError("it is empty")
+    if found.update.dtype.kind != "i" or {array.dtype.kind for array in found[1:]} != {"f"}:
+        raise ValueError("its types are not those of updates and probabilities")
+
+
+def _check_values(found: Snapshots) -> None:
+    """Not a number is allowed: that is where all runs of an arm have failed."""
+    ends = {"policy": 1.0, "entropy": np.log(found.policy.shape[-1]), "visits": np.inf}
+    if (np.diff(found.update) <= 0).any() or any(
+        (getattr(found, name) < -SLACK).any() or (getattr(found, name) > end + SLACK).any()
+        for name, end in ends.items()
+    ):
+        raise ValueError("it holds values that no training has")
 
 
 def _moment(update: int, snapshot: Snapshot, active: NDArray[np.bool_], arms: int) -> Snapshots:

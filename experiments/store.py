@@ -25,26 +25,23 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save as tensor_bytes
 
+from experiments import stored_summary
 from experiments.config import Config, load_config
-from experiments.files import open_regular, read_regular
+from experiments.files import open_regular
+from experiments.stored_files import StoreError as StoreError
+from experiments.stored_files import content, opened, read_sums
+from experiments.stored_files import sha256 as sha256
+from experiments.stored_summary import FORMAT as FORMAT
+from experiments.stored_summary import NewerFormat as NewerFormat
+from experiments.stored_summary import check_format as check_format
+from experiments.stored_tables import read_batches
 
-FORMAT = 1  # of result folders and checkpoints; a reader refuses newer ones
 RESULTS = ("runs.parquet", "updates.parquet", "steps.parquet", "snapshots.safetensors", "config.toml")
 FOLDERS = ("checkpoint", "parts", "policies", "tensorboard", "figures")
 SUMMARY, SUMS, LOCK = "summary.json", "SHA256SUMS", ".lock"
-MOST_BYTES = 1 << 28  # of a text or a policy file that is read
-MOST_VALUES = 1 << 30  # of a table's column that is read
 
 State = dict[str, NDArray[Any]]
 Position = dict[str, Any]  # how far a sink has written, in JSON types
-
-
-class StoreError(RuntimeError):
-    """A folder that cannot be used; the message names it and says what to do."""
-
-
-class NewerFormat(StoreError):
-    """A newer program wrote it."""
 
 
 class RunFolder:
@@ -199,45 +196,39 @@ class RunFolder:
 
     def read_config(self) -> Config:
         """The resolved config of the training in this folder."""
-        self.check("config.toml")
-        return load_config(self.path / "config.toml")
+        place = self.path / "config.toml"
+        self.check(place.name)
+        with opened(place):  # a pipe or a device might never end
+            return load_config(place)
 
     def read_summary(self) -> dict[str, Any]:
-        """The summary of a finished folder.
+        """The summary of a finished folder, in plain types.
 
         Raises:
-            StoreError: there is none, it is damaged, or a newer version wrote it.
+            StoreError: there is none, it is damaged or of another config, or a newer version wrote it.
         """
         place = self.path / SUMMARY
         if not self.is_finished:
             raise StoreError(f"{self.path}: no finished training there (no {SUMMARY})")
-        try:
-            summary: dict[str, Any] = json.loads(_bytes(place))
-            check_format(place, summary["format"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise StoreError(f"{place}: damaged") from None
+        data = content(place, stored_summary.MAX_BYTES)
+        stored_summary.check_version(place, data)
         self.check(SUMMARY)
-        return summary
+        return stored_summary.read_summary(place, data, self.read_config())
 
-    def read_table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """A table of a finished folder, or some of its columns.
+    def read_batches(
+        self, name: str, columns: Sequence[str] | None = None, max_rows: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """A table of a finished folder, or some of its columns, in pieces.
 
         Raises:
-            StoreError: it is missing or damaged, or would not fit into memory.
+            StoreError: it is missing or damaged, lacks a column, or holds more than may be read.
         """
         self.check(name)
-        place = self.path / name
-        try:
-            with pq.ParquetFile(place) as file:
-                groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
-                widths = (
-                    sum(group.column(i).num_values for group in groups) for i in range(file.metadata.num_columns)
-                )
-                if (widest := max(widths)) > MOST_VALUES:
-                    raise StoreError(f"{place}: says it has {widest:,} values a column; {MOST_VALUES:,} are read")
-                return file.read(columns)
-        except (OSError, ValueError, pa.ArrowException) as error:
-            raise StoreError(f"{place}: cannot be read: {error}") from None
+        return read_batches(self.path / name, columns, max_rows)
+
+    def read_table(self, name: str, columns: Sequence[str] | None = None, max_rows: int | None = None) -> pa.Table:
+        """As `read_batches`, in one piece."""
+        return pa.Table.from_batches(list(self.read_batches(name, columns, max_rows)))
 
     def check(self, name: str) -> None:
         """In a finished folder: whether a file is what the training wrote.
@@ -245,11 +236,7 @@ class RunFolder:
         Raises:
             StoreError: it is missing or damaged.
         """
-        if not self.is_finished:
-            return
-        lines = _bytes(self.path / SUMS).decode(errors="replace").splitlines()
-        sums = {known: digest for digest, _, known in (line.partition("  ") for line in lines)}
-        if sums.get(name) != sha256(self.path / name):
+        if self.is_finished and read_sums(self.path / SUMS).get(name) != sha256(self.path / name):
             raise StoreError(f"{self.path / name}: damaged (not the file that {SUMS} was made of)")
 
 
@@ -271,17 +258,6 @@ def config_text(config: Config) -> str:
     return tomli_w.dumps(config.model_dump(exclude_none=True))
 
 
-def check_format(place: Path, found: Any) -> None:
-    """Raises:
-    NewerFormat: a newer program wrote it.
-    ValueError: it is no format number.
-    """
-    if type(found) is not int or found < 1:
-        raise ValueError(f"format {found!r}")
-    if found > FORMAT:
-        raise NewerFormat(f"{place}: format {found} is newer than this program's {FORMAT}; update the program")
-
-
 def synced(path: Path) -> None:
     """Bring a file's content, or a folder's names, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -289,20 +265,3 @@ def synced(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _bytes(path: Path) -> bytes:
-    """A file's content, if it is a regular file and not too large."""
-    try:
-        return read_regular(path, MOST_BYTES)
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from None
-
-
-def sha256(path: Path) -> str:
-    """The digest of a file's content, as `sha256sum` prints it."""
-    try:
-        with open(open_regular(path), "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from None

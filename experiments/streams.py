@@ -75,7 +75,16 @@ class Streams:
         return np.concatenate([positions, used], axis=1)
 
     def load(self, state: NDArray[np.uint64]) -> None:
-        """Go on from `state()`."""
+        """Go on from `state()`.
+
+        Raises:
+            ValueError: it is the state of other streams, or of none.
+        """
+        same = np.array_equal(
+            state[:, 2:4], self._positions()[:, 2:4]
+        )  # the increments are a stream's own for good
+        if not same or (state[:, 4] > 1).any() or (state[:, 5] >> 32).any() or (state[:, 6] > AHEAD).any():
+            raise ValueError("it holds random streams of other seeds")
         for generator, words in zip(self._generators, state.tolist(), strict=True):
             position, increment = words[0] << 64 | words[1], words[2] << 64 | words[3]
             generator.bit_generator.state = {

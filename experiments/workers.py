@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from experiments.config import Config
 from experiments.records import Column, Runs, UpdateRecord, merged, merged_records, stacked
 from experiments.simulators import SimulatorError
+from experiments.stored_states import check_values
 from experiments.training import Training
 
 BLOCK_SECONDS = 0.25  # a block is about as many updates as take this long
@@ -57,7 +58,8 @@ def check_states(training: Training, states: Sequence[State], update: int) -> No
     """Whether training can go on from these states, one a share of the seeds, after so many updates.
 
     Raises:
-        ValueError: an array is missing, too many, or not of the shape and type that this training has.
+        ValueError: an array is missing, too many, not of the shape and type that this training has, or holds what
+            no training comes to.
     """
     parts = shares(training.seeds, max(len(states), 1))
     if len(parts) != len(states):
@@ -72,6 +74,8 @@ def check_states(training: Training, states: Sequence[State], update: int) -> No
                 )
         if not int(state["update_count"]) == update <= training.config.training.updates:
             raise ValueError(f"is after update {update}, or {state['update_count']}; neither fits")
+        check_values(training, state, update)
+        of_part.load(state)
 
 
 class Workers:

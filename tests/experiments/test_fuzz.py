@@ -1,5 +1,7 @@
 """Thousands of command lines, most of them mistaken: each is accepted or refused in one line; nothing is written.
 
+Every command is tried, train.py most of all.
+
 A case is a function of its number. FUZZ=<n> in the environment runs more of them, as many in one process.
 """
 
@@ -7,11 +9,12 @@ import functools
 import io
 import os
 import random
+import shutil
 import signal
 import string
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,9 @@ from typing import Any
 import pytest
 
 import train
+from experiments import argument, benchmark, look, play, report, verify
 from experiments.config import Agent, Config, ConfigError, Environment, Training, load_config
+from experiments.plain_text import is_obeyed
 from experiments.store import config_text
 from experiments.training import Training as Trained
 from tests.experiments.small_training import CONFIG
@@ -148,14 +153,23 @@ def handlers_kept() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def said(words: list[str]) -> tuple[int, str, str]:
-    """Exit status, standard output and standard error of a command line."""
+class Accepted(BaseException):
+    """A command line was understood, and what it asks for would begin here."""
+
+
+Main = Callable[[Sequence[str]], int]
+
+
+def said(words: Sequence[str], main: Main = train.main) -> tuple[int, str, str]:
+    """Exit status (0 also where it was accepted), standard output and standard error of a command line."""
     out, error = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(error):
         try:
-            status = train.main(words)
+            status = main(words)
+        except Accepted:
+            status = 0
         except SystemExit as end:
-            status = end.code if isinstance(end.code, int) else 99
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
     return status, out.getvalue(), error.getvalue()
 
 
@@ -187,6 +201,7 @@ def test_every_command_line_is_accepted_or_refused_in_one_line(
             assert error.startswith("train.py: "), place
             assert error.count("\n") == 1, f"{place}: {error}"
             assert len(error) < 3000, f"{place}: {error}"
+            assert not [sign for sign in error if is_obeyed(sign)], f"{place}: {error}"
             assert out == "", place
         elif accepted:
             config = accepted.pop()
@@ -199,6 +214,132 @@ def test_every_command_line_is_accepted_or_refused_in_one_line(
     assert statuses.keys() == {0, 2}, statuses
     assert min(statuses.values()) > CASES / 20, statuses
     assert list((tmp_path / "cwd").iterdir()) == []
+    print(dict(statuses))
+
+
+# What each command takes, right and wrong; "RUN" is a run folder.
+FOLDERS = [
+    "RUN",
+    "RUN",
+    "RUN",
+    "none",
+    "/dev/null",
+    "/dev/null/x",
+    "",
+    " ",
+    "x" * 5000,
+    "~nobody/x",
+    "a\x1b[31mb",
+    "..",
+    "é",
+]
+COUNTS = ["0", "1", "-1", "7", "1.5", "many", "", "9" * 5000, "٣", "0x7", "1_0", "nan", "\x1b[2J"]
+COMMANDS: dict[str, tuple[Main, list[list[list[str]]]]] = {
+    "experiments.report": (report.main, [[[f] for f in FOLDERS]]),
+    "experiments.look": (look.main, [[[f] for f in FOLDERS]]),
+    "experiments.play": (
+        play.main,
+        [
+            [[f] for f in FOLDERS],
+            [["--arm", arm] for arm in ("table", "with_entropy", "without", "wit", "", "\x1b[31m", "x" * 5000)],
+            [["--arm"], ["--arm", "table", "with_entropy"], ["--arm", "table", "no"]],
+            [["--seed", seed] for seed in COUNTS],
+            [["--episode-seed", seed] for seed in COUNTS],
+            [["--import", name] for name in ("math", "none", "", "..", ".x", "x y", "a.b", "1", "é", "\x1b[0m")],
+            [["--greedy"], ["--window"], ["--window", "--gif", "x.gif"], ["--gif"], ["--gif", "RUN/x.gif"]],
+        ],
+    ),
+    "experiments.verify": (verify.main, [[["--quick"], []]]),
+    "experiments.argument": (
+        argument.main,
+        [[["--quick"], []], [["--workers", n] for n in COUNTS], [["--out", f] for f in FOLDERS[3:]]],
+    ),
+    "experiments.benchmark": (
+        benchmark.main,
+        [[["--quick"], []], [["--out", f] for f in ("/dev/null/x", "/dev/null", "")]],
+    ),
+}  # fmt: skip
+STRAY = [
+    ["--nope"],
+    ["-x"],
+    ["--"],
+    ["--help"],
+    ["extra"],
+    ["--quick=yes"],
+    ["--ar", "table"],
+    ["=", "a=b"],
+    ["--seed=1"],
+    [""],
+]
+
+
+def command_line(number: int, run: Path) -> tuple[str, Main, list[str]]:
+    """A command and its words by number."""
+    rng = random.Random(number)
+    name = rng.choice(sorted(COMMANDS))
+    main, choices = COMMANDS[name]
+    groups = [rng.choice(group) for group in choices if rng.random() < 0.6] + [rng.choice(STRAY)] * (
+        rng.random() < 0.3
+    )
+    rng.shuffle(groups)
+    words = [word.replace("RUN", str(run)) for group in groups for word in group]
+    if words and rng.random() < 0.2:
+        at = rng.randrange(len(words))
+        words[at] = mutated(rng, words[at], 1).replace("\0", "")
+    return name, main, words
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands stop where their work would begin."""
+
+    def accept(*_: Any, **__: Any) -> None:
+        raise Accepted
+
+    monkeypatch.setattr(report, "write_report", accept_if_finished(report.write_report))
+    monkeypatch.setattr(os, "execvp", accept)
+    for module, work in (
+        (play, "play"),
+        (verify, "print_numbers"),
+        (argument, "configs"),
+        (benchmark, "in_turns"),
+    ):
+        monkeypatch.setattr(module, work, accept)
+
+
+def accept_if_finished(write_report: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    def instead(path: Path) -> Path:
+        if (path / "summary.json").exists():
+            raise Accepted
+        return write_report(path)
+
+    return instead
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("idle")
+def test_every_command_accepts_or_refuses_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(Path(__file__).parents[1] / "data" / "format_1", run)
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    statuses = Counter[tuple[str, int]]()
+    for number in range(CASES // 2):
+        name, main, words = command_line(number, run)
+        place = f"case {number}: {name} {str(words)[:2000]}"
+        try:
+            status, _, error = said(words, main)
+        except BaseException as mistake:
+            raise AssertionError(place) from mistake
+        statuses[name, status] += 1
+        assert status in (0, 1, 2), place
+        assert "Traceback" not in error, f"{place}: {error}"
+        if status:
+            assert name.rpartition(".")[2] in error.splitlines()[-1], f"{place}: {error}"
+        else:
+            assert error == "", f"{place}: {error}"
+    assert {(name, status) for name in COMMANDS for status in (0, 2)} <= statuses.keys(), statuses
+    assert not [path for path in (tmp_path / "cwd").rglob("*") if path.is_file()]
     print(dict(statuses))
 
 

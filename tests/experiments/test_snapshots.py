@@ -14,6 +14,10 @@ RUNS = Runs.of(["a", "b"], [7, 8, 9])
 STATES, ACTIONS = 5, 4
 
 
+def sink_into(folder: RunFolder) -> SnapshotSink:
+    return SnapshotSink(folder, RUNS, updates=5, tables=(STATES, ACTIONS))
+
+
 def record(update: int, failed: tuple[int, ...] = (), kept: bool = True) -> UpdateRecord:
     rng = np.random.default_rng(update)
     policy = rng.dirichlet(np.ones(ACTIONS), (6, STATES))
@@ -24,7 +28,7 @@ def record(update: int, failed: tuple[int, ...] = (), kept: bool = True) -> Upda
 
 def test_it_keeps_the_mean_of_each_arm_and_its_first_seed(tmp_path: Path) -> None:
     folder, one = RunFolder(tmp_path), record(3)
-    sink = SnapshotSink(folder, RUNS)
+    sink = sink_into(folder)
     sink.write(record(2, kept=False))
     sink.write(one)
     assert sink.flush() == {"moments": 1}
@@ -45,7 +49,7 @@ def test_it_keeps_the_mean_of_each_arm_and_its_first_seed(tmp_path: Path) -> Non
 
 def test_a_failed_run_is_left_out_of_the_mean_and_an_arm_of_failed_runs_is_missing(tmp_path: Path) -> None:
     folder, one = RunFolder(tmp_path), record(3, failed=(1, 3, 4, 5))
-    sink = SnapshotSink(folder, RUNS)
+    sink = sink_into(folder)
     sink.write(one)
     sink.flush()
     found = read_snapshots(folder)
@@ -59,17 +63,17 @@ def test_going_on_from_an_earlier_position_equals_never_having_stopped(tmp_path:
     whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
     for folder in (whole, cut):
         folder.path.mkdir()
-    straight = SnapshotSink(whole, RUNS)
+    straight = sink_into(whole)
     for update in range(5):
         straight.write(record(update))
     straight.flush()
-    first = SnapshotSink(cut, RUNS)
+    first = sink_into(cut)
     first.write(record(0))
     first.write(record(1))
     position = first.flush()
     first.write(record(2))
     first.flush()  # written, and then the training is killed before its next checkpoint
-    second = SnapshotSink(cut, RUNS)
+    second = sink_into(cut)
     second.restore(position)
     for update in range(2, 5):
         second.write(record(update))
@@ -80,7 +84,7 @@ def test_going_on_from_an_earlier_position_equals_never_having_stopped(tmp_path:
 def test_moments_that_are_gone_are_no_surprise(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     with pytest.raises(StoreError, match="missing"):
-        SnapshotSink(folder, RUNS).restore({"moments": 2})
+        sink_into(folder).restore({"moments": 2})
     (tmp_path / FILE).write_bytes(b"no tensors")
     with pytest.raises(StoreError, match="cannot be read"):
         read_snapshots(folder)
@@ -92,7 +96,7 @@ def test_moments_that_are_gone_are_no_surprise(tmp_path: Path) -> None:
 
 
 def test_there_is_nothing_to_read_where_no_world_had_states(tmp_path: Path) -> None:
-    sink = SnapshotSink(RunFolder(tmp_path), RUNS)
+    sink = sink_into(RunFolder(tmp_path))
     sink.write(record(0, kept=False))
     assert sink.flush() == {"moments": 0}
     assert read_snapshots(RunFolder(tmp_path)) is None

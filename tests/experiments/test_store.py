@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from experiments import store
+from experiments import store, stored_tables
 from experiments.store import RunFolder, StoreError
 from tests.experiments.small_training import Crash, small_config, train
 
@@ -177,9 +177,10 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
 def test_a_table_that_claims_too_many_values_is_not_read(
     finished: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "MOST_VALUES", 5)
-    with pytest.raises(StoreError, match=r"says it has 24 values a column; 5 are read"):  # start_policy: 6 x 4
+    monkeypatch.setattr(stored_tables, "MAX_DECODED", 1000)
+    with pytest.raises(StoreError, match=r"decodes to [\d,]+ bytes; at most 1,000 are read"):
         finished.read_table("runs.parquet")
+    assert finished.read_table("runs.parquet", ["seed"]).num_rows == 6
 
 
 def test_tables_keep_the_types_that_arrow_has_for_them(finished: RunFolder) -> None:

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import math
 import os
 import pickle
 import random
@@ -139,6 +140,63 @@ class TestAForgedCheckpoint:
         forged(folder, safetensors.numpy.save(arrays, {"about": json.dumps(about | change)}))
         assert "left out" in refused(folder)
 
+    @pytest.mark.parametrize(
+        ("name", "number"),
+        [
+            ("failed_update", 3), ("failed_update", -2), ("progress.env_steps", -1), ("progress.env_steps", 2**61),
+            ("progress.episodes", -(2**63)), ("progress.first_success", 2**40), ("progress.first_optimal", 3),
+            ("progress.coefficient", -1.0), ("learner.optimizer.step", -1.0), ("learner.optimizer.step", math.nan),
+            ("learner.optimizer.step", math.inf), ("learning.visits", -5.0), ("learning.previous_visits", -1.0),
+            ("learning.source.stream.actions", 0), ("learning.source.stream.actions", 2**64 - 1),
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_has_numbers_that_no_training_comes_to(self, folder: Path, name: str, number: float) -> None:
+        about, arrays = opened(newest(folder))
+        key = f"0/batch_0.{name}"
+        arrays[key] = np.full_like(arrays[key], number)
+        forged(folder, safetensors.numpy.save(arrays, {"about": json.dumps(about)}))
+        told = refused(folder)
+        assert "holds what no training comes to" in told or "random streams of other seeds" in told
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"snapshots": {"moments": -1}}, {"snapshots": {"moments": 10**30}}, {"snapshots": {"moments": 1e400}},
+            {"snapshots": {}}, {"tables": {"updates": ["x\ny"], "steps": []}}, {"board": {"aggregate/table": -1}},
+            {"board": {".": 1.5}}, {"board": []},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_has_positions_that_no_sink_has(self, folder: Path, change: dict[str, Any]) -> None:
+        about, arrays = opened(newest(folder))
+        about["positions"] |= change
+        forged(folder, safetensors.numpy.save(arrays, {"about": json.dumps(about)}))
+        told = refused(folder)
+        assert told.count("checkpoint left out: ") == len(told.splitlines()) == 1
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda table: table.take([0, *range(len(table))]), "a row is there twice"),
+            (lambda table: table.take([*range(len(table))][::-1]), "before an earlier one"),
+            (lambda table: table.drop_columns("seed"), "has no column 'seed'"),
+            (lambda table: with_column(table, "seed", [9] * len(table)), "other seeds"),
+            (lambda table: with_column(table, "arm", ["x"] * len(table)), "other arms"),
+            (lambda table: with_column(table, "update", [7] * len(table)), "outside 0 to 3"),
+        ],
+        ids=["twice", "backwards", "no seed", "other seeds", "other arms", "late"],
+    )
+    def test_vouches_for_parts_that_are_not_of_it(
+        self, folder: Path, change: Callable[[pa.Table], pa.Table], message: str
+    ) -> None:
+        part = folder / "parts" / "updates-000000.parquet"
+        pq.write_table(change(pq.ParquetFile(part).read()), part)
+        about, arrays = opened(newest(folder))
+        about["positions"]["tables"]["updates"][0] = hashlib.sha256(part.read_bytes()).hexdigest()
+        forged(folder, safetensors.numpy.save(arrays, {"about": json.dumps(about)}))
+        assert message in refused(folder)
+
     def test_has_no_metadata_or_nonsense(self, folder: Path) -> None:
         _, arrays = opened(newest(folder))
         for metadata in (None, {}, {"about": ""}, {"about": "[" * 100_000}, {"about": "7"}, {"other": "{}"}):
@@ -192,6 +250,10 @@ class TestAForgedCheckpoint:
         forged(folder, safetensors.numpy.save(arrays, {"about": json.dumps(about)}))
         train(folder, small_config(*SMALL), resume=True)
         assert outside.read_text() == "precious"
+
+
+def with_column(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, pa.array(values))
 
 
 def refused_unread(folder: Path) -> str:

@@ -1,0 +1,35 @@
+"""Arrays out of a stranger's safetensors file: whatever is wrong with the file is a ValueError."""
+
+import json
+from typing import Any
+
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+
+def arrays_of(data: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of a file by their names. What they declare to hold is never more than the file has.
+
+    Raises:
+        ValueError: it is no such file, or holds types that NumPy does not have.
+    """
+    try:
+        return safetensors.numpy.load(data)
+    except (SafetensorError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"no arrays ({type(error).__name__}: {error})") from None
+
+
+def metadata_of(data: bytes, name: str) -> str:
+    """A text that was stored beside the arrays.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        text = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"][name]
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+        raise ValueError(f"no metadata {name!r} ({type(error).__name__})") from None
+    if not isinstance(text, str):
+        raise ValueError(f"its metadata {name!r} are no text")
+    return text

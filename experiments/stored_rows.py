@@ -1,0 +1,91 @@
+"""What the rows of a training's tables must be: those of its runs and updates, each once and in their order.
+
+R: runs in the config's order, n: rows of a piece of a table.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from experiments.outcomes import OUTCOMES
+from experiments.stored_files import StoreError
+from experiments.stored_tables import COUNT, NUMBER, TRUTH, Kind, arm_places, values
+
+Ints = NDArray[np.int64]
+
+SEED = Kind("whole", 0, 2**63)
+TIME = replace(COUNT, optional=True)
+RUN_KINDS = {
+    "seed": SEED,
+    **{name: {"fraction": TRUTH, "number": NUMBER, "time": TIME}[o.kind] for name, o in OUTCOMES.items()},
+    "env_steps": COUNT,
+    "episodes": COUNT,
+    "failed": replace(TRUTH, optional=False),
+    "failed_update": TIME,
+}
+# What pictures and `play` cannot do without; every version has written it.
+NEEDED = ("seed", "env_steps", "failed", "failed_update", "final_return", "first_success_env_step")
+
+
+@contextmanager
+def fitting(place: Path) -> Iterator[None]:
+    """Says of which file it is that its content does not fit."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
+        raise StoreError(f"{place}: does not fit its config: {error}") from None
+
+
+class UpdateRows:
+    """Follows the rows of updates.parquet, piece by piece: update after update, in each the runs in their order.
+
+    A run that failed has no row after the update it failed in.
+    """
+
+    COLUMNS = ("arm", "seed", "update")
+
+    def __init__(self, arms: Sequence[str], seeds: Sequence[int], updates: int) -> None:
+        self._arms, self._seeds, self._updates = list(arms), np.array(seeds, np.int64), updates
+        self._order = np.argsort(self._seeds)
+        self._last = -1  # of the rows so far, numbered over all updates and runs
+        self._rows = np.zeros(len(arms) * len(seeds), np.int64)  # [R] of each run
+        self.max_rows = len(self._rows) * updates
+
+    def take(self, batch: pa.RecordBatch) -> tuple[Ints, Ints]:
+        """The run and the update of each row, [n] both.
+
+        Raises:
+            ValueError: a row is of no run or update of the config, is there twice, or in the wrong place.
+        """
+        update = values(batch, "update", replace(COUNT, high=self._updates - 1)).astype(np.int64)
+        run = arm_places(batch, self._arms) * len(self._seeds) + self._places(values(batch, "seed", SEED))
+        number = update * len(self._rows) + run
+        if len(number):
+            if number[0] <= self._last or not (np.diff(number) > 0).all():
+                raise ValueError("a row is there twice, or before an earlier one")
+            self._last = int(number[-1])
+        self._rows += np.bincount(run, minlength=len(self._rows))
+        return run, update
+
+    def _places(self, seed: NDArray[Any]) -> Ints:
+        """Where seeds stand in the config."""
+        place = self._order[np.searchsorted(self._seeds, seed, sorter=self._order) % len(self._seeds)]
+        if not np.array_equal(self._seeds[place], seed):
+            raise ValueError("there are other seeds than those of the config")
+        return place
+
+    def check_complete(self, failed_update: NDArray[Any]) -> None:
+        """Whether every run has all its rows; [R], not a number where a run did not fail.
+
+        Raises:
+            ValueError: some are missing, or too many.
+        """
+        expected = np.where(np.isnan(failed_update), self._updates, failed_update + 1)
+        if not np.array_equal(self._rows, expected):
+            raise ValueError("rows of some runs are missing")

@@ -1,0 +1,194 @@
+"""What a summary.json must be: finite numbers, texts that a terminal only shows, entries that fit the config.
+
+A key that this program does not know may hold a plain value, as a later one of the same format may write it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from experiments.config import Config, one_line
+from experiments.outcomes import OUTCOMES
+from experiments.plain_text import printable
+from experiments.records import Runs
+from experiments.stored_files import StoreError
+
+FORMAT = 1  # of result folders and checkpoints; a reader refuses newer ones
+MAX_BYTES = 1 << 26  # of a summary: a hundred thousand failed runs in six arms
+
+
+class NewerFormat(StoreError):
+    """A newer program wrote it."""
+
+
+def _shown(text: str) -> str:
+    if printable(text) != text:
+        raise ValueError(f"holds characters that a terminal would obey: {printable(text)!r}"[:200])
+    return text
+
+
+Text = Annotated[str, Field(max_length=10_000), AfterValidator(_shown)]
+Count = Annotated[int, Field(ge=0, lt=2**62)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Plain = Text | bool | Annotated[int, Field(gt=-(2**62), lt=2**62)] | Finite | None
+
+
+class Stored(BaseModel):
+    """A part of the file."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+    __pydantic_extra__: dict[str, Plain | list[Plain] | dict[Text, Plain]] = Field(init=False)
+
+
+class Entry(Stored):
+    """A measure of an arm; a fraction and a time have a count, a number has a mean."""
+
+    estimate: Finite | None
+    low: Finite | None
+    high: Finite | None
+    n: Count
+    count: Count | None = None
+    mean: Finite | None = None
+
+
+class Arm(Stored):
+    runs: Count
+    n: Count
+    env_steps: Count
+    measures: dict[Text, Entry | None]
+
+
+class Verdict(Stored):
+    """As `experiments.claims.Verdict`."""
+
+    statement: Text
+    measure: Text
+    expect: Text
+    limit: bool
+    verdict: Literal["supported", "refuted", "inconclusive"]
+    effect: Finite | None
+    low: Finite | None
+    high: Finite | None
+    test: Text
+    p: Share | None
+    p_adjusted: Share | None
+    n: Count
+    failed: Count
+    improvement: Annotated[list[Finite], Field(min_length=3, max_length=3)] | None = (
+        None  # summaries of earlier versions have none
+    )
+    more_seeds: Count | None
+
+
+class FailedRun(Stored):
+    arm: Text
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    update: Count
+
+
+class Summary(Stored):
+    format: int
+    name: Text
+    description: Text
+    failed_runs: list[FailedRun]
+    arms: dict[Text, Arm]
+    claims: list[Verdict]
+    versions: dict[Text, Text]
+    platform: Text
+    wall_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    env_steps: Count
+    env_steps_per_second: Count
+
+
+class _Format(BaseModel):
+    model_config = ConfigDict(strict=True)
+    format: JsonValue
+
+
+def read_summary(place: Path, data: bytes, config: Config) -> dict[str, Any]:
+    """The summary in a file of a folder with this config, in plain types.
+
+    Raises:
+        StoreError: it is damaged, or of another config.
+    """
+    with _damage(place):
+        summary = Summary.model_validate_json(data)
+        _check_fits(summary, config)
+        return summary.model_dump(exclude_unset=True)
+
+
+def check_version(place: Path, data: bytes) -> None:
+    """Whether this program can read the file, before anything else is said of it.
+
+    Raises:
+        StoreError: nobody knows which version wrote it.
+        NewerFormat: a newer program wrote it.
+    """
+    with _damage(place):
+        check_format(place, _Format.model_validate_json(data).format)
+
+
+@contextmanager
+def _damage(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        details = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, details["loc"]))
+        message = f"{where}: {details['msg']}" if where else details["msg"]
+        raise StoreError(f"{place}: damaged: {one_line(message, 300)}") from None
+    except ValueError as error:
+        raise StoreError(f"{place}: damaged: {one_line(error, 300)}") from None
+
+
+def check_format(place: Path, found: Any) -> None:
+    """Raises:
+    NewerFormat: a newer program wrote it.
+    ValueError: it is no format number.
+    """
+    if type(found) is not int or found < 1:
+        raise ValueError(f"format {found!r}")
+    if found > FORMAT:
+        raise NewerFormat(f"{place}: format {found} is newer than this program's {FORMAT}; update the program")
+
+
+def _check_fits(summary: Summary, config: Config) -> None:
+    """Whether it is the summary of a training with this config.
+
+    Raises:
+        ValueError: says what is not of this config.
+    """
+    if (summary.name, summary.description) != (config.name, config.description):
+        raise ValueError("its name and description are not those of config.toml")
+    if list(summary.arms) != list(config.arms):
+        raise ValueError("its arms are not those of config.toml")
+    keys = ("statement", "measure", "expect", "limit")
+    claims, judged = ([[getattr(claim, key) for key in keys] for claim in c.claims] for c in (config, summary))
+    if claims != judged:
+        raise ValueError("its claims are not those of config.toml")
+    seeds = config.training.seed_list
+    for name, arm in summary.arms.items():
+        _check_arm(name, arm, len(seeds))
+    runs = set(zip(*Runs.of(list(config.arms), seeds), strict=True))
+    failed = {(run.arm, run.seed) for run in summary.failed_runs}
+    if len(failed) < len(summary.failed_runs) or not failed <= runs:
+        raise ValueError("its failed runs are not runs of config.toml")
+
+
+def _check_arm(name: str, arm: Arm, seeds: int) -> None:
+    if arm.runs != seeds or arm.n not in (1, seeds):
+        raise ValueError(f"arms.{name}: has {arm.runs} runs, {arm.n} of them different; its config has {seeds}")
+    for measure, entry in arm.measures.items():
+        if entry is None or measure not in OUTCOMES:
+            continue
+        place, kind = f"arms.{name}.measures.{measure}", OUTCOMES[measure].kind
+        if entry.n > seeds or (entry.count is not None and entry.count > entry.n):
+            raise ValueError(f"{place}: counts more runs than there are")
+        if kind != "number" and entry.count is None:
+            raise ValueError(f"{place}: has no count")
+        if kind == "fraction" and entry.n and (entry.estimate is None or not 0 <= entry.estimate <= 1):
+            raise ValueError(f"{place}: is no fraction")

@@ -1,0 +1,191 @@
+"""Stored tables, read in pieces of a bounded size, each column of the kind that it must be.
+
+A Parquet file says at its end how much it holds: 6 MB of zeros can decode to 10 GB. That is checked before
+anything is decoded, and what is decoded is counted, because what a file says of itself need not be true.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from experiments.stored_files import StoreError, opened
+
+MAX_DECODED = 1 << 32  # bytes of the columns that are read of a table
+BATCH = 1 << 16  # rows at a time
+MAX_TEXT, MAX_ITEMS = 1 << 24, 1 << 20  # bytes of a text and entries of a list in what a file says of itself
+SLACK = 1e-6  # single precision makes a probability of 1 + 2.6e-8
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a column holds.
+
+    Attributes:
+        type: "text", "truth" (true, false, or 0 and 1 where some are unknown), "whole" or "number".
+        low, high: between which its values lie; not a number is no value, and always allowed of numbers.
+        optional: whether values may be missing.
+    """
+
+    type: str
+    low: float = -np.inf
+    high: float = np.inf
+    optional: bool = False
+
+
+TEXT, TRUTH, NUMBER = Kind("text"), Kind("truth", 0, 1, optional=True), Kind("number", optional=True)
+COUNT = Kind("whole", 0, 2**62)
+SHARE = Kind("number", -SLACK, 1 + SLACK, optional=True)
+AMOUNT = Kind("number", -SLACK, optional=True)
+
+
+def read_batches(
+    place: Path, columns: Sequence[str] | None = None, max_rows: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """A table in pieces, one at least; arms as a dictionary.
+
+    Args:
+        place: a Parquet file.
+        columns: to be read, each of them once in the file; None: all.
+        max_rows: how many rows it may have.
+    Raises:
+        StoreError: it is none, lacks a column, or holds more than may be read.
+    """
+    with _readable(place), opened(place) as stream, _parquet(stream) as file:
+        _check_columns(file.schema_arrow, columns)
+        room = _Room(place, max_rows)
+        room.check(*_declared(file.metadata, columns))
+        empty = True
+        for batch in file.iter_batches(BATCH, columns=columns, use_threads=False):
+            room.take(batch)
+            yield batch
+            empty = False
+        if empty:  # of the same columns, for whoever puts the pieces together
+            yield pa.RecordBatch.from_pylist([], _picked(file.schema_arrow, columns))
+
+
+def schema_of(place: Path) -> pa.Schema:
+    """The columns that a table says it has, and their types.
+
+    Raises:
+        StoreError: it is no Parquet file.
+    """
+    with _readable(place), opened(place) as stream, _parquet(stream) as file:
+        return file.schema_arrow
+
+
+@contextmanager
+def _readable(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, TypeError, KeyError, MemoryError, pa.ArrowException) as error:
+        raise StoreError(f"{place}: cannot be read: {error}") from None
+
+
+class _Room:
+    """What a table may still take."""
+
+    def __init__(self, place: Path, max_rows: int | None) -> None:
+        self._place, self._max_rows, self._rows, self._bytes = place, max_rows, 0, 0
+
+    def check(self, rows: int, size: int) -> None:
+        if size > MAX_DECODED:
+            raise StoreError(f"{self._place}: decodes to {size:,} bytes; at most {MAX_DECODED:,} are read")
+        if self._max_rows is not None and rows > self._max_rows:
+            raise StoreError(f"{self._place}: has {rows:,} rows; its config makes at most {self._max_rows:,}")
+
+    def take(self, batch: pa.RecordBatch) -> None:
+        self._rows, self._bytes = self._rows + batch.num_rows, self._bytes + batch.nbytes
+        self.check(self._rows, self._bytes)
+
+
+def _parquet(stream: Any) -> pq.ParquetFile:
+    return pq.ParquetFile(
+        stream,
+        read_dictionary=["arm"],
+        pre_buffer=False,
+        buffer_size=1 << 20,
+        thrift_string_size_limit=MAX_TEXT,
+        thrift_container_size_limit=MAX_ITEMS,
+    )
+
+
+def _check_columns(schema: pa.Schema, columns: Sequence[str] | None) -> None:
+    for name in schema.names if columns is None else columns:
+        if (number := len(schema.get_all_field_indices(name))) != 1:
+            raise ValueError(f"has {number or 'no'} column{'s' * (number > 1)} {name!r}")
+
+
+def _picked(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
+    return schema if columns is None else pa.schema([schema.field(name) for name in columns])
+
+
+def _declared(metadata: pq.FileMetaData, columns: Sequence[str] | None) -> tuple[int, int]:
+    """How many rows a file says it has, and how many bytes the columns decode to."""
+    size = 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            if columns is None or column.path_in_schema.partition(".")[0] in columns:
+                size += max(column.total_uncompressed_size, 8 * column.num_values)
+    return metadata.num_rows, size
+
+
+def values(batch: pa.RecordBatch | pa.Table, name: str, kind: Kind) -> NDArray[Any]:
+    """A column as numbers: whole numbers and truths as they are, or as floats where some are missing (NaN).
+
+    Raises:
+        ValueError: it is not of its kind.
+    """
+    column = batch[name]
+    if not _FITS[kind.type](column.type):
+        raise ValueError(f"the column {name!r} holds {column.type}")
+    if column.null_count and not kind.optional:
+        raise ValueError(f"the column {name!r} lacks values")
+    found = (pc.cast(column, pa.float64(), safe=False) if column.null_count else column).to_numpy(
+        zero_copy_only=False
+    )
+    known = found[~np.isnan(found)] if found.dtype.kind == "f" else found
+    if known.size and not (kind.low <= known.min() and known.max() <= kind.high):
+        raise ValueError(f"the column {name!r} holds values outside {kind.low:g} to {kind.high:g}")
+    if kind.type == "truth" and found.dtype.kind == "f" and not np.isin(known, (0, 1)).all():
+        raise ValueError(f"the column {name!r} holds values that are neither true nor false")
+    return found
+
+
+def arm_places(batch: pa.RecordBatch | pa.Table, arms: Sequence[str]) -> NDArray[np.int64]:
+    """The column `arm` as places in the list of arms.
+
+    Raises:
+        ValueError: there are other arms, or none is named.
+    """
+    column = batch["arm"]
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if not isinstance(column, pa.DictionaryArray):
+        raise ValueError(f"the column 'arm' holds {column.type}")
+    known = {arm: place for place, arm in enumerate(arms)}
+    names = column.dictionary
+    if len(names) > len(known) or column.indices.null_count:
+        raise ValueError("the column 'arm' holds other arms than the config")
+    try:
+        codes = np.array([known[name] for name in names.to_pylist()], np.int64)
+    except (KeyError, TypeError):
+        raise ValueError("the column 'arm' holds other arms than the config") from None
+    found: NDArray[np.int64] = codes[column.indices.to_numpy()] if len(column) else codes[:0]
+    return found
+
+
+_FITS = {
+    "truth": lambda found: pa.types.is_boolean(found) or pa.types.is_floating(found),
+    "whole": pa.types.is_integer,
+    "number": lambda found: (
+        pa.types.is_floating(found) or pa.types.is_integer(found) or pa.types.is_boolean(found)
+    ),
+}
