@@ -73,7 +73,7 @@ class Batch:
         self.config, self.world, self.runs = config, world, Runs.of(arms, seeds)
         self._agents = [config.agent_of(arm) for arm in arms]
         for arm, agent in zip(arms, self._agents, strict=True):
-            check_fits(agent, world, arm)
+            check_fits(agent, world, arm, config.training.episodes_per_update)
         self._seeds = len(seeds)
         self.learner = initial_learner(self._agents, world, seeds)
         self.learning: FiniteLearning | SimulatedLearning

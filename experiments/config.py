@@ -105,6 +105,12 @@ Schedule = Annotated[Linear | Exponential | TargetEntropy, Field(discriminator="
 Coefficient = NonNegative | Schedule
 
 
+def _is_always_one(share: float | Linear | Exponential) -> bool:
+    if isinstance(share, Linear):
+        return share.start == share.end == 1
+    return share.start == share.decay == 1 if isinstance(share, Exponential) else share == 1
+
+
 class Agent(Section):
     policy: Literal["tabular", "mlp"] = Field(
         default="tabular", description="a table of logits, or an MLP on one-hot states or observations"
@@ -186,6 +192,11 @@ class Agent(Section):
             shares = [self.behaviour_epsilon.start, getattr(self.behaviour_epsilon, "end", 0.0)]
             if max(shares) > 1:
                 raise ValueError(f"behaviour_epsilon is a share: it cannot be {max(shares):g}")
+        if self.behaviour_gradient == "mixture" and _is_always_one(self.behaviour_epsilon):
+            raise ValueError(
+                "behaviour_epsilon is 1 in every update: what acts does not depend on the policy, and every gradient "
+                'is 0; take less, or behaviour_gradient = "policy"'
+            )
         if self.horizon == "infinite" and self.gradient != "exact":
             raise ValueError('horizon = "infinite" needs gradient = "exact": sampled episodes end at a limit')
         if self.gradient == "exact" and self.behaviour_gradient != "mixture":

@@ -13,9 +13,14 @@ from experiments.streams import parameter_generator
 from experiments.worlds import World
 
 
-def check_fits(agent: Agent, world: World, arm: str) -> None:
+def check_fits(agent: Agent, world: World, arm: str, episodes: int) -> None:
     """Refuse what only the world can tell of the options of an arm.
 
+    Args:
+        agent: the arm's options.
+        world: where it acts.
+        arm: its name.
+        episodes: of an update.
     Raises:
         ConfigError: an option that this world cannot serve.
     """
@@ -36,6 +41,11 @@ def check_fits(agent: Agent, world: World, arm: str) -> None:
                 f'{place}: policy = "tabular" needs numbered states; {name} shows {world.observations}: '
                 'use policy = "mlp" (hidden_sizes = [] is linear)'
             )
+    if agent.normalize_advantages and episodes == 1 and _has_one_step(world):
+        raise ConfigError(
+            f"{place}: normalize_advantages needs training.episodes_per_update above 1: an episode of {name} has "
+            "one step, and one advantage does not deviate from its mean, so that every gradient is 0"
+        )
     policy = agent.initial_policy
     if policy is not None and len(policy) != world.actions:
         raise ConfigError(
@@ -48,6 +58,14 @@ def check_fits(agent: Agent, world: World, arm: str) -> None:
             f"{place}: entropy_coef.target_bits = {spec.target_bits:g} is above log2({world.actions}) = {most:g}, "
             "the entropy of the uniform policy"
         )
+
+
+def _has_one_step(world: World) -> bool:
+    """Whether no episode goes beyond its first step, as far as is known without playing."""
+    if world.mdp is None:
+        return world.time_limit == 1
+    started = world.mdp.start > 0
+    return bool(world.time_limit == 1 or world.mdp.terminated[started][world.mdp.probability[started] > 0].all())
 
 
 def policy_shape(agent: Agent, world: World) -> PolicyShape:
