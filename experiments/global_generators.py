@@ -125,11 +125,14 @@ class GlobalGenerators:
     Args:
         swapped: whether environments have states of their own from the beginning; else as soon as they are seen
             to draw from a generator.
+
+    Attributes:
+        swapped: those of which each environment has a state of its own.
     """
 
     def __init__(self, swapped: bool = False) -> None:
         self._all: tuple[Shared, ...] = (PythonGenerator(), NumPyGenerator(), TorchGenerator())
-        self._swapped: list[Shared] = list(self._all) if swapped else []
+        self.swapped: list[Shared] = list(self._all) if swapped else []
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -144,18 +147,18 @@ class GlobalGenerators:
 
     def drawn_from(self) -> bool:
         """While held: whether environments drew from a generator that they share; they will not share it again."""
-        found = [generator for generator in self._all if generator not in self._swapped and generator.moved()]
-        self._swapped += found
+        found = [generator for generator in self._all if generator not in self.swapped and generator.moved()]
+        self.swapped += found
         return bool(found)
 
     def enter(self, place: int, seed: int | None = None) -> None:
         """While held: the environment at this place is about to act; at its reset, from a seed of its own."""
-        for generator in self._swapped:
+        for generator in self.swapped:
             generator.enter(place, seed)
 
     def leave(self, place: int) -> None:
         """The environment at this place has acted."""
-        for generator in self._swapped:
+        for generator in self.swapped:
             generator.leave(place)
 
     @contextmanager

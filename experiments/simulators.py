@@ -162,9 +162,11 @@ class Simulators:
         rewards, terminations, truncations = [], [], []
         try:
             for place, act in zip(live.tolist(), actions, strict=True):
-                generators.enter(place)
+                if generators.swapped:
+                    generators.enter(place)
                 observation, reward, terminated, truncated, _ = envs[place].step(act)
-                generators.leave(place)
+                if generators.swapped:
+                    generators.leave(place)
                 raw[place] = convert(observation)
                 rewards.append(reward_of(reward))
                 terminations.append(flag_of(terminated, "terminated"))

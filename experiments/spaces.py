@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 MAX_BYTES = 1 << 28  # of one row that a policy sees, or of its probabilities in one state
 
+NUMBERS, FLAGS = (float, int, np.floating, np.integer), (bool, np.bool_)
+
 
 class Undeclared(ValueError):
     """Something that is not what the environment declares, or not what Gymnasium's interface asks for."""
@@ -51,7 +53,8 @@ def converter(space: Discrete | Box) -> Callable[[Any], Any]:
     shape, dtype = space.shape, space.dtype
 
     def array(seen: Any) -> NDArray[Any]:
-        if type(seen) is np.ndarray and seen.dtype == dtype and seen.shape == shape:
+        # A comparison of types that are not one object takes longer than the rest of this function.
+        if type(seen) is np.ndarray and seen.dtype is dtype and seen.shape == shape:
             return seen
         return _converted(seen, space)
 
@@ -92,7 +95,7 @@ def reward_of(reward: Any) -> float:
     Raises:
         Undeclared: it is no single number.
     """
-    if isinstance(reward, float | int | np.floating | np.integer):
+    if isinstance(reward, NUMBERS):
         return float(reward)
     return float(_single(reward, "reward", "biuf"))
 
@@ -103,7 +106,7 @@ def flag_of(flag: Any, name: str) -> bool:
     Raises:
         Undeclared: it is neither.
     """
-    if isinstance(flag, bool | np.bool_):
+    if isinstance(flag, FLAGS):
         return bool(flag)
     value = _single(flag, name, "biu")
     if value not in (0, 1):
