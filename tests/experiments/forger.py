@@ -48,7 +48,7 @@ class Forger:
         shutil.copytree(self._good[kind], folder)
         damage = []
         for _ in range(rng.choice([1, 1, 1, 2, 3])):
-            files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+            files = sorted(path for path in folder.rglob("*") if _is_plain(path) and path.name != ".lock")
             path = (
                 rng.choice(files) if rng.random() < 0.4 else rng.choice([f for f in files if is_read(f, folder)])
             )
@@ -72,7 +72,10 @@ def _damage(rng: random.Random, path: Path, folder: Path) -> str:
         ".json": _json, ".toml": _toml, ".parquet": _table, ".safetensors": _arrays,
     }  # fmt: skip
     way = ways.get(path.suffix, _lines if path.name == "SHA256SUMS" else _flipped)
-    return way(rng, path)
+    try:
+        return way(rng, path)
+    except Exception:  # it is damaged already
+        return _flipped(rng, path)
 
 
 # --- whole files
@@ -82,7 +85,7 @@ def _replaced(rng: random.Random, path: Path, folder: Path) -> str:
     how = rng.choice(
         ["missing", "empty", "folder", "pipe", "dangling link", "loop", "zeros", "vast", "of another"]
     )
-    content = rng.choice([p for p in folder.rglob("*") if p.is_file()]).read_bytes()
+    content = rng.choice(sorted(other for other in folder.rglob("*") if _is_plain(other))).read_bytes()
     path.unlink()
     if how == "empty":
         path.touch()
@@ -357,11 +360,11 @@ def vouch(folder: Path) -> None:
     """Make right what vouches for the files: the sums of results, the sums of parts, the names of checkpoints."""
     _vouch_parts(folder)
     for path in sorted((folder / "checkpoint").glob("update-*")):
-        if path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 30:
+        if _is_plain(path):
             stem = path.stem.rpartition("-")[0]
             path.rename(path.with_name(f"{stem}-{_digest(path)[:32]}.safetensors"))
     sums = folder / "SHA256SUMS"
-    if not sums.is_file() or sums.stat().st_size > 1 << 30:
+    if not _is_plain(sums):
         return
     lines = []
     for line in sums.read_text(errors="replace").split("\n"):
@@ -389,6 +392,7 @@ def _vouch_parts(folder: Path) -> None:
 
 
 def _is_plain(path: Path) -> bool:
+    """Whether it is a file, no link, and not vast."""
     return path.is_file() and path.resolve() == path.parent.resolve() / path.name and path.stat().st_size < 1 << 30
 
 
