@@ -6,6 +6,7 @@ One process and one thread, as ours. 256 environments with 16 steps an update we
 
 import importlib.util
 import time
+from contextlib import closing
 
 from experiments.scenarios import NETWORK, Scenario, Timing
 from experiments.session import single_threaded
@@ -29,16 +30,16 @@ def measure_theirs() -> Timing:
     from stable_baselines3 import A2C
     from stable_baselines3.common.env_util import make_vec_env
 
-    agent = A2C(
-        "MlpPolicy",
-        make_vec_env("FrozenLake-v1", n_envs=ENVIRONMENTS, seed=0),
-        n_steps=STEPS_AN_UPDATE,
-        ent_coef=0.02,
-        policy_kwargs={"net_arch": [64, 64]},
-        seed=0,
-        device="cpu",
-    )
-    with single_threaded():
+    with closing(make_vec_env("FrozenLake-v1", n_envs=ENVIRONMENTS, seed=0)) as envs, single_threaded():
+        agent = A2C(
+            "MlpPolicy",
+            envs,
+            n_steps=STEPS_AN_UPDATE,
+            ent_coef=0.02,
+            policy_kwargs={"net_arch": [64, 64]},
+            seed=0,
+            device="cpu",
+        )
         began = time.perf_counter()
         agent.learn(ENVIRONMENTS * STEPS_AN_UPDATE * UPDATES)
         return Timing(agent.num_timesteps, time.perf_counter() - began)
