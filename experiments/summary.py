@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -31,11 +31,12 @@ def summarize(config: Config, runs: Runs, columns: Mapping[str, Column]) -> dict
     by_arm = {
         arm: {name: column[np.array(runs.arm) == arm] for name, column in columns.items()} for arm in config.arms
     }
+    unknown = _unknown(config, columns)
     return {
         "name": config.name,
         "description": config.description,
         "failed_runs": _failed_runs(runs, columns),
-        "arms": {arm: _arm(config, arm, values) for arm, values in by_arm.items()},
+        "arms": {arm: _arm(config, arm, values, unknown) for arm, values in by_arm.items()},
         "claims": [asdict(verdict) for verdict in decide(comparisons(config, by_arm))],
     }
 
@@ -47,12 +48,18 @@ def _failed_runs(runs: Runs, columns: Mapping[str, Column]) -> list[dict[str, An
     return [row for row in rows if row["update"] >= 0]
 
 
-def _arm(config: Config, arm: str, values: Mapping[str, Column]) -> dict[str, Any]:
+def _unknown(config: Config, columns: Mapping[str, Column]) -> set[str]:
+    """Measures that mean nothing in this comparison: of success without a goal, fractions that no run knows."""
+    no_goal = OF_SUCCESS if config.environment.solved_return is None else ()
+    return {*no_goal, *(name for name in FRACTIONS if np.isnan(columns[name].astype(float)).all())}
+
+
+def _arm(config: Config, arm: str, values: Mapping[str, Column], unknown: Collection[str]) -> dict[str, Any]:
     n = 1 if config.agent_of(arm).gradient == "exact" and _is_one_run(values) else len(values["solved"])
     failed = values["failed"].astype(bool)
     measures: dict[str, Any] = {}
     for name, outcome in OUTCOMES.items():
-        if config.environment.solved_return is None and name in OF_SUCCESS:
+        if name in unknown:
             continue
         if name == "first_success_env_step" and not values["env_steps"].any():
             continue  # exact gradients take no steps

@@ -4,6 +4,7 @@ Each against its definition, computed another way, in every kind of world.
 """
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import pyarrow as pa
 import pytest
 
 from envs.success import success_probability
-from experiments import ConfigError, load_config, train
+from experiments import ConfigError, load_config, session, train
 from experiments.outcomes import FRACTIONS, OF_SUCCESS
+from experiments.report import write_report
 from experiments.training import Training
 from tests.experiments.comparisons import (
     BANDIT,
@@ -132,6 +134,33 @@ def test_without_a_solved_return_nothing_is_said_of_success(kind: dict[str, Any]
     for arm in result.summary["arms"].values():
         assert not set(arm["measures"]) & set(OF_SUCCESS)
         assert "final_return" in arm["measures"]
+
+
+def test_a_failed_run_counts_as_the_worse_end_of_what_is_known_of_the_others() -> None:
+    """And of nothing else: outside finite worlds nobody knows who is stuck, failed or not."""
+    arms = {"exploding": {"entropy_coef": 1e308}, "still": {}}
+    for kind, known in (("two rooms", True), ("simulator", False)):
+        runs = train(comparison(**KINDS[kind] | {"updates": 3, "arms": arms}, seeds=2)).summary["arms"]
+        counts = {name: entry.get("count") for name, entry in runs["exploding"]["measures"].items()}
+        assert [counts[name] for name in ("succeeds", "solved", "greedy_solved", "never_successful")] == [
+            0,
+            0,
+            0,
+            2,
+        ]
+        assert counts.get("stuck") == (2 if known else None)
+        assert ("stuck" in runs["still"]["measures"]) == known
+
+
+@pytest.mark.slow
+@EVERY_KIND
+def test_every_kind_of_ending_is_stored_and_reported(kind: dict[str, Any], tmp_path: Path) -> None:
+    arms = {"exploding": {"entropy_coef": 1e308}, "still": {}}
+    table = comparison(**kind | {"updates": 3, "arms": arms}, seeds=2).model_dump(exclude_none=True)
+    for name in ("with a goal", "without"):
+        session.run(load_config(table), session.Options(tmp_path / name), lambda _: None, lambda _: None)
+        assert "exploding" in write_report(tmp_path / name).read_text()
+        table["environment"].pop("solved_return", None)
 
 
 @pytest.mark.parametrize("measure", OF_SUCCESS)
