@@ -29,7 +29,7 @@ from experiments import stored_summary
 from experiments.config import Config, load_config
 from experiments.files import open_regular
 from experiments.stored_files import StoreError as StoreError
-from experiments.stored_files import content, opened, read_sums
+from experiments.stored_files import content, read_sums
 from experiments.stored_files import sha256 as sha256
 from experiments.stored_summary import FORMAT as FORMAT
 from experiments.stored_summary import NewerFormat as NewerFormat
@@ -198,8 +198,7 @@ class RunFolder:
         """The resolved config of the training in this folder."""
         place = self.path / "config.toml"
         self.check(place.name)
-        with opened(place):  # a pipe or a device might never end
-            return load_config(place)
+        return load_config(place)
 
     def read_summary(self) -> dict[str, Any]:
         """The summary of a finished folder, in plain types.

@@ -34,8 +34,7 @@ def opened(path: Path, most: int = MAX_BYTES) -> Iterator[BufferedReader]:
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from None
     with open(descriptor, "rb") as file:
-        size = os.fstat(descriptor).st_size
-        if size > most:
+        if (size := os.fstat(descriptor).st_size) > most:
             raise StoreError(f"{path}: {size:,} bytes, and at most {most:,} are read")
         yield file
 
