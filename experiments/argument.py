@@ -38,6 +38,7 @@ from experiments.sources import digest
 from experiments.store import ARGUMENT, RunFolder, StoreError
 from experiments.summary import comparisons, provenance
 from experiments.training import Training
+from experiments.tree import link
 from experiments.workers import WorkerFailed
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -132,8 +133,10 @@ def prepare_all(found: Sequence[Config], out: Path, workers: int, console: Conso
         StoreError: one of their folders is somebody else's; nothing has been done.
         Unfinished: some failed; the others are done.
     """
-    for config in found:
-        RunFolder(out / config.name).check_owner(ARGUMENT)
+    for path in (out / config.name for config in found):
+        if path.is_symlink():
+            raise StoreError(link(path))
+        RunFolder(path).check_owner(ARGUMENT)
     compile_ahead(Training(found[0]), console.print)  # once, before there are processes
     done: dict[str, Done] = {}
     experiments = [(config, out / config.name) for config in sorted(found, key=_size)]
