@@ -1,6 +1,7 @@
 """Child processes end with their parent, even stopped ones, and one that dies costs its own task alone."""
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -14,6 +15,8 @@ import pytest
 from experiments import argument, processes
 from experiments.processes import Ended, each_apart, end, start
 from tests.experiments.small_training import small_config
+
+ROOT = Path(__file__).parents[2]
 
 
 def sleep() -> None:
@@ -73,6 +76,7 @@ def test_a_stopped_child_is_killed_after_a_short_wait(monkeypatch: pytest.Monkey
     children = [start(sleep), start(sleep)]
     assert children[0].pid is not None
     os.kill(children[0].pid, signal.SIGSTOP)
+    os.waitpid(children[0].pid, os.WUNTRACED)  # it has stopped
     end(children)
     assert [child.exitcode for child in children] == [-signal.SIGKILL, -signal.SIGTERM]
 
@@ -102,6 +106,15 @@ def test_what_is_under_way_ends_when_nobody_wants_the_answers() -> None:
     with closing(each_apart(task, range(3), 3)) as answers:
         assert next(answers) == (0, 0)
     assert set(processes.multiprocessing.active_children()) == before
+
+
+def test_every_process_is_started_to_end_with_its_parent() -> None:
+    """In one place; the benchmark's, which has to be spawned, says so itself."""
+    places = {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("experiments/*.py")}
+    starting = re.compile(r"\.Process\(|\bPool\(|ProcessPoolExecutor|os\.fork\(|Popen\(|posix_spawn")
+    found = {name for name, text in places.items() if starting.search(text)}
+    assert found == {"processes.py", "scenarios.py"}
+    assert "    end_with(parent)\n" in places["scenarios.py"]
 
 
 class TestTheArgument:
