@@ -13,6 +13,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
@@ -84,10 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = parser().parse_intermixed_args(words)
     interrupts = Interrupts().install()
+    config = None
     try:
         if options.list:
             return list_experiments()
-        return train_into_folder(config_of(options), options, interrupts)
+        config = config_of(options)
+        return train_into_folder(config, options, interrupts)
     except ConfigError as error:
         return fail(str(error))
     except MemoryError:
@@ -97,8 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         interrupts.ignore()
-        resumable = options.out is not None and (options.out / "config.toml").exists()
-        how = f"; go on with: {command(words)}" if resumable else ""
+        how = f"; go on with: {command(words)}" if config and can_resume(options.out, config) else ""
         return fail(f"stopped{how}", status=128 + (interrupts.received or 2))
 
 
@@ -169,7 +171,8 @@ def train_into_folder(config: Config, options: argparse.Namespace, interrupts: I
         raise
     except OSError as error:
         what = f"{error.filename or out}: {error.strerror or error}"
-        return fail(f"{what}; after that is mended, go on with --resume", status=1)
+        advice = "go on with --resume" if can_resume(out, config) else "the same command tries again"
+        return fail(f"{what}; after that is mended, {advice}", status=1)
     console.print(results(summary))
     for line in verdict_lines(summary):
         console.print(line)
@@ -181,6 +184,13 @@ def train_into_folder(config: Config, options: argparse.Namespace, interrupts: I
     say(f"  {tensorboard_command(out / 'tensorboard')}")
     say(links())
     return 0
+
+
+def can_resume(out: Path, config: Config) -> bool:
+    """Whether the training in the folder is of this config: `--overwrite` may have ended before it began."""
+    with suppress(ConfigError, OSError):
+        return (out / "config.toml").exists() and load_config(out / "config.toml") == config
+    return False
 
 
 def command(words: Sequence[str]) -> str:

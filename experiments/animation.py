@@ -9,12 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from experiments.stored_files import StoreError
+from experiments.tree import Tree
+
 WIDTH = 360  # pixels of an episode, at most
 MARGIN = 12
 CAPTION = 20  # pixels of a line of text
 COLOURS = 64
 FASTEST = 20  # pictures a second; a simulator may draw more
 HOLD = 2000  # milliseconds that the last picture stays
+
+MARK, MARK_WITHIN = b"made by experiments.play", 4096  # a comment of the GIF, within so many bytes
 
 PAPER, INK = (255, 255, 255), (45, 52, 64)
 
@@ -26,11 +31,27 @@ class Picture(NamedTuple):
     caption: str
 
 
+def check_gif(path: Path) -> None:
+    """Whether a GIF may be written there: where nothing is, or one of ours, which says so in its comment.
+
+    Raises:
+        StoreError: something else is there, and it is not replaced.
+    """
+    try:
+        begin = Tree(path.parent).read(path.name, MARK_WITHIN)
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise StoreError(f"{path}: No such file or directory") from None
+        return
+    if not begin.startswith(b"GIF8") or MARK not in begin:
+        raise StoreError(f"{path}: is there already, and no GIF that play has written; choose another name")
+
+
 def write_gif(path: Path, titles: Sequence[str], episodes: Sequence[Sequence[Picture]], rate: float) -> None:
     """Write episodes that begin together; one that has ended shows its last picture.
 
     Args:
-        path: of the file.
+        path: of the file; see `check_gif`.
         titles: one an episode.
         episodes: pictures in the order of time.
         rate: pictures a second of the environment; faster than 20, pictures are left out, not slowed down.
@@ -43,7 +64,10 @@ def write_gif(path: Path, titles: Sequence[str], episodes: Sequence[Sequence[Pic
     ]
     frames = _in_one_palette([_frame(titles, moment) for moment in moments])
     durations = [round(1000 * every / rate)] * (len(frames) - 1) + [HOLD]
-    frames[0].save(path, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True)
+    check_gif(path)
+    moving = {"save_all": True, "append_images": frames[1:], "duration": durations, "loop": 0, "optimize": True}
+    with Tree(path.parent).replacing(path.name) as file:
+        frames[0].save(file, "GIF", comment=MARK, **moving)
 
 
 def _frame(titles: Sequence[str], moment: Sequence[Picture]) -> Image.Image:

@@ -9,10 +9,11 @@ What is done and unchanged is not trained again.
 import argparse
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,14 +27,19 @@ from experiments.console import verdict_table
 from experiments.figures import pictures
 from experiments.map_slider import map_slider
 from experiments.markup import Html
+from experiments.owned_folder import OwnedFolder
 from experiments.plan import PLAN
 from experiments.plotting import Picture
+from experiments.processes import Ended, each_apart
 from experiments.report import report, write_figures
 from experiments.results import Results, read_results
-from experiments.session import Options, run
+from experiments.session import Options, compile_ahead, holds, run
 from experiments.sources import digest
-from experiments.store import RunFolder, StoreError, config_text
+from experiments.store import ARGUMENT, RunFolder, StoreError
 from experiments.summary import comparisons, provenance
+from experiments.training import Training
+from experiments.tree import link
+from experiments.workers import WorkerFailed
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 # What a stored result depends on: the training, how its tables and moments are written, and its estimates.
@@ -71,41 +77,82 @@ def quickly(config: Config) -> Config:
     return config.model_copy(update={"training": training.model_copy(update=few)})
 
 
+class ArgumentFolder(OwnedFolder):
+    """`runs/argument`: the page of all experiments and its numbers, and a run folder an experiment."""
+
+    KIND = "argument"
+    OWN = re.compile(r"summary\.json|report\.html")
+
+    def _maker_by_content(self) -> str | None:
+        """Whether all that it holds is run folders that this command made, and the page of them."""
+        names = [name for name in self.files() if not self.is_own(name)]
+        made = [RunFolder(self.path / name).maker() for name in names if (self.path / name).is_dir()]
+        return ARGUMENT if len(made) == len(names) > 0 and set(made) == {ARGUMENT} else None
+
+
+class Unfinished(RuntimeError):
+    """Experiments failed, each for a reason that has been told."""
+
+
 def prepare(config: Config, path: Path) -> Done:
     """Train an experiment, unless it is done and unchanged, and draw it."""
     folder, source = RunFolder(path), digest(*TRAINED_BY)
-    mark = path / "source.txt"
-    same = folder.has_begun and config_text(folder.read_config()) == config_text(config)
-    same = same and mark.exists() and mark.read_text() == source
+    folder.check_owner(ARGUMENT)
+    same = holds(folder, config) and folder.source() == source
     trained = not (same and folder.is_finished)
     if trained:
-        path.mkdir(parents=True, exist_ok=True)
-        if not same:
-            folder.write("source.txt", source)
-        options = Options(path, resume=same, overwrite=not same, log_steps=0, tensorboard=False)
+        options = Options(
+            path, resume=same, overwrite=not same, log_steps=0, tensorboard=False, command=ARGUMENT, source=source
+        )
         run(config, options, lambda record: None, lambda line: None)
     results = read_results(path)
     drawn, maps = pictures(results), map_slider(results)
-    write_figures(folder, drawn)
-    folder.write("report.html", report(results, drawn, maps))
+    with folder.locked():
+        write_figures(folder, drawn)
+        folder.write("report.html", report(results, drawn, maps))
     return Done(results, drawn, maps, trained)
 
 
+def attempt(experiment: tuple[Config, Path]) -> Done | str:
+    """`prepare`, or in one line why it cannot be."""
+    config, path = experiment
+    try:
+        return prepare(config, path)
+    except (ConfigError, StoreError, WorkerFailed) as error:
+        return one_line(str(error))
+    except MemoryError:
+        return "not enough memory"
+    except OSError as error:
+        return f"{error.filename or path}: {error.strerror or error}"
+
+
 def prepare_all(found: Sequence[Config], out: Path, workers: int, console: Console) -> dict[str, Done]:
-    """All experiments, the longest first, so many at a time."""
+    """All experiments, the longest first, so many at a time.
+
+    Raises:
+        StoreError: one of their folders is somebody else's; nothing has been done.
+        Unfinished: some failed; the others are done.
+    """
+    for path in (out / config.name for config in found):
+        if path.is_symlink():
+            raise StoreError(link(path))
+        RunFolder(path).check_owner(ARGUMENT)
+    compile_ahead(Training(found[0]), console.print)  # once, before there are processes
     done: dict[str, Done] = {}
-    with ProcessPoolExecutor(workers) as pool:
-        jobs = {pool.submit(prepare, config, out / config.name): config for config in sorted(found, key=_size)}
-        try:
-            for job in as_completed(jobs):
-                name = jobs[job].name
-                done[name] = job.result()
-                how = f"{done[name].results.summary['wall_seconds']:.1f} s"
-                line = how if done[name].trained else f"unchanged ({how} when it was trained)"
-                console.print(f"{len(done):>3}/{len(jobs)}  {name:<24} {line}", markup=False)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    experiments = [(config, out / config.name) for config in sorted(found, key=_size)]
+    with closing(each_apart(attempt, experiments, workers)) as answers:
+        for (config, _), answer in answers:
+            if isinstance(answer, Ended):
+                answer = f"its process ended unexpectedly ({answer.why})"
+            if isinstance(answer, str):
+                print(f"experiments.argument: {config.name}: {answer}", file=sys.stderr)
+                continue
+            done[config.name] = answer
+            how = f"{answer.results.summary['wall_seconds']:.1f} s"
+            line = how if answer.trained else f"unchanged ({how} when it was trained)"
+            console.print(f"{len(done):>3}/{len(found)}  {config.name:<24} {line}", markup=False)
+    if missing := len(found) - len(done):
+        raise Unfinished(f"{missing} of {len(found)} experiments failed; the same command tries them again")
     return {config.name: done[config.name] for config in found}
 
 
@@ -164,21 +211,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     out = options.out or Path("runs") / ("argument_quick" if options.quick else "argument")
     console, began = Console(highlight=False), time.monotonic()
+    folder = ArgumentFolder(out)
     try:
-        done = prepare_all(configs(options.quick), out, max(1, options.workers), console)
+        found = configs(options.quick)
+        folder.check_owner(ARGUMENT)
+        with folder.locked():
+            folder.mark(ARGUMENT)
+            done = prepare_all(found, out, max(1, options.workers), console)
+            summary = summary_of(done, options.quick, time.monotonic() - began)
+            folder.write("report.html", argument_page(done, summary))
+            folder.write("summary.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
     except (ConfigError, StoreError) as error:
         print(f"experiments.argument: {one_line(error)}", file=sys.stderr)
         return 2
+    except Unfinished as error:
+        print(f"experiments.argument: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"experiments.argument: {error.filename or out}: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("experiments.argument: stopped; the same command goes on where it was", file=sys.stderr)
         return 130
-    summary = summary_of(done, options.quick, time.monotonic() - began)
-    folder = RunFolder(out)
-    folder.write("summary.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
-    folder.write("report.html", argument_page(done, summary))
     console.print(verdict_table(summary["claims"]))
     console.print(f"{summary['command_seconds']} s; report: {out / 'report.html'}", markup=False)
     return 0

@@ -12,10 +12,12 @@ somebody else's agent takes its turn on the same world and network.
 import argparse
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,15 @@ from rich.table import Table
 
 from experiments import peers, scenarios
 from experiments.machine import Demand, limits
+from experiments.owned_folder import OwnedFolder
 from experiments.scenarios import SIZES, Scenario, Size, Timing, in_turns, largest_resident, measure, peak_bytes
 from experiments.session import train_in_memory
 from experiments.stepping import stepping_speeds
+from experiments.stored_files import StoreError
 from experiments.training import Training
 
 Rows = list[dict[str, Any]]
+COMMAND = "experiments.benchmark"
 START_UP = {
     "train.py --help": ["train.py", "--help"],
     "train.py --list": ["train.py", "--list"],
@@ -191,6 +196,16 @@ def _shown(column: str, value: object) -> str:
     return f"{value:,.2f}" if value >= 1 else f"{value:.3f}"
 
 
+class BenchmarkFolder(OwnedFolder):
+    """The figures of the last benchmark."""
+
+    KIND = "benchmark"
+    OWN = re.compile(r"benchmark\.json|sizes\.svg")
+
+    def _maker_by_content(self) -> str | None:
+        return COMMAND if all(map(self.is_own, self.files())) else None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run everything in turns and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m experiments.benchmark", description=__doc__)
@@ -198,23 +213,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="the default comparison alone, once")
     parser.add_argument("--out", type=Path, help="folder for benchmark.json and sizes.svg")
     options = parser.parse_args(arguments)
-    if options.out is not None:
-        try:
-            options.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            print(f"experiments.benchmark: --out {options.out}: {error.strerror}", file=sys.stderr)
-            return 2
-    repeats = 1 if options.quick else 3
+    with ExitStack() as stack:
+        folder = None if options.out is None else BenchmarkFolder(options.out)
+        if folder is not None:
+            try:
+                folder.check_owner(COMMAND)
+                stack.enter_context(folder.locked())
+                folder.mark(COMMAND)
+            except StoreError as error:
+                print(f"{COMMAND}: {error}", file=sys.stderr)
+                return 2
+        found = measured(options.quick)
+        if folder is not None:
+            folder.write("benchmark.json", json.dumps(found, indent=2) + "\n")
+            if not options.quick:
+                folder.write("sizes.svg", size_figure(found["time and memory against size"]))
+    return 0
+
+
+def measured(quick: bool) -> dict[str, Rows]:
+    """Everything, in turns, and printed; the tables by their titles."""
+    repeats = 1 if quick else 3
     default = scenarios.QUICK[0]
     found: dict[str, Rows] = {
         "environment steps trained a second, millions": speeds(
-            in_turns(scenarios.QUICK if options.quick else scenarios.SCENARIOS, repeats)
+            in_turns(scenarios.QUICK if quick else scenarios.SCENARIOS, repeats)
         ),
         "where the time goes, default comparison, one process": shares(default),
         "what logging costs, default comparison, one process": costs_of_logging(default, repeats),
         "beside the limits of one thread, default comparison": fractions(default),
     }
-    if not options.quick:
+    if not quick:
         found["time and memory against size"] = sizes(SIZES, repeats)
         found["a simulator alone, and trained in: thousands of steps a second of CPU time"] = beside_simulators(3)
         found["start-up, seconds"] = start_up(repeats)
@@ -223,16 +252,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for title, rows in found.items():
         if rows:
             console.print(table(title, rows))
-    if not options.quick:
+    if not quick:
         console.print(f"memory of a run: {bytes_a_run(found['time and memory against size']):,.0f} bytes")
         if not peers.is_installed():
             console.print('somebody else\'s agent: not measured, pip install ".[peers]"')
     console.print(f"peak memory of this process: {largest_resident() / 2**20:,.0f} MiB")
-    if options.out is not None:
-        (options.out / "benchmark.json").write_text(json.dumps(found, indent=2) + "\n")
-        if not options.quick:
-            (options.out / "sizes.svg").write_bytes(size_figure(found["time and memory against size"]))
-    return 0
+    return found
 
 
 if __name__ == "__main__":

@@ -67,9 +67,11 @@ class BoardSink:
         self._config, self._world, self._log_steps = training.config, training.world, log_steps
         root, runs, arms = folder.path / "tensorboard", training.runs, np.array(training.runs.arm)
         self._arms = {arm: Arm(np.flatnonzero(arms == arm), training.seeds) for arm in training.config.arms}
-        self._root = EventFile(root)
-        self._of_arm = {arm: EventFile(root / "aggregate" / arm) for arm in self._arms}
-        self._of_run = [EventFile(root / arm / f"seed_{seed}") for arm, seed in zip(*runs, strict=True)]
+        self._root = EventFile(root, folder.path)
+        self._of_arm = {arm: EventFile(root / "aggregate" / arm, folder.path) for arm in self._arms}
+        self._of_run = [
+            EventFile(root / arm / f"seed_{seed}", folder.path) for arm, seed in zip(*runs, strict=True)
+        ]
         self._files = {str(file.path.parent.relative_to(root)): file for file in self._all_files()}
         self._curves = curves(training.config, training.world)
         updates = training.config.training.updates

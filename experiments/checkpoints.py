@@ -77,11 +77,11 @@ class Checkpoints:
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
-        self._place = folder.path / "checkpoint"
 
     def paths(self) -> list[Path]:
         """The newest first."""
-        return sorted(self._place.glob("update-*-*.safetensors"), reverse=True)
+        names = filter(self._folder.is_own, self._folder.names("checkpoint"))
+        return sorted((self._folder.path / name for name in names), reverse=True)
 
     def save(self, moment: Moment) -> None:
         """Keep a moment, and of the earlier ones the last."""
@@ -94,8 +94,7 @@ class Checkpoints:
         del about["states"]
         data = safetensors.numpy.save(arrays, {"about": json.dumps(about)})
         self._folder.write(f"checkpoint/update-{moment.update:09d}-{_digest(data)}.safetensors", data)
-        for path in self.paths()[2:]:
-            path.unlink()
+        self._forget(self.paths()[2:])
 
     def read(self, path: Path, state_bytes: int) -> Moment:
         """A moment of this config.
@@ -126,8 +125,12 @@ class Checkpoints:
 
     def forget_after(self, path: Path) -> None:
         """Training goes on from `path`: what is newer is no part of it."""
-        for newer in self.paths()[: self.paths().index(path)]:
-            newer.unlink()
+        paths = self.paths()
+        self._forget(paths[: paths.index(path)])
+
+    def _forget(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            self._folder.remove(f"checkpoint/{path.name}")
 
 
 def _by_share(arrays: State) -> list[State]:

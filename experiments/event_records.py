@@ -5,7 +5,6 @@ little-endian (the TFRecord format); an event is a protocol buffer.
 """
 
 import errno
-import os
 import struct
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.crc32c import crc32c, masked
+from experiments.tree import Tree
 
 HEADER, FOOTER = 12, 4  # bytes of a record before and after its event
 _BATCH = 2048  # records checked at a time
@@ -24,11 +24,18 @@ class EventFile:
 
     Blocks wait in memory until `flush`, and the file is open only then: a thousand runs hold no descriptors.
     A file that exists is continued. After a crash call `truncate_to` first: readers stop at a torn record.
+
+    Args:
+        folder: of the file.
+        root: a folder that holds `folder` and must exist; nothing is written out of it. None: the folder itself.
     """
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path, root: Path | None = None) -> None:
+        if root is None:
+            folder.mkdir(parents=True, exist_ok=True)
+        self._tree = Tree(root or folder)
         self.path = folder / "events.out.tfevents.0000000000"  # first by name, whoever else writes there
+        self._name = self.path.relative_to(self._tree.path).as_posix()
         self.size = self.path.stat().st_size if self.path.exists() else 0
         """Bytes of the file and of the blocks that wait; after a flush, what a checkpoint should keep."""
         self._waiting: list[bytes] = []
@@ -47,7 +54,7 @@ class EventFile:
             OSError: it cannot, or the file is no longer what was written so far.
         """
         data = b"".join(self._waiting)
-        with self.path.open("ab") as file:
+        with self._tree.appending(self._name) as file:
             if file.tell() != self.size - len(data):
                 raise OSError(errno.EIO, "was changed or removed during training", str(self.path))
             file.write(data)
@@ -62,7 +69,7 @@ class EventFile:
         found = self.path.stat().st_size if self.path.exists() else 0
         if found < size:
             raise ValueError(f"{self.path} has {found} bytes; it had {size} at the checkpoint")
-        os.truncate(self.path, size)
+        self._tree.truncate(self._name, size)
         self._waiting.clear()
         self.size = size
 

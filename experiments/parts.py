@@ -65,10 +65,10 @@ class TableSink:
                 if not path.is_file() or sha256(path) != digest:
                     raise StoreError(f"{path} is missing or damaged")
         self._check_rows()
-        kept = {self._folder.path / part for parts in self._files().values() for part in parts}
-        for path in (self._folder.path / "parts").glob("*.parquet"):
-            if path not in kept:
-                path.unlink()
+        kept = {part for parts in self._files().values() for part in parts}
+        for name in self._folder.names("parts"):
+            if name not in kept and self._folder.is_own(name):
+                self._folder.remove(name)
 
     def _check_rows(self) -> None:
         """Whether the parts are of this training: a stranger can make sums as well as we can."""
@@ -92,13 +92,13 @@ class TableSink:
         for name, parts in self._files().items():
             paths = [self._folder.path / part for part in parts]
             if len(paths) == 1:
-                with self._folder.replacing(f"{name}.parquet") as temporary:
-                    shutil.copyfile(paths[0], temporary)
+                with self._folder.replacing(f"{name}.parquet") as file, open(paths[0], "rb") as part:
+                    shutil.copyfileobj(part, file)
                 continue
             schema = schema_of(paths[0])
             with (
-                self._folder.replacing(f"{name}.parquet") as temporary,
-                pq.ParquetWriter(temporary, schema, **parquet_options(schema)) as writer,
+                self._folder.replacing(f"{name}.parquet") as file,
+                pq.ParquetWriter(file, schema, **parquet_options(schema)) as writer,
             ):
                 for path in paths:
                     if schema_of(path) != schema:

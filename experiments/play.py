@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import entr
 
-from experiments.animation import Picture, write_gif
+from experiments.animation import Picture, check_gif, write_gif
 from experiments.config import ConfigError, one_line
 from experiments.global_generators import GlobalGenerators
 from experiments.plain_text import printable
@@ -123,6 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.module is not None:
             _import(options.module)
+        if options.gif:
+            check_gif(options.gif)
         policies = {arm: load_policy(options.folder, arm, options.seed) for arm in options.arm or [None]}
         play(policies, options)
     except (ConfigError, StoreError, PlayError, ValueError) as error:

@@ -29,9 +29,11 @@ def write_report(path: Path) -> Path:
     """
     results = read_results(path)
     drawn = pictures(results)
+    page = report(results, drawn, map_slider(results))
     folder = RunFolder(path)
-    write_figures(folder, drawn)
-    folder.write("report.html", report(results, drawn, map_slider(results)))
+    with folder.locked():
+        write_figures(folder, drawn)
+        folder.write("report.html", page)
     return path / "report.html"
 
 

@@ -1,6 +1,7 @@
 """What the benchmark trains: configs, overridden, and how long one training of each takes."""
 
 import multiprocessing
+import os
 import resource
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from experiments import session
 from experiments.config import Config, load_config
 from experiments.experience import SampledExperience
 from experiments.finite import FiniteLearning
+from experiments.processes import end_with
 from experiments.rollout import FiniteRollout
 from experiments.training import Training
 from experiments.workers import Workers
@@ -215,7 +217,7 @@ def peak_bytes(scenario: Scenario, updates: int = 3) -> int:
     """Peak memory of a process that trains a few updates of a scenario."""
     context = multiprocessing.get_context("spawn")  # a forked child would have its parent's peak
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_train_and_tell, args=(theirs, scenario, updates))
+    process = context.Process(target=_train_and_tell, args=(os.getpid(), theirs, scenario, updates), daemon=True)
     process.start()
     theirs.close()
     peak = int(ours.recv())
@@ -223,7 +225,8 @@ def peak_bytes(scenario: Scenario, updates: int = 3) -> int:
     return peak
 
 
-def _train_and_tell(pipe: Any, scenario: Scenario, updates: int) -> None:
+def _train_and_tell(parent: int, pipe: Any, scenario: Scenario, updates: int) -> None:
+    end_with(parent)
     with session.single_threaded(), closing(Training(scenario.load())) as training:
         for _ in range(updates):
             training.update()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -19,7 +19,7 @@ from experiments.learners import initial_learner
 from experiments.parts import TableSink
 from experiments.records import UpdateRecord
 from experiments.snapshots import SnapshotSink
-from experiments.store import NewerFormat, Position, RunFolder, State, StoreError, config_text
+from experiments.store import SOURCE, TRAIN, NewerFormat, Position, RunFolder, State, StoreError, config_text
 from experiments.summary import provenance, summarize
 from experiments.tables import run_table, step_table, update_table
 from experiments.training import Training
@@ -48,6 +48,8 @@ class Options(NamedTuple):
         tensorboard: write event files.
         flush_seconds: how often TensorBoard gets to see something new.
         checkpoint_seconds: how often a moment is kept for `resume`; less often where that would be slow.
+        command: which command of ours asks; folders of the others are left alone.
+        source: digest of the code that the results will come from, kept beside them.
     """
 
     out: Path
@@ -58,6 +60,8 @@ class Options(NamedTuple):
     tensorboard: bool = True
     flush_seconds: float = 2.0
     checkpoint_seconds: float = 30.0
+    command: str = TRAIN
+    source: str | None = None
 
 
 class Result(NamedTuple):
@@ -128,8 +132,9 @@ def run(
         )  # a failed run is named, not warned about
         training = stack.enter_context(closing(Training(config)))
         folder = RunFolder(options.out)
-        _check_folder(folder, options)
+        _check_folder(folder, training.config, options)
         stack.enter_context(folder.locked())
+        _check_folder(folder, training.config, options)  # nobody has trained into it in the meantime
         session = _Session(training.config, training, folder, options, notify, interrupts or Interrupts())
         if options.resume and folder.is_finished:
             notify(f"{folder.path} is finished; nothing to do")
@@ -174,20 +179,26 @@ def compile_ahead(training: Training, notify: Notify) -> None:
         raise StoreError(f"{place}: {error.strerror}; NUMBA_CACHE_DIR can name another folder") from None
 
 
-def _check_folder(folder: RunFolder, options: Options) -> None:
-    try:
-        folder.path.exists()
-    except OSError as error:
-        raise StoreError(f"{folder.path}: cannot write there: {error.strerror}") from None
-    if folder.path.exists() and not folder.path.is_dir():
-        raise StoreError(f"{folder.path}: is a file, not a folder")
+def _check_folder(folder: RunFolder, config: Config, options: Options) -> None:
+    """Whether these options can be followed there; what the message advises works."""
+    folder.check_owner(options.command)
     if options.resume:
         if not folder.path.exists() or (folder.holds_anything and not folder.has_begun):
             raise StoreError(f"{folder.path}: nothing to resume there; leave out --resume to begin")
+        if folder.has_begun and config_text(folder.read_config()) != config_text(config):
+            raise ConfigError(
+                f"{folder.path}: holds another config than this one; replace it with --overwrite, or use --out"
+            )
     elif folder.holds_anything and not options.overwrite:
-        raise StoreError(
-            f"{folder.path} holds results; go on with --resume, replace it with --overwrite, or use --out"
-        )
+        how = "go on with --resume, " if holds(folder, config) else ""
+        raise StoreError(f"{folder.path} holds results; {how}replace it with --overwrite, or use --out")
+
+
+def holds(folder: RunFolder, config: Config) -> bool:
+    """Whether `resume` would go on with this config there."""
+    with suppress(ConfigError, StoreError, OSError):
+        return folder.has_begun and config_text(folder.read_config()) == config_text(config)
+    return False
 
 
 class _Session:
@@ -203,8 +214,6 @@ class _Session:
         self._config, self._training, self._folder, self._options = config, training, folder, options
         self._notify, self._interrupts = notify, interrupts
         self._checkpoints = Checkpoints(folder)
-        if options.resume and folder.has_begun and config_text(folder.read_config()) != config_text(config):
-            raise ConfigError(f"{folder.path}: holds another config than this one; use another --out")
 
     def _open_sinks(self, log_steps: int, tensorboard: bool) -> None:
         self._log_steps = log_steps
@@ -223,12 +232,26 @@ class _Session:
         self._began = time.monotonic()
         moment = self._last_moment() if self._options.resume and self._folder.has_begun else None
         if moment is None:
-            self._folder.clear()
-            self._folder.write_config(self._config)
+            self._replace_folder()
             self._open_sinks(self._options.log_steps, self._options.tensorboard)
             return Workers(self._training, self._options.workers)
         self._began -= moment.seconds
         return Workers(self._training, len(moment.states), moment.states)
+
+    def _replace_folder(self) -> None:
+        """An earlier training goes, and this one has begun.
+
+        Killed in here, the folder holds the earlier training, unfinished at worst, or this one before its first
+        checkpoint. Either can be resumed, and replaced.
+        """
+        self._folder.mark(self._options.command)
+        others = self._folder.clear()
+        self._folder.write_config(self._config)
+        if self._options.source is not None:  # it vouches for what is there, so it comes when the old is gone
+            self._folder.write(SOURCE, self._options.source)
+        if others:
+            few, more = ", ".join(others[:5]), f" and {len(others) - 5} more" if len(others) > 5 else ""
+            self._notify(f"{self._folder.path}: left in place, not of this program: {few}{more}")
 
     def _last_moment(self) -> Moment | None:
         """The newest checkpoint that can be used, with the sinks cut back to it; None: there is none yet."""
@@ -312,6 +335,5 @@ class _Session:
     def finished(self) -> Mapping[str, Any]:
         """The summary of a folder that needs its parts and checkpoints no more."""
         summary = self._folder.read_summary()
-        for name in ("parts", "checkpoint"):
-            self._folder.remove(name)
+        self._folder.tidy()
         return summary

@@ -1,20 +1,14 @@
-"""The run folder: who may write to it, whole files, and results that can be checked when they are read.
+"""The run folder: which files are its own, and results that can be checked when they are read.
 
-A file is written under another name, brought to disk and then renamed: what has its final name is whole.
 `summary.json` is written last; a folder that has it is finished. `SHA256SUMS` (as `sha256sum` writes it) says what
-the other results must be: a damaged one is refused, not shown. Nothing here reads a pickle, and nothing follows a
-symbolic link out of the folder. Needs a Unix: Windows has no `fcntl`.
+the other results must be: a damaged one is refused, not shown. Nothing here reads a pickle.
 """
 
-import fcntl
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from io import TextIOWrapper
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +20,8 @@ from numpy.typing import NDArray
 from safetensors.torch import save as tensor_bytes
 
 from experiments import stored_summary
-from experiments.config import Config, load_config
-from experiments.files import open_regular
+from experiments.config import Config, ConfigError, load_config
+from experiments.owned_folder import LOCK, MARK, OwnedFolder
 from experiments.stored_files import StoreError as StoreError
 from experiments.stored_files import content, read_sums
 from experiments.stored_files import sha256 as sha256
@@ -38,18 +32,32 @@ from experiments.stored_tables import read_batches
 
 RESULTS = ("runs.parquet", "updates.parquet", "steps.parquet", "snapshots.safetensors", "config.toml")
 FOLDERS = ("checkpoint", "parts", "policies", "tensorboard", "figures")
-SUMMARY, SUMS, LOCK = "summary.json", "SHA256SUMS", ".lock"
+SUMMARY, SUMS, REPORT = "summary.json", "SHA256SUMS", "report.html"
+SOURCE = "source.txt"  # in folders that `argument` made: the digest of the code that the results come from
+TRAIN, ARGUMENT = "train.py", "experiments.argument"  # the commands that train into a folder
 
 State = dict[str, NDArray[Any]]
 Position = dict[str, Any]  # how far a sink has written, in JSON types
 
 
-class RunFolder:
-    """`runs/<name>`: lock, whole writes, checked reads."""
+# What a training writes, by name; policies are named after the arms.
+_NAMES = (
+    *map(re.escape, (SUMMARY, SUMS, REPORT, SOURCE, *RESULTS)),
+    r"checkpoint/update-\d{9}-[0-9a-f]{32}\.safetensors",
+    r"parts/(updates|steps)-\d{6}\.parquet",
+    r"policies/[a-z0-9_]+\.safetensors",
+    r"figures/(final_return|return_profile|first_success|(solved|succeeds)_by_arm)\.svg",
+    r"figures/(entropy_bits|solved|succeeds|optimal_action_probability|state_coverage|dose_[a-z_]+)\.svg",
+    r"tensorboard/(.+/)?events\.out\.tfevents\.0{10}",
+)
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock: TextIOWrapper | None = None
+
+class RunFolder(OwnedFolder):
+    """`runs/<name>`: whole writes, checked reads."""
+
+    KIND = "training"
+    OWN = re.compile("|".join(_NAMES))
+    FOLDERS = FOLDERS
 
     @property
     def is_finished(self) -> bool:
@@ -60,109 +68,65 @@ class RunFolder:
         """A training's config is there: everything that comes later can be resumed."""
         return (self.path / "config.toml").exists()
 
-    @property
-    def holds_anything(self) -> bool:
-        """More than the lock and temporary files of a command that was killed as it began."""
-        return self.path.exists() and any(entry.name[0] != "." for entry in self.path.iterdir())
-
-    def clear(self) -> None:
-        """Remove what an earlier training wrote; other files in the folder stay.
-
-        Killed in here, the folder is neither finished (the summary goes first) nor empty (the config goes last).
-        """
-        for name in (SUMMARY, SUMS, *FOLDERS, *RESULTS):
-            self.remove(name)
-
-    def remove(self, name: str) -> None:
-        """Remove a file or a folder, if it is there."""
-        path = self.path / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for this process. The lock ends with the process, however that ends.
-
-        Raises:
-            StoreError: another command holds it, it cannot be written, or parts of it lie elsewhere.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._refuse_links()
-            file = open(open_regular(self.path / LOCK, os.O_RDWR | os.O_CREAT), "r+")  # noqa: SIM115  (closed below)
-        except OSError as error:
-            raise StoreError(f"{self.path}: cannot write there: {error.strerror}") from None
-        with file:
+    def _maker_by_content(self) -> str | None:
+        """Finished results prove themselves by their sums, an unfinished training by a checkpoint."""
+        if re.fullmatch("[0-9a-f]{16}", self.source()):
+            return ARGUMENT
+        if self.is_finished:
             try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError):
-                raise StoreError(
-                    f"{self.path}: another command is writing there; wait for it or choose --out"
-                ) from None
-            except OSError as error:
-                raise StoreError(f"{self.path}: cannot be locked: {error.strerror}") from None
-            self._lock = file
-            self._remove_temporaries()
-            yield
-        self._lock = None
+                self._check_version()
+                self.check(SUMMARY)
+                self.check("config.toml")
+            except NewerFormat:
+                raise
+            except StoreError:
+                return None
+        elif not any(self.is_own(name) for name in self.names("checkpoint")):
+            return None
+        return TRAIN
 
-    def _refuse_links(self) -> None:
-        """The folder itself may be a link; what is written in it may not: it would be written elsewhere."""
-        own = [self.path / name for name in (SUMMARY, SUMS, LOCK, *FOLDERS, *RESULTS)]
-        within = [path for name in FOLDERS for path in (self.path / name).rglob("*")]
-        for path in own + within:
-            if path.is_symlink():
-                raise StoreError(f"{path}: is a symbolic link; a run folder keeps its files itself")
+    def source(self) -> str:
+        """The digest of the code that everything in the folder comes from; "": it does not say."""
+        with suppress(FileNotFoundError):
+            return self.read(SOURCE, 99).decode(errors="replace")
+        return ""
 
-    def _remove_temporaries(self) -> None:
-        for folder in (self.path, *(self.path / name for name in FOLDERS)):
-            for path in folder.glob(".*.tmp"):
-                path.unlink()
+    def clear(self) -> list[str]:
+        """Remove what an earlier training wrote; returns what somebody else did, which stays.
 
-    def check_in_place(self) -> None:
-        """While it is locked: whether it is still the same folder.
-
-        Raises:
-            StoreError: it was removed, and perhaps made anew by another command.
+        What vouches for the rest goes first, then what `--resume` would go on from: killed in here, the folder is
+        an unfinished training that begins anew. The config stays until the next one takes its place.
         """
-        if self._lock is None:
-            return
-        with suppress(OSError):
-            if os.path.samestat(os.stat(self.path / LOCK), os.fstat(self._lock.fileno())):
-                return
-        raise StoreError(f"{self.path}: the folder, or the .lock in it, was removed during training")
+        files, policies = self.files(), self._policies()
+        own = [name for name in files if (name in policies if "policies/" in name else self.is_own(name))]
+        first = (SOURCE, SUMMARY, SUMS)
+        order = [*first, *(name for name in own if name.startswith("checkpoint/")), *own]
+        self._remove_all(name for name in dict.fromkeys(order) if name not in (LOCK, MARK, "config.toml"))
+        return [name for name in files if name not in own]
 
-    @contextmanager
-    def replacing(self, name: str) -> Iterator[Path]:
-        """A path to write to. It becomes `name`, whole and on disk, if the block ends well."""
-        self.check_in_place()
-        target = self.path / name
-        if not target.parent.exists():
-            target.parent.mkdir()
-            synced(self.path)
-        temporary = target.with_name(f".{target.name}.tmp")
-        temporary.unlink(missing_ok=True)
-        try:
-            yield temporary
-            synced(temporary)
-            os.replace(temporary, target)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-        synced(target.parent)
+    def tidy(self) -> None:
+        """Remove what a finished training needs no more."""
+        needless = [name for folder in ("parts", "checkpoint") for name in self.names(folder)]
+        self._remove_all(name for name in needless if self.is_own(name))
+        for folder in ("parts", "checkpoint"):
+            self.remove(folder)
 
-    def write(self, name: str, content: "str | bytes | pa.Buffer") -> None:
-        """Write a file: whole under its name, or not at all."""
-        with self.replacing(name) as temporary, open(temporary, "xb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+    def _remove_all(self, names: Iterable[str]) -> None:
+        """Remove files, and the folders that this leaves empty."""
+        emptied: set[Path] = set()
+        for name in names:
+            self.remove(name)
+            emptied.update(Path(name).parents[:-1])
+        for folder in sorted(emptied, reverse=True):
+            self.remove(folder.as_posix())
 
-    def sync(self, name: str) -> None:
-        """Bring to disk what others have written below a folder; side by side, which is ten times as fast."""
-        with ThreadPoolExecutor(16) as pool:
-            list(pool.map(synced, (self.path / name).rglob("*")))
+    def _policies(self) -> list[str]:
+        """The policies of the arms; of nobody, if the config cannot be read."""
+        arms: Iterable[str] = ()
+        with suppress(ConfigError, OSError):
+            arms = load_config(self.path / "config.toml").arms
+        files = {f"policies/{arm}.safetensors" for arm in arms}
+        return [name for name in self.names("policies") if name in files]
 
     def write_table(self, name: str, table: pa.Table) -> str:
         """Write a Parquet file; returns its SHA-256."""
@@ -187,9 +151,8 @@ class RunFolder:
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Finish the folder: the sums of all results, and then the summary."""
         text = (json.dumps({"format": FORMAT, **summary}, indent=1, allow_nan=False) + "\n").encode()
-        paths = [path for path in map(self.path.joinpath, RESULTS) if path.exists()]
-        paths += sorted((self.path / "policies").iterdir())
-        sums = {str(path.relative_to(self.path)): sha256(path) for path in paths}
+        names = [name for name in RESULTS if (self.path / name).exists()] + self._policies()
+        sums = {name: sha256(self.path / name) for name in names}
         sums[SUMMARY] = hashlib.sha256(text).hexdigest()
         self.write(SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()))
         self.write(SUMMARY, text)
@@ -209,10 +172,15 @@ class RunFolder:
         place = self.path / SUMMARY
         if not self.is_finished:
             raise StoreError(f"{self.path}: no finished training there (no {SUMMARY})")
-        data = content(place, stored_summary.MAX_BYTES)
-        stored_summary.check_version(place, data)
+        data = self._check_version()
         self.check(SUMMARY)
         return stored_summary.read_summary(place, data, self.read_config())
+
+    def _check_version(self) -> bytes:
+        """The text of the summary, which no newer program has written."""
+        data = content(self.path / SUMMARY, stored_summary.MAX_BYTES)
+        stored_summary.check_version(self.path / SUMMARY, data)
+        return data
 
     def read_batches(
         self, name: str, columns: Sequence[str] | None = None, max_rows: int | None = None
@@ -255,12 +223,3 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
 def config_text(config: Config) -> str:
     """The resolved config as TOML: loading it gives an equal config."""
     return tomli_w.dumps(config.model_dump(exclude_none=True))
-
-
-def synced(path: Path) -> None:
-    """Bring a file's content, or a folder's names, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

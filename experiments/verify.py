@@ -7,15 +7,16 @@ Exit status 1 if anything disagrees that should agree. What is biased by design 
 """
 
 import argparse
-import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 
 from scipy import stats
 
-from experiments.gradient_cases import LARGE, LEVEL, RUNS, SMALL, Task, biased, examine, judged, tasks
+from experiments.gradient_cases import LARGE, LEVEL, RUNS, SMALL, Row, Task, biased, examine, judged, tasks
+from experiments.processes import Ended, each_apart
 from experiments.text_numbers import likelihood_ratios, numbers
 
 
@@ -58,8 +59,14 @@ def print_numbers() -> int:
 
 def print_gradients(todo: Sequence[Task]) -> int:
     """The table of all cases; how many of them disagree."""
-    with multiprocessing.Pool(min(cores(), len(todo))) as pool:
-        rows = [row for part in pool.imap(examine, todo) for row in part]
+    rows, ended = [], 0
+    with closing(each_apart(_examine, list(enumerate(todo)), cores())) as answers:
+        for (_, task), answer in sorted(answers, key=lambda pair: pair[0][0]):
+            if isinstance(answer, Ended):
+                ended += 1
+                print(f"experiments.verify: {task.world}: its process ended ({answer.why})", file=sys.stderr)
+            else:
+                rows += answer
     verdicts = judged(rows)
     print(f"\nMean of many sampled updates ({RUNS} runs, 4 episodes an update) beside the exact gradient")
     print("(batch_mean: beside 3/4 of the part of the returns, and the whole of the entropy's)\n")
@@ -75,7 +82,11 @@ def print_gradients(todo: Sequence[Task]) -> int:
         )
     smallest = min(p for _, p in verdicts)
     print(f"\nsmallest p, corrected for all {2 * len(rows)} tests (Holm): {smallest:.2g}; limit {LEVEL}")
-    return sum(not agrees for agrees, _ in verdicts)
+    return ended + sum(not agrees for agrees, _ in verdicts)
+
+
+def _examine(numbered: tuple[int, Task]) -> list[Row]:
+    return examine(numbered[1])
 
 
 def print_biased() -> None:

@@ -4,13 +4,10 @@ The seeds are shared out, each process trains its own in all arms, and the recor
 numbers do not depend on its neighbours, so the number of processes changes none of them.
 """
 
-import multiprocessing
-import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -19,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.config import Config
+from experiments.processes import CONTEXT, end, start, why_ended
 from experiments.records import Column, Runs, UpdateRecord, merged, merged_records, stacked
 from experiments.simulators import SimulatorError
 from experiments.stored_states import check_values
 from experiments.training import Training
 
 BLOCK_SECONDS = 0.25  # a block is about as many updates as take this long
-CLOSING_SECONDS = 5.0  # that a process may take to close its simulators
 
 State = dict[str, NDArray[Any]]
 
@@ -113,8 +110,10 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for member in self._members:
-            member.close()
+        processes = [member for member in self._members if isinstance(member, _Process)]
+        for member in processes:
+            member.pipe.close()
+        end([member.process for member in processes])
 
     def blocks(self, state_due: Callable[[int], bool]) -> Iterator[Block]:
         """The updates that are left. The next block is already being trained while one is looked at.
@@ -193,9 +192,6 @@ class _Local:
         except SimulatorError as error:
             raise WorkerFailed(str(error)) from error
 
-    def close(self) -> None:
-        self._requests.clear()
-
 
 class _Process:
     def __init__(
@@ -205,13 +201,8 @@ class _Process:
         state: Mapping[str, NDArray[Any]] | None,
         earlier: Sequence[Connection],
     ) -> None:
-        # A forked child has torch loaded already; elsewhere it has to be imported again.
-        context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-        self.pipe, theirs = context.Pipe()
-        arguments = (theirs, [self.pipe, *earlier], config, seeds, state)
-        self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        with _signals_held():
-            self._process.start()
+        self.pipe, theirs = CONTEXT.Pipe()
+        self.process = start(_serve, theirs, [self.pipe, *earlier], config, seeds, state)
         theirs.close()
 
     def request(self, what: str, arguments: tuple[Any, ...]) -> None:
@@ -222,31 +213,11 @@ class _Process:
         try:
             answer: Answer = self.pipe.recv()
         except (EOFError, OSError):
-            self._process.join(1)
-            code = self._process.exitcode
-            why = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+            why = why_ended(self.process)
             raise WorkerFailed(f"a training process ended unexpectedly ({why})") from None
         if answer.error is not None:
             raise WorkerFailed(answer.error)
         return answer.value
-
-    def close(self) -> None:
-        self.pipe.close()
-        self._process.terminate()
-        self._process.join(CLOSING_SECONDS)
-        self._process.kill()
-        self._process.join()
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """A child is born deaf: it says itself what signals mean to it before it hears any."""
-    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(
@@ -257,12 +228,8 @@ def _serve(
     state: Mapping[str, NDArray[Any]] | None,
 ) -> None:
     """A worker: answer requests until the pipe closes. One torch thread, since every core has a worker."""
-    for end in inherited:  # of the main process: a pipe closes when nobody holds its other end
-        end.close()
-    for number in (signal.SIGINT, signal.SIGHUP):  # for the main process, which ends the workers
-        signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what is open is closed on the way
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    for other in inherited:  # of the main process: a pipe closes when nobody holds its other end
+        other.close()
     torch.set_num_threads(1)
     try:
         with closing(Training(config, seeds)) as training:

@@ -18,6 +18,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,13 @@ from tests.experiments.small_training import CONFIG, assert_same, contents
 CHANGES = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}
 
 
-def forked(words: list[str], output: Path, prepare: Callable[[], None] = lambda: None) -> int:
-    """`train.py` with these words in a child, in a process group of its own; returns its process id."""
+def forked(
+    words: list[str],
+    output: Path,
+    prepare: Callable[[], None] = lambda: None,
+    main: Callable[[list[str]], int] = train.main,
+) -> int:
+    """A command with these words in a child, in a process group of its own; returns its process id."""
     process = os.fork()
     if process:
         return process
@@ -47,22 +53,34 @@ def forked(words: list[str], output: Path, prepare: Callable[[], None] = lambda:
     prepare()
     status = 99
     try:
-        status = train.main(words)
+        status = main(words)
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         os._exit(status)
 
 
-def killed_after(words: list[str], output: Path, seconds: float) -> int:
+def killed_after(
+    words: list[str], output: Path, seconds: float, main: Callable[[list[str]], int] = train.main
+) -> int:
     """Kill the child after a while; its exit status."""
-    process = forked(words, output)
+    process = forked(words, output, main=main)
     time.sleep(seconds)
     os.kill(process, signal.SIGKILL)
     return ended(process)
 
 
-def killed_before_change(words: list[str], output: Path, folder: Path, number: float) -> tuple[int, int]:
-    """Kill the child just before it changes (or opens) something below `folder` for the n-th time.
+def killed_before_change(
+    words: list[str],
+    output: Path,
+    folder: Path,
+    number: float,
+    main: Callable[[list[str]], int] = train.main,
+) -> tuple[int, int]:
+    """Kill the child, and its own, just before one of them changes something below `folder` for the n-th time.
+
+    Files are opened by their names in an open folder, so every name that is not absolute counts.
 
     Returns:
         its exit status, and how often it came to do so.
@@ -70,13 +88,16 @@ def killed_before_change(words: list[str], output: Path, folder: Path, number: f
     shared = mmap.mmap(-1, 8)
 
     def count(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in CHANGES and str(arguments[0]).startswith(str(folder)):
+        if event not in CHANGES or (event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+            return
+        where = str(arguments[0])
+        if where.startswith(str(folder)) or not os.path.isabs(where):
             begun = int.from_bytes(shared[:8]) + 1
             shared[:8] = begun.to_bytes(8)
             if begun > number:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.killpg(0, signal.SIGKILL)
 
-    status = ended(forked(words, output, lambda: sys.addaudithook(count)))
+    status = ended(forked(words, output, lambda: sys.addaudithook(count), main))
     return status, int.from_bytes(shared[:8])
 
 

@@ -14,6 +14,7 @@ from experiments.config import Config, load_config
 from experiments.inference import holm
 from experiments.plan import PLAN
 from experiments.sources import digest, reachable
+from experiments.store import RunFolder
 from tests.experiments.browser import chromium, needs_browser
 from tests.experiments.comparisons import CONFIGS
 from tests.experiments.report_folder import Page
@@ -158,6 +159,14 @@ def test_the_quick_argument_has_the_shape_of_the_whole(quick: Path) -> None:
     assert [image["alt"] for image in parsed.named("img")][:2] == list(summary["headline"].values())
     for name, words in summary["headline"].items():
         assert words in (quick / "two_rooms" / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_every_file_of_every_experiment_is_known_as_ours(quick: Path) -> None:
+    """Else `--overwrite` would leave it."""
+    for name in NAMES:
+        folder = RunFolder(quick / name)
+        assert [file for file in folder.names() if not folder.is_own(file)] == []
 
 
 @pytest.mark.slow

@@ -53,6 +53,15 @@ def test_after_kills_everything_is_equal_bit_for_bit(tmp_path: Path, how: list[s
     assert counts.get("from a checkpoint", 0) > 0
 
 
+@pytest.mark.slow
+@pytest.mark.skipif("KILLS" not in os.environ, reason="takes ten minutes for 300: KILLS=300 asks for it")
+def test_after_kills_of_every_command_and_kind_nothing_is_lost_or_touched() -> None:
+    words = [sys.executable, "tests/experiments/kill_campaign.py", "--kills", str(KILLS)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["kills"] >= KILLS
+
+
 @pytest.mark.parametrize("at", [0, 1, 12, 23])
 def test_a_resumed_training_ends_the_same(tmp_path: Path, undisturbed: dict[str, str | bytes], at: int) -> None:
     crashed(tmp_path, at)
@@ -166,8 +175,8 @@ class TestOptions:
         with pytest.raises(StoreError, match="nothing to resume"):
             train(tmp_path / "none", resume=True)
         assert not (tmp_path / "none").exists()
-        (tmp_path / "notes.txt").touch()
-        with pytest.raises(StoreError, match="nothing to resume"):
+        (tmp_path / "notes.txt").touch()  # where leaving out --resume would be refused, nobody advises it
+        with pytest.raises(StoreError, match="holds files that are no training of this program"):
             train(tmp_path, resume=True)
 
     def test_before_the_first_checkpoint_it_begins_anew(

@@ -46,9 +46,10 @@ class TestWriting:
     def test_is_whole_or_not_at_all(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder = RunFolder(tmp_path)
         folder.write("name", "old")
-        monkeypatch.setattr(store, "synced", crash)  # comes between writing and renaming
-        with pytest.raises(Crash):
-            folder.write("name", "new")
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", crash)  # comes between writing and renaming
+            with pytest.raises(Crash):
+                folder.write("name", "new")
         assert (tmp_path / "name").read_text() == "old"
         assert [path.name for path in tmp_path.iterdir()] == ["name"]
 
@@ -56,8 +57,18 @@ class TestWriting:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seen: list[str] = []
-        monkeypatch.setattr(store, "synced", lambda path: seen.append(f"sync {path.name}"))
-        monkeypatch.setattr(os, "replace", lambda source, target: seen.append(f"rename to {target.name}"))
+        fsync, replace = os.fsync, os.replace
+
+        def note_sync(descriptor: int) -> None:
+            seen.append(f"sync {Path(os.readlink(f'/proc/self/fd/{descriptor}')).name}")
+            fsync(descriptor)
+
+        def note_rename(source: str, target: str, **folders: int) -> None:
+            seen.append(f"rename to {target}")
+            replace(source, target, **folders)
+
+        monkeypatch.setattr(os, "fsync", note_sync)
+        monkeypatch.setattr(os, "replace", note_rename)
         RunFolder(tmp_path).write("inner/name", b"content")
         # The new folder's name, the content, and after the renaming the file's name.
         assert seen == [f"sync {tmp_path.name}", "sync .name.tmp", "rename to name", "sync inner"]
@@ -121,7 +132,14 @@ class TestResults:
     def test_a_half_cleared_folder_is_not_finished(
         self, finished: RunFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(shutil, "rmtree", crash)
+        remove = RunFolder.remove
+
+        def crash_after_some(folder: RunFolder, name: str) -> None:
+            if name.startswith("figures/") or name.endswith(".parquet"):
+                raise Crash
+            remove(folder, name)
+
+        monkeypatch.setattr(RunFolder, "remove", crash_after_some)
         with pytest.raises(Crash):
             finished.clear()
         assert not finished.is_finished

@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -215,6 +216,37 @@ def test_a_simulator_that_hangs_can_be_left(tmp_path: Path, workers: int) -> Non
         assert in_a_child(interrupted, tmp_path).status == 0
     finally:
         del gymnasium.registry["Hanging-v0"]
+
+
+def test_a_stopped_worker_does_not_defy_a_second_ctrl_c(tmp_path: Path) -> None:
+    """It hears nothing and is killed after a short wait; else it is let go after a minute, for the test to end."""
+    let_go: list[int] = []
+
+    def let_go_of(process: int) -> None:
+        let_go.append(process)
+        os.kill(process, signal.SIGCONT)
+
+    def stop_one_and_ask_twice(record: UpdateRecord) -> None:
+        if record.update == 3:
+            process = multiprocessing.active_children()[0].pid or 0
+            os.kill(process, signal.SIGSTOP)
+            os.waitpid(process, os.WUNTRACED)  # it has stopped
+            timer = threading.Timer(60, let_go_of, [process])
+            timer.daemon = True
+            timer.start()
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupted() -> int:
+        interrupts = Interrupts().install()
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "run", workers=2, on_update=stop_one_and_ask_twice, interrupts=interrupts)
+        assert multiprocessing.active_children() == []
+        assert let_go == []
+        return 0
+
+    assert in_a_child(interrupted, tmp_path).status == 0
+    train(tmp_path / "run", resume=True)
 
 
 def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
