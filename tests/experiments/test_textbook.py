@@ -1,19 +1,26 @@
-"""The fast rollout gives exactly the steps of the readable one: states, actions, rewards, entropies."""
+"""The fast code does what the textbook does: the same steps, returns, losses, gradients and parameters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 import envs  # noqa: F401  (registers our ids)
+from agents.reinforce import StackedLearner
 from envs.toy_text import finite_mdp_of
-from experiments import rollout
+from experiments import batch, load_config, rollout, textbook
+from experiments.config import Agent
+from experiments.learners import initial_learner
 from experiments.measures import entropy
-from experiments.readable import episode
 from experiments.rollout import FiniteRollout
+from experiments.textbook import Reinforce, Terms, episode
+from experiments.training import Training
+from experiments.worlds import World
+from tests.experiments.comparisons import CONFIGS, NOISY_BANDIT, TWO_ROOMS, comparison
 from tests.experiments.replay import OwnEpisodes
 
 Array = NDArray[np.float64]
@@ -45,7 +52,7 @@ BOTH_ENDINGS = {
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_the_fast_rollout_is_the_readable_one(world: str) -> None:
+def test_the_fast_rollout_plays_the_textbook_episodes(world: str) -> None:
     env = WORLDS[world]()
     mdp = finite_mdp_of(env)
     assert mdp is not None
@@ -138,3 +145,126 @@ def test_what_is_kept_of_an_update_keeps_nothing_larger_alive() -> None:
     for kept in (played.live, played.entropy, played.returns, played.lengths):
         owner: Any = kept.base  # what numba allocated
         assert memoryview(owner).nbytes == kept.nbytes
+
+
+# --- the whole update, from the same parameters ---
+
+HABITS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "entropy": {"entropy_coef": 0.1},
+    "batch mean": {"baseline": "batch_mean", "entropy_coef": 0.1},
+    "leave one out": {"baseline": "leave_one_out", "entropy_coef": 0.1},
+    "running mean": {"baseline": "running_mean"},
+    "value": {"baseline": "value", "value_learning_rate": 0.3},
+    "discount weighting": {"discount_weighting": True, "entropy_coef": 0.1, "baseline": "running_mean"},
+    "per step": {"loss_reduction": "per_step", "entropy_coef": 0.1},
+    "normalised": {"normalize_advantages": True, "baseline": "leave_one_out"},
+    "clipped": {"max_grad_norm": 0.05},
+    "adam": {"optimizer": "adam", "learning_rate": 0.05, "entropy_coef": 0.1},
+    "soft return": {"entropy_objective": "soft_return", "entropy_coef": 0.2},
+    "soft return above uniform": {
+        "entropy_objective": "soft_return",
+        "soft_return_offset": "uniform",
+        "entropy_coef": 0.2,
+        "baseline": "leave_one_out",
+    },
+    "everything": {
+        "baseline": "value",
+        "discount_weighting": True,
+        "normalize_advantages": True,
+        "loss_reduction": "per_step",
+        "max_grad_norm": 0.5,
+        "optimizer": "adam",
+        "entropy_coef": 0.3,
+    },
+}
+POLICIES: dict[str, dict[str, Any]] = {
+    "table": {"policy": "tabular"},
+    "linear": {"policy": "mlp", "hidden_sizes": []},
+    "network": {"policy": "mlp", "hidden_sizes": [16, 8]},
+}
+LEARNT_IN: dict[str, dict[str, Any]] = {
+    "two rooms": TWO_ROOMS | {"max_episode_steps": 15},
+    "small lake": {"id": "FrozenLake-v1", "kwargs": {"desc": ["SFG", "FHF"]}, "max_episode_steps": 15},
+    "noise": NOISY_BANDIT | {"max_episode_steps": 1},
+}
+
+
+@pytest.mark.parametrize("world", LEARNT_IN.values(), ids=LEARNT_IN)
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+@pytest.mark.parametrize("habit", HABITS.values(), ids=HABITS)
+def test_the_fast_update_is_the_textbooks(
+    habit: dict[str, Any], policy: dict[str, Any], world: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "initial_learner", in_double_precision)
+    options = {"optimizer": "sgd", "learning_rate": 0.5, "discount": 0.9} | habit | policy
+    config = comparison(world, options, {"a": {}}, seeds=[5, 8], updates=3)
+    training, agent = Training(config), config.agent_of("a")
+    env = training.world.make()
+    # Adam divides by the root of the squares plus 1e-8: of a gradient that is all rounding it makes 1e-9.
+    close = {"rtol": 1e-7, "atol": 1e-8}
+    books = [Reinforce(env, agent) for _ in config.training.seed_list]
+    own = [
+        OwnEpisodes(env, seed, training.world.time_limit, config.training.episodes_per_update)
+        for seed in config.training.seed_list
+    ]
+    for _ in range(config.training.updates):
+        log_pi = training.batches[0].learner.log_pi().detach().double().numpy()
+        start = [parameters(training, seed) for seed in config.training.seed_list]
+        record = training.update()
+        for run, seed in enumerate(config.training.seed_list):
+            take_over(start[run], books[run])
+            episodes = own[run].update(log_pi[run])
+            terms = books[run].learn(episodes, float(habit.get("entropy_coef", 0.0)))
+            found = [record.columns[name][run] for name in Terms._fields]
+            np.testing.assert_allclose(found, terms, **close)
+            mean_return = np.mean([sum(step.reward for step in steps) for steps in episodes])
+            np.testing.assert_allclose(record.columns["return_mean"][run], mean_return, rtol=0, atol=1e-12)
+            for layer, moved in zip(books[run].network.parameters(), parameters(training, seed), strict=True):
+                torch.testing.assert_close(moved, layer.detach(), **close)
+
+
+def in_double_precision(agents: Sequence[Agent], world: World, seeds: Sequence[int]) -> StackedLearner:
+    """Networks are trained in single precision, whose rounding hides what is to be seen here."""
+    learner, agent = initial_learner(agents, world, seeds), agents[0]
+    theta = learner.theta.detach().double()
+    return StackedLearner(learner.shape, theta, agent.optimizer, agent.learning_rate, agent.max_grad_norm)
+
+
+def parameters(training: Training, seed: int) -> list[torch.Tensor]:
+    """Weights and biases of a run, laid out as torch's own layers have them."""
+    prefix = f"a/seed_{seed}/"
+    return [tensor.t().clone() for name, tensor in training.parameters().items() if name.startswith(prefix)]
+
+
+def take_over(values: list[torch.Tensor], book: Reinforce) -> None:
+    """Set the parameters of a textbook agent."""
+    with torch.no_grad():
+        for layer, value in zip(book.network.parameters(), values, strict=True):
+            layer.copy_(value)
+
+
+# --- the command ---
+
+
+def test_both_runs_start_from_the_texts_policy() -> None:
+    config = load_config(CONFIGS / "bandit.toml", ["training.updates=3"])
+    for arm in config.arms:
+        first, *_ = textbook.train(config, arm, seed=0)
+        assert first[0][0].entropy_nats / np.log(2) == pytest.approx(0.618996, abs=5e-7)  # {.9, .05, .025, .025}
+
+
+def test_a_run_is_a_function_of_its_seed() -> None:
+    config = load_config(CONFIGS / "bandit.toml", ["training.updates=20"])
+    one, same, other = (list(textbook.train(config, "with_entropy", seed)) for seed in (3, 3, 4))
+    assert one == same != other
+
+
+def test_the_command_prints_the_entropy_of_both(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = load_config(CONFIGS / "bandit.toml", ["training.updates=2"])
+    monkeypatch.setattr(textbook, "load_config", lambda path: short)
+    assert textbook.main() == 0
+    shown = capsys.readouterr().out
+    assert all(f"{arm}: 0.62 " in shown for arm in short.arms)
