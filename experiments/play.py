@@ -14,9 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from scipy.special import entr
-
+from agents.information import entropy
 from experiments.animation import Picture, write_gif
 from experiments.config import ConfigError
 from experiments.policies import StoredPolicy, load_policy
@@ -65,7 +63,7 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
                 observation, reward, terminated, truncated, _ = env.step(action)
                 total += float(reward)
                 outcome = "ended" if terminated else "cut off by the time limit" if truncated else ""
-                bits = float(entr(pi).sum() / np.log(2))
+                bits = entropy(pi, "bits")
                 yield Move(action, float(pi[action]), bits, float(reward), total, outcome, draw())
                 if outcome:
                     return

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 import envs  # noqa: F401  (registers our ids)
+from agents.information import entropy_from_log
 from agents.reinforce import StackedLearner
 from envs.toy_text import finite_mdp_of
 from experiments import batch, load_config, rollout, textbook
 from experiments.config import Agent
 from experiments.learners import initial_learner
-from experiments.measures import entropy
 from experiments.rollout import FiniteRollout
 from experiments.textbook import Reinforce, Terms, episode
 from experiments.training import Training
@@ -64,7 +64,7 @@ def test_the_fast_rollout_plays_the_textbook_episodes(world: str) -> None:
     lengths = set()
     for update in range(UPDATES):
         log_pi = random_log_policies(mdp.states, mdp.actions, update)
-        entropies = entropy(log_pi)
+        entropies = entropy_from_log(log_pi)
         fast = fast_rollout.collect(np.exp(log_pi), entropies)
         run_of, state, action = np.unravel_index(fast.row_action, (RUNS, mdp.states, mdp.actions))
         assert (fast.run == run_of).all()
@@ -129,7 +129,7 @@ def test_more_steps_than_there_is_room_for_are_played_again(monkeypatch: pytest.
     mdp = finite_mdp_of(WORLDS["slippery lake"]())
     assert mdp is not None
     log_pi = random_log_policies(mdp.states, mdp.actions, 0)
-    given = np.exp(log_pi), entropy(log_pi)
+    given = np.exp(log_pi), entropy_from_log(log_pi)
     enough = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, 100).collect(*given)
     monkeypatch.setattr(rollout, "FIRST_ROOM", 3)
     small = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, 100)
@@ -141,7 +141,7 @@ def test_what_is_kept_of_an_update_keeps_nothing_larger_alive() -> None:
     mdp = finite_mdp_of(WORLDS["two rooms"]())
     assert mdp is not None
     log_pi = random_log_policies(mdp.states, mdp.actions, 0)
-    played = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, 20_000).collect(np.exp(log_pi), entropy(log_pi))
+    played = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, 20_000).collect(np.exp(log_pi), entropy_from_log(log_pi))
     for kept in (played.live, played.entropy, played.returns, played.lengths):
         owner: Any = kept.base  # what numba allocated
         assert memoryview(owner).nbytes == kept.nbytes
