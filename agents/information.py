@@ -1,19 +1,23 @@
-"""Information, entropy, cross entropy, KL divergence: pure functions of distributions.
+"""Information, entropy, cross entropy, KL divergence: pure functions of distributions, in nats or bits.
+
+They take lists, NumPy arrays and torch tensors, and answer in kind: a tensor for a tensor (differentiable),
+otherwise an array, or a plain float for a single number. torch is not imported here: who brings a tensor has it.
 
 The last axis is the distribution, any leading axes are kept. Source of every formula: Cover and Thomas,
 *Elements of Information Theory* (2006), chapter 2. Conventions: 0 log 0 = 0; KL is infinite where q = 0 < p.
 """
 
 import math
-from typing import Literal
+import sys
+from typing import Any, Literal, TypeAlias
 
-import torch
-from torch import Tensor
+import numpy as np
 
 Base = Literal["nats", "bits"]
+Numbers: TypeAlias = Any  # a list, a NumPy array or a torch tensor
 
 
-def information(p: Tensor, base: Base = "nats") -> Tensor:
+def information(p: Numbers, base: Base = "nats") -> Any:
     """How surprising an event of probability p is: -log p. Zero for a certain event, infinite for p = 0.
 
     Args:
@@ -24,12 +28,14 @@ def information(p: Tensor, base: Base = "nats") -> Tensor:
     Raises:
         ValueError: a probability is outside [0, 1], or the base is neither "nats" nor "bits".
     """
+    xp, p = _read(p, "information: p")
     if not bool(((p >= 0) & (p <= 1)).all()):
         raise ValueError("information: every probability must lie in [0, 1]")
-    return _in_base(0 - torch.log(p), base)  # 0 - 0 is 0, where -(0) is -0
+    with np.errstate(divide="ignore"):
+        return _answer(0 - xp.log(p), base)  # 0 - 0 is 0, where -(0) is -0
 
 
-def entropy(p: Tensor, base: Base = "nats") -> Tensor:
+def entropy(p: Numbers, base: Base = "nats") -> Any:
     """Shannon entropy -sum p log p, between 0 (one sure outcome) and log A (uniform).
 
     Args:
@@ -40,11 +46,11 @@ def entropy(p: Tensor, base: Base = "nats") -> Tensor:
     Raises:
         ValueError: p is no distribution, or the base is unknown.
     """
-    _check_distribution(p, "entropy: p")
-    return _in_base(torch.special.entr(p).sum(-1), base)
+    xp, p = _distribution(p, "entropy: p")
+    return _answer(0 - _p_log_q(xp, p, p).sum(-1), base)
 
 
-def entropy_from_log(log_pi: Tensor) -> Tensor:
+def entropy_from_log(log_pi: Numbers, pi: Numbers | None = None) -> Any:
     """Shannon entropy in nats, from log-probabilities: the form the loss differentiates.
 
     Summed over every action: the one-sample estimate -log pi(a_t) has the right mean, but a gradient
@@ -52,13 +58,30 @@ def entropy_from_log(log_pi: Tensor) -> Tensor:
 
     Args:
         log_pi: log-probabilities, [..., A], finite.
+        pi: exp(log_pi), if it is known already: exponentials are most of what it costs.
     Returns:
         entropy, [...].
     """
-    return -(log_pi.exp() * log_pi).sum(-1)
+    xp, log_pi = _read(log_pi, "entropy_from_log: log_pi")
+    return _answer(-((xp.exp(log_pi) if pi is None else pi) * log_pi).sum(-1), "nats")
 
 
-def cross_entropy(p: Tensor, q: Tensor, base: Base = "nats") -> Tensor:
+def entropy_of_weights(weights: Numbers, base: Base = "nats") -> Any:
+    """Shannon entropy of the distribution weights / total; 0 where the total is 0. Not validated.
+
+    Args:
+        weights: how often each outcome was seen, say, or probabilities that need no check, [..., S].
+        base: unit of the answer.
+    Returns:
+        entropy, [...].
+    """
+    xp, weights = _read(weights, "entropy_of_weights: weights")
+    total = weights.sum(-1)[..., None]
+    share = weights / xp.where(total > 0, total, xp.ones_like(total))
+    return _answer(0 - _p_log_q(xp, share, share).sum(-1), base)
+
+
+def cross_entropy(p: Numbers, q: Numbers, base: Base = "nats") -> Any:
     """Mean surprise -sum p log q of an observer who believes q while p is true; H(p) + KL(p||q).
 
     With a one-hot p it is -log q of the true class: the classification loss.
@@ -71,12 +94,12 @@ def cross_entropy(p: Tensor, q: Tensor, base: Base = "nats") -> Tensor:
     Raises:
         ValueError: p or q is no distribution, or the base is unknown.
     """
-    _check_distribution(p, "cross_entropy: p")
-    _check_distribution(q, "cross_entropy: q")
-    return _in_base(0 - torch.special.xlogy(p, q).sum(-1), base)
+    xp, p = _distribution(p, "cross_entropy: p")
+    _, q = _distribution(q, "cross_entropy: q")
+    return _answer(0 - _p_log_q(xp, p, q).sum(-1), base)
 
 
-def kl_divergence(p: Tensor, q: Tensor, base: Base = "nats") -> Tensor:
+def kl_divergence(p: Numbers, q: Numbers, base: Base = "nats") -> Any:
     """Kullback-Leibler divergence sum p log(p/q): the expected log-likelihood ratio under p.
 
     Never negative, zero only for p = q; not symmetric, and the triangle inequality fails: no metric.
@@ -89,14 +112,14 @@ def kl_divergence(p: Tensor, q: Tensor, base: Base = "nats") -> Tensor:
     Raises:
         ValueError: p or q is no distribution, or the base is unknown.
     """
-    _check_distribution(p, "kl_divergence: p")
-    _check_distribution(q, "kl_divergence: q")
+    xp, p = _distribution(p, "kl_divergence: p")
+    _, q = _distribution(q, "kl_divergence: q")
     # Equal terms cancel before they are summed; what rounding leaves below zero is cut off.
-    terms = torch.special.xlogy(p, p) - torch.special.xlogy(p, q)
-    return _in_base(terms.sum(-1).clamp_min(0), base)
+    terms = _p_log_q(xp, p, p) - _p_log_q(xp, p, q)
+    return _answer(terms.sum(-1).clip(0), base)
 
 
-def effective_actions(p: Tensor) -> Tensor:
+def effective_actions(p: Numbers) -> Any:
     """exp(H): as many equally likely actions have the same entropy. Between 1 and A, without a unit.
 
     Args:
@@ -106,25 +129,48 @@ def effective_actions(p: Tensor) -> Tensor:
     Raises:
         ValueError: p is no distribution.
     """
-    return entropy(p).exp()
+    nats = entropy(p)
+    return math.exp(nats) if isinstance(nats, float) else _read(nats, "")[0].exp(nats)
 
 
-def _in_base(nats: Tensor, base: str) -> Tensor:
-    if base == "nats":
-        return nats
-    if base == "bits":
-        return nats / math.log(2)
-    raise ValueError(f'base {base!r} is unknown: "nats" or "bits"')
+def _read(values: Numbers, name: str) -> tuple[Any, Any]:
+    """The library that computes with the values, and the values as it wants them."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(values, torch.Tensor):
+        if not values.is_floating_point():
+            raise ValueError(f"{name} must hold floating-point numbers, not {values.dtype}")
+        return torch, values
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} must hold numbers, not {array.dtype}")
+    return np, array if array.dtype.kind == "f" else array.astype(float)
 
 
-def _check_distribution(p: Tensor, name: str) -> None:
+def _p_log_q(xp: Any, p: Any, q: Any) -> Any:
+    """p log q, where 0 log q is 0 whatever q is."""
+    with np.errstate(divide="ignore"):
+        return p * xp.log(xp.where(p > 0, q, xp.ones_like(q)))
+
+
+def _answer(nats: Any, base: str) -> Any:
+    if base not in ("nats", "bits"):
+        raise ValueError(f'base {base!r} is unknown: "nats" or "bits"')
+    found = nats / math.log(2) if base == "bits" else nats
+    return (
+        float(found)
+        if isinstance(found, np.generic) or (isinstance(found, np.ndarray) and found.ndim == 0)
+        else found
+    )
+
+
+def _distribution(values: Numbers, name: str) -> tuple[Any, Any]:
+    xp, p = _read(values, name)
     if p.ndim == 0 or p.shape[-1] == 0:
         raise ValueError(f"{name} has no last axis with outcomes (shape {tuple(p.shape)})")
-    if not p.is_floating_point():
-        raise ValueError(f"{name} must hold floating-point probabilities, not {p.dtype}")
     if not bool(((p >= 0) & (p <= 1)).all()):
         raise ValueError(f"{name} is no distribution: every probability must lie in [0, 1]")
-    off = float((p.sum(-1) - 1).abs().max()) if p.numel() else 0.0
-    tolerance = 1e-9 if p.dtype == torch.float64 else 1e-5
+    off = abs(p.sum(-1) - 1).max().item() if 0 not in p.shape else 0.0
+    tolerance = 1e-9 if p.dtype.itemsize == 8 else 1e-5
     if off > tolerance:
         raise ValueError(f"{name} is no distribution: the last axis must sum to 1 (off by {off:.3g})")
+    return xp, p

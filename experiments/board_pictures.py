@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.information import entropy_of_weights
 from experiments.event_files import histogram_record, image_record
 from experiments.grid_maps import png, policy_map, visit_map
 from experiments.records import Snapshot, UpdateRecord, snapshot_updates
@@ -57,8 +58,7 @@ def _maps(name: str, snapshot: Snapshot, runs: NDArray[np.int64], world: World) 
     """Of the mean over some runs; nothing is drawn where nobody acts."""
     assert world.mdp is not None
     policies = snapshot.policy[runs]
-    log_pi = np.log(policies, out=np.zeros_like(policies), where=policies > 0)
-    entropy = np.where(world.terminal, np.nan, -(policies * log_pi).sum(2).mean(0))
+    entropy = np.where(world.terminal, np.nan, entropy_of_weights(policies).mean(0))
     return {
         f"policy_map/{name}": png(policy_map(world.mdp, policies.mean(0), entropy)),
         f"visit_map/{name}": png(visit_map(world.mdp, snapshot.visits[runs].mean(0))),

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.information import entropy_from_log
 from agents.reinforce import Experience
 from agents.returns import RunningMean, batch_mean, leave_one_out, moved_values, normalized, returns_to_go
 from envs.exact import expected_experience, visit_counts
 from envs.finite_mdp import FiniteMDP
 from experiments.config import Agent
-from experiments.measures import entropy, first_success
+from experiments.measures import first_success
 from experiments.rollout import Episodes, FiniteRollout
 from experiments.streams import Purpose
 
@@ -57,7 +58,7 @@ class SampledExperience:
     def collect(self, log_pi: Array, entropy_coef: Array) -> Collected:
         """One update's episodes under log_pi [R, S, A]; entropy_coef [R] enters a soft return only."""
         policy = np.exp(log_pi)
-        state_entropy = entropy(log_pi, policy)
+        state_entropy = entropy_from_log(log_pi, policy)
         played = self._rollout.collect(policy, state_entropy)
         return Collected(
             self._summed(played, self._to_go(played, state_entropy, entropy_coef)),
@@ -173,7 +174,7 @@ class ExactExperience:
         pi = np.exp(log_pi)
         bonus = None
         if self._agent.entropy_objective == "soft_return":
-            bonus = entropy_coef[:, None] * (entropy(log_pi, pi) - self._offset)
+            bonus = entropy_coef[:, None] * (entropy_from_log(log_pi, pi) - self._offset)
         expected = expected_experience(
             self._mdp,
             pi,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.information import entropy_from_log
 from agents.policy import mixed_with_uniform
 from agents.reinforce import StackedLearner, loss_terms
 from envs.exact import evaluate
@@ -92,7 +93,7 @@ class FiniteLearning:
 
     def _measured(self, log_pi: Array, collected: Collected) -> Measured:
         visits, policy = collected.visits, collected.policy
-        state_entropy = measures.entropy(log_pi, policy)
+        state_entropy = entropy_from_log(log_pi, policy)
         kl = np.zeros(len(visits))
         if self._previous_visits.any():  # else it is the first update: nothing has moved yet
             moved = measures.kl_divergence(self._previous_log_pi, log_pi, self._previous_policy)

@@ -12,6 +12,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.information import entropy_of_weights
 from envs.finite_mdp import Cell, FiniteMDP
 from envs.rendering import BAD_GOAL, BEST_GOAL, GOAL, GRID, INK, PAPER
 
@@ -36,8 +37,7 @@ def policy_map(mdp: FiniteMDP, policy: Array, entropy_nats: Array | None = None)
     """
     canvas = _Canvas(mdp)
     if entropy_nats is None:
-        log_pi = np.log(policy, out=np.zeros_like(policy), where=policy > 0)
-        entropy_nats = -(policy * log_pi).sum(1)
+        entropy_nats = entropy_of_weights(policy)
     unsure = entropy_nats / math.log(policy.shape[1])
     for cell, share in zip(canvas.cells, unsure, strict=True):
         if cell is not None and np.isfinite(share):

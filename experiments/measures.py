@@ -6,21 +6,13 @@ R: runs, S: states, A: actions, U: updates. Entropies in nats unless the name sa
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.information import entropy_of_weights
+
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 SMALLEST = 1e-300  # sums of smaller probabilities are not to be trusted: what they are sums of may have become 0
 COLLAPSED_BITS = 0.1  # entropy of a policy that takes one of four actions with .99
-
-
-def entropy(log_pi: Array, pi: Array | None = None) -> Array:
-    """-sum pi log pi in nats, [..., A] -> [...]; exp of it is the number of effective actions.
-
-    Args:
-        log_pi: log-probabilities, [..., A].
-        pi: exp(log_pi), if it is known already: exponentials are most of what measures cost.
-    """
-    return -((np.exp(log_pi) if pi is None else pi) * log_pi).sum(-1)
 
 
 def mean_over_visits(values: Array, visits: Array) -> Array:
@@ -66,10 +58,8 @@ def state_coverage(visited: Mask, reachable: Mask) -> Array:
 
 
 def visit_entropy_bits(visits: Array) -> Array:
-    """-sum d log2 d of the visit distribution d = visits / all visits, [R, S] -> [R]."""
-    total = visits.sum(-1, keepdims=True)
-    share = np.divide(visits, total, out=np.zeros_like(visits), where=total > 0)
-    return -(share * np.log2(np.where(share > 0, share, 1.0))).sum(-1)
+    """Entropy of the distribution of visits, [R, S] -> [R]."""
+    return np.asarray(entropy_of_weights(visits, "bits"))
 
 
 def reaches(values: Array, level: float | None) -> Array:

@@ -13,9 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from scipy.special import entr
-
+from agents.information import entropy
 from experiments.animation import Picture, check_gif, write_gif
 from experiments.config import ConfigError, one_line
 from experiments.global_generators import GlobalGenerators
@@ -71,7 +69,7 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
                 terminated, truncated = flag_of(terminated, "terminated"), flag_of(truncated, "truncated")
                 total += reward
                 outcome = "ended" if terminated else "cut off by the time limit" if truncated else ""
-                bits = float(entr(pi).sum() / np.log(2))
+                bits = entropy(pi, "bits")
                 yield Move(world.first_action + action, float(pi[action]), bits, reward, total, outcome, draw())
                 if outcome:
                     return

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.acting import log_policy
+from agents.information import entropy_from_log
 from agents.reinforce import StackedLearner, loss_terms
 from agents.returns import RunningMean
 from experiments import measures
@@ -74,7 +75,7 @@ class SimulatedLearning:
         block = self._actions.uniforms(self._world.time_limit, self._episodes)
         uniforms = np.tile(block, (1, self._arms, 1))
         played = self._simulators.play(self._policy_of, self._reset_seeds(self._resets), uniforms, active)
-        entropy = measures.entropy(played.log_pi)
+        entropy = entropy_from_log(played.log_pi)
         weighed = self._advantages.of(played, entropy, entropy_coef)
         moved_before = self._moved
         (policy_loss, negative_entropy, loss), grad_norm, self._moved = self._learn(played, weighed, entropy_coef)

@@ -11,6 +11,7 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from agents.information import entropy_of_weights
 from experiments.records import Runs, Snapshot, UpdateRecord, snapshot_updates
 from experiments.store import Position, RunFolder
 from experiments.stored_arrays import arrays_of
@@ -147,6 +148,5 @@ def _moment(update: int, snapshot: Snapshot, active: NDArray[np.bool_], arms: in
         mean = np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
         return np.stack([mean, by_arm[:, 0]])[None].astype(np.float32)
 
-    log_pi = np.log(snapshot.policy, out=np.zeros_like(snapshot.policy), where=snapshot.policy > 0)
-    entropy = -(snapshot.policy * log_pi).sum(-1)
+    entropy = entropy_of_weights(snapshot.policy)
     return Snapshots(np.array([update]), both(snapshot.policy), both(entropy), both(snapshot.visits))

@@ -8,9 +8,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from agents.information import cross_entropy, effective_actions, entropy, information, kl_divergence
 
@@ -44,39 +42,35 @@ class Number(NamedTuple):
 
 def numbers() -> list[Number]:
     """Every quantity of the text, from the project's own functions."""
-    coin, fair, confident, undecided, digit, classifier = map(
-        _distribution, (COIN, FAIR_COIN, CONFIDENT, UNDECIDED, DIGIT, CLASSIFIER)
-    )
-    uniform = torch.full_like(confident, 1 / 4)
-    ratio = float(entropy(undecided) / entropy(confident))
+    ratio = entropy(UNDECIDED) / entropy(CONFIDENT)
     return [
-        Number("information of heads, p = 0.99", "0.0144", float(information(coin, "bits")[0]), "bits", "cut off"),
-        Number("information of tails, p = 0.01", "6.64", float(information(coin, "bits")[1]), "bits", ""),
-        Number("entropy of that coin", "0.08", float(entropy(coin, "bits")), "bits", ""),
-        Number("entropy of a fair coin", "1", float(entropy(fair, "bits")), "bits", ""),
+        Number("information of heads, p = 0.99", "0.0144", information(COIN, "bits")[0], "bits", "cut off"),
+        Number("information of tails, p = 0.01", "6.64", information(COIN, "bits")[1], "bits", ""),
+        Number("entropy of that coin", "0.08", entropy(COIN, "bits"), "bits", ""),
+        Number("entropy of a fair coin", "1", entropy(FAIR_COIN, "bits"), "bits", ""),
         Number(
             "entropy of a = (.9, .05, .025, .025)",
             "0.61",
-            float(entropy(confident, "bits")),
+            entropy(CONFIDENT, "bits"),
             "bits",
             "cut off; the minus sign of the sum is missing",
         ),
-        Number("  the same in nats", "", float(entropy(confident)), "nats", "what the loss adds up"),
-        Number("  effective actions, exp(H)", "", float(effective_actions(confident)), "of 4", ""),
-        Number("entropy of b = (.3, .2, .25, .25)", "1.98", float(entropy(undecided, "bits")), "bits", "cut off"),
-        Number("  the same in nats", "", float(entropy(undecided)), "nats", ""),
+        Number("  the same in nats", "", entropy(CONFIDENT), "nats", "what the loss adds up"),
+        Number("  effective actions, exp(H)", "", effective_actions(CONFIDENT), "of 4", ""),
+        Number("entropy of b = (.3, .2, .25, .25)", "1.98", entropy(UNDECIDED, "bits"), "bits", "cut off"),
+        Number("  the same in nats", "", entropy(UNDECIDED), "nats", ""),
         Number("H(b) / H(a)", "almost three times", ratio, "", "more than three times"),
         Number(
             "cross entropy of a one-hot 2 and the classifier",
             "0.287",
-            float(cross_entropy(digit, classifier)),
+            cross_entropy(DIGIT, CLASSIFIER),
             "nats",
             "cut off; nats here, bits above, and neither is named",
         ),
-        Number("  the same in bits", "", float(cross_entropy(digit, classifier, "bits")), "bits", ""),
-        Number("KL(a || b)", "", float(kl_divergence(confident, undecided)), "nats", "not symmetric:"),
-        Number("KL(b || a)", "", float(kl_divergence(undecided, confident)), "nats", "so no distance"),
-        Number("KL(a || uniform) = ln 4 - H(a)", "", float(kl_divergence(confident, uniform)), "nats", ""),
+        Number("  the same in bits", "", cross_entropy(DIGIT, CLASSIFIER, "bits"), "bits", ""),
+        Number("KL(a || b)", "", kl_divergence(CONFIDENT, UNDECIDED), "nats", "not symmetric:"),
+        Number("KL(b || a)", "", kl_divergence(UNDECIDED, CONFIDENT), "nats", "so no distance"),
+        Number("KL(a || uniform) = ln 4 - H(a)", "", kl_divergence(CONFIDENT, [1 / 4] * 4), "nats", ""),
     ]
 
 
@@ -102,12 +96,8 @@ def likelihood_ratios(most: int = 1_000_000, seed: int = 0) -> list[RatioMean]:
     for quantity, p, q in (("KL(a || b)", CONFIDENT, UNDECIDED), ("KL(b || a)", UNDECIDED, CONFIDENT)):
         ratio: NDArray[np.float64] = np.log(p) - np.log(q)
         drawn = ratio[rng.choice(len(p), size=sizes[-1], p=p)]
-        divergence = float(kl_divergence(_distribution(p), _distribution(q)))
+        divergence = kl_divergence(p, q)
         means = [float(drawn[:n].mean()) for n in sizes]
         z = (means[-1] - divergence) / (float(drawn.std()) / math.sqrt(sizes[-1]))
         found.append(RatioMean(quantity, divergence, sizes, means, z))
     return found
-
-
-def _distribution(probabilities: tuple[float, ...]) -> Tensor:
-    return torch.tensor(probabilities, dtype=torch.float64)

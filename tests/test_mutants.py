@@ -230,10 +230,10 @@ MUTANTS = {
         "agents.policy.PolicyShape.initial", drawn_from_the_global_generator, a_run_is_a_function_of_its_config
     ),
     "negated entropy in the updates": Mutant(
-        "experiments.measures.entropy", negated, the_logged_entropy_is_that_of_the_policy
+        "experiments.finite.entropy_from_log", negated, the_logged_entropy_is_that_of_the_policy
     ),
     "negated entropy in the steps": Mutant(
-        "experiments.experience.entropy", negated, the_logged_entropy_is_that_of_the_policy
+        "experiments.experience.entropy_from_log", negated, the_logged_entropy_is_that_of_the_policy
     ),
     "negated entropy in TensorBoard": Mutant(
         "experiments.board.scalar_block", with_values_negated, tensorboard_shows_the_logged_entropy

@@ -1,7 +1,10 @@
 """Information measures: the numbers of the text, the identities, the conventions at 0, the refusals."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from agents.information import (
     effective_actions,
     entropy,
     entropy_from_log,
+    entropy_of_weights,
     information,
     kl_divergence,
 )
@@ -341,3 +345,57 @@ def test_the_kl_divergence_is_the_expected_log_likelihood_ratio(pq: tuple[Tensor
     possible = p > 0
     ratio = p[possible].log() - q[possible].log()
     close(kl_divergence(p, q), (p[possible] * ratio).sum())
+
+
+# --- what it takes ---
+
+SINGLE = [entropy, effective_actions, lambda p: entropy(p, "bits"), lambda p: cross_entropy(p, UNSURE_POLICY)]
+SINGLE += [lambda p: kl_divergence(p, UNSURE_POLICY), lambda p: entropy_of_weights(p)]
+
+
+@pytest.mark.parametrize("measure", SINGLE)
+def test_lists_arrays_and_tensors_give_the_same_numbers(measure: Callable[[object], float]) -> None:
+    plain, array = measure(list(SURE_POLICY)), measure(np.array(SURE_POLICY))
+    assert type(plain) is type(array) is float  # a single distribution has a single number
+    assert plain == array == measure(SURE_POLICY)
+    several = measure(np.tile(SURE_POLICY, (3, 2, 1)))
+    assert isinstance(several, np.ndarray)
+    np.testing.assert_array_equal(several, np.full((3, 2), plain))
+
+
+@given(together(2))
+def test_a_tensor_is_answered_with_a_tensor_of_the_same_numbers(pq: tuple[Tensor, Tensor]) -> None:
+    p, q = pq
+    for measure in (cross_entropy, kl_divergence):
+        tensor = measure(p, q)
+        assert isinstance(tensor, Tensor)
+        np.testing.assert_allclose(tensor.numpy(), measure(p.numpy(), q.numpy()), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(entropy(p).numpy(), entropy(p.numpy()), rtol=1e-12, atol=1e-14)
+
+
+def test_the_entropy_of_a_tensor_is_differentiable_where_a_probability_is_zero() -> None:
+    p = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(entropy(p), [p])
+    np.testing.assert_allclose(gradient[:2], [math.log(2) - 1] * 2, rtol=1e-12)  # -(log p + 1)
+
+
+def test_whole_numbers_in_a_list_are_probabilities() -> None:
+    assert entropy([0, 1, 0]) == 0.0
+    assert kl_divergence([1, 0], [0.5, 0.5], "bits") == pytest.approx(1.0, rel=1e-15)
+
+
+def test_nothing_counted_has_no_entropy_and_the_total_does_not_matter() -> None:
+    found = entropy_of_weights([[0, 0, 0], [3, 3, 0], [0.1, 0.1, 0]], "bits")
+    np.testing.assert_allclose(found, [0, 1, 1], rtol=0, atol=1e-15)
+
+
+def test_words_are_no_probabilities() -> None:
+    with pytest.raises(ValueError, match="must hold numbers"):
+        entropy(["a", "b"])
+
+
+def test_torch_is_not_imported() -> None:
+    code = (
+        "import sys; from agents.information import entropy; entropy([.5, .5]); sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -1,4 +1,4 @@
-"""What training hands out: tables that agree with each other and with a textbook loop, and the known results."""
+"""What training hands out: tables that agree with each other, and the known results."""
 
 import math
 from pathlib import Path
@@ -19,7 +19,6 @@ from tests.experiments.comparisons import (
     BOTH_ARMS,
     CONFIGS,
     MLP,
-    NOISY_BANDIT,
     SLIPPERY_LAKE,
     SURE_POLICY,
     TABLE,
@@ -27,7 +26,6 @@ from tests.experiments.comparisons import (
     comparison,
     run_by_run,
 )
-from tests.experiments.textbook import reinforce
 
 BITS_OF_SURE_POLICY = -(0.9 * math.log2(0.9) + 0.05 * math.log2(0.05) + 2 * 0.025 * math.log2(0.025))
 LEARNING = {
@@ -210,65 +208,6 @@ def test_a_success_that_never_comes_has_no_time() -> None:
     values = corridor({"initial_policy": [0.97, 0.01, 0.01, 0.01]}, seeds=1, updates=1, episodes=1)
     assert values["updates.success_rate"][0] == 0
     assert values["runs.first_success_env_step"][0] is None
-
-
-# --- the whole update against a textbook loop ---
-
-HABITS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "entropy": {"entropy_coef": 0.1},
-    "batch mean": {"baseline": "batch_mean", "entropy_coef": 0.1},
-    "leave one out": {"baseline": "leave_one_out", "entropy_coef": 0.1},
-    "running mean": {"baseline": "running_mean"},
-    "value": {"baseline": "value", "value_learning_rate": 0.3},
-    "discount weighting": {"discount_weighting": True, "entropy_coef": 0.1, "baseline": "running_mean"},
-    "per step": {"loss_reduction": "per_step", "entropy_coef": 0.1},
-    "normalised": {"normalize_advantages": True, "baseline": "leave_one_out"},
-    "clipped": {"max_grad_norm": 0.05},
-    "adam": {"optimizer": "adam", "learning_rate": 0.05, "entropy_coef": 0.1},
-    "soft return": {"entropy_objective": "soft_return", "entropy_coef": 0.2},
-    "soft return above uniform": {
-        "entropy_objective": "soft_return",
-        "soft_return_offset": "uniform",
-        "entropy_coef": 0.2,
-        "baseline": "leave_one_out",
-    },
-    "everything": {
-        "baseline": "value",
-        "discount_weighting": True,
-        "normalize_advantages": True,
-        "loss_reduction": "per_step",
-        "max_grad_norm": 0.5,
-        "optimizer": "adam",
-        "entropy_coef": 0.3,
-    },
-}
-
-
-SMALL_LAKE = {"id": "FrozenLake-v1", "kwargs": {"desc": ["SFG", "FHF"]}}  # slippery, the goal is near
-
-
-@pytest.mark.parametrize("world", [TWO_ROOMS, SMALL_LAKE, NOISY_BANDIT], ids=["two rooms", "small lake", "noise"])
-@pytest.mark.parametrize("habit", HABITS.values(), ids=HABITS)
-def test_an_update_is_that_of_a_textbook_loop(habit: dict[str, Any], world: dict[str, Any]) -> None:
-    agent = TABLE | {"learning_rate": 0.5, "discount": 0.9} | habit
-    config = comparison(
-        world | {"max_episode_steps": 1 if world is NOISY_BANDIT else 15},
-        agent,
-        {"a": {}},
-        seeds=[5, 8],
-        updates=5,
-    )
-    training = Training(config)
-    columns = [record.columns for record in training.records()]
-    for place, seed in enumerate(config.training.seed_list):
-        expected = reinforce(config, "a", seed)
-        moved = training.parameters()[f"a/seed_{seed}/logits"]
-        assert moved.abs().max() > 0
-        # Adam divides by the root of the squares plus 1e-8: of a gradient that is all rounding it makes 1e-9.
-        torch.testing.assert_close(moved, expected.logits, rtol=1e-7, atol=1e-8)
-        np.testing.assert_allclose([c["loss"][place] for c in columns], expected.losses, rtol=1e-7, atol=1e-8)
-        np.testing.assert_allclose([c["return_mean"][place] for c in columns], expected.returns, atol=1e-12)
 
 
 # --- schedules ---

@@ -1,0 +1,210 @@
+"""REINFORCE with the entropy term, as a textbook writes it. Read this first.
+
+python -m experiments.textbook    the text's bandit, one run without the term and one with it: their entropies
+
+One run, one episode, one step at a time, in plain torch and Gymnasium, and nothing clever. The fast code of this
+project trains hundreds of runs at once; it is tested to do, update by update, what stands here.
+
+Source: Williams, *Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning*
+(1992).
+"""
+
+import math
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.spaces import Discrete, flatdim, flatten
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from agents.information import entropy_from_log
+from experiments.config import Agent, Config, load_config
+from experiments.worlds import make_world
+
+Env = gymnasium.Env[Any, Any]
+Array = NDArray[np.float64]
+Returns = Sequence[Sequence[float]]  # returns-to-go of the steps of each episode
+
+
+class Step(NamedTuple):
+    """One step of an episode."""
+
+    observation: Any  # what the action was chosen on
+    action: int
+    actions: int  # A, among which it was chosen
+    reward: float
+    entropy_nats: float  # of the policy at that observation
+    next_observation: Any
+    terminated: bool  # False at the last step: the time limit cut the episode off
+
+
+class Terms(NamedTuple):
+    """The loss of one update and the norm of its gradient before clipping."""
+
+    policy_loss: float
+    negative_entropy: float  # nats
+    loss: float
+    grad_norm: float
+
+
+def episode(env: Env, log_policy: Callable[[Any], Array], uniforms: Iterable[float]) -> Iterator[Step]:
+    """Play one episode, from `env.reset` to its end or its time limit.
+
+    Args:
+        env: the environment.
+        log_policy: log-probabilities of the actions, [A], for an observation.
+        uniforms: numbers in [0, 1), one of which is taken for each step.
+    """
+    observation, _ = env.reset()
+    for uniform in uniforms:
+        log_pi = log_policy(observation)
+        action = int((np.exp(log_pi).cumsum()[:-1] <= uniform).sum())  # inverts the cumulative distribution
+        next_observation, reward, terminated, truncated, _ = env.step(action)
+        entropy = float(-(np.exp(log_pi) * log_pi).sum())
+        yield Step(observation, action, len(log_pi), float(reward), entropy, next_observation, bool(terminated))
+        if terminated or truncated:
+            return
+        observation = next_observation
+
+
+def returns_to_go(steps: Sequence[Step], agent: Agent, entropy_coef: float) -> list[float]:
+    """G_t = r_t + discount * G_(t+1) for every step, [T].
+
+    In a soft return the entropy of every *later* step is a reward, too. A step's own entropy enters through the
+    loss term; in its return it would be a constant that does not depend on the action.
+    """
+    soft = entropy_coef if agent.entropy_objective == "soft_return" else 0.0
+    uniform = agent.soft_return_offset == "uniform"
+    found, later = [], 0.0
+    for step in reversed(steps):
+        found.append(step.reward + agent.discount * later)
+        later = found[-1] + soft * (step.entropy_nats - (math.log(step.actions) if uniform else 0.0))
+    return found[::-1]
+
+
+def network(env: Env, agent: Agent) -> nn.Sequential:
+    """From the row of an observation, [D], to logits, [A]; a table of logits is linear without a bias."""
+    assert isinstance(env.action_space, Discrete)
+    actions, mlp = int(env.action_space.n), agent.policy == "mlp"
+    widths = [flatdim(env.observation_space), *(agent.hidden_sizes if mlp else ()), actions]
+    layers = [nn.Linear(*pair, bias=mlp, dtype=torch.float64) for pair in pairwise(widths)]
+    if not mlp:
+        start = torch.tensor(agent.initial_policy or [1 / actions] * actions, dtype=torch.float64)
+        layers[0].weight = nn.Parameter(start.log()[:, None].repeat(1, widths[0]))
+    return nn.Sequential(*[part for layer in layers for part in (layer, nn.Tanh())][:-1])
+
+
+class Reinforce:
+    """A softmax policy, its baseline and its optimiser."""
+
+    def __init__(self, env: Env, agent: Agent) -> None:
+        self.agent, self.space = agent, env.observation_space
+        self.network = network(env, agent)
+        optimizer = torch.optim.Adam if agent.optimizer == "adam" else torch.optim.SGD
+        self.optimizer = optimizer(self.network.parameters(), lr=agent.learning_rate)
+        self.values: dict[Any, float] = defaultdict(float)  # of states, for the baseline "value"
+        self.seen: list[float] = []  # all earlier returns-to-go, for the baseline "running_mean"
+
+    def log_pi(self, observation: Any) -> Tensor:
+        """Log-probabilities of the actions, [A], differentiable. A state number becomes a one-hot row."""
+        row = torch.as_tensor(flatten(self.space, observation)).double()
+        return torch.log_softmax(self.network(row), -1)
+
+    def learn(self, episodes: Sequence[Sequence[Step]], entropy_coef: float) -> Terms:
+        """One gradient step on the episodes of one update."""
+        agent = self.agent
+        returns = [returns_to_go(steps, agent, entropy_coef) for steps in episodes]
+        advantages = iter(self.advantages(episodes, returns))
+        policy_loss = negative_entropy = torch.zeros((), dtype=torch.float64)
+        for steps in episodes:
+            for t, step in enumerate(steps):
+                log_pi = self.log_pi(step.observation)
+                weight = agent.discount**t if agent.discount_weighting else 1.0
+                policy_loss = policy_loss - weight * next(advantages) * log_pi[step.action]
+                negative_entropy = negative_entropy - weight * entropy_from_log(log_pi)
+        parts = sum(map(len, episodes)) if agent.loss_reduction == "per_step" else len(episodes)
+        policy_loss, negative_entropy = policy_loss / parts, negative_entropy / parts
+        loss = policy_loss + entropy_coef * negative_entropy
+
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), agent.max_grad_norm or math.inf)
+        self.optimizer.step()
+        self.learn_baseline(episodes, returns)
+        return Terms(policy_loss.item(), negative_entropy.item(), loss.item(), norm.item())
+
+    def advantages(self, episodes: Sequence[Sequence[Step]], returns: Returns) -> list[float]:
+        """Returns-to-go minus the baseline, of every step of every episode in turn."""
+        found = []
+        for e, steps in enumerate(episodes):
+            for t, step in enumerate(steps):
+                at_t = [to_go[t] if t < len(to_go) else 0.0 for to_go in returns]  # an ended episode counts 0
+                baseline = 0.0
+                match self.agent.baseline:
+                    case "batch_mean":
+                        baseline = fmean(at_t)
+                    case "leave_one_out":
+                        baseline = fmean(at_t[:e] + at_t[e + 1 :])
+                    case "running_mean":
+                        baseline = fmean(self.seen) if self.seen else 0.0
+                    case "value":
+                        baseline = self.values[step.observation]
+                found.append(returns[e][t] - baseline)
+        if self.agent.normalize_advantages:
+            found = [(advantage - fmean(found)) / (pstdev(found) + 1e-8) for advantage in found]
+        return found
+
+    def learn_baseline(self, episodes: Sequence[Sequence[Step]], returns: Returns) -> None:
+        """After the gradient step: a baseline must not know the returns that it is subtracted from."""
+        seen_at: dict[Any, list[float]] = defaultdict(list)
+        for steps, to_go in zip(episodes, returns, strict=True):
+            for step, value in zip(steps, to_go, strict=True):
+                self.seen.append(value)
+                seen_at[step.observation].append(value)
+        if self.agent.baseline == "value":
+            for state, values in seen_at.items():
+                self.values[state] += self.agent.value_learning_rate * (fmean(values) - self.values[state])
+
+
+def train(config: Config, arm: str, seed: int) -> Iterator[list[list[Step]]]:
+    """Train one run of an arm whose coefficient is a number; yields the episodes of every update."""
+    agent = config.agent_of(arm)
+    assert isinstance(agent.entropy_coef, float), "schedules are for the fast code"
+    env, numbers = make_world(config.environment).make(), np.random.default_rng(seed)
+    env.reset(seed=seed)
+    learner = Reinforce(env, agent)
+    for _ in range(config.training.updates):
+        with torch.no_grad():
+            uniforms = iter(numbers.random, None)
+            played = [
+                list(episode(env, lambda seen: learner.log_pi(seen).numpy(), uniforms))
+                for _ in range(config.training.episodes_per_update)
+            ]
+        learner.learn(played, agent.entropy_coef)
+        yield played
+
+
+def main() -> int:
+    """One run without the term and one with it, on the same seed."""
+    config = load_config(Path(__file__).resolve().parents[1] / "configs" / "bandit.toml")
+    print(f"{config.description}\nentropy of the policy, bits, in updates 0, 250, 500, ... of one run:")
+    for arm in config.arms:
+        updates = list(train(config, arm, seed=0))
+        bits = [
+            np.mean([step.entropy_nats for steps in played for step in steps]) / math.log(2) for played in updates
+        ]
+        print(f"{arm:>16}: {' '.join(f'{value:.2f}' for value in [*bits[::250], bits[-1]])}")
+    print("One run proves nothing: python train.py configs/bandit.toml trains a hundred of each and judges them.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
