@@ -189,7 +189,14 @@ def train_into_folder(config: Config, options: argparse.Namespace, interrupts: I
 def can_resume(out: Path, config: Config) -> bool:
     """Whether the training in the folder is of this config: `--overwrite` may have ended before it began."""
     with suppress(ConfigError, OSError):
-        return (out / "config.toml").exists() and load_config(out / "config.toml") == config
+        stored = load_config(out / "config.toml")
+        if stored.model_copy(update={"environment": config.environment}) != config:
+            return False
+        if stored.environment == config.environment:
+            return True
+        from experiments.worlds import make_world  # what a file says is stored in place of its name
+
+        return make_world(config.environment).environment == stored.environment
     return False
 
 

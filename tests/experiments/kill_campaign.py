@@ -296,9 +296,9 @@ def actions(campaign: Campaign) -> list[Callable[[], str]]:
     return [campaign.training, campaign.overwriting, campaign.training, campaign.overwriting, campaign.reporting]
 
 
-def campaigns(root: Path, rng: random.Random) -> Iterator[tuple[str, Campaign]]:
+def campaigns(root: Path, kinds: Sequence[str], rng: random.Random) -> Iterator[tuple[str, Campaign]]:
     """Each kind, in one process and in two."""
-    for number, kind in enumerate([*KINDS, "argument"]):
+    for number, kind in enumerate(kinds):
         place = root / str(number)
         place.mkdir()
         made = ArgumentCampaign if kind == "argument" else Campaign
@@ -309,12 +309,13 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", default=[*KINDS, "argument"], choices=[*KINDS, "argument"])
     options = parser.parse_args(words)
     workers.BLOCK_SECONDS, session.LARGEST_SHARE = 0.0, math.inf
     rng, found, kills = random.Random(options.seed), Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory() as name:
-        share = math.ceil(options.kills / (len(KINDS) + 1))
-        for kind, campaign in campaigns(Path(name), rng):
+        share = math.ceil(options.kills / len(options.kinds))
+        for kind, campaign in campaigns(Path(name), options.kinds, rng):
             while campaign.kills < share:
                 for action in actions(campaign):
                     found[f"{action.__name__}: {action()}"] += 1

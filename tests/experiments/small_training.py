@@ -103,9 +103,8 @@ def contents(folder: Path) -> dict[str, str | bytes]:
     for path in (folder / "tensorboard").rglob("*tfevents*"):
         found[str(path.parent.relative_to(folder))] = points(path)
     texts: dict[str, str | bytes] = {name: json.dumps(value) for name, value in found.items()}
-    return texts | {
-        p.name: p.read_bytes() for p in (*(folder / "policies").iterdir(), folder / "snapshots.safetensors")
-    }
+    files = [*(folder / "policies").iterdir(), folder / "snapshots.safetensors"]  # simulators have no snapshots
+    return texts | {path.name: path.read_bytes() for path in files if path.exists()}
 
 
 def points(path: Path) -> dict[str, list[tuple[int, Any]]]:

@@ -78,7 +78,7 @@ def test_a_stopped_child_is_killed_after_a_short_wait(monkeypatch: pytest.Monkey
     os.kill(children[0].pid, signal.SIGSTOP)
     os.waitpid(children[0].pid, os.WUNTRACED)  # it has stopped
     end(children)
-    assert [child.exitcode for child in children] == [-signal.SIGKILL, -signal.SIGTERM]
+    assert [child.exitcode for child in children] == [-signal.SIGKILL, 128 + signal.SIGTERM]
 
 
 def dying(number: int) -> int:
