@@ -441,6 +441,26 @@ def test_an_undeclared_peak_pays_for_the_choice() -> None:
     assert verdict_of("inverted_u(a, b, *c, d)", **peak).p == pytest.approx(2 / 2**4)
 
 
+@pytest.mark.parametrize(("n", "margin"), [(12, 0.01), (16, 0.3)])
+def test_an_equivalence_that_holds_is_refuted_in_a_fortieth_at_most(n: int, margin: float) -> None:
+    """By enumeration of all outcomes: refuting on either side costs a factor of two, as a small margin shows."""
+    outcomes = [(b, c) for b in range(n + 1) for c in range(n + 1 - b)]
+    refuted, supported = (
+        np.array(
+            [verdict_of(f"a = b within {margin}", **pairs(b, c, n - b - c)).verdict == word for b, c in outcomes]
+        )
+        for word in ("refuted", "supported")
+    )
+    for difference in (-margin, 0.0, margin):
+        for rarer in np.linspace(0, (1 - margin) / 2, 30):
+            first, second = rarer + max(difference, 0), rarer + max(-difference, 0)
+            agree = max(1 - first - second, 0)
+            chance = stats.multinomial.pmf([(b, c, n - b - c) for b, c in outcomes], n, [first, second, agree])
+            assert chance[refuted].sum() <= ALPHA / 2
+            if difference:
+                assert chance[supported].sum() <= ALPHA / 2 * (1 + 1e-3)
+
+
 # --- how often a verdict is wrong: simulated experiments whose truth is known
 
 NULL_EXPERIMENTS = 1000
