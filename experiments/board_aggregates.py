@@ -16,6 +16,7 @@ from experiments.config import Config
 from experiments.event_files import MarginChart, MultilineChart, scalars_block
 from experiments.inference import Band, iqm_interval, wilson_interval
 from experiments.measures import mean_of_known
+from experiments.outcomes import FailedAs
 from experiments.records import UpdateRecord
 from experiments.worlds import World
 
@@ -30,6 +31,7 @@ class Curve(NamedTuple):
     title: str
     column: str  # of updates.parquet
     estimate: Literal["iqm", "fraction"]
+    failed_as: FailedAs = "low"  # see `experiments.outcomes`
 
     @property
     def tags(self) -> tuple[str, str, str]:
@@ -37,7 +39,7 @@ class Curve(NamedTuple):
         return f"band/{self.column}/{self.estimate}", f"band/{self.column}/low", f"band/{self.column}/high"
 
 
-ENTROPY = Curve("entropy of the policy, bits", "entropy_bits", "iqm")
+ENTROPY = Curve("entropy of the policy, bits", "entropy_bits", "iqm", "missing")
 RETURN = Curve("return of an episode", "return_mean", "iqm")
 SOLVED = Curve("fraction of seeds solved", "solved", "fraction")
 COVERAGE = Curve("state coverage", "state_coverage", "iqm")
@@ -91,7 +93,8 @@ def aggregate_block(
 ) -> bytes:
     """The points of an arm at some updates of the grid.
 
-    A frozen run has neither return nor entropy any more: it counts as the lowest, and as not solved.
+    A frozen run has neither return nor entropy any more: it counts as not solved and with a return below any
+    number, and is left out of the entropy.
 
     Args:
         records: of those updates.
@@ -112,7 +115,8 @@ def aggregate_block(
     one_run = exact & _all_equal(column("entropy_bits")) & _all_equal(column("return_mean"))
     points: dict[str, Array] = {}
     for curve in shown:
-        points |= zip(curve.tags, _band(curve, column(curve.column), one_run), strict=True)
+        band = _band(curve, column(curve.column), one_run)
+        points |= zip(curve.tags, (np.where(np.isfinite(part), part, np.nan) for part in band), strict=True)
     for tag, name in LOSSES.items():
         values = column(name)
         points[tag] = mean_of_known(np.where(np.isfinite(values), values, np.nan).T)
@@ -124,7 +128,7 @@ def aggregate_block(
 def _band(curve: Curve, values: Array, one_run: NDArray[np.bool_]) -> Band:
     """[U, n] -> [U] each."""
     if curve.estimate == "iqm":
-        band = iqm_interval(values.T)
+        band = iqm_interval(values.T, curve.failed_as)
     else:
         band = wilson_interval((values == 1).sum(1), values.shape[1])
     return Band(band.estimate, *(np.where(one_run, band.estimate, end) for end in (band.low, band.high)))

@@ -73,7 +73,7 @@ def _effect(claim: Mapping[str, Any]) -> str:
 
 
 def _table(arms: Mapping[str, Any]) -> Sequence[str]:
-    names = [name for name in OUTCOMES if any(name in arm["measures"] for arm in arms.values())]
+    names = [name for name in OUTCOMES if any(arm["measures"].get(name) for arm in arms.values())]
     rows = [
         [OUTCOMES[name].label, *(_cell(name, arm["measures"].get(name)) for arm in arms.values())]
         for name in names

@@ -4,7 +4,8 @@
     *refuted* in the other, else *inconclusive*. The interval illustrates.
 
 Under no effect that is at most 2.5 % false "supported" and 2.5 % false "refuted". `experiments.contrasts` says
-which test belongs to which measure, `experiments.rules` what it means for an equivalence or an inverted U.
+which test belongs to which measure and what failed runs count as, `experiments.rules` what it means for an
+equivalence or an inverted U.
 
 Comparing and deciding are two steps, so that claims of several experiments can be corrected together.
 """
@@ -18,11 +19,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from experiments.contrasts import certain, complete, contrast
+from experiments.contrasts import certain, contrast
 from experiments.exact_tests import ALPHA, Interval
-from experiments.expectations import Expectation, is_time, parse_expectation, read_expectation
+from experiments.expectations import Expectation, parse_expectation, read_expectation
 from experiments.inference import holm
 from experiments.rules import find
+from experiments.values import kind_of, values_of
 
 __all__ = [
     "Claim",
@@ -61,9 +63,10 @@ class Comparison:
     p: float | None  # two-sided; None: nothing to test, `favours` is all there is
     favours: bool | None  # the data speak for the claim, or against it; None: there are none
     n: int
-    failed: int  # runs without a value, counted as the worst
-    seeds: Callable[[float], int | None]  # level -> seeds an arm that would decide it with power .8
+    failed: int  # runs without a value: it is decided only if it holds with any values of theirs
+    seeds: Callable[[float], int | None]  # level -> seeds per arm that would decide it with power .8
     improvement: Interval | None = None  # see `Contrast`
+    mean_difference: float | None = None  # see `Contrast`
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,11 @@ class Verdict:
     p_adjusted: float | None
     n: int
     failed: int
-    improvement: list[float] | None  # chance that a run's value is higher in the first arm, low and high end
-    more_seeds: int | None  # an arm; 0: decided; None: no number of seeds would decide what is seen
+    improvement: (
+        list[float | None] | None
+    )  # chance that a run is higher in the first arm (ties half), low, high end
+    mean_difference: float | None  # of two arms' numbers, first minus second, untested; None: none, or infinite
+    more_seeds: int | None  # per arm, if the effect is as large as it looked; 0: decided; None: no number would do
 
 
 def read_claim(claim: Claim, arms: Sequence[str], measures: Iterable[str]) -> Expectation:
@@ -108,8 +114,7 @@ def compare(claim: Claim, values: Values, seeds: Seeds, exact: Collection[str] =
     """Confront a claim with results.
 
     Args:
-        values: arm -> measure -> one value a run, [n]; where the measure `failed` is true no other counts, but
-            times of what happened before.
+        values: arm -> measure -> one value per run, [n]; `experiments.values` says what counts as one.
         seeds: arm -> the runs' seeds, [n]; arms are paired by the seeds that all arms of the claim have.
         exact: arms that draw no random numbers while they train. Where all their measures are equal over the
             seeds, the runs are one run: no test, no interval, the sign decides (equal values refute "a < b").
@@ -121,35 +126,29 @@ def compare(claim: Claim, values: Values, seeds: Seeds, exact: Collection[str] =
     arms = expectation.arms
     single = all(arm in exact and _is_one_run(values[arm]) for arm in arms)
     runs = {arm: slice(1) for arm in arms} if single else _common_runs(claim, arms, values, seeds)
-    picked = [_measured(claim.measure, values[arm])[runs[arm]] for arm in arms]
-    bounds = () if expectation.number is None else (expectation.number,)
-    data = complete(claim.measure, picked, bounds, expectation.within or 0.0)
-    if data is None:
-        unknown, n = Interval(math.nan, math.nan, math.nan), len(picked[0])
-        return Comparison(claim, unknown, "no run has a value", None, None, n, n * len(arms), lambda _: None)
-    columns = dict(zip(arms, data.columns, strict=True))
-    found = find(expectation, columns, certain if single else partial(contrast, data.kind))
+    columns = {arm: values_of(claim.measure, values[arm])[runs[arm]] for arm in arms}
+    n, failed = len(columns[arms[0]]), sum(int(np.isnan(column).sum()) for column in columns.values())
+    if failed == n * len(arms):
+        unknown = Interval(math.nan, math.nan, math.nan)
+        return Comparison(claim, unknown, "no run has a value", None, None, n, failed, lambda _: None)
+    kind = kind_of(claim.measure, values[arms[0]])
+    join = partial(contrast, kind, equality=expectation.within is not None)
+    found = find(expectation, columns, partial(certain, kind) if single else join)
+    favours: bool | None = found.favours
+    if single and found.p > 0:  # without chance equal values refute a difference; a failed run leaves it open
+        favours = None if failed else False
     return Comparison(
         claim,
         found.shown.interval,
         found.shown.test if single else found.test,
         p=None if single else found.p,
-        favours=found.favours and (not single or found.p == 0),
+        favours=favours,
         n=found.shown.n,
-        failed=data.failed,
+        failed=failed,
         seeds=found.seeds,
         improvement=found.shown.improvement,
+        mean_difference=found.shown.mean_difference,
     )
-
-
-def _measured(measure: str, measures: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-    """A measure's values, [n], None for failed runs."""
-    column, failed = np.asarray(measures[measure]), np.asarray(measures.get("failed", False), bool)
-    if measure == "failed" or is_time(measure) or not failed.any():
-        return column
-    with_gaps = column.astype(object)
-    with_gaps[failed] = None
-    return with_gaps
 
 
 def _is_one_run(measures: Mapping[str, NDArray[Any]]) -> bool:
@@ -163,7 +162,7 @@ def _common_runs(claim: Claim, arms: Sequence[str], values: Values, seeds: Seeds
     own = {arm: np.asarray(seeds[arm]) for arm in arms}
     for arm, numbers in own.items():
         if len(np.unique(numbers)) < len(numbers) or len(numbers) != len(values[arm][claim.measure]):
-            raise ValueError(f"arm {arm!r} needs one {claim.measure!r} a seed, and every seed once")
+            raise ValueError(f"arm {arm!r} needs one {claim.measure!r} per seed, and every seed once")
     common = reduce(np.intersect1d, own.values())
     if not len(common):
         raise ValueError(f"claim {claim.statement!r}: the arms {', '.join(arms)} have no seed in common")
@@ -197,7 +196,8 @@ def _verdict(found: Comparison, adjusted: float | None, level: float) -> Verdict
         p_adjusted=adjusted,
         n=found.n,
         failed=found.failed,
-        improvement=None if found.improvement is None else list(found.improvement),
+        improvement=None if found.improvement is None else [_plain(end) for end in found.improvement],
+        mean_difference=_plain(found.mean_difference),
         more_seeds=None if needed is None else max(needed - found.n, int(verdict == "inconclusive")),
     )
 

@@ -122,7 +122,11 @@ def verdict_line(claim: Mapping[str, Any]) -> str:
         ends = ("..." if claim[end] is None else f"{claim[end]:+.2f}" for end in ("low", "high"))
         effect += rf" \[{', '.join(ends)}]"
     p = "" if claim["p_adjusted"] is None else f", p = {claim['p_adjusted']:.2g}"
-    more = f"; about {claim['more_seeds']} more seeds an arm would decide it" if claim["more_seeds"] else ""
+    more = (
+        f"; about {claim['more_seeds']} more seeds per arm would decide it if the effect is as large as it looked"
+        if claim["more_seeds"]
+        else ""
+    )
     return (
         f"{_verdict(claim)}: {escape(claim['statement'])}\n"
         f"  {escape(claim['measure'])}, {escape(claim['expect'])}: {effect} "

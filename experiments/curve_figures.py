@@ -1,6 +1,7 @@
 """Curves over training, an arm a line with its band. n: runs of an arm, K: points of a curve."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ def entropy(results: Results) -> Iterator[Picture]:
         "entropy_bits",
         "entropy along the path, bits",
         "Policy entropy of each update, interquartile mean of the runs with its 95 % interval.",
-        iqm_interval,
+        partial(iqm_interval, failed_as="missing"),
     )
 
 
@@ -46,7 +47,7 @@ def coverage(results: Results) -> Iterator[Picture]:
         "state_coverage",
         "states visited / reachable",
         "States visited since the start of training, interquartile mean with its 95 % interval.",
-        iqm_interval,
+        share,
     )
 
 
@@ -59,9 +60,15 @@ def optimal_action(results: Results) -> Iterator[Picture]:
         "probability of the best action",
         "Probability of the best action over the updates on a logarithmic scale, interquartile mean with its 95 % "
         "interval.",
-        iqm_interval,
+        share,
         logarithmic=True,
     )
+
+
+def share(values: Array) -> Band:
+    """Interquartile mean of shares, [n, K] -> [K]; a failed run has none, which counts as 0."""
+    failed = np.isnan(values) & ~np.isnan(values).all(0)
+    return iqm_interval(np.where(failed, 0.0, values))
 
 
 def fraction_solved(values: Array) -> Band:

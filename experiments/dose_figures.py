@@ -42,7 +42,7 @@ def dose_response(results: Results) -> Iterator[Picture]:
         if measure == "state_coverage" and results.config.environment.max_episode_steps == 1:
             continue  # one state, seen by all
         entries = {arm: results.summary["arms"][arm]["measures"].get(measure) for arm in doses}
-        if doses and all(entries.values()):
+        if doses and all(entry and entry["estimate"] is not None for entry in entries.values()):
             yield _response(doses, entries, measure, label)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from experiments.exact_tests import ALPHA, Array, Interval, Z, paired_proportions_interval
+from experiments.outcomes import FailedAs
 
 
 class Band(NamedTuple):
@@ -35,21 +36,43 @@ def wilson_interval(successes: ArrayLike, n: ArrayLike) -> Band:
     return Band(share, low, high)
 
 
-def iqm_interval(values: Array, resamples: int = 2000) -> Band:
+def iqm_interval(values: Array, failed_as: FailedAs = "low", resamples: int = 2000) -> Band:
     """Interquartile mean over seeds with a 95 % percentile bootstrap interval, [n, U] -> [U] (or [n] -> []).
 
     The mean without the lowest and the highest floor(n / 4) seeds (Agarwal et al. 2021, as in SciPy's
     trim_mean). A resample is n draws with replacement; it enters as the number of times each rank was drawn,
     which does not depend on the values: one [B, n] matrix serves every column, so a live grid costs
-    milliseconds. Columns are resampled one by one: the band is pointwise. A missing value (a failed run) counts
-    as its column's lowest; a column without any value stays missing.
+    milliseconds. Columns are resampled one by one: the band is pointwise.
+
+    A missing value (a failed run) counts as lower, or higher, than any number, so that a quarter of failed runs is
+    trimmed and more of them leave no number: the mean is infinite. Or it is left out ("missing"). A column without
+    any value stays missing.
     """
-    columns = np.asarray(values, float)
-    lowest = np.fmin.reduce(columns, axis=0)
-    ranked = np.sort(np.where(np.isnan(columns), lowest, columns), axis=0)
-    n = len(ranked)
-    low, high = np.quantile(_iqm_weights(n, resamples) @ ranked, [ALPHA / 2, 1 - ALPHA / 2], axis=0)
-    return Band(_trimmed_weights(np.ones(n)) @ ranked, low, high)
+    columns = np.reshape(np.asarray(values, float), (len(values), -1))
+    known = ~np.isnan(columns)
+    counts = known.sum(0)
+    if failed_as != "missing":
+        columns = np.where(known, columns, -np.inf if failed_as == "low" else np.inf)
+        counts = np.where(counts > 0, len(columns), 0)
+    ranked = np.sort(columns, axis=0)  # NaN last
+    band = np.full((3, columns.shape[1]), np.nan)
+    for n in np.unique(counts[counts > 0]).tolist():
+        some = ranked[:n, counts == n]
+        resampled = _weighted(_iqm_weights(n, resamples), some)
+        # No quantile between two resamples: there is nothing between infinity and infinity.
+        ends = np.quantile(resampled, [ALPHA / 2, 1 - ALPHA / 2], axis=0, method="inverted_cdf")
+        band[:, counts == n] = np.stack([_weighted(_trimmed_weights(np.ones(n)), some), *ends])
+    return Band(*(part.reshape(np.shape(values)[1:]) for part in band))
+
+
+def _weighted(weights: Array, ranked: Array) -> Array:
+    """Weighted sums of ranked values that may be infinite, [..., n] @ [n, U]: no weight, no infinity."""
+    finite = np.isfinite(ranked)
+    if finite.all():
+        return np.asarray(weights @ ranked)
+    sums = np.asarray(weights @ np.where(finite, ranked, 0.0))
+    sums = np.where(weights @ (ranked == np.inf) > 0, np.inf, sums)
+    return np.where(weights @ (ranked == -np.inf) > 0, -np.inf, sums)
 
 
 def _trimmed_weights(counts: Array) -> Array:

@@ -36,7 +36,7 @@ def final_returns(results: Results) -> Iterator[Picture]:
     rows = figure.subplots(len(returns), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (arm, look) in zip(rows, looks(list(returns)).items(), strict=True):
         axes.hist(returns[arm], edges, color=look.colour, edgecolor="white", linewidth=0.5)
-        axes.set_title(arm, fontsize=10, loc="left", pad=2)
+        axes.set_title(arm + _left_out(results.runs[arm]["final_return"]), fontsize=10, loc="left", pad=2)
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(2, integer=True))
     rows[-1].set_xlabel("final return of a run")
@@ -44,7 +44,11 @@ def final_returns(results: Results) -> Iterator[Picture]:
     rows[len(rows) // 2].set_ylabel("runs", loc="center")
     figure.subplots_adjust(left=0.13, right=0.955, top=1 - 0.25 / figure.get_figheight(),
                            bottom=0.48 / figure.get_figheight(), hspace=0.55)  # fmt: skip
-    thresholds = [f"{arm}: median {np.median(values):.2f}" for arm, values in returns.items() if len(values)]
+    thresholds = [
+        f"{arm}: median {np.median(values):.2f}{_left_out(results.runs[arm]['final_return'])}"
+        for arm, values in returns.items()
+        if len(values)
+    ]
     alt = f"Histograms of the runs' final returns between {low:.2f} and {high:.2f}. {'; '.join(thresholds)}."
     caption = "Final return of every run (mean over the last 5 % of updates): a mean would hide who is stuck."
     yield Picture("final_return", svg_of(figure, alt), alt, caption)
@@ -88,7 +92,9 @@ def first_success(results: Results) -> Iterator[Picture]:
         if arm not in arms:
             continue
         hit = happened[arm]
-        time = np.where(hit, _floats(arms[arm]["first_success_env_step"]), arms[arm]["env_steps"])
+        # A failed run did not succeed later: it stays without a success for as long as any run went on.
+        until = np.where(arms[arm]["failed"], arms[arm]["env_steps"].max(), arms[arm]["env_steps"])
+        time = np.where(hit, _floats(arms[arm]["first_success_env_step"]), until)
         survival = kaplan_meier(time, hit)
         band = Band(survival.fraction, survival.low, survival.high)
         axes.step(
@@ -143,6 +149,12 @@ def many_arms(results: Results) -> Iterator[Picture]:
     )
     caption = f"Runs {words}, with Wilson's 95 % interval; circles: with the entropy term, squares: without."
     yield Picture(f"{known[0]}_by_arm", svg_of(figure, alt), alt, caption)
+
+
+def _left_out(values: NDArray[Any]) -> str:
+    """How many runs have no value, in words; nothing if all have."""
+    missing = len(values) - len(_known(values))
+    return f" ({missing} of {len(values)} runs failed)" if missing else ""
 
 
 def _known(values: NDArray[Any]) -> Array:

@@ -97,6 +97,8 @@ def _entry(name: str, entry: Mapping[str, Any] | None) -> Html | str:
     if entry["low"] is not None or (entry["high"] is not None and kind == "time"):
         ends = (number(entry[end], _rounded(kind, entry[end])) for end in ("low", "high"))
         parts.append(element("span", " [", *between(ends, ", "), "]", class_="interval"))
+    if entry.get("left_out"):  # summaries of earlier versions do not say
+        parts.append(f", {entry['left_out']} failed runs left out")
     return joined(parts)
 
 

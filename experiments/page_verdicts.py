@@ -9,9 +9,18 @@ from experiments.page_tables import between, number
 SIGNS = {"supported": "✔", "refuted": "✘", "inconclusive": "?"}
 
 
+ASSUMED = (
+    "Runs of one seed are a pair; the tests are exact and assume only that the seeds are independent. Numbers "
+    "and times are compared by how many pairs are higher in the first arm and how many lower (sign test), "
+    "whatever the size of the differences; equality of numbers is one of the median paired difference. Means are "
+    "shown, not tested."
+)
+
+
 def verdict_list(claims: Sequence[Mapping[str, Any]]) -> Html:
-    """Each claim with its verdict and what it rests on."""
-    return element("ul", *(element("li", *_verdict(claim)) for claim in claims), class_="verdicts")
+    """Each claim with its verdict and what it rests on; below them what the tests assume."""
+    verdicts = element("ul", *(element("li", *_verdict(claim)) for claim in claims), class_="verdicts")
+    return joined([verdicts, element("p", element("small", ASSUMED))])
 
 
 def badge(claim: Mapping[str, Any]) -> Html:
@@ -55,15 +64,26 @@ def _verdict(claim: Mapping[str, Any]) -> list[Html | str]:
         needed = (
             ["; no number of seeds would decide what is seen"]
             if more is None
-            else ["; about ", number(more, f"{more:,}"), " more seeds an arm would decide it"]
+            else [
+                "; about ",
+                number(more, f"{more:,}"),
+                " more seeds per arm would decide it if the effect is as large as it looked",
+            ]
         )
     higher: list[Html | str] = []
     if claim.get("improvement") is not None:  # summaries of earlier versions have none
-        chance, *ends = (number(end, f"{end:.2f}") for end in claim["improvement"])
+        chance, *ends = (number(end, "unknown" if end is None else f"{end:.2f}") for end in claim["improvement"])
         higher = ["; higher in the first arm for ", chance, " [", *between(ends, ", "), "] of the pairs"]
+    mean = claim.get("mean_difference")
+    if mean is not None:
+        higher += ["; mean difference ", number(mean, _signed(mean))]
     failed: list[Html | str] = []
     if claim["failed"]:
-        failed = ["; ", number(claim["failed"], str(claim["failed"])), " runs without a value count as the worst"]
+        failed = [
+            "; ",
+            number(claim["failed"], str(claim["failed"])),
+            " failed runs, at their worst and at their best",
+        ]
     return [
         badge(claim),
         " ",

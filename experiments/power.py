@@ -1,11 +1,12 @@
 """How many seeds would decide it: sample sizes and power of the tests in `experiments.exact_tests`.
 
 Levels are two-sided; power counts the direction of the effect only. Every answer takes the effect seen so far
-for the truth, so it is a plan, not a promise. None: no number of seeds tells no effect from none.
+for the truth, so it is a plan, not a promise: so many seeds decide it *if the effect is as large as it looked*,
+and where luck helped it looked too large. None: no number of seeds tells no effect from none.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import stats
@@ -45,7 +46,7 @@ def seeds_for_proportion(probability: float, null: float, level: float, power: f
 
 
 def seeds_for_pairs(only_first: float, only_second: float, level: float, power: float = POWER) -> int | None:
-    """Pairs for McNemar's exact test, from Connor's (1987) formula upwards until the exact power suffices."""
+    """Pairs for McNemar's or the sign test, from Connor's (1987) formula up until the exact power suffices."""
     differ, effect = only_first + only_second, only_first - only_second
     start = _normal_plan(effect, (math.sqrt(differ), math.sqrt(max(differ - effect**2, 0))), level, power)
     return start and _first_with(lambda n: mcnemar_power(only_first, only_second, n, level), start, power)
@@ -62,12 +63,9 @@ def seeds_for_margin(
     return _normal_plan(effect - difference, (null, truth), level, power)
 
 
-def seeds_for_mean(effect: float, spread: float, level: float, power: float = POWER) -> int | None:
-    """Pairs for the sign-flip test of a mean `effect` with standard deviation `spread`: as Student's t, with
-    Guenther's (1981) z^2 / 2 more than the normal formula, and enough for its smallest p, 2 / 2^n."""
-    plan = _normal_plan(effect, (spread, spread), level, power)
-    z = stats.norm.isf(level / 2)
-    return plan and max(plan + math.ceil(z**2 / 2), math.ceil(1 - math.log2(level)))
+def largest(plans: Sequence[int | None]) -> int | None:
+    """Seeds that are enough for every plan; None: for one of them no number is."""
+    return max((n for n in plans if n is not None), default=None) if None not in plans else None
 
 
 def _normal_plan(effect: float, spreads: tuple[float, float], level: float, power: float) -> int | None:

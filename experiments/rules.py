@@ -4,7 +4,8 @@ Each keeps the promise that under no effect at most half the level is spent on e
 
 * **"a < b", "a > b"**: the two-sided p of the contrast's test.
 * **"a = b within d"**: supported if the difference is significantly above -d *and* below d (two one-sided tests:
-  the 95 % interval lies inside), refuted if it is significantly outside (factor 2: on either side).
+  the 95 % interval lies inside), refuted if it is significantly outside (factor 2: on either side). The
+  difference is one of fractions, or the median paired difference of numbers.
 * **inverted U**: some peak beats both ends. Supported if one peak's two comparisons are both significant (an
   intersection-union test, which needs no correction), times the number of candidate peaks; refuted if every
   candidate is significantly below one of the ends (factor 2: of two).
@@ -14,13 +15,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from experiments.contrasts import Contrast
+from experiments import power
+from experiments.contrasts import Contrast, Join
 from experiments.exact_tests import Array
 from experiments.expectations import Expectation
 from experiments.power import POWER
 
 Columns = Mapping[str, Array]  # arm -> values on common seeds, [n]
-Join = Callable[[Array, Array | float], Contrast]
 
 
 class Finding(NamedTuple):
@@ -55,9 +56,9 @@ def _equivalence(c: Contrast, d: float) -> Finding:
         if abs(c.interval.estimate) > d:
             return c.seeds(math.copysign(d, c.interval.estimate), level / 2, POWER)
         both = [c.seeds(margin, level, (1 + POWER) / 2) for margin in (-d, d)]  # both tests, .8 together
-        return _largest(both)
+        return power.largest(both)
 
-    test = f"two one-sided tests ({c.margin_test})"
+    test = f"two one-sided tests ({c.test})"
     return Finding(c, test, min(1.0, inside, outside), inside < outside, seeds)
 
 
@@ -67,19 +68,20 @@ def _inverted_u(expectation: Expectation, columns: Columns, join: Join) -> Findi
     above = {peak: max(2 * c.tails(0.0).high for c in pair) for peak, pair in rises.items()}
     below = {peak: 2 * min(2 * c.tails(0.0).low for c in pair) for peak, pair in rises.items()}
     stands, falls = len(peaks) * min(above.values()), max(below.values())
-    best = max(peaks, key=lambda peak: min(c.interval.estimate for c in rises[peak]))
-    weaker = min(rises[best], key=lambda c: c.interval.estimate)
+    best = max(peaks, key=lambda peak: min(map(_effect, rises[peak])))
+    weaker = min(rises[best], key=_effect)
 
     def seeds(level: float) -> int | None:
         if weaker.interval.estimate < 0:
             return weaker.seeds(0.0, level / 2, POWER)
         both = [c.seeds(0.0, level / len(peaks), (1 + POWER) / 2) for c in rises[best]]
-        return _largest(both)
+        return power.largest(both)
 
     end = ends[rises[best].index(weaker)]
     test = f"intersection-union over both ends ({weaker.test}); shown: {best} minus {end}"
     return Finding(weaker, test, min(1.0, stands, falls), stands < falls, seeds)
 
 
-def _largest(seeds: list[int | None]) -> int | None:
-    return max((n for n in seeds if n is not None), default=None) if None not in seeds else None
+def _effect(c: Contrast) -> float:
+    """The estimate; the lowest where no run has a value."""
+    return -math.inf if math.isnan(c.interval.estimate) else c.interval.estimate

@@ -51,6 +51,7 @@ class Entry(Stored):
     low: Finite | None
     high: Finite | None
     n: Count
+    left_out: Count = 0
     count: Count | None = None
     mean: Finite | None = None
 
@@ -78,9 +79,10 @@ class Verdict(Stored):
     p_adjusted: Share | None
     n: Count
     failed: Count
-    improvement: Annotated[list[Finite], Field(min_length=3, max_length=3)] | None = (
+    improvement: Annotated[list[Finite | None], Field(min_length=3, max_length=3)] | None = (
         None  # summaries of earlier versions have none
     )
+    mean_difference: Finite | None = None
     more_seeds: Count | None
 
 

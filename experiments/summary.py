@@ -11,12 +11,12 @@ import numpy as np
 
 from experiments.claims import Claim, Comparison, compare, decide
 from experiments.config import Config
-from experiments.exact_tests import Interval, median_interval
+from experiments.exact_tests import Array, Interval, median_interval
 from experiments.inference import Band, iqm_interval, wilson_interval
-from experiments.outcomes import FRACTIONS, OF_SUCCESS, OUTCOMES, TIMES
+from experiments.outcomes import FRACTIONS, OF_SUCCESS, OUTCOMES, Kind
 from experiments.records import Column, Runs
+from experiments.values import counted, values_of
 
-BAD = ("stuck", "never_successful", "failed")  # fractions whose worse end is 1
 PACKAGES = ("gymnasium", "torch", "numpy", "scipy", "tensorboard")
 
 
@@ -56,21 +56,12 @@ def _unknown(config: Config, columns: Mapping[str, Column]) -> set[str]:
 
 def _arm(config: Config, arm: str, values: Mapping[str, Column], unknown: Collection[str]) -> dict[str, Any]:
     n = 1 if config.agent_of(arm).gradient == "exact" and _is_one_run(values) else len(values["solved"])
-    failed = values["failed"].astype(bool)
-    measures: dict[str, Any] = {}
-    for name, outcome in OUTCOMES.items():
-        if name in unknown:
-            continue
-        if name == "first_success_env_step" and not values["env_steps"].any():
-            continue  # exact gradients take no steps
-        if name == "first_optimal_update" and np.isnan(values["final_optimal_action_probability"][~failed]).any():
-            continue  # nobody knows the optimum
-        column = values[name]
-        if outcome.kind == "fraction":  # a failed run counts as the worse end
-            column = np.where(failed, float(name in BAD), column)
-        entry = _SUMMARIES[outcome.kind](column[:n])
-        if entry is not None:
-            measures[name] = entry
+    known = {name: _measure(name, values, n) for name in OUTCOMES if name not in unknown}
+    if not values["env_steps"].any():  # exact gradients take no steps
+        known["first_success_env_step"] = None
+    if np.isnan(values["final_optimal_action_probability"]).all():  # nobody knows the optimum
+        known["first_optimal_update"] = None
+    measures = {name: entry for name, entry in known.items() if entry is not None}
     if n == 1:  # runs without chance and with equal parameters are one run: there is nothing to estimate
         measures = {name: entry | {"low": None, "high": None} for name, entry in measures.items()}
     return {
@@ -81,26 +72,39 @@ def _arm(config: Config, arm: str, values: Mapping[str, Column], unknown: Collec
     }
 
 
-def _fraction(hits: Column) -> dict[str, Any] | None:
-    if np.isnan(hits).any():  # as who is stuck outside finite worlds
+def _measure(name: str, columns: Mapping[str, Column], n: int) -> dict[str, Any] | None:
+    """What is known of a measure of an arm's first n runs; None: nothing, or it means nothing here.
+
+    `experiments.values` says what a value is. A failed run counts as the worse end of its measure, or is left out
+    where there is none.
+    """
+    outcome, runs = OUTCOMES[name], values_of(name, columns)[:n]
+    missing = np.isnan(runs)
+    nothing = (
+        (missing & ~columns["failed"][:n].astype(bool)).any() if outcome.kind == "fraction" else missing.all()
+    )
+    if nothing:
         return None
-    return _entry(wilson_interval(hits.sum(), len(hits)), len(hits)) | {"count": int(hits.sum())}
+    values = counted(runs, outcome.failed_as, outcome.kind)
+    return _SUMMARIES[outcome.kind](values) | {"n": len(values), "left_out": n - len(values)}
 
 
-def _number(values: Column) -> dict[str, Any] | None:
-    finite = values[np.isfinite(values)].astype(float)  # a failed run has no return; "failed" counts it
-    if not len(finite):
-        return None
-    return _entry(iqm_interval(finite), len(finite)) | {"mean": float(finite.mean())}
+def _fraction(hits: Array) -> dict[str, Any]:
+    return _entry(wilson_interval(hits.sum(), len(hits))) | {"count": int(hits.sum())}
 
 
-def _time(values: Column) -> dict[str, Any]:
+def _number(values: Array) -> dict[str, Any]:
+    """Interquartile mean and mean; null: infinite."""
+    mean = float(values.mean()) if np.isfinite(values).all() else None
+    return _entry(iqm_interval(values)) | {"mean": mean}
+
+
+def _time(values: Array) -> dict[str, Any]:
     """The median with its exact interval; null: later than the last step of training."""
-    entry = _entry(median_interval(np.where(values < 0, np.inf, values)), len(values))
-    return entry | {"count": int((values >= 0).sum())}
+    return _entry(median_interval(values)) | {"count": int(np.isfinite(values).sum())}
 
 
-_SUMMARIES: dict[str, Callable[[Column], dict[str, Any] | None]] = {
+_SUMMARIES: dict[Kind, Callable[[Array], dict[str, Any]]] = {
     "fraction": _fraction,
     "number": _number,
     "time": _time,
@@ -115,10 +119,10 @@ def _is_one_run(values: Mapping[str, Column]) -> bool:
     )
 
 
-def _entry(interval: Band | Interval, n: int) -> dict[str, Any]:
+def _entry(interval: Band | Interval) -> dict[str, Any]:
     ends = [float(end) for end in interval]
     estimate, low, high = (end if np.isfinite(end) else None for end in ends)
-    return {"estimate": estimate, "low": low, "high": high, "n": n}
+    return {"estimate": estimate, "low": low, "high": high}
 
 
 def comparisons(config: Config, by_arm: Mapping[str, Mapping[str, Column]]) -> list[Comparison]:
@@ -128,24 +132,12 @@ def comparisons(config: Config, by_arm: Mapping[str, Mapping[str, Column]]) -> l
         by_arm: arm -> column of runs.parquet -> [n], in the order of the config's seeds.
     """
     measures = {
-        arm: {name: _with_gaps(name, column) for name, column in values.items() if column.ndim == 1}
+        arm: {name: column for name, column in values.items() if column.ndim == 1}
         for arm, values in by_arm.items()
     }
     seeds = {arm: np.array(config.training.seed_list) for arm in config.arms}
     exact = [arm for arm in config.arms if config.agent_of(arm).gradient == "exact"]
     return [compare(Claim(**claim.model_dump()), measures, seeds, exact) for claim in config.claims]
-
-
-def _with_gaps(name: str, column: Column) -> Column:
-    """A time that never came (-1) is missing, not early; a truth value is one, or None where it is missing."""
-    if name in TIMES:
-        return np.where(column < 0, np.nan, column)
-    if name in FRACTIONS:
-        numbers = column.astype(float)
-        truths = (numbers > 0).astype(object)
-        truths[np.isnan(numbers)] = None
-        return truths
-    return column
 
 
 def provenance(wall_seconds: float, env_steps: int) -> dict[str, Any]:

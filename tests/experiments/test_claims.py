@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -98,24 +98,38 @@ def test_arms_are_paired_by_their_common_seeds() -> None:
 # --- measures
 
 
-def test_numbers_are_compared_by_mean_and_paired() -> None:
+def test_numbers_are_compared_by_their_signs_and_paired() -> None:
     """A large spread between seeds that both arms share does not hide a small difference."""
     shared = np.random.default_rng(0).normal(0, 100, size=10)
     found = verdict_of("a > b", "final_return", a=shared + np.linspace(0.5, 1.5, 10), b=shared)
     assert found.verdict == "supported"
-    assert found.effect == pytest.approx(1.0)
+    assert (found.effect, found.test) == (1.0, "exact sign test of the pairs")
+    assert found.mean_difference == pytest.approx(1.0)
     assert found.p == pytest.approx(2 / 2**10)
-    assert found.test == "paired sign-flip test of the mean"
     assert found.improvement == pytest.approx(list(paired_improvement(np.ones(10), np.zeros(10))))  # all ten pairs
 
 
-def test_the_chance_of_being_higher_stands_beside_a_difference_of_means_alone() -> None:
+def test_equality_of_numbers_is_one_of_the_median_paired_difference() -> None:
+    """Nine differences of 1 and one of -100: the mean is far from 1, and further from 0 than the margin."""
+    found = verdict_of("a = b within 2", "final_return", a=[*[1.0] * 9, -100.0], b=np.zeros(10))
+    assert (found.verdict, found.effect, found.mean_difference) == ("supported", 1.0, -9.1)
+    assert found.p == pytest.approx(2 * (1 + 10) / 2**10)  # nine of ten above -2, ten below 2
+    assert found.test == "two one-sided tests (exact sign test of the median paired difference)"
+
+
+def test_a_difference_of_means_and_the_chance_of_being_higher_stand_beside_two_arms_numbers_alone() -> None:
     numbers = {"a": np.array([1.0, 2.0, 3.0, 5.0]), "b": np.array([0.0, 2.0, 4.0, 1.0])}
-    found = verdict_of("a > b", "final_return", **numbers)
-    assert found.improvement is not None
-    assert found.improvement[0] == (2 + 1 / 2) / 4
-    assert verdict_of("a > 1", "final_return", **numbers).improvement is None
-    assert verdict_of("a > b", "solved", **{arm: x > 1 for arm, x in numbers.items()}).improvement is None
+    for expect in ("a > b", "a = b within 1"):
+        found = verdict_of(expect, "final_return", **numbers)
+        assert found.improvement is not None
+        assert found.improvement[0] == (2 + 1 / 2) / 4
+        assert found.mean_difference == 1.0
+    for found in (
+        verdict_of("a > 1", "final_return", **numbers),
+        verdict_of("a > b", "solved", **{arm: x > 1 for arm, x in numbers.items()}),
+        verdict_of("a > b", "first_success_env_step", **numbers),
+    ):
+        assert (found.improvement, found.mean_difference) == (None, None)
 
 
 def test_a_run_that_never_succeeded_is_later_than_any() -> None:
@@ -139,51 +153,194 @@ def test_one_arm_against_a_number() -> None:
     assert median.p == pytest.approx(2 * 11 / 2**10)
 
 
-# --- failed runs
+# --- failed and infinite values
+
+MEASURES = ["solved", "final_return", "final_episode_length", "first_success_env_step"]
+RELATIONS = [
+    "a < b",
+    "a > b",
+    "a = b within 0.3",
+    "a < 2",
+    "a = 2 within 0.3",
+    "inverted_u(a, b, c)",
+    "inverted_u(a, b, d, c)",
+]
 
 
-@pytest.mark.parametrize(("measure", "worst"), [("solved", False), ("stuck", True), ("never_successful", True)])
-def test_a_failed_run_counts_as_the_worst_truth_value(measure: str, worst: bool) -> None:
-    a: list[bool | None] = [not worst] * 12
-    failed: list[bool | None] = [None] * 12
-    failed[0] = not worst  # else nothing would tell that the measure means anything
-    missing = verdict_of("a < b", measure, a=a, b=failed)
-    explicit = verdict_of("a < b", measure, a=a, b=[not worst] + [worst] * 11)
-    assert (missing.p, missing.effect, missing.verdict) == (explicit.p, explicit.effect, explicit.verdict)
-    assert (missing.failed, explicit.failed) == (11, 0)
+@st.composite
+def experiments(draw: st.DrawFn, failing: bool = True) -> tuple[str, str, int, dict[str, list[Any]], bool]:
+    """A claim, and values of clear effects: each arm has one value in most of its runs, and some others (None: the
+    run has failed) in a few. Too few of either decide nothing, too many of the others neither."""
+    measure, expect = draw(st.sampled_from(MEASURES)), draw(st.sampled_from(RELATIONS))
+    values = [True, False] if measure == "solved" else [0.0, 1.75, 2.0, 3.0, np.inf]
+    assume(not (measure == "first_success_env_step" and "=" in expect))
+    n = draw(st.sampled_from([1, 8, 20, 40]))
+    exact = n == 1
+    arms = {}
+    for arm in "abcd":
+        mostly, others = draw(st.sampled_from(values)), draw(st.integers(0, n // 4))
+        strange = st.sampled_from([*values, None, None] if failing else values)
+        arms[arm] = draw(st.permutations([mostly] * (n - others) + [draw(strange) for _ in range(others)]))
+        if exact and failing and draw(st.booleans()):
+            arms[arm] = [None]
+    return measure, expect, n, arms, exact
 
 
-@pytest.mark.parametrize(("measure", "worst"), [("final_return", 0.0), ("regret", 9.0)])
-def test_a_failed_run_counts_as_the_worst_number_seen(measure: str, worst: float) -> None:
-    b = [9.0, 0.0, *[3.0] * 8]
-    missing = verdict_of("a < b", measure, a=[np.nan, None, np.inf, *[4.0] * 7], b=b)
-    explicit = verdict_of("a < b", measure, a=[worst] * 3 + [4.0] * 7, b=b)
-    assert (missing.p, missing.effect) == (explicit.p, explicit.effect)
-    assert missing.failed == 3
+def judged(measure: str, expect: str, arms: dict[str, list[Any]], exact: bool = False) -> Verdict:
+    """The verdict; a run is marked as failed where it has no value."""
+    filler = False if measure == "solved" else 2.0  # whatever a table may hold there: it does not count
+    if measure == "first_success_env_step":
+        filler = -1
+    values = {
+        arm: {
+            measure: np.array([filler if value is None else value for value in column]),
+            "failed": np.array([value is None for value in column]),
+        }
+        for arm, column in arms.items()
+    }
+    seeds = {arm: np.arange(len(column)) for arm, column in arms.items()}
+    return judge([Claim("s", measure, expect)], values, seeds, tuple(arms) if exact else ())[0]
 
 
-def test_a_run_marked_as_failed_has_no_other_value() -> None:
-    """It counts as stuck although its last policy was not, and keeps the time of an earlier success."""
-    failed = np.arange(12) < 8
-    columns = {"failed": failed, "stuck": np.zeros(12, bool), "first_success_env_step": np.arange(12.0)}
-    values = {"a": columns, "b": columns | {"failed": np.zeros(12, bool)}}
-    stuck, time, itself = judge(
-        [Claim("s", measure, "a > b") for measure in ("stuck", "first_success_env_step", "failed")],
-        values,
-        _seeds(12),
+@settings(deadline=None, max_examples=150)
+@given(experiments(), st.data())
+def test_a_verdict_holds_whatever_the_failed_runs_would_have_come_to(
+    experiment: tuple[str, str, int, dict[str, list[Any]], bool], data: st.DataObject
+) -> None:
+    measure, expect, _, arms, exact = experiment
+    verdict = judged(measure, expect, arms, exact).verdict
+    if verdict == "inconclusive":
+        return
+    values = [True, False] if measure == "solved" else [0.0, 1.75, 2.25, 9.0, np.inf]
+    whatever = (
+        st.sampled_from(values)
+        if measure in ("solved", "first_success_env_step")
+        else st.sampled_from([*values, -9.0])
     )
-    assert (stuck.effect, stuck.failed, stuck.verdict) == (8 / 12, 8, "supported")
-    assert (time.effect, time.failed) == (0, 0)
-    assert (itself.effect, itself.failed) == (8 / 12, 0)
+    completed = {arm: [data.draw(whatever) if v is None else v for v in column] for arm, column in arms.items()}
+    assert judged(measure, expect, completed, exact).verdict == verdict
 
 
-def test_failed_runs_speak_against_an_equivalence() -> None:
-    same = np.ones(50)
-    assert verdict_of("a = b within 0.1", "final_return", a=same, b=same).verdict == "supported"
-    one, half = (np.where(np.arange(50) < failed, np.nan, 1.0) for failed in (1, 25))
-    assert verdict_of("a = b within 0.1", "final_return", a=one, b=same).verdict == "inconclusive"
-    assert verdict_of("a = b within 0.1", "final_return", a=half, b=same).verdict == "refuted"
-    assert verdict_of("a = 1 within 0.1", "final_return", a=half).verdict == "inconclusive"
+@settings(deadline=None, max_examples=150)
+@given(experiments(failing=False), st.data())
+def test_runs_that_fail_never_decide_anything(
+    experiment: tuple[str, str, int, dict[str, list[Any]], bool], data: st.DataObject
+) -> None:
+    measure, expect, n, arms, exact = experiment
+    before = judged(measure, expect, arms, exact)
+    gone = {arm: data.draw(st.sets(st.integers(0, n - 1), max_size=max(1, n // 4))) for arm in arms}
+    failing = {arm: [None if k in gone[arm] else v for k, v in enumerate(column)] for arm, column in arms.items()}
+    after = judged(measure, expect, failing, exact)
+    assert after.verdict in (before.verdict, "inconclusive")
+    assert after.failed == sum(
+        len(gone[arm]) for arm in gone if arm in expect.replace("inverted_u", "").split(" within")[0]
+    )
+
+
+@settings(deadline=None, max_examples=100)
+@given(experiments(failing=False))
+def test_infinity_is_a_number_larger_than_any(
+    experiment: tuple[str, str, int, dict[str, list[Any]], bool],
+) -> None:
+    measure, expect, _, arms, exact = experiment
+    large = {arm: [1e9 if value == np.inf else value for value in column] for arm, column in arms.items()}
+    one, other = judged(measure, expect, arms, exact), judged(measure, expect, large, exact)
+    assert (one.verdict, one.p, one.failed) == (other.verdict, other.p, other.failed)
+
+
+@settings(deadline=None, max_examples=150)
+@given(experiments())
+def test_exchanging_the_arms_exchanges_the_directions(
+    experiment: tuple[str, str, int, dict[str, list[Any]], bool],
+) -> None:
+    measure, _, _, arms, exact = experiment
+    other = {"a": arms["b"], "b": arms["a"]}
+    for expect, mirrored in (("a < b", "a > b"), ("a = b within 0.3", "a = b within 0.3")):
+        if measure == "first_success_env_step" and "=" in expect:
+            continue
+        one, two = judged(measure, expect, arms, exact), judged(measure, mirrored, other, exact)
+        assert (one.verdict, one.failed) == (two.verdict, two.failed)
+        assert one.p == (None if two.p is None else pytest.approx(two.p))
+        if one.effect is not None and one.effect == one.effect:
+            assert two.effect == pytest.approx(-one.effect)
+
+
+def test_failed_runs_are_at_their_worst_in_each_direction() -> None:
+    """Twenty pairs speak for the claim; how many failures of which arm does it bear?"""
+    for failures, verdict in ((5, "supported"), (6, "inconclusive")):
+        ends = [True] * (20 - failures) + [None] * failures
+        assert judged("solved", "a > b", {"a": ends, "b": [False] * 20}).verdict == "supported"
+        b = [False] * (20 - failures) + [None] * failures
+        found = judged(
+            "final_return", "a > b", {"a": [1.0] * 20, "b": [0.0 if v is not None else None for v in b]}
+        )
+        assert (found.verdict, found.failed, found.effect) == (verdict, failures, 1.0)
+        assert found.p == pytest.approx(2 * stats.binom.cdf(failures, 20, 0.5))
+
+
+def test_an_arm_that_overflows_is_neither_shorter_nor_less_random() -> None:
+    """Its runs were "supported" to be both, having been filled in with the worst values seen."""
+    for measure in ("final_episode_length", "final_entropy_bits", "final_return", "regret", "stuck"):
+        for expect in ("a < b", "a > b", "a = b within 0.5"):
+            b = [False] * 30 if measure == "stuck" else [1.0] * 30
+            found = judged(measure, expect, {"a": [None] * 30, "b": b})
+            assert (found.verdict, found.failed, found.effect) == ("inconclusive", 30, None)
+
+
+def test_an_arm_whose_episodes_never_end_is_the_longest() -> None:
+    found = judged("final_episode_length", "a > b", {"a": [np.inf] * 30, "b": [7.0] * 30})
+    assert (found.verdict, found.effect, found.failed, found.mean_difference) == ("supported", 1.0, 0, None)
+    assert judged("final_episode_length", "a > 100", {"a": [np.inf] * 30}).verdict == "supported"
+    same = judged("final_episode_length", "a = b within 1", {"a": [np.inf] * 30, "b": [np.inf] * 30})
+    assert (same.verdict, same.effect) == ("supported", 0.0)
+    exact = judged("final_episode_length", "a < b", {"a": [np.inf], "b": [7.0]}, exact=True)
+    assert exact.verdict == "refuted"
+
+
+def test_an_equivalence_needs_both_extremes_inside_the_margin() -> None:
+    same = [1.0] * 50
+    for failures, verdict in ((10, "supported"), (25, "inconclusive")):
+        some: list[float | None] = [None] * failures + same[failures:]
+        assert judged("final_return", "a = b within 0.1", {"a": some, "b": same}).verdict == verdict
+        assert judged("final_return", "a = 1 within 0.1", {"a": some}).verdict == verdict
+    apart: list[float | None] = [None] * 10 + [2.0] * 40
+    assert judged("final_return", "a = b within 0.1", {"a": apart, "b": same}).verdict == "refuted"
+    for arms in ({"a": [None] * 10 + same[10:], "b": [True] * 50}, {"a": [True] * 50}):
+        column: list[bool | None] = [None] * 10 + [True] * 40
+        assert (
+            judged(
+                "solved", "a = b within 0.1" if "b" in arms else "a = 1 within 0.1", {**arms, "a": column}
+            ).verdict
+            == "inconclusive"
+        )
+
+
+def test_a_run_marked_as_failed_has_no_value_but_of_what_happened_before() -> None:
+    """It keeps the time of an earlier success; one that did not come before it failed is unknown."""
+    failed = np.arange(12) < 8
+    columns = {
+        "failed": failed,
+        "stuck": np.zeros(12, bool),
+        "first_success_env_step": np.where(np.arange(12) < 2, -1, 5.0),
+        "never_successful": np.arange(12) < 2,
+    }
+    values = {"a": columns, "b": columns | {"failed": np.zeros(12, bool)}}
+    measures = ("stuck", "first_success_env_step", "never_successful", "failed")
+    found = {
+        v.measure: v for v in judge([Claim("s", measure, "a > b") for measure in measures], values, _seeds(12))
+    }
+    assert {name: v.failed for name, v in found.items()} == {
+        "stuck": 8, "first_success_env_step": 2, "never_successful": 8, "failed": 0
+    }  # fmt: skip
+    assert found["failed"].effect == 8 / 12
+    assert found["stuck"].verdict == "inconclusive"
+
+
+def test_seeds_that_would_decide_it_are_not_promised_where_failed_runs_leave_the_direction_open() -> None:
+    open_ended = judged("solved", "a > b", {"a": [True] * 3 + [None] * 9, "b": [False] * 6 + [None] * 6})
+    assert (open_ended.verdict, open_ended.more_seeds) == ("inconclusive", None)
+    few = judged("solved", "a > b", {"a": [True] * 4 + [None], "b": [False] * 5})
+    assert few.more_seeds is not None
 
 
 def test_a_measure_without_any_value_is_not_judged() -> None:
@@ -211,7 +368,7 @@ def test_exact_runs_that_are_one_run_are_judged_by_their_sign() -> None:
     assert verdict_of("a = b within 0.4", "final_return", exact=("a", "b"), a=a, b=b).verdict == "refuted"
     assert verdict_of("a > 0.9", "final_return", exact=("a", "b"), a=a, b=b).verdict == "supported"
     curve = verdict_of("inverted_u(a, b, c)", "final_return", exact=("a", "b", "c"), a=b, b=a, c=b)
-    assert (curve.verdict, curve.test) == ("supported", "one run an arm, without chance: no test")
+    assert (curve.verdict, curve.test) == ("supported", "one run per arm, without chance: no test")
 
 
 def test_rounding_is_no_difference() -> None:
@@ -284,6 +441,26 @@ def test_an_undeclared_peak_pays_for_the_choice() -> None:
     assert verdict_of("inverted_u(a, b, *c, d)", **peak).p == pytest.approx(2 / 2**4)
 
 
+@pytest.mark.parametrize(("n", "margin"), [(12, 0.01), (16, 0.3)])
+def test_an_equivalence_that_holds_is_refuted_in_a_fortieth_at_most(n: int, margin: float) -> None:
+    """By enumeration of all outcomes: refuting on either side costs a factor of two, as a small margin shows."""
+    outcomes = [(b, c) for b in range(n + 1) for c in range(n + 1 - b)]
+    refuted, supported = (
+        np.array(
+            [verdict_of(f"a = b within {margin}", **pairs(b, c, n - b - c)).verdict == word for b, c in outcomes]
+        )
+        for word in ("refuted", "supported")
+    )
+    for difference in (-margin, 0.0, margin):
+        for rarer in np.linspace(0, (1 - margin) / 2, 30):
+            first, second = rarer + max(difference, 0), rarer + max(-difference, 0)
+            agree = max(1 - first - second, 0)
+            chance = stats.multinomial.pmf([(b, c, n - b - c) for b, c in outcomes], n, [first, second, agree])
+            assert chance[refuted].sum() <= ALPHA / 2
+            if difference:
+                assert chance[supported].sum() <= ALPHA / 2 * (1 + 1e-3)
+
+
 # --- how often a verdict is wrong: simulated experiments whose truth is known
 
 NULL_EXPERIMENTS = 1000
@@ -327,11 +504,25 @@ def _null_margin(rng: np.random.Generator) -> Columns:
     return {"a": np.ones(50, bool), "b": rng.random(50) < 0.9}
 
 
+def _null_minority(rng: np.random.Generator) -> Columns:
+    """As many pairs above as below, though the arms have different shapes: 5 % of one of them at the bottom."""
+    bottom, noise = rng.random(30) < 0.05, 0.1 * rng.normal(size=(2, 30))
+    above = stats.norm.ppf((0.5 - 0.05) / 0.95) * np.sqrt(2)  # shift at which half of the pairs are above
+    return {"a": np.where(bottom, 0.0, 1.0) + noise[0], "b": 1 + 0.1 * above + noise[1]}
+
+
+def _null_median_margin(rng: np.random.Generator) -> Columns:
+    """The median paired difference is just the margin, 1; skewed, so that the mean is another."""
+    return {"a": 1 - np.log(2) + rng.exponential(size=30), "b": np.zeros(30)}
+
+
 @pytest.mark.parametrize(
     ("measure", "expect", "experiment"),
     [
         pytest.param("solved", "a < b", _null_solved, marks=pytest.mark.slow),
         ("final_return", "a < b", _null_return),
+        ("final_return", "a > b", _null_minority),
+        ("final_return", "a = b within 1", _null_median_margin),
         pytest.param("first_success_env_step", "a < b", _null_time, marks=pytest.mark.slow),
         ("solved", "a > 0.9", _null_level),
         ("final_return", f"a > {np.log(2)}", _null_median),
@@ -374,17 +565,17 @@ def test_an_effect_is_found_as_often_as_computed() -> None:
     assert trials.count("refuted") <= 1
 
 
-@pytest.mark.slow
-def test_a_mean_effect_is_found_as_often_as_computed() -> None:
-    """Half a spread at the planned 34 pairs: the sign flips find it as often as the t test, within .02."""
-    n = power.seeds_for_mean(0.5, 1.0, ALPHA)
+def test_an_effect_on_numbers_is_found_as_often_as_computed() -> None:
+    """Half a spread: a pair is above with chance P(z < .5) = .69, and so often the exact power says."""
+    higher = stats.norm.cdf(0.5)
+    n = power.seeds_for_pairs(higher, 1 - higher, ALPHA)
     assert n is not None
-    expected = stats.nct.sf(stats.t.isf(ALPHA / 2, n - 1), n - 1, 0.5 * np.sqrt(n))
+    expected = power.mcnemar_power(higher, 1 - higher, n, ALPHA)
     rng = np.random.default_rng(5)
     trials = [
         verdict_of("a > b", "final_return", a=rng.normal(0.5, 1, n), b=np.zeros(n)).verdict for _ in range(500)
     ]
-    low, high = stats.binom.ppf(0.0005, 500, expected - 0.02), stats.binom.ppf(0.9995, 500, expected + 0.02)
+    low, high = stats.binom.ppf([0.0005, 0.9995], 500, expected)
     assert low <= trials.count("supported") <= high
 
 
@@ -413,9 +604,9 @@ def test_values_that_cannot_be_judged() -> None:
         judge([claim], columns, {"a": range(10), "b": range(10, 20)})
     with pytest.raises(ValueError, match="every seed once"):
         judge([claim], columns, {"a": range(10), "b": [1] * 10})
-    with pytest.raises(ValueError, match="not one number a run"):
+    with pytest.raises(ValueError, match="not one number per run"):
         verdict_of("a < b", "start_policy", a=[[0.5, 0.5]], b=[[0.5, 0.5]])
-    with pytest.raises(ValueError, match="not one number a run"):
+    with pytest.raises(ValueError, match="not one number per run"):
         verdict_of("a < b", "arm", a=["a"], b=["b"])
 
 

@@ -9,6 +9,7 @@ from scipy import stats
 
 from experiments import inference
 from experiments.exact_tests import ALPHA
+from experiments.outcomes import FailedAs
 
 NUMBERS = st.floats(-5, 5, width=16)
 
@@ -76,10 +77,39 @@ def test_interquartile_interval_covers_the_truth() -> None:
     assert covered <= stats.binom.ppf(0.999, 500, 0.97)  # and it is no interval that covers everything
 
 
-def test_interquartile_mean_counts_a_failed_run_as_the_lowest() -> None:
-    values = np.array([[np.nan, 1.0], [2.0, 2.0], [3.0, 3.0], [1.0, 4.0], [np.nan, 1.0]])
-    filled = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0], [1.0, 4.0], [1.0, 1.0]])
-    np.testing.assert_array_equal(inference.iqm_interval(values), inference.iqm_interval(filled))
+@pytest.mark.parametrize(("failed_as", "end"), [("low", -np.inf), ("high", np.inf)])
+def test_a_failed_run_counts_as_the_end_that_is_worse(failed_as: FailedAs, end: float) -> None:
+    """One of four is trimmed; two of four leave no number."""
+    one, two = np.array([np.nan, 1.0, 2.0, 4.0]), np.array([np.nan, np.nan, 2.0, 4.0])
+    assert inference.iqm_interval(one, failed_as).estimate == (1 + 2) / 2 if failed_as == "low" else (2 + 4) / 2
+    assert inference.iqm_interval(two, failed_as).estimate == end
+    for values in (one, two):
+        filled = np.where(np.isnan(values), end, values)
+        np.testing.assert_array_equal(inference.iqm_interval(values, failed_as), inference.iqm_interval(filled))
+
+
+def test_failed_runs_are_left_out_where_neither_end_is_worse() -> None:
+    columns = np.array([[np.nan, 1.0], [2.0, 2.0], [3.0, 3.0], [1.0, np.nan], [np.nan, 1.0], [7.0, 5.0]])
+    band = inference.iqm_interval(columns, "missing")
+    for part, column in zip(np.transpose(band), columns.T, strict=True):
+        np.testing.assert_array_equal(part, inference.iqm_interval(column[~np.isnan(column)]))
+
+
+def test_a_band_never_shrinks_by_failures() -> None:
+    """Failed runs widen the interval on their side, to infinity if need be, and never narrow it there."""
+    values = np.random.default_rng(0).normal(size=20)
+    lows = []
+    for failures in range(20):
+        lows.append(inference.iqm_interval(np.where(np.arange(20) < failures, np.nan, np.sort(values)[::-1])).low)
+    assert (np.diff(np.array(lows)[np.isfinite(lows)]) <= 0).all()
+    assert np.isneginf(lows[-10:]).all()
+    assert not np.isnan(lows).any()
+
+
+def test_infinite_values_are_values() -> None:
+    """Lengths of episodes that never end."""
+    length = inference.iqm_interval(np.array([1.0, 2.0, 3.0, np.inf, np.inf, np.inf]))
+    assert tuple(map(float, length)) == (np.inf, pytest.approx(2.0, abs=1.0), np.inf)
 
 
 def test_a_column_without_values_stays_missing() -> None:

@@ -1,9 +1,8 @@
-import numpy as np
 import pytest
 from scipy import stats
 
 from experiments import power
-from experiments.exact_tests import ALPHA, SignFlips, binomial_tails, mcnemar_exact
+from experiments.exact_tests import ALPHA, binomial_tails, mcnemar_exact
 
 
 @pytest.mark.parametrize(("first", "second", "n", "level"), [(0.5, 0.1, 12, 0.05), (0.0, 0.4, 15, 0.01)])
@@ -34,16 +33,14 @@ def test_the_needed_seeds_have_the_promised_power_and_not_much_more(level: float
     assert 0.8 <= power.binomial_power(0.75, 0.5, single, level) < 0.87
 
 
-def test_seeds_for_a_mean_are_those_of_the_t_test() -> None:
-    """Cohen's table: a paired effect of .5 spreads needs 34 pairs at .05 and power .8."""
-    assert power.seeds_for_mean(0.5, 1.0, ALPHA) == 34
-    assert power.seeds_for_mean(-1.0, 2.0, ALPHA) == 34
-
-
 def test_a_clear_effect_still_needs_enough_pairs_for_the_smallest_p() -> None:
     """2 / 2^n <= .05 first at six pairs."""
-    assert power.seeds_for_mean(1.0, 0.0, ALPHA) == 6
-    assert SignFlips(np.ones(6)).tails(0).two_sided <= ALPHA < SignFlips(np.ones(5)).tails(0).two_sided
+    assert power.seeds_for_pairs(1.0, 0.0, ALPHA) == 6
+
+
+def test_several_tests_need_the_seeds_of_the_dearest() -> None:
+    assert power.largest([3, 9, 4]) == 9
+    assert power.largest([3, None]) is None
 
 
 def test_an_equivalence_at_half_needs_hundreds_of_seeds() -> None:
@@ -57,6 +54,3 @@ def test_no_effect_is_never_decided() -> None:
     assert power.seeds_for_pairs(0.2, 0.2, ALPHA) is None
     assert power.seeds_for_pairs(0.0, 0.0, ALPHA) is None
     assert power.seeds_for_proportion(0.5, 0.5, ALPHA) is None
-    assert power.seeds_for_mean(0.0, 1.0, ALPHA) is None
-    assert power.seeds_for_mean(0.0, 0.0, ALPHA) is None
-    assert power.seeds_for_mean(1.0, float("nan"), ALPHA) is None
