@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.markup import Html, element, joined
-from experiments.page_tables import between, number
+from experiments import wording
+from experiments.markup import Html, element
+from experiments.page_tables import marked
 
 SIGNS = {"supported": "✔", "refuted": "✘", "inconclusive": "?"}
 
@@ -27,43 +28,7 @@ def foreseen(claim: Mapping[str, Any]) -> str:
     return "expected to hold"
 
 
-def effect(claim: Mapping[str, Any]) -> Html:
-    """The effect and its interval."""
-    if claim["effect"] is None:
-        return element("span", "no value")
-    shown = number(claim["effect"], _signed(claim["effect"]))
-    if claim["low"] is None and claim["high"] is None:
-        return shown
-    ends = (
-        number(claim[end], "unbounded" if claim[end] is None else _signed(claim[end])) for end in ("low", "high")
-    )
-    return joined([shown, element("span", " [", *between(ends, ", "), "]", class_="interval")])
-
-
-def _signed(value: float) -> str:
-    if value == 0:
-        return "0"
-    return f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.2f}" if abs(value) >= 0.005 else f"{value:+.1g}"
-
-
 def _verdict(claim: Mapping[str, Any]) -> list[Html | str]:
-    p = claim["p_adjusted"]
-    tested: list[Html | str] = [] if p is None else ["; p = ", number(p, f"{p:.2g}"), " (Holm)"]
-    more = claim["more_seeds"]
-    needed: list[Html | str] = []
-    if claim["verdict"] == "inconclusive":
-        needed = (
-            ["; no number of seeds would decide what is seen"]
-            if more is None
-            else ["; about ", number(more, f"{more:,}"), " more seeds an arm would decide it"]
-        )
-    higher: list[Html | str] = []
-    if claim.get("improvement") is not None:  # summaries of earlier versions have none
-        chance, *ends = (number(end, f"{end:.2f}") for end in claim["improvement"])
-        higher = ["; higher in the first arm for ", chance, " [", *between(ends, ", "), "] of the pairs"]
-    failed: list[Html | str] = []
-    if claim["failed"]:
-        failed = ["; ", number(claim["failed"], str(claim["failed"])), " runs without a value count as the worst"]
     return [
         badge(claim),
         " ",
@@ -72,14 +37,7 @@ def _verdict(claim: Mapping[str, Any]) -> list[Html | str]:
             "small",
             element("code", f"{claim['measure']}: {claim['expect']}"),
             "; effect ",
-            effect(claim),
-            f"; {claim['test']}",
-            *tested,
-            "; n = ",
-            number(claim["n"], str(claim["n"])),
-            *higher,
-            *needed,
-            *failed,
+            marked(*wording.verdict_text(claim)),
             f"; {foreseen(claim)}",
         ),
     ]
