@@ -1,11 +1,21 @@
 """Loops compiled to machine code, where one pass does what would take array operations a pass each."""
 
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.caching import IndexDataCacheFile
 
 Function = TypeVar("Function", bound=Callable[..., object])
+
+DIGEST = 32  # bytes of a SHA-256
+
+
+def is_compiling() -> bool:
+    """Whether anything is compiled at all: NUMBA_DISABLE_JIT, a debugging aid, turns it off."""
+    return not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
 
 def compiled(*freedoms: str) -> Callable[[Function], Function]:
@@ -23,9 +33,40 @@ def compiled(*freedoms: str) -> Callable[[Function], Function]:
     options: dict[str, Any] = {"fastmath": set(freedoms), "error_model": "numpy"}
 
     def decorator(function: Function) -> Function:
+        if not is_compiling():
+            return function
         try:
-            return cast(Function, numba.njit(function, cache=True, **options))
+            dispatcher = numba.njit(function, cache=True, **options)
         except RuntimeError:  # no folder can be written to: it is compiled in every process
             return cast(Function, numba.njit(function, **options))
+        dispatcher._cache._cache_file = _CheckedFile(dispatcher._cache._cache_file)
+        return cast(Function, dispatcher)
 
     return decorator
+
+
+_File: Any = IndexDataCacheFile
+
+
+class _CheckedFile(_File):  # type: ignore[misc]
+    """What numba keeps of a function, with a checksum behind it, which unpickling passes over. What is damaged
+    counts as absent: it is made anew instead of being executed."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file._cache_path, file._index_name.removesuffix(".nbi"), file._source_stamp)
+
+    def _dump(self, what: Any) -> bytes:
+        data: bytes = super()._dump(what)
+        return data + sha256(data).digest()
+
+    def _load_index(self) -> dict[Any, str]:
+        try:
+            return cast(dict[Any, str], super()._load_index())
+        except Exception:  # a damaged pickle may raise anything
+            return {}
+
+    def _load_data(self, name: str) -> Any:
+        content = Path(self._data_path(name)).read_bytes()
+        if sha256(content[:-DIGEST]).digest() != content[-DIGEST:]:
+            raise OSError(f"{name}: damaged")  # to numba: not there
+        return super()._load_data(name)

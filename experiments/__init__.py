@@ -3,14 +3,15 @@
 from experiments import load_config, train
 result = train(load_config("configs/two_rooms.toml"))   # in memory, no files
 result.updates                                          # the table of updates.parquet
+
+Nothing is imported until it is asked for: a command has to hear Ctrl-C before it imports what takes long.
 """
 
 import os
-from typing import TYPE_CHECKING
-
-from experiments.config import Config, ConfigError, load_config
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from experiments.config import Config, ConfigError, load_config
     from experiments.session import Result
 
 # NumPy's matrix products are small here, and threads that wait for each other take ten times as long. OpenBLAS
@@ -20,7 +21,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 __all__ = ["Config", "ConfigError", "load_config", "train"]
 
 
-def train(config: Config) -> "Result":
+def __getattr__(name: str) -> Any:
+    if name in ("Config", "ConfigError", "load_config"):
+        from experiments import config
+
+        return getattr(config, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def train(config: "Config") -> "Result":
     """Train every run of a config in memory; nothing is written.
 
     Returns:

@@ -6,11 +6,13 @@ python -m experiments.argument --quick    the same in a few seconds, with too fe
 What is done and unchanged is not trained again.
 """
 
-import argparse
+from experiments.command import begin, command, fail, leave
+
+if __name__ == "__main__":
+    begin("experiments.argument")  # before anything else: Ctrl-C is heard from here on
+
 import json
-import os
 import re
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -18,28 +20,27 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.console import Console
-
+from experiments import command_line
 from experiments.argument_page import argument_page, count, headline
 from experiments.claims import Comparison, decide
-from experiments.config import Config, ConfigError, load_config, one_line
-from experiments.console import verdict_table
-from experiments.figures import pictures
-from experiments.map_slider import map_slider
+from experiments.config import Config, load_config
+from experiments.console import Screen, verdict_table
+from experiments.failures import Failure, explained
 from experiments.markup import Html
+from experiments.mistakes import one_line
 from experiments.owned_folder import OwnedFolder
 from experiments.plan import PLAN
 from experiments.plotting import Picture
 from experiments.processes import Ended, each_apart
-from experiments.report import report, write_figures
+from experiments.report import write_pages
 from experiments.results import Results, read_results
 from experiments.session import Options, compile_ahead, holds, run
+from experiments.showing import Showing
 from experiments.sources import digest
 from experiments.store import ARGUMENT, RunFolder, StoreError
-from experiments.summary import comparisons, provenance
+from experiments.summary import comparisons, in_json, provenance
 from experiments.training import Training
 from experiments.tree import link
-from experiments.workers import WorkerFailed
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 # What a stored result depends on: the training, how its tables and moments are written, and its estimates.
@@ -54,6 +55,7 @@ class Done(NamedTuple):
     drawn: list[Picture]
     maps: Html | None
     trained: bool  # now; False: it was there already
+    not_shown: dict[str, str]  # what could not be drawn, and why
 
 
 def configs(quick: bool) -> list[Config]:
@@ -90,8 +92,10 @@ class ArgumentFolder(OwnedFolder):
         return ARGUMENT if len(made) == len(names) > 0 and set(made) == {ARGUMENT} else None
 
 
-class Unfinished(RuntimeError):
+class Unfinished(Failure, RuntimeError):
     """Experiments failed, each for a reason that has been told."""
+
+    status = 1
 
 
 def prepare(config: Config, path: Path) -> Done:
@@ -105,12 +109,10 @@ def prepare(config: Config, path: Path) -> Done:
             path, resume=same, overwrite=not same, log_steps=0, tensorboard=False, command=ARGUMENT, source=source
         )
         run(config, options, lambda record: None, lambda line: None)
-    results = read_results(path)
-    drawn, maps = pictures(results), map_slider(results)
-    with folder.locked():
-        write_figures(folder, drawn)
-        folder.write("report.html", report(results, drawn, maps))
-    return Done(results, drawn, maps, trained)
+    results, showing = read_results(path), Showing()
+    drawn = write_pages(path, results, showing)
+    failed = {f"{config.name}: {what}": why for what, why in showing.failed.items()}
+    return Done(results, drawn.pictures, drawn.maps, trained, failed)
 
 
 def attempt(experiment: tuple[Config, Path]) -> Done | str:
@@ -118,15 +120,14 @@ def attempt(experiment: tuple[Config, Path]) -> Done | str:
     config, path = experiment
     try:
         return prepare(config, path)
-    except (ConfigError, StoreError, WorkerFailed) as error:
-        return one_line(str(error))
-    except MemoryError:
-        return "not enough memory"
-    except OSError as error:
-        return f"{error.filename or path}: {error.strerror or error}"
+    except Exception as error:
+        failure = explained(error)
+        if failure is None:
+            raise
+        return one_line(failure)
 
 
-def prepare_all(found: Sequence[Config], out: Path, workers: int, console: Console) -> dict[str, Done]:
+def prepare_all(found: Sequence[Config], out: Path, workers: int, screen: Screen) -> dict[str, Done]:
     """All experiments, the longest first, so many at a time.
 
     Raises:
@@ -137,7 +138,7 @@ def prepare_all(found: Sequence[Config], out: Path, workers: int, console: Conso
         if path.is_symlink():
             raise StoreError(link(path))
         RunFolder(path).check_owner(ARGUMENT)
-    compile_ahead(Training(found[0]), console.print)  # once, before there are processes
+    compile_ahead(Training(found[0]), screen.say)  # once, before there are processes
     done: dict[str, Done] = {}
     experiments = [(config, out / config.name) for config in sorted(found, key=_size)]
     with closing(each_apart(attempt, experiments, workers)) as answers:
@@ -145,12 +146,12 @@ def prepare_all(found: Sequence[Config], out: Path, workers: int, console: Conso
             if isinstance(answer, Ended):
                 answer = f"its process ended unexpectedly ({answer.why})"
             if isinstance(answer, str):
-                print(f"experiments.argument: {config.name}: {answer}", file=sys.stderr)
+                fail("experiments.argument", f"{config.name}: {answer}", status=1)
                 continue
             done[config.name] = answer
             how = f"{answer.results.summary['wall_seconds']:.1f} s"
             line = how if answer.trained else f"unchanged ({how} when it was trained)"
-            console.print(f"{len(done):>3}/{len(found)}  {config.name:<24} {line}", markup=False)
+            screen.say(f"{len(done):>3}/{len(found)}  {config.name:<24} {line}")
     if missing := len(found) - len(done):
         raise Unfinished(f"{missing} of {len(found)} experiments failed; the same command tries them again")
     return {config.name: done[config.name] for config in found}
@@ -193,54 +194,41 @@ def summary_of(done: dict[str, Done], quick: bool, seconds: float) -> dict[str, 
     }
 
 
+@command("experiments.argument", stopped="stopped; the same command goes on where it was")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.argument",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = command_line.Parser("experiments.argument", __doc__)
     parser.add_argument("--quick", action="store_true", help="few seeds and updates: the shape, no conclusions")
     parser.add_argument(
-        "--out", type=Path, help="folder (default: runs/argument, with --quick runs/argument_quick)"
+        "--out", type=command_line.folder, help="folder (default: runs/argument, with --quick runs/argument_quick)"
     )
     parser.add_argument(
-        "--workers", type=int, default=_cores(), metavar="N", help="processes (default: one a core)"
+        "--workers",
+        type=command_line.count,
+        default=command_line.available_cores(),
+        metavar="N",
+        help="processes (default: one a core)",
     )
     options = parser.parse_args(arguments)
     out = options.out or Path("runs") / ("argument_quick" if options.quick else "argument")
-    console, began = Console(highlight=False), time.monotonic()
-    folder = ArgumentFolder(out)
-    try:
-        found = configs(options.quick)
-        folder.check_owner(ARGUMENT)
-        with folder.locked():
-            folder.mark(ARGUMENT)
-            done = prepare_all(found, out, max(1, options.workers), console)
-            summary = summary_of(done, options.quick, time.monotonic() - began)
-            folder.write("report.html", argument_page(done, summary))
-            folder.write("summary.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
-    except (ConfigError, StoreError) as error:
-        print(f"experiments.argument: {one_line(error)}", file=sys.stderr)
-        return 2
-    except Unfinished as error:
-        print(f"experiments.argument: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"experiments.argument: {error.filename or out}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("experiments.argument: stopped; the same command goes on where it was", file=sys.stderr)
-        return 130
-    console.print(verdict_table(summary["claims"]))
-    console.print(f"{summary['command_seconds']} s; report: {out / 'report.html'}", markup=False)
-    return 0
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    screen, showing, began = Screen(), Showing(), time.monotonic()
+    found, folder = configs(options.quick), ArgumentFolder(out)
+    folder.check_owner(ARGUMENT)
+    with folder.locked():
+        folder.mark(ARGUMENT)
+        done = prepare_all(found, out, options.workers, screen)
+        for prepared in done.values():
+            showing.failed |= prepared.not_shown
+        summary = summary_of(done, options.quick, time.monotonic() - began)
+        folder.write("summary.json", json.dumps(in_json(summary), indent=1, allow_nan=False) + "\n")
+        showing.attempt("table of verdicts", lambda: screen.print(verdict_table(summary["claims"])))
+        page = showing.attempt("report.html", lambda: argument_page(done, summary))
+        if page is not None:
+            folder.write("report.html", page)
+    screen.say(f"{summary['command_seconds']} s; report: {out / 'report.html'}")
+    showing.check()
+    return int(screen.is_lost)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

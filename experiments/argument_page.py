@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from experiments import text_numbers
+from experiments import text_numbers, wording
 from experiments.markup import Html, element, joined
-from experiments.page_tables import between, number, table
-from experiments.page_verdicts import SIGNS, badge, effect, foreseen
+from experiments.page_tables import marked, table
+from experiments.page_verdicts import SIGNS, badge, foreseen
 from experiments.plan import PLAN, Entry, Part
 from experiments.plotting import Picture
 from experiments.report import styled_page
@@ -88,29 +88,21 @@ def count(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 def _answer(summary: Mapping[str, Any]) -> Html:
     """In two sentences, with numbers from the summary."""
-    tally = {name: number(value, str(value)) for name, value in summary["verdicts"].items()}
+    tally = {name: marked(wording.whole(value)) for name, value in summary["verdicts"].items()}
     ended = {
         arm: content["measures"]["succeeds"]
         for arm, content in summary["experiments"][HEADLINE[0]]["arms"].items()
     }
-    runs = [
-        joined(
-            [
-                number(entry["count"], str(entry["count"])),
-                " of ",
-                number(entry["n"], str(entry["n"])),
-                f" {ARMS[arm]}",
-            ]
-        )
-        for arm, entry in ended.items()
-    ]
-    far = joined(between(runs, ", "))
+    far: list[wording.Piece] = []
+    for arm, entry in ended.items():
+        far += [*([", "] if far else []), wording.whole(entry["count"]), " of ", wording.whole(entry["n"])]
+        far += [f" {ARMS[arm]}"]
     return joined(
         [
             element(
                 "p",
                 "Two rooms, a small reward near the start, a large one far away. Runs that end at the far one: ",
-                far,
+                marked(*far),
                 ".",
                 class_="answer",
             ),
@@ -146,9 +138,11 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> Html:
         [
             joined([element("a", claim["statement"], href=f"#{claim['experiment']}")]),
             badge(claim),
-            joined([effect(claim), element("small", f" {claim['measure']}: {claim['expect']}")]),
-            "-" if claim["p_adjusted"] is None else number(claim["p_adjusted"], f"{claim['p_adjusted']:.2g}"),
-            number(claim["n"], str(claim["n"])),
+            joined(
+                [marked(*wording.effect_text(claim)), element("small", f" {claim['measure']}: {claim['expect']}")]
+            ),
+            marked(wording.p_value(claim) or "-"),
+            marked(wording.whole(claim["n"])),
             foreseen(claim),
         ]
         for claim in claims
@@ -162,7 +156,7 @@ def _text() -> Html:
         [
             item.quantity,
             item.printed or "-",
-            joined([number(item.exact, f"{item.exact:.6f}"), f" {item.unit}"]),
+            marked(wording.Number(f"{item.exact:.6f}", item.exact), f" {item.unit}"),
             item.remark,
         ]
         for item in text_numbers.numbers()
@@ -198,7 +192,7 @@ def _entry(entry: Entry, shown: Shown, summary: Mapping[str, Any]) -> Html:
 
 def _made(summary: Mapping[str, Any]) -> Html:
     command = "python -m experiments.argument" + (" --quick" if summary["quick"] else "")
-    wrote = number(summary["command_seconds"], f"{summary['command_seconds']:.0f}")
+    wrote = marked(wording.number(summary["command_seconds"]))
     code = element("code", summary["source"])
     return joined(
         [

@@ -9,7 +9,11 @@ Scenarios take turns, so that a machine that slows down slows all of them. With 
 somebody else's agent takes its turn on the same world and network.
 """
 
-import argparse
+from experiments.command import begin, command, leave
+
+if __name__ == "__main__":
+    begin("experiments.benchmark")  # before anything else: Ctrl-C is heard from here on
+
 import importlib.util
 import json
 import re
@@ -22,16 +26,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+from matplotlib.figure import Figure
 from rich.table import Table
 
 from experiments import peers, scenarios
+from experiments.command_line import Parser, folder
+from experiments.console import Screen
 from experiments.machine import Demand, limits
 from experiments.owned_folder import OwnedFolder
+from experiments.plotting import COLOURS, style, svg_of
 from experiments.scenarios import SIZES, Scenario, Size, Timing, in_turns, largest_resident, measure, peak_bytes
 from experiments.session import train_in_memory
 from experiments.stepping import stepping_speeds
-from experiments.stored_files import StoreError
 from experiments.training import Training
 
 Rows = list[dict[str, Any]]
@@ -161,10 +167,6 @@ def beside_simulators(rounds: int) -> Rows:
 
 def size_figure(rows: Rows) -> bytes:
     """Time a step against each size, as SVG."""
-    from matplotlib.figure import Figure
-
-    from experiments.plotting import COLOURS, svg_of
-
     names = list(dict.fromkeys(row["size"] for row in rows))
     figure = Figure(figsize=(2.6 * len(names), 2.8), layout="constrained")
     for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names), sharey=True)), names, strict=True):
@@ -206,33 +208,32 @@ class BenchmarkFolder(OwnedFolder):
         return COMMAND if all(map(self.is_own, self.files())) else None
 
 
+@command(COMMAND)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run everything in turns and print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.benchmark", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = Parser("experiments.benchmark", __doc__)
     parser.add_argument("--quick", action="store_true", help="the default comparison alone, once")
-    parser.add_argument("--out", type=Path, help="folder for benchmark.json and sizes.svg")
+    parser.add_argument("--out", type=folder, help="folder for benchmark.json and sizes.svg")
     options = parser.parse_args(arguments)
     with ExitStack() as stack:
-        folder = None if options.out is None else BenchmarkFolder(options.out)
-        if folder is not None:
-            try:
-                folder.check_owner(COMMAND)
-                stack.enter_context(folder.locked())
-                folder.mark(COMMAND)
-            except StoreError as error:
-                print(f"{COMMAND}: {error}", file=sys.stderr)
-                return 2
+        kept = None if options.out is None else BenchmarkFolder(options.out)
+        if kept is not None:
+            kept.check_owner(COMMAND)
+            stack.enter_context(kept.locked())
+            kept.mark(COMMAND)
         found = measured(options.quick)
-        if folder is not None:
-            folder.write("benchmark.json", json.dumps(found, indent=2) + "\n")
-            if not options.quick:
-                folder.write("sizes.svg", size_figure(found["time and memory against size"]))
-    return 0
+        if kept is not None:
+            kept.write("benchmark.json", json.dumps(found, indent=2) + "\n")
+        screen = Screen()
+        show(found, screen)
+        if kept is not None and not options.quick:
+            with style():
+                kept.write("sizes.svg", size_figure(found["time and memory against size"]))
+    return int(screen.is_lost)
 
 
 def measured(quick: bool) -> dict[str, Rows]:
-    """Everything, in turns, and printed; the tables by their titles."""
+    """Everything, in turns; the tables by their titles."""
     repeats = 1 if quick else 3
     default = scenarios.QUICK[0]
     found: dict[str, Rows] = {
@@ -248,17 +249,20 @@ def measured(quick: bool) -> dict[str, Rows]:
         found["a simulator alone, and trained in: thousands of steps a second of CPU time"] = beside_simulators(3)
         found["start-up, seconds"] = start_up(repeats)
         found["millions of steps a second beside somebody else's agent"] = beside_peers(repeats)
-    console = Console(highlight=False)
-    for title, rows in found.items():
-        if rows:
-            console.print(table(title, rows))
-    if not quick:
-        console.print(f"memory of a run: {bytes_a_run(found['time and memory against size']):,.0f} bytes")
-        if not peers.is_installed():
-            console.print('somebody else\'s agent: not measured, pip install ".[peers]"')
-    console.print(f"peak memory of this process: {largest_resident() / 2**20:,.0f} MiB")
     return found
 
 
+def show(found: Mapping[str, Rows], screen: Screen) -> None:
+    """The tables, and what follows from them."""
+    for title, rows in found.items():
+        if rows:
+            screen.print(table(title, rows))
+    if "time and memory against size" in found:
+        screen.print(f"memory of a run: {bytes_a_run(found['time and memory against size']):,.0f} bytes")
+        if not peers.is_installed():
+            screen.print('somebody else\'s agent: not measured, pip install ".[peers]"')
+    screen.print(f"peak memory of this process: {largest_resident() / 2**20:,.0f} MiB")
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -27,6 +27,7 @@ from experiments.event_files import (
     text_record,
 )
 from experiments.records import Column, UpdateRecord
+from experiments.showing import Showing
 from experiments.store import Position, RunFolder
 from experiments.training import Training
 
@@ -61,10 +62,12 @@ class BoardSink:
         folder: the run folder.
         training: whose records will come.
         log_steps: each how many lock-steps a point of `step/entropy_bits` is written; 0: none.
+        showing: keeps what cannot be drawn or written at the end.
     """
 
-    def __init__(self, folder: RunFolder, training: Training, log_steps: int) -> None:
+    def __init__(self, folder: RunFolder, training: Training, log_steps: int, showing: Showing) -> None:
         self._config, self._world, self._log_steps = training.config, training.world, log_steps
+        self._showing = showing
         root, runs, arms = folder.path / "tensorboard", training.runs, np.array(training.runs.arm)
         self._arms = {arm: Arm(np.flatnonzero(arms == arm), training.seeds) for arm in training.config.arms}
         self._root = EventFile(root, folder.path)
@@ -114,24 +117,32 @@ class BoardSink:
         for name, file in self._files.items():
             file.truncate_to(int(position[name]))
 
-    def finish(self, columns: Mapping[str, Column], summary: Mapping[str, Any]) -> None:
-        """What is known at the end: the columns of runs.parquet, and the verdict."""
-        self.flush()
-        training, now = self._config.training, time.time()
-        updates, budget = (
-            training.updates,
-            training.updates * training.episodes_per_update * self._world.time_limit,
-        )
+    def finish(self, columns: Mapping[str, Column], summary: Mapping[str, Any]) -> bool:
+        """What is known at the end, each part if it can be told: the columns of runs.parquet, and the verdict.
+
+        Returns:
+            whether it was told whole.
+        """
+        now, attempt, before = time.time(), self._showing.attempt, len(self._showing.failed)
+        attempt("TensorBoard's last points", self.flush)
+        self._artist.shutdown()
+        attempt("TensorBoard's HParams", lambda: self._write_finals(columns, now))
+        verdict = attempt("TensorBoard's verdict", lambda: board_guide.verdict(summary))
+        if verdict is not None:
+            self._root.write(text_record(board_guide.VERDICT, self._config.training.updates, verdict, now))
+        attempt("TensorBoard's last points", self.flush)
+        return len(self._showing.failed) == before
+
+    def _write_finals(self, columns: Mapping[str, Column], now: float) -> None:
+        training = self._config.training
+        budget = training.updates * training.episodes_per_update * self._world.time_limit
         finals = board_rows.final_values(columns, budget)
         shown = board_rows.metrics(self._config, self._curves)
         for place, file in enumerate(self._of_run):
             known = {tag: finals[tag][place] for tag in shown if np.isfinite(finals[tag][place])}
             if known:
-                file.write(scalars_block(list(known), [updates], [list(known.values())], now))
+                file.write(scalars_block(list(known), [training.updates], [list(known.values())], now))
             file.write(session_end_record(now, failed=bool(columns["failed"][place])))
-        self._artist.shutdown()
-        self._root.write(text_record(board_guide.VERDICT, updates, board_guide.verdict(summary), now))
-        self.flush()
 
     def _open(self, now: float) -> None:
         self._opened = True
@@ -184,5 +195,6 @@ class BoardSink:
             exact = self._config.agent_of(name).gradient == "exact"
             file = self._of_arm[name]
             file.write(aggregate_block(on_grid, arm.runs, self._curves, exact, now))
-            file.write(b"".join(drawing.result() for drawing in self._pictures[name]))
+            drawings = [self._showing.attempt(f"pictures of {name}", d.result) for d in self._pictures[name]]
+            file.write(b"".join(drawing or b"" for drawing in drawings))
             self._pictures[name].clear()

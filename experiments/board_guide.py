@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experiments import wording
 from experiments.config import Config
 from experiments.outcomes import OUTCOMES
 from experiments.store import config_text
@@ -66,26 +67,17 @@ def verdict(summary: Mapping[str, Any]) -> str:
 
 
 def _effect(claim: Mapping[str, Any]) -> str:
-    interval = "" if claim["low"] is None else f" [{claim['low']:+.2f}, {claim['high']:+.2f}]"
-    effect = "no value" if claim["effect"] is None else f"{claim['effect']:+.2f}{interval}"
-    p = "" if claim["p_adjusted"] is None else f", p = {claim['p_adjusted']:.2g}"
-    return f"`{claim['measure']}`, `{claim['expect']}`: {effect} ({claim['test']}{p}, n = {claim['n']})"
+    return f"`{claim['measure']}`, `{claim['expect']}`: {wording.plain(wording.verdict_text(claim))}"
 
 
 def _table(arms: Mapping[str, Any]) -> Sequence[str]:
     names = [name for name in OUTCOMES if any(arm["measures"].get(name) for arm in arms.values())]
     rows = [
-        [OUTCOMES[name].label, *(_cell(name, arm["measures"].get(name)) for arm in arms.values())]
+        [
+            OUTCOMES[name].label,
+            *(wording.plain(wording.measure_text(name, arm["measures"].get(name))) for arm in arms.values()),
+        ]
         for name in names
     ]
     head = ["measure (estimate and 95 % interval over seeds)", *arms]
     return ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
-
-
-def _cell(name: str, entry: Mapping[str, Any] | None) -> str:
-    if entry is None:
-        return "-"
-    digits = ",.0f" if OUTCOMES[name].kind == "time" or abs(entry["estimate"] or 0) >= 1000 else ".2f"
-    parts = (entry[key] for key in ("estimate", "low", "high"))
-    estimate, *ends = ("never" if part is None else f"{part:{digits}}" for part in parts)
-    return estimate if entry["low"] is None and entry["high"] is None else f"{estimate} [{', '.join(ends)}]"

@@ -4,13 +4,52 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich import box
 from rich.console import Console
-from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from experiments.outcomes import OUTCOMES
+from experiments.plain_text import printable
 from experiments.records import UpdateRecord
+from experiments.wording import effect_text, measure_text, plain, verdict_text
+
+WIDE = Console(width=100_000)  # to measure what a table wants
+
+
+class Screen(Console):
+    """The terminal, or whatever standard output is. Words are shown as they are: what looks like markup or an
+    emoji is none. Where nobody reads any more, nothing is written any more."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False)
+        self.is_lost = False  # what was said did not arrive
+
+    def say(self, *lines: str) -> None:
+        """Lines, however long: whoever copies one should get it whole."""
+        for line in lines:
+            self.print(printable(line), soft_wrap=True)
+
+    def results(self, summary: Mapping[str, Any]) -> None:
+        """What the arms came to."""
+        for table in results(summary, self.width):
+            self.print(table, "")
+
+    def verdict(self, claim: Mapping[str, Any]) -> None:
+        """A claim and what came of it."""
+        self.print(verdict_line(claim), soft_wrap=True)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich does; an output that cannot be written to ends no training."""
+        try:
+            super().print(*objects, **options)
+        except OSError:
+            self.on_broken_pipe()
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = self.is_lost = True
 
 
 @contextmanager
@@ -49,20 +88,6 @@ class ProgressBar:
             self._bar.update(self._task, completed=record.update + 1)
 
 
-def results(summary: Mapping[str, Any]) -> Table:
-    """A row a measure, a column an arm."""
-    arms = summary["arms"]
-    table = Table(title=escape(summary["description"]), title_justify="left", caption_justify="left")
-    table.add_column("measure")
-    for arm, content in arms.items():
-        table.add_column(f"{escape(arm)}\n({_count(content)})", justify="right")
-    for name in ROWS:
-        entries = [content["measures"].get(name) for content in arms.values()]
-        if any(entries) and not (name == "failed" and not any(entry["count"] for entry in entries)):
-            table.add_row(OUTCOMES[name].label, *(_cell(name, entry) for entry in entries))
-    return table
-
-
 ROWS = (
     "succeeds",
     "solved",
@@ -78,28 +103,60 @@ ROWS = (
 )
 
 
+def results(summary: Mapping[str, Any], width: int) -> list[Table]:
+    """A row a measure and a column an arm; where that is wider than the screen, a row an arm and as many measures
+    beside each other as fit, in tables one below the other."""
+    arms = summary["arms"]
+    measures = {name: [content["measures"].get(name) for content in arms.values()] for name in ROWS}
+    shown = {name: entries for name, entries in measures.items() if _worth_showing(name, entries)}
+    by_measure = [[plain(measure_text(name, entry)) for entry in shown[name]] for name in shown]
+    labels = [OUTCOMES[name].label for name in shown]
+    heads = [f"{arm}\n({_count(content)})" for arm, content in arms.items()]
+    title: str | None = printable(summary["description"])
+    whole = _table(title, "measure", labels, dict(zip(heads, zip(*by_measure, strict=True), strict=True)))
+    if _width(whole) <= width:
+        return [whole]
+    heads = [head.replace("\n", " ") for head in heads]
+    tables: list[Table] = []
+    columns: dict[str, Sequence[str]] = {}
+    for label, cells in zip(labels, by_measure, strict=True):
+        wider = _table(title, "arm", heads, {**columns, label: cells})
+        if columns and _width(wider) > width:
+            tables.append(_table(title, "arm", heads, columns))
+            columns, title = {}, None
+        columns[label] = cells
+    return [*tables, _table(title, "arm", heads, columns)]
+
+
+def _worth_showing(name: str, entries: Sequence[Mapping[str, Any] | None]) -> bool:
+    return any(entries) and not (name == "failed" and not any(entry["count"] for entry in entries if entry))
+
+
+def _table(title: str | None, corner: str, rows: Sequence[str], columns: Mapping[str, Sequence[str]]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(corner, overflow="fold")
+    for head in columns:
+        table.add_column(head, justify="right", no_wrap=True)
+    for name, *cells in zip(rows, *columns.values(), strict=True):
+        table.add_row(name, *cells)
+    return table
+
+
+def _width(table: Table) -> int:
+    """Of a table that has all the room it wants."""
+    return Measurement.get(WIDE, WIDE.options, table).maximum
+
+
 def _count(content: Mapping[str, Any]) -> str:
     if content["n"] == content["runs"]:
         return f"{content['n']} runs"
     return f"{content['runs']} equal runs"
 
 
-def _cell(name: str, entry: Mapping[str, Any] | None) -> str:
-    if entry is None:
-        return "-"
-    kind = OUTCOMES[name].kind
-    head = _number(kind, entry["estimate"])
-    if kind == "fraction":
-        head = f"{entry['count']}/{entry['n']} = {head}"
-    if entry["low"] is None and (entry["high"] is None or kind != "time"):
-        return head
-    return rf"{head} \[{_number(kind, entry['low'])}, {_number(kind, entry['high'])}]"
-
-
-def _number(kind: str, value: float | None) -> str:
-    if value is None:
-        return "never"
-    return f"{value:,.0f}" if kind == "time" else f"{value:.2f}"
+def speed_line(summary: Mapping[str, Any]) -> str:
+    """How many steps were trained, and how fast."""
+    rate = summary["env_steps_per_second"] / 1e6
+    return f"{summary['env_steps']:,} environment steps in {summary['wall_seconds']:.1f} s ({rate:.2f} M a second)"
 
 
 def failed_lines(summary: Mapping[str, Any], most: int = 10) -> list[str]:
@@ -110,27 +167,11 @@ def failed_lines(summary: Mapping[str, Any], most: int = 10) -> list[str]:
     return [f"no longer finite, frozen and counted as failed: {'; '.join(names)}"] if names else []
 
 
-def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
-    """A line a claim, with effect, interval, test and n."""
-    return [verdict_line(claim) for claim in summary["claims"]]
-
-
-def verdict_line(claim: Mapping[str, Any]) -> str:
-    """One claim and its verdict."""
-    effect = "no value" if claim["effect"] is None else f"{claim['effect']:+.2f}"
-    if claim["low"] is not None or claim["high"] is not None:
-        ends = ("..." if claim[end] is None else f"{claim[end]:+.2f}" for end in ("low", "high"))
-        effect += rf" \[{', '.join(ends)}]"
-    p = "" if claim["p_adjusted"] is None else f", p = {claim['p_adjusted']:.2g}"
-    more = (
-        f"; about {claim['more_seeds']} more seeds per arm would decide it if the effect is as large as it looked"
-        if claim["more_seeds"]
-        else ""
-    )
-    return (
-        f"{_verdict(claim)}: {escape(claim['statement'])}\n"
-        f"  {escape(claim['measure'])}, {escape(claim['expect'])}: {effect} "
-        f"({claim['test']}{p}, n = {claim['n']}{more})"
+def verdict_line(claim: Mapping[str, Any]) -> Text:
+    """One claim and its verdict, with effect, interval, test and n."""
+    rests_on = plain(verdict_text(claim))
+    return Text.assemble(
+        _verdict(claim), f": {printable(claim['statement'])}\n  {claim['measure']}, {claim['expect']}: {rests_on}"
     )
 
 
@@ -141,12 +182,12 @@ def verdict_table(claims: Sequence[Mapping[str, Any]]) -> Table:
     for name in ("experiment", "verdict", "effect", "claim"):
         table.add_column(name, no_wrap=name != "claim")
     for claim in claims:
-        effect = "-" if claim["effect"] is None else f"{claim['effect']:+.2f}"
         limit = " (a limit)" if claim["limit"] else ""
-        table.add_row(escape(claim["experiment"]), _verdict(claim), effect, escape(claim["statement"]) + limit)
+        effect = plain(effect_text(claim)[:1])  # the page has the interval, too
+        table.add_row(claim["experiment"], _verdict(claim), effect, f"{printable(claim['statement'])}{limit}")
     return table
 
 
-def _verdict(claim: Mapping[str, Any]) -> str:
+def _verdict(claim: Mapping[str, Any]) -> Text:
     colour = {"supported": "green", "refuted": "red"}.get(claim["verdict"], "yellow")
-    return f"[bold {colour}]{claim['verdict']}[/]"
+    return Text(claim["verdict"], style=f"bold {colour}")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from experiments.inference import Band, iqm_interval, wilson_interval
 from experiments.plotting import MOST_CURVES, Picture, canvas, draw_line, finished, looks
 from experiments.results import Results
+from experiments.wording import number
 
 Array = NDArray[np.float64]
 
@@ -112,7 +113,8 @@ def draw_curves(
         draw_line(axes, x, band, look, arm, marked=True)
         if not single:
             axes.fill_between(x, band.low, band.high, color=look.colour, alpha=0.18, linewidth=0)
-        ends.append(f"{arm} from {band.estimate[0]:.2f} to {band.estimate[-1]:.2f}")
+        first, last = (number(float(value)).text for value in band.estimate[[0, -1]])
+        ends.append(f"{arm} from {first} to {last}")
     if logarithmic:
         axes.set_xscale("log")
     axes.set_xlabel("update")

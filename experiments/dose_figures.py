@@ -11,6 +11,7 @@ from experiments.inference import Band
 from experiments.outcomes import OUTCOMES
 from experiments.plotting import Picture, canvas, draw_line, finished, looks
 from experiments.results import Results
+from experiments.wording import number
 
 Array = NDArray[np.float64]
 
@@ -66,10 +67,12 @@ def _response(
     axes.set_xlabel("entropy coefficient")
     axes.set_ylabel(label)
     ends = np.concatenate(band)[np.isfinite(np.concatenate(band))]
-    margin = 0.04 * (max(ends.max(), 0.0) - min(ends.min(), 0.0))
+    margin = 0.04 * (max(ends.max(), 0.0) - min(ends.min(), 0.0)) or 0.5
     axes.set_ylim(min(ends.min() - margin, 0.0), max(ends.max() + margin, 0.0))
     best = int(np.argmax(band.estimate))
-    points = "; ".join(f"{dose:g}: {value:.2f}" for dose, value in zip(x, band.estimate, strict=True))
+    points = "; ".join(
+        f"{dose:g}: {number(float(value)).text}" for dose, value in zip(x, band.estimate, strict=True)
+    )
     alt = f"{label} against the entropy coefficient. {points}. Highest at {x[best]:g}."
     kind = "Wilson's" if OUTCOMES[measure].kind == "fraction" else "interquartile mean with its"
     return finished(

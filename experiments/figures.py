@@ -1,16 +1,21 @@
 """All pictures of a training's results, each with a text for those who do not see it."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeAlias
 
-import matplotlib
+import numpy as np
 
 from experiments.curve_figures import coverage, entropy, optimal_action, solved
 from experiments.dose_figures import dose_response
 from experiments.outcome_figures import final_returns, first_success, many_arms, return_profile
-from experiments.plotting import STYLE, Picture
+from experiments.plotting import Picture, style
 from experiments.results import Results
+from experiments.showing import Showing
 
-DRAWINGS: tuple[Callable[[Results], Iterator[Picture]], ...] = (
+Drawing: TypeAlias = Callable[[Results], Iterator[Picture]]
+
+DRAWINGS: tuple[Drawing, ...] = (
     dose_response,
     many_arms,
     entropy,
@@ -23,7 +28,14 @@ DRAWINGS: tuple[Callable[[Results], Iterator[Picture]], ...] = (
 )
 
 
-def pictures(results: Results) -> list[Picture]:
-    """All pictures of a training that say something about it."""
-    with matplotlib.rc_context(STYLE):
-        return [picture for draw in DRAWINGS for picture in draw(results)]
+def pictures(results: Results, showing: Showing) -> list[Picture]:
+    """All pictures of a training that say something about it, and can be drawn."""
+    drawn: list[Picture] = []
+    with style(), np.errstate(over="ignore", invalid="ignore"):  # of a run that is no longer finite
+        for draw in DRAWINGS:
+            showing.attempt(f"figure {draw.__name__}", partial(_draw, draw, results, drawn))
+    return drawn
+
+
+def _draw(draw: Drawing, results: Results, drawn: list[Picture]) -> None:
+    drawn.extend(draw(results))  # those that come before one that fails stay

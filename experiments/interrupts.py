@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -23,7 +24,10 @@ class Interrupts:
         self._terminal = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
     def install(self) -> "Interrupts":
-        """From now on signals raise KeyboardInterrupt, those that are not ignored (as under nohup)."""
+        """From now on signals raise KeyboardInterrupt, those that are not ignored (as under nohup). Only the main
+        thread can say so; in another one whoever owns that decides."""
+        if threading.current_thread() is not threading.main_thread():
+            return self
         for number in _numbers():
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
@@ -31,6 +35,8 @@ class Interrupts:
 
     def ignore(self) -> None:
         """Nothing interrupts the end."""
+        if threading.current_thread() is not threading.main_thread():
+            return
         for number in _numbers():
             signal.signal(number, signal.SIG_IGN)
 

@@ -3,7 +3,11 @@
 python -m experiments.look runs/two_rooms       start TensorBoard there and print the links
 """
 
-import argparse
+from experiments.command import begin, command, leave
+
+if __name__ == "__main__":
+    begin("experiments.look")  # before anything else: Ctrl-C is heard from here on
+
 import json
 import os
 import shlex
@@ -13,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from experiments.config import one_line
+from experiments.command_line import Parser, folder
+from experiments.failures import Failure
 from experiments.plain_text import printable
 
 PORT = 6006  # TensorBoard's own
@@ -85,24 +90,28 @@ def links(port: int = PORT) -> str:
     return "\n".join(f"  {what + ':':<25}{address}" for what, address in pages.items())
 
 
+def look_lines(logs: Path) -> list[str]:
+    """What is said after training."""
+    return ["look at every step with:", f"  {tensorboard_command(logs)}", links()]
+
+
+@command("experiments.look")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Start TensorBoard on a run folder; returns the exit status, 2 if there is nothing to show."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.look", description=(__doc__ or "").split(":")[0])
-    parser.add_argument("folder", type=Path, help="run folder, as in runs/two_rooms")
-    folder = parser.parse_args(arguments).folder
+    parser = Parser("experiments.look", (__doc__ or "").split(":")[0])
+    parser.add_argument("folder", type=folder, help="run folder, as in runs/two_rooms")
+    run = parser.parse_args(arguments).folder
     try:
-        logs = folder / "tensorboard" if (folder / "tensorboard").is_dir() else folder
-        missing = "" if any(event_files(logs)) else "holds no event files" if folder.is_dir() else "no such folder"
+        logs = run / "tensorboard" if (run / "tensorboard").is_dir() else run
+        missing = "" if any(event_files(logs)) else "holds no event files" if run.is_dir() else "no such folder"
     except OSError as error:
         missing = str(error.strerror)
     if missing:
-        place = one_line(folder)
-        print(f"look: {place}: {missing}; python train.py --out {place} would train into it", file=sys.stderr)
-        return 2
+        raise Failure(f"{run}: {missing}; python train.py --out {run} would train into it")
     port = _free_port()
-    command = shlex.split(tensorboard_command(logs, port))
-    print(f"{printable(shlex.join(command))}\n{links(port)}", flush=True)
-    os.execvp(command[0], command)
+    words = shlex.split(tensorboard_command(logs, port))
+    print(f"{printable(shlex.join(words))}\n{links(port)}", flush=True)
+    os.execvp(words[0], words)
 
 
 def _free_port() -> int:
@@ -119,4 +128,4 @@ def _free_port() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

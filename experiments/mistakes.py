@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from experiments.failures import Failure
 from experiments.plain_text import printable
 
 
-class ConfigError(ValueError):
+class ConfigError(Failure, ValueError):
     """A mistake in a config: one message that names the place and what would be valid."""
 
 

@@ -12,6 +12,7 @@ from experiments.dose_figures import doses_of
 from experiments.inference import Band, kaplan_meier, performance_profile
 from experiments.plotting import MOST_CURVES, WIDTH, Picture, canvas, draw_line, finished, looks, svg_of
 from experiments.results import Results
+from experiments.wording import number
 
 Array = NDArray[np.float64]
 
@@ -19,7 +20,7 @@ ENDINGS = {
     "succeeds": "that succeed",
     "solved": "solved",
 }  # what many arms are compared in: the first that is known
-LARGEST = 1e300
+LARGEST = 1e300  # an axis further out has no finite length
 
 
 def final_returns(results: Results) -> Iterator[Picture]:
@@ -45,11 +46,12 @@ def final_returns(results: Results) -> Iterator[Picture]:
     figure.subplots_adjust(left=0.13, right=0.955, top=1 - 0.25 / figure.get_figheight(),
                            bottom=0.48 / figure.get_figheight(), hspace=0.55)  # fmt: skip
     thresholds = [
-        f"{arm}: median {np.median(values):.2f}{_left_out(results.runs[arm]['final_return'])}"
+        f"{arm}: median {number(float(np.median(values))).text}{_left_out(results.runs[arm]['final_return'])}"
         for arm, values in returns.items()
         if len(values)
     ]
-    alt = f"Histograms of the runs' final returns between {low:.2f} and {high:.2f}. {'; '.join(thresholds)}."
+    ends = f"between {number(low).text} and {number(high).text}"
+    alt = f"Histograms of the runs' final returns {ends}. {'; '.join(thresholds)}."
     caption = "Final return of every run (mean over the last 5 % of updates): a mean would hide who is stuck."
     yield Picture("final_return", svg_of(figure, alt), alt, caption)
 
@@ -67,7 +69,7 @@ def return_profile(results: Results) -> Iterator[Picture]:
         band = performance_profile(returns[arm], at)
         draw_line(axes, at, band, look, arm, marked=True)
         axes.fill_between(at, band.low, band.high, color=look.colour, alpha=0.18, linewidth=0)
-        words.append(f"{arm}: {(returns[arm] > middle).mean():.2f} above {middle:.2f}")
+        words.append(f"{arm}: {(returns[arm] > middle).mean():.2f} above {number(middle).text}")
     figure.subplots_adjust(right=0.95)  # room for half a number at the end of the axis
     axes.set_xlabel("final return")
     axes.set_ylabel("fraction of runs above it")
@@ -121,7 +123,8 @@ def first_success(results: Results) -> Iterator[Picture]:
 def many_arms(results: Results) -> Iterator[Picture]:
     """Where there are too many arms for curves: what each of them came to."""
     arms = list(results.runs)
-    if len(arms) <= MOST_CURVES or len(doses_of(results)) == len(arms):
+    entries = [results.summary["arms"][arm]["measures"].get("solved") for arm in arms]
+    if len(arms) <= MOST_CURVES or len(doses_of(results)) == len(arms) or not all(entries):
         return
     figure = Figure(figsize=(WIDTH, 0.6 + 0.24 * len(arms)))
     axes = figure.subplots()
@@ -132,8 +135,8 @@ def many_arms(results: Results) -> Iterator[Picture]:
         return
     words, entries = ENDINGS[known[0]], [measured[known[0]] for measured in measures]
     y = np.arange(len(arms))[::-1]
-    x = np.array([entry["estimate"] for entry in entries])
-    error = np.abs(x - [[entry["low"] for entry in entries], [entry["high"] for entry in entries]])
+    x, *ends = np.array([[entry[end] for entry in entries] for end in Band._fields], float)
+    error = np.abs(x - ends)  # missing where there is one run
     with_term = np.array([results.config.agent_of(arm).entropy_coef != 0 for arm in arms])
     for flag, look in zip((False, True), looks(["without", "with"]).values(), strict=True):
         axes.errorbar(x[with_term == flag], y[with_term == flag], xerr=error[:, with_term == flag],

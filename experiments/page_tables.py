@@ -7,21 +7,21 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from experiments import wording
 from experiments.markup import Html, element, joined
 from experiments.outcomes import OUTCOMES
+from experiments.wording import Piece
 
 
-def number(value: float | None, text: str) -> Html:
-    """A number as it is written, with its full value for whoever computes with it."""
-    return element("data", text, value=json.dumps(value))
+def marked(*pieces: Piece) -> Html:
+    """Text and numbers; each number with its full value for whoever computes with it."""
+    return joined(map(_marked, pieces))
 
 
-def between(items: Iterable[Html], separator: str) -> list[Html | str]:
-    """The items with something between them."""
-    found: list[Html | str] = []
-    for item in items:
-        found += [separator, item] if found else [item]
-    return found
+def _marked(piece: Piece) -> Html | str:
+    if isinstance(piece, wording.Number):
+        return element("data", piece.text, value=json.dumps(piece.value))
+    return ",\u00a0" if piece == ", " else piece  # an interval stays in one line
 
 
 def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, stacked: bool = False) -> Html:
@@ -58,7 +58,11 @@ def outcome_table(summary: Mapping[str, Any]) -> Html:
         name for name in OUTCOMES if any(_worth_showing(name, arm["measures"].get(name)) for arm in arms.values())
     ]
     arm_heads: dict[str, Any] = {arm: [arm, element("small", _runs(content))] for arm, content in arms.items()}
-    cells = {(n, arm): _entry(n, content["measures"].get(n)) for n in names for arm, content in arms.items()}
+    cells = {
+        (name, arm): marked(*wording.measure_text(name, content["measures"].get(name)))
+        for name in names
+        for arm, content in arms.items()
+    }
     if len(arms) <= 3:
         head: list[Any] = ["measure", *arm_heads.values()]
         rows = [[_measure_name(n), *(cells[n, arm] for arm in arms)] for n in names]
@@ -84,27 +88,3 @@ def _runs(content: Mapping[str, Any]) -> str:
 
 def _measure_name(name: str) -> Html:
     return element("abbr", OUTCOMES[name].label, title=OUTCOMES[name].meaning)
-
-
-def _entry(name: str, entry: Mapping[str, Any] | None) -> Html | str:
-    if entry is None:
-        return "-"
-    kind = OUTCOMES[name].kind
-    parts: list[str | Html] = []
-    if kind == "fraction":
-        parts += [number(entry["count"], str(entry["count"])), "/", number(entry["n"], str(entry["n"])), " = "]
-    parts.append(number(entry["estimate"], _rounded(kind, entry["estimate"])))
-    if entry["low"] is not None or (entry["high"] is not None and kind == "time"):
-        ends = (number(entry[end], _rounded(kind, entry[end])) for end in ("low", "high"))
-        parts.append(element("span", " [", *between(ends, ", "), "]", class_="interval"))
-    if entry.get("left_out"):  # summaries of earlier versions do not say
-        parts.append(f", {entry['left_out']} failed runs left out")
-    return joined(parts)
-
-
-def _rounded(kind: str, value: float | None) -> str:
-    if value is None:
-        return "never" if kind == "time" else "unbounded"
-    if kind == "time" or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.2f}" if abs(value) >= 0.005 or value == 0 else f"{value:.1g}"

@@ -9,7 +9,7 @@ import time
 from contextlib import closing
 
 from experiments.scenarios import NETWORK, Scenario, Timing
-from experiments.session import single_threaded
+from experiments.session import plain_torch
 
 OURS = Scenario(
     "this project: REINFORCE, 60 runs, 16 episodes an update",
@@ -30,7 +30,7 @@ def measure_theirs() -> Timing:
     from stable_baselines3 import A2C
     from stable_baselines3.common.env_util import make_vec_env
 
-    with closing(make_vec_env("FrozenLake-v1", n_envs=ENVIRONMENTS, seed=0)) as envs, single_threaded():
+    with closing(make_vec_env("FrozenLake-v1", n_envs=ENVIRONMENTS, seed=0)) as envs, plain_torch():
         agent = A2C(
             "MlpPolicy",
             envs,

@@ -5,18 +5,23 @@ python -m experiments.play runs/two_rooms --arm with_entropy --seed 3003 --windo
 python -m experiments.play runs/two_rooms --arm without_entropy with_entropy --seed 3003 --gif episodes.gif
 """
 
+from experiments.command import begin, command, leave
+
+if __name__ == "__main__":
+    begin("experiments.play")  # before anything else: Ctrl-C is heard from here on
+
 import argparse
 import importlib
 import os
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.information import entropy
 from experiments.animation import Picture, check_gif, write_gif
-from experiments.config import ConfigError, one_line
+from experiments.command_line import Parser, folder, place
+from experiments.failures import Failure
 from experiments.global_generators import GlobalGenerators
+from experiments.mistakes import one_line
 from experiments.plain_text import printable
 from experiments.policies import StoredPolicy, load_policy
 from experiments.spaces import flag_of, reward_of
@@ -25,7 +30,7 @@ from experiments.streams import Purpose, Streams
 from experiments.worlds import World, closed
 
 
-class PlayError(RuntimeError):
+class PlayError(Failure, RuntimeError):
     """An environment that cannot be shown, or that failed; the message is one line."""
 
 
@@ -81,20 +86,15 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(
-        prog="python -m experiments.play",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    top.add_argument("folder", type=Path, help="a finished run folder, as in runs/two_rooms")
+    top = Parser("experiments.play", __doc__)
+    top.add_argument("folder", type=folder, help="a finished run folder, as in runs/two_rooms")
     top.add_argument(
         "--arm", nargs="+", help="whose policy; of several, one after the other, in a GIF side by side"
     )
     top.add_argument("--seed", type=int, help="which run of the arm")
     where = top.add_mutually_exclusive_group()
     where.add_argument("--window", action="store_true", help="show it in a window instead of the terminal")
-    where.add_argument("--gif", type=Path, metavar="FILE", help="write an animated GIF")
+    where.add_argument("--gif", type=place, metavar="FILE", help="write an animated GIF")
     top.add_argument("--greedy", action="store_true", help="take the most probable action instead of drawing one")
     top.add_argument(
         "--episode-seed",
@@ -115,9 +115,11 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+@command("experiments.play")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     options = parser().parse_args(arguments)
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # otherwise pygame greets on standard output
     try:
         if options.module is not None:
             _import(options.module)
@@ -125,12 +127,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_gif(options.gif)
         policies = {arm: load_policy(options.folder, arm, options.seed) for arm in options.arm or [None]}
         play(policies, options)
-    except (ConfigError, StoreError, PlayError, ValueError) as error:
-        return _fail(one_line(error))
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        return _fail(one_line(f"{error.filename or options.gif}: {error.strerror or error}"))
-    except KeyboardInterrupt:
-        return 130
+        raise Failure(f"{error.filename or options.gif}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise Failure(one_line(error)) from error
     return 0
 
 
@@ -191,12 +193,5 @@ def _caption(number: int, move: Move) -> str:
     return f"step {number}: p {move.probability:.2f}, {move.entropy_bits:.2f} bits, return {move.total:g}"
 
 
-def _fail(message: str) -> int:
-    """One line on standard error."""
-    print(f"experiments.play: {message}", file=sys.stderr)
-    return 2
-
-
 if __name__ == "__main__":
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    sys.exit(main())
+    leave(main)

@@ -4,9 +4,11 @@ Arms differ in colour (Okabe and Ito's colour-blind-safe palette), line and mark
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -34,6 +36,15 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.handlelength": 2.6,
 }
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in our style, on top of the library's own defaults: a user's settings do not reach our pictures."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
 
 
 class Picture(NamedTuple):

@@ -3,12 +3,16 @@
 Writes figures/*.svg and report.html, a page without network that opens from a file.
 """
 
-import argparse
-import sys
+from experiments.command import begin, command, leave
+
+if __name__ == "__main__":
+    begin("experiments.report")  # before anything else: Ctrl-C is heard from here on
+
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from experiments.config import ConfigError, one_line
+from experiments.command_line import Parser, folder
 from experiments.figures import pictures
 from experiments.map_slider import map_slider
 from experiments.markup import Child, Html, element, page
@@ -16,7 +20,8 @@ from experiments.plain_text import printable
 from experiments.plotting import Picture
 from experiments.results import Results, read_results
 from experiments.sections import experiment
-from experiments.store import RunFolder, StoreError
+from experiments.showing import Showing
+from experiments.store import RunFolder
 
 HERE = Path(__file__).parent
 
@@ -26,30 +31,43 @@ def write_report(path: Path) -> Path:
 
     Raises:
         StoreError: the folder holds no finished training, or is damaged.
+        NotShown: a figure or the page could not be drawn; everything else is there.
     """
-    results = read_results(path)
-    drawn = pictures(results)
-    page = report(results, drawn, map_slider(results))
-    folder = RunFolder(path)
-    with folder.locked():
-        write_figures(folder, drawn)
-        folder.write("report.html", page)
+    showing = Showing()
+    write_pages(path, read_results(path), showing)
+    showing.check()
     return path / "report.html"
 
 
-def write_figures(folder: RunFolder, drawn: Sequence[Picture]) -> None:
-    """The pictures as files."""
-    for picture in drawn:
-        folder.write(f"figures/{picture.name}.svg", picture.svg)
+class Drawn(NamedTuple):
+    """What a page is made of beside numbers."""
+
+    pictures: list[Picture]
+    maps: Html | None
 
 
-def report(results: Results, drawn: Sequence[Picture], maps: Html | None) -> Html:
+def write_pages(path: Path, results: Results, showing: Showing) -> Drawn:
+    """The figures and the page of a training, as far as they can be drawn."""
+    run = RunFolder(path)
+    drawn = Drawn(
+        pictures(results, showing), showing.attempt("maps of policy and visits", lambda: map_slider(results))
+    )
+    page = showing.attempt("report.html", lambda: report(results, drawn))
+    with run.locked():
+        for picture in drawn.pictures:
+            run.write(f"figures/{picture.name}.svg", picture.svg)
+        if page is not None:
+            run.write("report.html", page)
+    return drawn
+
+
+def report(results: Results, drawn: Drawn) -> Html:
     """The page of one training."""
     config, summary = results.config, results.summary
     return styled_page(
         config.name,
         element("h1", config.description),
-        experiment(results, summary["claims"], drawn, maps),
+        experiment(results, summary["claims"], drawn.pictures, drawn.maps),
     )
 
 
@@ -59,21 +77,14 @@ def styled_page(title: str, *children: Child) -> Html:
     return page(title, style, script, element("main", *children))
 
 
+@command("experiments.report")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.report", description=__doc__)
-    parser.add_argument("folder", type=Path, help="a finished run folder, as in runs/two_rooms")
-    options = parser.parse_args(arguments)
-    try:
-        print(printable(str(write_report(options.folder))))
-    except (StoreError, ConfigError) as error:
-        print(f"experiments.report: {one_line(error)}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"experiments.report: {one_line(options.folder)}: {error.strerror or error}", file=sys.stderr)
-        return 1
+    parser = Parser("experiments.report", __doc__)
+    parser.add_argument("folder", type=folder, help="a finished run folder, as in runs/two_rooms")
+    print(printable(str(write_report(parser.parse_args(arguments).folder))))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -133,7 +133,7 @@ class Timing(NamedTuple):
 def measure(scenario: Scenario) -> Timing:
     """Train a scenario once. Making the world and the runs, and compiling, is not counted; all that follows is."""
     config = scenario.load()
-    with session.single_threaded(), ExitStack() as stack:
+    with session.plain_torch(), ExitStack() as stack:
         training = stack.enter_context(closing(Training(config)))
         session.compile_ahead(training, lambda _: None)
         if scenario.logged:
@@ -179,7 +179,7 @@ def phases(config: Config) -> dict[str, float]:
 
         return wrapper
 
-    with session.single_threaded(), ExitStack() as stack:
+    with session.plain_torch(), ExitStack() as stack:
         training = stack.enter_context(closing(Training(config)))
         session.compile_ahead(training, lambda _: None)
         for name, owner, method in PHASES:
@@ -227,7 +227,7 @@ def peak_bytes(scenario: Scenario, updates: int = 3) -> int:
 
 def _train_and_tell(parent: int, pipe: Any, scenario: Scenario, updates: int) -> None:
     end_with(parent)
-    with session.single_threaded(), closing(Training(scenario.load())) as training:
+    with session.plain_torch(), closing(Training(scenario.load())) as training:
         for _ in range(updates):
             training.update()
     pipe.send(largest_resident())

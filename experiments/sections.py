@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experiments import wording
 from experiments.config import Config
 from experiments.markup import Html, data_uri, element, joined
-from experiments.page_tables import number, outcome_table
+from experiments.page_tables import marked, outcome_table
 from experiments.page_verdicts import verdict_list
 from experiments.plotting import Picture
 from experiments.results import Results
@@ -70,9 +71,7 @@ def provenance(summary: Mapping[str, Any]) -> Html:
     steps, seconds = summary["env_steps"], summary["wall_seconds"]
     return element(
         "p",
-        number(steps, f"{steps:,}"),
-        " environment steps in ",
-        number(seconds, f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.2f}"),
+        marked(wording.whole(steps), " environment steps in ", wording.number(seconds)),
         f" s on {summary['platform']}; {versions}.",
         class_="provenance",
     )

@@ -18,6 +18,7 @@ from experiments.interrupts import Interrupts
 from experiments.learners import initial_learner
 from experiments.parts import TableSink
 from experiments.records import UpdateRecord
+from experiments.showing import Showing
 from experiments.snapshots import SnapshotSink
 from experiments.store import SOURCE, TRAIN, NewerFormat, Position, RunFolder, State, StoreError, config_text
 from experiments.summary import provenance, summarize
@@ -78,27 +79,30 @@ Advance = Callable[[UpdateRecord], None]
 
 
 @contextmanager
-def single_threaded() -> Iterator[None]:
-    """One torch thread: for these shapes more gain little, and they collapse when anything else is running."""
-    threads = torch.get_num_threads()
+def plain_torch() -> Iterator[None]:
+    """One thread: for these shapes more gain little, and they collapse when anything else is running. Numbers and
+    device as torch comes: whoever calls may have set others as their default."""
+    threads, dtype, device = torch.get_num_threads(), torch.get_default_dtype(), torch.get_default_device()
     torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float32)
+    if device.type != "cpu":
+        torch.set_default_device(None)  # "cpu" would be asked for in every operation
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+        torch.set_default_dtype(dtype)
+        if device.type != "cpu":
+            torch.set_default_device(device)
 
 
 def train_in_memory(config: Config) -> Result:
     """Train without a folder; see `experiments.train`."""
     began = time.monotonic()
-    with (
-        single_threaded(),
-        np.errstate(invalid="ignore", over="ignore"),
-        closing(Training(config)) as training,
-    ):
+    with plain_torch(), np.errstate(invalid="ignore", over="ignore"), closing(Training(config)) as training:
         records = list(training.records())
         columns = training.final()
-    summary = summarize(config, training.runs, columns)
+        summary = summarize(config, training.runs, columns)
     summary |= provenance(time.monotonic() - began, int(np.sum(columns["env_steps"])))
     return Result(
         update_table(records, training.runs),
@@ -109,7 +113,12 @@ def train_in_memory(config: Config) -> Result:
 
 
 def run(
-    config: Config, options: Options, on_update: Advance, notify: Notify, interrupts: Interrupts | None = None
+    config: Config,
+    options: Options,
+    on_update: Advance,
+    notify: Notify,
+    interrupts: Interrupts | None = None,
+    showing: Showing | None = None,
 ) -> Mapping[str, Any]:
     """Train into a folder and return its summary.
 
@@ -119,6 +128,7 @@ def run(
         on_update: called with every record, for a progress bar.
         notify: called with one line of text that the user should see.
         interrupts: what may end it early, after a checkpoint.
+        showing: keeps what TensorBoard could not be told; the results do not depend on it.
     Raises:
         ConfigError: the config does not fit its world, or the folder holds another config.
         StoreError: the folder cannot be used.
@@ -126,7 +136,7 @@ def run(
         KeyboardInterrupt: interrupted; the folder can be resumed if it `has_begun`.
     """
     with ExitStack() as stack:
-        stack.enter_context(single_threaded())
+        stack.enter_context(plain_torch())
         stack.enter_context(
             np.errstate(invalid="ignore", over="ignore")
         )  # a failed run is named, not warned about
@@ -135,10 +145,13 @@ def run(
         _check_folder(folder, training.config, options)
         stack.enter_context(folder.locked())
         _check_folder(folder, training.config, options)  # nobody has trained into it in the meantime
-        session = _Session(training.config, training, folder, options, notify, interrupts or Interrupts())
-        if options.resume and folder.is_finished:
+        session = _Session(
+            training.config, training, folder, options, notify, interrupts or Interrupts(), showing or Showing()
+        )
+        if options.resume and session.is_over:
             notify(f"{folder.path} is finished; nothing to do")
-            return session.finished()
+            folder.tidy()
+            return folder.read_summary()
         workers = stack.enter_context(session.begin())
         session.train(workers, on_update)
         return session.finish(workers)
@@ -210,16 +223,17 @@ class _Session:
         options: Options,
         notify: Notify,
         interrupts: Interrupts,
+        showing: Showing,
     ) -> None:
         self._config, self._training, self._folder, self._options = config, training, folder, options
-        self._notify, self._interrupts = notify, interrupts
+        self._notify, self._interrupts, self._showing = notify, interrupts, showing
         self._checkpoints = Checkpoints(folder)
 
     def _open_sinks(self, log_steps: int, tensorboard: bool) -> None:
         self._log_steps = log_steps
         mdp, updates = self._training.world.mdp, self._config.training.updates
         self._tables = TableSink(self._folder, self._training.runs, updates, log_steps)
-        self._board = BoardSink(self._folder, self._training, log_steps) if tensorboard else None
+        self._board = BoardSink(self._folder, self._training, log_steps, self._showing) if tensorboard else None
         tables = None if mdp is None else (mdp.states, mdp.actions)
         snapshots = SnapshotSink(self._folder, self._training.runs, updates, tables)
         self._sinks: dict[str, Sink] = {"tables": self._tables, "snapshots": snapshots}
@@ -319,21 +333,21 @@ class _Session:
         self._checkpoints.save(Moment(update, states, positions, self._log_steps, began - self._began))
         return time.monotonic() - began
 
+    @property
+    def is_over(self) -> bool:
+        """The results are there, and TensorBoard was told how it ended: then no checkpoint is left."""
+        return self._folder.is_finished and not self._checkpoints.paths()
+
     def finish(self, workers: Workers) -> Mapping[str, Any]:
-        """Results out of the last moment. Killed in here, a resumed training does it again."""
+        """Results out of the last moment, then what is shown of them. Killed in here, a resumed training does it
+        again."""
         columns, runs = workers.final(), self._training.runs
         self._tables.finish()
         self._folder.write_table("runs.parquet", run_table(columns, runs))
         self._folder.write_policies(workers.parameters())
         summary = summarize(self._config, runs, columns)
         summary |= provenance(time.monotonic() - self._began, int(np.sum(columns["env_steps"])))
-        if self._board is not None:
-            self._board.finish(columns, summary)
         self._folder.write_summary(summary)
-        return self.finished()
-
-    def finished(self) -> Mapping[str, Any]:
-        """The summary of a folder that needs its parts and checkpoints no more."""
-        summary = self._folder.read_summary()
-        self._folder.tidy()
-        return summary
+        if self._board is None or self._board.finish(columns, summary):
+            self._folder.tidy()  # else --resume tries it again
+        return self._folder.read_summary()

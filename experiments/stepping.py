@@ -33,7 +33,7 @@ def stepping_speeds(config: Config, rounds: int, steps: int = 20_000) -> dict[st
         has episodes; and training, learning included.
     """
     world, episodes = make_world(config.environment), config.training.episodes_per_update
-    with session.single_threaded(), ExitStack() as stack:
+    with session.plain_torch(), ExitStack() as stack:
         env = stack.enter_context(closed(world.make(checked=True)))
         made = SyncVectorEnv(
             [partial(world.make, checked=True)] * episodes, autoreset_mode=AutoresetMode.SAME_STEP

@@ -105,10 +105,9 @@ class RunFolder(OwnedFolder):
         return [name for name in files if name not in own]
 
     def tidy(self) -> None:
-        """Remove what a finished training needs no more."""
-        needless = [name for folder in ("parts", "checkpoint") for name in self.names(folder)]
-        self._remove_all(name for name in needless if self.is_own(name))
-        for folder in ("parts", "checkpoint"):
+        """Remove what a finished training needs no more; the parts last, which the checkpoints need."""
+        for folder in ("checkpoint", "parts"):
+            self._remove_all(name for name in self.names(folder) if self.is_own(name))
             self.remove(folder)
 
     def _remove_all(self, names: Iterable[str]) -> None:

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
+from experiments.failures import Failure
 from experiments.files import open_regular
 
 MAX_BYTES = 1 << 32  # of any stored file that is read as a whole or summed
 _LINE = re.compile(r"([0-9a-f]{64})  ([\w.-]+(?:/[\w.-]+)*)", re.ASCII)
 
 
-class StoreError(RuntimeError):
+class StoreError(Failure, RuntimeError):
     """A folder that cannot be used; the message names it and says what to do."""
 
 

@@ -1,11 +1,12 @@
 """summary.json: per arm and measure an estimate with its interval, per claim a verdict, and how it was made."""
 
+import math
 import platform
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -32,13 +33,23 @@ def summarize(config: Config, runs: Runs, columns: Mapping[str, Column]) -> dict
         arm: {name: column[np.array(runs.arm) == arm] for name, column in columns.items()} for arm in config.arms
     }
     unknown = _unknown(config, columns)
-    return {
+    found = {
         "name": config.name,
         "description": config.description,
         "failed_runs": _failed_runs(runs, columns),
         "arms": {arm: _arm(config, arm, values, unknown) for arm, values in by_arm.items()},
         "claims": [asdict(verdict) for verdict in decide(comparisons(config, by_arm))],
     }
+    return cast(dict[str, Any], in_json(found))
+
+
+def in_json(value: Any) -> Any:
+    """The same with null for numbers that JSON cannot hold: the mean of huge rewards is not finite."""
+    if isinstance(value, dict):
+        return {key: in_json(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [in_json(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _failed_runs(runs: Runs, columns: Mapping[str, Column]) -> list[dict[str, Any]]:

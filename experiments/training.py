@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import torch
 
+from agents.compiled import is_compiling
 from experiments.batch import Batch, State
-from experiments.config import Agent, Config
+from experiments.config import Agent, Config, ConfigError
 from experiments.memory import keep_freed_memory
 from experiments.records import Column, Runs, UpdateRecord, merged
 from experiments.worlds import make_world
@@ -26,6 +27,8 @@ class Training:
     """
 
     def __init__(self, config: Config, seeds: Sequence[int] | None = None) -> None:
+        if not is_compiling():
+            raise ConfigError("NUMBA_DISABLE_JIT is set, and training needs its loops compiled: unset it")
         keep_freed_memory()
         self.world = make_world(config.environment)
         self.config = config = config.model_copy(update={"environment": self.world.environment})

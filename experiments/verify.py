@@ -6,27 +6,27 @@ python -m experiments.verify --quick    only the smallest worlds
 Exit status 1 if anything disagrees that should agree. What is biased by design is listed, with its bias.
 """
 
-import argparse
-import os
-import sys
+from experiments.command import begin, command, fail, leave
+
+if __name__ == "__main__":
+    begin("experiments.verify")  # before anything else: Ctrl-C is heard from here on
+
 import time
 from collections.abc import Sequence
 from contextlib import closing
 
 from scipy import stats
 
+from experiments.command_line import Parser, available_cores
 from experiments.gradient_cases import LARGE, LEVEL, RUNS, SMALL, Row, Task, biased, examine, judged, tasks
 from experiments.processes import Ended, each_apart
 from experiments.text_numbers import likelihood_ratios, numbers
 
 
+@command("experiments.verify")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run all checks and print them; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.verify",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("experiments.verify", __doc__)
     parser.add_argument("--quick", action="store_true", help="only the smallest worlds")
     options = parser.parse_args(arguments)
     began = time.monotonic()
@@ -60,11 +60,11 @@ def print_numbers() -> int:
 def print_gradients(todo: Sequence[Task]) -> int:
     """The table of all cases; how many of them disagree."""
     rows, ended = [], 0
-    with closing(each_apart(_examine, list(enumerate(todo)), cores())) as answers:
+    with closing(each_apart(_examine, list(enumerate(todo)), available_cores())) as answers:
         for (_, task), answer in sorted(answers, key=lambda pair: pair[0][0]):
             if isinstance(answer, Ended):
                 ended += 1
-                print(f"experiments.verify: {task.world}: its process ended ({answer.why})", file=sys.stderr)
+                fail("experiments.verify", f"{task.world}: its process ended ({answer.why})", status=1)
             else:
                 rows += answer
     verdicts = judged(rows)
@@ -98,10 +98,5 @@ def print_biased() -> None:
         print(f"{name:<24}{found.z:>7.1f}{ratio:>12}{found.cosine:>8.3f}{found.ratio:>8.2f}  {reason}")
 
 
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.config import Config
+from experiments.failures import OUT_OF_MEMORY, Failure, is_out_of_memory
 from experiments.processes import CONTEXT, end, start, why_ended
 from experiments.records import Column, Runs, UpdateRecord, merged, merged_records, stacked
 from experiments.simulators import SimulatorError
@@ -41,8 +42,10 @@ class Answer(NamedTuple):
     error: str | None
 
 
-class WorkerFailed(RuntimeError):
+class WorkerFailed(Failure, RuntimeError):
     """A worker process ended or raised; the message says why."""
+
+    status = 1
 
 
 def shares(seeds: Sequence[int], workers: int) -> list[tuple[int, ...]]:
@@ -246,4 +249,5 @@ def _serve(
     except SimulatorError as error:
         pipe.send(Answer(None, str(error)))
     except Exception as error:
-        pipe.send(Answer(None, "".join(traceback.format_exception(error))))
+        out_of_memory = is_out_of_memory(error)
+        pipe.send(Answer(None, OUT_OF_MEMORY if out_of_memory else "".join(traceback.format_exception(error))))

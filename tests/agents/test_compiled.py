@@ -1,8 +1,11 @@
 """What is compiled is kept on disk, and must be made anew when anything in it changes."""
 
 import importlib
+import importlib.util
 import pkgutil
+import random
 from collections.abc import Callable
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -58,3 +61,52 @@ def test_without_a_folder_to_write_to_it_is_compiled_all_the_same(monkeypatch: p
         return 2 * x
 
     assert doubled(1.5) == 3.0
+
+
+KEPT = """
+from agents.compiled import compiled
+
+
+@compiled()
+def twice(x):
+    return 2 * x
+"""
+
+
+class Kept:
+    """A compiled function whose machine code lies beside its module."""
+
+    def __init__(self, folder: Path) -> None:
+        self._source = folder / "kept.py"
+        self._source.write_text(KEPT)
+
+    def comes_from(self) -> str:
+        """Where a new process would have the function from; it computes what it should in either case."""
+        spec = importlib.util.spec_from_file_location("kept", self._source)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        assert module.twice(3.0) == 6.0
+        return "the disk" if module.twice.stats.cache_hits else "the compiler"
+
+    def file(self, kind: str) -> Path:
+        (found,) = self._source.parent.rglob(f"*.{kind}")
+        return found
+
+
+def test_damaged_code_is_made_anew_and_never_executed(tmp_path: Path) -> None:
+    kept, rng = Kept(tmp_path), random.Random(0)
+    assert [kept.comes_from(), kept.comes_from()] == ["the compiler", "the disk"]
+    for kind in ("nbi", "nbc"):
+        whole = kept.file(kind).read_bytes()
+        damaged = [b"", whole[:1], whole[: len(whole) // 2], whole[:-1], rng.randbytes(len(whole)), b"\0" * 9]
+        if kind == "nbc":
+            places = [rng.randrange(len(whole)) for _ in range(6)]
+            damaged += [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in places]
+        for content in damaged:
+            kept.file(kind).write_bytes(content)
+            # What is cut off behind the index is its checksum alone, which nobody needs.
+            harmless = kind == "nbi" and content == whole[:-1]
+            assert kept.comes_from() == ("the disk" if harmless else "the compiler"), (kind, content[:20])
+            assert kept.comes_from() == "the disk"

@@ -226,7 +226,7 @@ def test_no_label_of_a_figure_overlaps_another_or_is_cut_off(quick: Path, tmp_pa
 
 @pytest.mark.slow
 def test_judging_needs_no_more_than_what_is_stored(small_plan: list[str], tmp_path: Path) -> None:
-    done = argument.prepare_all(argument.configs(quick=True), tmp_path, 1, argument.Console(quiet=True))
-    again = argument.prepare_all(argument.configs(quick=True), tmp_path, 1, argument.Console(quiet=True))
+    done = argument.prepare_all(argument.configs(quick=True), tmp_path, 1, argument.Screen())
+    again = argument.prepare_all(argument.configs(quick=True), tmp_path, 1, argument.Screen())
     assert not any(found.trained for found in again.values())
     assert judged(done) == judged(again)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import train as command
-from experiments import board, console, report, session
+from experiments import console, report, session
 from experiments.records import UpdateRecord
 from experiments.store import RunFolder, StoreError
 from experiments.training import Training
@@ -395,17 +395,6 @@ class TestAFailedRun:
         line = next(x for x in capfd.readouterr().out.splitlines() if x.startswith("no longer finite"))
         for run in RunFolder(tmp_path / "run").read_summary()["failed_runs"]:
             assert f"{run['arm']}, seed {run['seed']} (update {run['update']})" in line
-
-
-def test_a_picture_that_cannot_be_drawn_is_not_lost_in_its_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object) -> bytes:
-        raise ValueError("no paint")
-
-    monkeypatch.setattr(board, "picture_block", broken)
-    with pytest.raises(ValueError, match="no paint"):
-        train(tmp_path / "run")
 
 
 @pytest.mark.parametrize("place", ["/full/__pycache__/layers.nbi", None])

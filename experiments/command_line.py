@@ -1,0 +1,94 @@
+"""The words of a command: options, names of folders and files, numbers; each mistake in one line."""
+
+import argparse
+import math
+import os
+import re
+import sys
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
+
+from experiments.command import fail
+
+MAX_COUNT = 1_000_000  # of anything that is counted on the command line
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line. A mistake in it is said as every other one is: in one line, with the nearest option."""
+
+    def __init__(self, name: str, description: str | None, epilog: str | None = None) -> None:
+        """Args:
+        name: of the command: `train.py`, or a module.
+        """
+        super().__init__(
+            prog=name if name.endswith(".py") else f"python -m {name}",
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self._command = name
+
+    def error(self, message: str) -> NoReturn:
+        options = re.findall(r"--[a-z-]+", self.format_usage())
+        wrong = [word for word in re.findall(r"--[\w-]+", message) if word not in options]
+        close = get_close_matches(wrong[0], options, n=1) if wrong else []
+        hint = f"did you mean {close[0]}?" if close else "--help lists the options"
+        sys.exit(fail(self._command, f"{message}; {hint}"))
+
+
+def place(text: str) -> Path:
+    """A folder or a file that the command line names; `~` is the home folder, also where the shell left it.
+
+    Raises:
+        ArgumentTypeError: it is empty, not UTF-8 (tables could not be read back), or in a home that is not there.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("needs a name, not an empty one")
+    try:
+        text.encode()
+        return Path(text).expanduser()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"needs a name in UTF-8, not {os.fsencode(text)!r}") from None
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"{text}: there is no such home folder") from None
+
+
+def folder(text: str) -> Path:
+    """As `place`."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("needs a folder, as in runs/mine, not an empty name; . is this one")
+    return place(text)
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    return _number(text, 1)
+
+
+def whole(text: str) -> int:
+    """A whole number from 0."""
+    return _number(text, 0)
+
+
+def _number(text: str, least: int) -> int:
+    if not text.isdecimal() or len(text) > len(str(MAX_COUNT)) or not least <= int(text) <= MAX_COUNT:
+        raise argparse.ArgumentTypeError(f"needs a whole number from {least} to {MAX_COUNT:,}, not {text!r}")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A time, 0 or more."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < math.inf:
+        raise argparse.ArgumentTypeError(f"needs a number of seconds of at least 0, not {text!r}")
+    return found
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

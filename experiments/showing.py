@@ -1,0 +1,57 @@
+"""What is drawn and printed of results that are complete: whatever fails costs itself alone."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from experiments.failures import Failure, explained
+from experiments.mistakes import one_line
+
+T = TypeVar("T")
+
+
+class Showing:
+    """Tries one thing after the other.
+
+    Attributes:
+        failed: what could not be shown, and why.
+    """
+
+    def __init__(self) -> None:
+        self.failed: dict[str, str] = {}
+
+    def attempt(self, what: str, make: Callable[[], T]) -> T | None:
+        """Do it, if it can be done.
+
+        Returns:
+            what `make` returns; None: it failed.
+        """
+        try:
+            return make()
+        except NotShown as error:
+            self.failed |= error.failed
+        except Exception as error:  # whatever it is: the results are there, and everything else can be shown
+            failure = explained(error)
+            self.failed[what] = one_line(failure or f"{type(error).__name__}: {error}", 200)
+        return None
+
+    def line(self) -> str:
+        """Names what could not be shown."""
+        things: dict[str, list[str]] = {}
+        for what, why in self.failed.items():
+            things.setdefault(why, []).append(what)
+        return "not shown: " + "; ".join(f"{', '.join(names)} ({why})" for why, names in things.items())
+
+    def check(self) -> None:
+        """Raises:
+        NotShown: something failed.
+        """
+        if self.failed:
+            raise NotShown(self.line(), self.failed)
+
+
+class NotShown(Failure):
+    """Some things could not be shown; the message names them."""
+
+    def __init__(self, line: str, failed: Mapping[str, str]) -> None:
+        super().__init__(line, status=1)
+        self.failed = dict(failed)

@@ -1,0 +1,136 @@
+"""Numbers, intervals and verdicts in words: the same on the screen, on pages and in TensorBoard.
+
+Everything comes in pieces: text, and numbers that carry their full value beside the rounded one, so that a page
+can mark them up. JSON has no infinity, so in a summary a bound that is missing (null) is one that is not there: a
+time that never came, or an interval that is open on that side.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from experiments.outcomes import OUTCOMES
+
+NEVER, UNBOUNDED, NO_VALUE = "never", "unbounded", "no value"
+
+
+class Number(NamedTuple):
+    """A number as it is read, and its full value (None: there is none)."""
+
+    text: str
+    value: float | None
+
+
+Piece: TypeAlias = str | Number
+Entry: TypeAlias = Mapping[str, Any]  # of a measure, or a claim, in summary.json
+
+
+def plain(pieces: Iterable[Piece]) -> str:
+    """The pieces as one text."""
+    return "".join(piece.text if isinstance(piece, Number) else piece for piece in pieces)
+
+
+def number(value: float | None, missing: str = NO_VALUE, signed: bool = False) -> Number:
+    """A number with two significant digits at least, and two decimals where they say something.
+
+    Args:
+        value: NaN: there is none.
+        missing: what None and infinity mean here.
+        signed: with its sign, as a difference.
+    """
+    if value is None or not math.isfinite(value):
+        return Number(NO_VALUE if value is not None and math.isnan(value) else missing, None)
+    size, sign = abs(value), "+" if signed else ""
+    if value == 0:
+        return Number("0", value)
+    if size < 0.1:
+        return Number(f"{value:{sign}#.2g}", value)
+    if size < 100:
+        return Number(f"{value:{sign}.2f}", value)
+    return Number(f"{value:{sign},.0f}" if size < 1e9 else f"{value:{sign}.3g}", value)
+
+
+def whole(value: int) -> Number:
+    """A count."""
+    return Number(f"{value:,}", value)
+
+
+def time(value: float | None, missing: str = NEVER) -> Number:
+    """Steps or updates until something happened: whole, but for a median between two runs."""
+    if value is not None and math.isfinite(value) and float(value).is_integer():
+        return whole(int(value))
+    return number(value, missing)
+
+
+def measure_text(name: str, entry: Entry | None) -> list[Piece]:
+    """What an arm's runs came to in a measure: count, estimate and interval; a dash where it means nothing.
+
+    Args:
+        name: of the measure.
+        entry: its estimate in the summary; None: there is none.
+    """
+    if entry is None:
+        return ["-"]
+    kind = OUTCOMES[name].kind
+    if kind == "time":
+        ends = time(entry["low"], UNBOUNDED), time(entry["high"])
+        return [time(entry["estimate"]), *_interval(entry, *ends)]
+    counted: list[Piece] = []
+    if kind == "fraction":
+        counted = [whole(entry["count"]), "/", whole(entry["n"]), " = "]
+    left_out: list[Piece] = []
+    if entry.get("left_out"):  # summaries of earlier versions do not say
+        left_out = [", ", whole(entry["left_out"]), " failed runs left out"]
+    return [*counted, _estimate(entry["estimate"]), *_interval(entry, *_ends(entry)), *left_out]
+
+
+def effect_text(claim: Entry) -> list[Piece]:
+    """The effect that a claim is about, with its interval."""
+    return [_estimate(claim["effect"], signed=True), *_interval(claim, *_ends(claim, signed=True))]
+
+
+def verdict_text(claim: Entry) -> list[Piece]:
+    """What a claim's verdict rests on. The statement, its measure and its expectation stand beside it."""
+    pieces: list[Piece] = [*effect_text(claim), f"; {claim['test']}"]
+    if (p := p_value(claim)) is not None:
+        pieces += ["; p = ", p, " (Holm)"]
+    pieces += ["; n = ", whole(claim["n"])]
+    if claim.get("improvement") is not None:  # summaries of earlier versions have none
+        chance, low, high = (number(end, "unknown") for end in claim["improvement"])
+        pieces += ["; higher in the first arm for ", chance, " [", low, ", ", high, "] of the pairs"]
+    if claim.get("mean_difference") is not None:
+        pieces += ["; mean difference ", number(claim["mean_difference"], signed=True)]
+    if claim["verdict"] == "inconclusive":
+        pieces += _needed(claim["more_seeds"])
+    if claim.get("failed"):
+        pieces += ["; ", whole(claim["failed"]), " failed runs, at their worst and at their best"]
+    return pieces
+
+
+def p_value(claim: Entry) -> Number | None:
+    """Corrected for all claims that are judged together; None where nothing was tested."""
+    p = claim["p_adjusted"]
+    return None if p is None or math.isnan(p) else Number(f"{p:.2g}", p)
+
+
+def _needed(more: int | None) -> list[Piece]:
+    if more is None:
+        return ["; no number of seeds would decide what is seen"]
+    return ["; about ", whole(more), " more seeds per arm would decide it if the effect is as large as it looked"]
+
+
+def _estimate(value: float | None, signed: bool = False) -> Number:
+    infinite = value is not None and math.isinf(value)
+    return number(value, UNBOUNDED if infinite else NO_VALUE, signed)
+
+
+def _ends(entry: Entry, signed: bool = False) -> tuple[Number, Number]:
+    low, high = (number(entry[end], UNBOUNDED, signed) for end in ("low", "high"))
+    return low, high
+
+
+def _interval(entry: Entry, low: Number, high: Number) -> list[Piece]:
+    """Nothing where neither end is known: there is no interval."""
+    if all(entry[end] is None or math.isnan(entry[end]) for end in ("low", "high")):
+        return []
+    return [" [", low, ", ", high, "]"]

@@ -1,0 +1,295 @@
+"""Whatever surrounds the process: other programs' settings, closed streams, screens, threads, torch's defaults."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+import pytest
+import torch
+
+import experiments
+import train as command
+from experiments import ConfigError, load_config
+from experiments.console import Screen, results, verdict_line
+from experiments.report import write_report
+from experiments.session import Result
+from experiments.store import RunFolder
+from tests.experiments.report_folder import trained
+from tests.experiments.small_training import small_config
+
+ROOT = Path(__file__).parents[2]
+STRANGE = """
+name = "strange"
+description = "H(\\u03c0) :smile: [red]not red[/red]"
+environment = { id = "FourAction/TwoRooms-v0", max_episode_steps = 5, solved_return = 0.1 }
+training = { seeds = 2, updates = 3 }
+arms = { a = {}, b = { entropy_coef = 0.1 } }
+[[claims]]
+statement = "with \\u03b2 > 0 [bold]more[/] :heart:"
+measure = "final_entropy_bits"
+expect = "b > a"
+"""
+MATPLOTLIBRC = "text.usetex: True\naxes.facecolor: black\nfont.size: 30\nbackend: TkAgg\nsavefig.dpi: 10\n"
+
+
+def train_py(folder: Path, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    (folder / "strange.toml").write_text(STRANGE, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.pop("environment", {})
+    return subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), "strange.toml", *words],
+        cwd=folder,
+        env=environment,
+        text=True,
+        timeout=250,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
+    )
+
+
+@pytest.mark.slow
+def test_other_programs_settings_change_nothing(tmp_path: Path) -> None:
+    """A backend that is not installed here, the user's matplotlib, an old terminal, words like markup."""
+    (tmp_path / "matplotlibrc").write_text(MATPLOTLIBRC)
+    settings = {
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "MATPLOTLIBRC": str(tmp_path),
+        "PYTHONIOENCODING": "ascii",
+        "COLUMNS": "80",
+    }
+    out = "[red]:smile: \u00fc [/]"
+    done = train_py(tmp_path, "--out", out, environment=settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "H(?) :smile: [red]not red[/red]" in done.stdout
+    assert "with ? > 0 [bold]more[/] :heart:" in done.stdout
+    assert "results: [red]:smile: ? [/]\n" in done.stdout
+    assert "\x1b" not in done.stdout
+    folder = tmp_path / out
+    drawn = {path.name: path.read_bytes() for path in (folder / "figures").iterdir()}
+    page = (folder / "report.html").read_bytes()
+    write_report(folder)
+    assert drawn == {path.name: path.read_bytes() for path in (folder / "figures").iterdir()}
+    assert page == (folder / "report.html").read_bytes()
+
+
+@pytest.mark.parametrize("backend", ["module://not.installed", "TkAgg", "no such thing"])
+def test_a_backend_that_is_not_here_is_not_asked_for(backend: str) -> None:
+    code = (
+        "from experiments.command import begin; begin('x')\n"
+        "from experiments.plotting import style, canvas, svg_of\n"
+        "with style(): print(len(svg_of(canvas([])[0], 'nothing')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": backend},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    assert int(done.stdout) > 1000
+
+
+@pytest.mark.slow
+def test_closed_streams_cost_the_words_alone(tmp_path: Path) -> None:
+    def close() -> None:
+        for descriptor in (0, 1, 2):
+            os.close(descriptor)
+
+    done = train_py(tmp_path, "--out", "run", "--workers", "2", preexec_fn=close, stdout=None, stderr=None)
+    assert done.returncode == 0
+    assert (tmp_path / "run" / "report.html").exists()
+    assert RunFolder(tmp_path / "run").is_finished
+
+
+@pytest.mark.slow
+def test_a_dead_pipe_costs_the_words_alone(tmp_path: Path) -> None:
+    """Whoever wanted the first line only, or none, has the results all the same."""
+    read, write = os.pipe()
+    os.close(read)
+    done = train_py(tmp_path, "--out", "run", stdout=write)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+# --- the screen ---
+
+
+def summary(arms: int) -> dict[str, Any]:
+    fraction = {"estimate": 0.375, "low": 0.1369, "high": 0.6943, "n": 100, "count": 38}
+    measures = {
+        "solved": fraction,
+        "stuck": fraction,
+        "final_return": {"estimate": 0.72, "low": 0.55, "high": 0.93, "n": 100},
+        "greedy_return": {"estimate": -1e-5, "low": -3.1e-5, "high": 1e-9, "n": 100},
+        "first_success_env_step": {"estimate": 123456.0, "low": 99999.0, "high": None, "n": 100},
+    }
+    arm = {"runs": 100, "n": 100, "env_steps": 1, "measures": measures}
+    return {"description": "many arms", "arms": {f"entropy_coefficient_{i:02d}": arm for i in range(arms)}}
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 300])
+@pytest.mark.parametrize("arms", [1, 2, 3, 12])
+def test_every_number_is_whole_on_any_screen(
+    arms: int, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    screen = Screen()
+    screen.results(summary(arms))
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= width
+    assert "\u2026" not in said
+    cells = ["38/100 = 0.38 [0.14, 0.69]", "0.72 [0.55, 0.93]", "-1.0e-05 [-3.1e-05, +1.0e-09]"]
+    cells = [cell.replace("+", "") for cell in cells] + ["123,456 [99,999, never]"]
+    counts = [said.count(cell) for cell in cells]
+    assert counts == [2 * arms, arms, arms, arms]
+    if arms == 12 and width >= 80:
+        assert re.search(r"^entropy_coefficient_00 \(100 runs\) +38/100", said, re.MULTILINE)
+
+
+def test_few_arms_have_a_column_each_and_many_a_row() -> None:
+    (few,) = results(summary(2), 100)
+    assert few.columns[0].header == "measure"
+    assert len(few.columns) == 3
+    for table in results(summary(12), 80):
+        assert table.columns[0].header == "arm"
+        assert table.row_count == 12
+
+
+def test_words_are_no_markup_and_no_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen()
+    claim = {"statement": "[bold]:heart:[/] \x1b[2J\x9b", "measure": "m", "expect": "a > b", "verdict": "refuted"}
+    claim |= {"effect": None, "low": None, "high": None, "p_adjusted": None, "test": "t", "n": 1}
+    screen.print(verdict_line(claim))
+    screen.say("[red]:smile:[/] \x07\x1b]0;title")
+    said = capsys.readouterr().out
+    assert r"refuted: [bold]:heart:[/] \x1b[2J\x9b" in said
+    assert r"[red]:smile:[/] \x07\x1b]0;title" in said
+
+
+def test_a_full_disk_below_standard_output_costs_the_words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        screen = Screen()
+        screen.say("a line")
+        screen.say("another")
+        assert screen.is_lost
+        monkeypatch.undo()
+        with pytest.raises(OSError, match="No space left"):
+            full.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
+
+
+# --- threads, torch, numba ---
+
+
+def said_by(result: Result) -> str:
+    """Every number of every table."""
+    return json.dumps([table.to_pydict() for table in (result.updates, result.steps, result.runs)])
+
+
+@pytest.fixture(scope="module")
+def expected() -> str:
+    return said_by(experiments.train(small_config("agent.initialization='torch'")))
+
+
+@pytest.fixture
+def other_defaults() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    yield
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+
+
+@pytest.mark.usefixtures("other_defaults")
+def test_other_defaults_of_torch_change_no_number_and_stay(expected: str) -> None:
+    assert said_by(experiments.train(small_config("agent.initialization='torch'"))) == expected
+    assert torch.get_default_dtype() == torch.float64
+    assert torch.get_default_device().type == "meta"
+
+
+def in_a_thread(function: Any) -> Any:
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(function()))
+    thread.start()
+    thread.join()
+    assert found, "it raised"
+    return found[0]
+
+
+def test_another_thread_trains_the_same(expected: str) -> None:
+    config = small_config("agent.initialization='torch'")
+    assert in_a_thread(lambda: said_by(experiments.train(config))) == expected
+
+
+def test_another_thread_can_run_the_command(tmp_path: Path) -> None:
+    (tmp_path / "strange.toml").write_text(STRANGE, encoding="utf-8")
+    words = [str(tmp_path / "strange.toml"), "--out", str(tmp_path / "run"), "--workers", "2"]
+    assert in_a_thread(lambda: command.main(words)) == 0
+
+
+def test_without_compiled_loops_training_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
+    words = [str(ROOT / "configs" / "bandit.toml"), "--out", str(tmp_path / "run")]
+    assert command.main(words) == 2
+    assert capsys.readouterr().err == (
+        "train.py: NUMBA_DISABLE_JIT is set, and training needs its loops compiled: unset it\n"
+    )
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(ConfigError, match="NUMBA_DISABLE_JIT"):
+        experiments.train(small_config())
+
+
+def test_everything_can_be_imported_without_compiled_loops() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import experiments.session, experiments.play"],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- worlds at the edge ---
+
+
+def test_rewards_near_the_largest_number_have_a_summary(tmp_path: Path) -> None:
+    """Their mean is beyond all numbers, and JSON has no word for that."""
+    config = {
+        "environment": {
+            "id": "FourAction/Bandit-v0",
+            "kwargs": {"rewards": [1.7e308, -1.7e308]},
+            "max_episode_steps": 1,
+        },
+        "agent": {"policy": "tabular", "optimizer": "adam", "normalize_advantages": True},
+        "training": {"seeds": 4, "updates": 5},
+        "claims": [],
+    }
+    folder = trained(tmp_path / "run", **config)
+    entry = folder.read_summary()["arms"]["with_entropy"]["measures"]["final_return"]
+    assert entry["mean"] is None or abs(entry["mean"]) <= 1.7e308
+    write_report(folder.path)
+    in_memory = experiments.train(load_config(folder.path / "config.toml")).summary
+    json.dumps(in_memory, allow_nan=False)
+
+
+@pytest.mark.parametrize("keys", ["learning_rate", "entropy_coef"])
+@pytest.mark.parametrize("solved_return", [0.95, None])
+def test_one_seed_and_many_arms_have_their_pictures(
+    tmp_path: Path, keys: str, solved_return: float | None
+) -> None:
+    environment: dict[str, Any] = {"id": "FourAction/TwoRooms-v0", "max_episode_steps": 20}
+    if solved_return is not None:
+        environment["solved_return"] = solved_return
+    arms = {f"arm_{i}": {keys: 0.01 * (i + 1)} for i in range(7)}
+    training = {"seeds": 1, "updates": 2}
+    folder = trained(tmp_path / "run", environment=environment, training=training, arms=arms, claims=[])
+    assert write_report(folder.path).exists()
