@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from experiments import power
-from experiments.exact_tests import ALPHA, SignFlips, binomial_tails, mcnemar_exact
+from experiments.exact_tests import ALPHA, SignFlips, binomial_tails, mcnemar_exact, rarer_disagreement
 
 
 @pytest.mark.parametrize(("first", "second", "n", "level"), [(0.5, 0.1, 12, 0.05), (0.0, 0.4, 15, 0.01)])
@@ -51,6 +51,17 @@ def test_an_equivalence_at_half_needs_hundreds_of_seeds() -> None:
     exact = (stats.norm.isf(0.025) + stats.norm.isf(0.1)) ** 2 * 0.5 / 0.1**2
     planned = power.seeds_for_margin(0.25, 0.25, 0.1, ALPHA, 0.9)
     assert planned == pytest.approx(exact, rel=0.01)
+
+
+@pytest.mark.parametrize(("only_first", "only_second", "margin"), [(0.3, 0.1, -0.1), (0.05, 0.1, 0.1)])
+def test_pairs_for_a_margin_by_the_normal_formula(only_first: float, only_second: float, margin: float) -> None:
+    """A pair tells +1, -1 or 0: its variance is P(+1) + P(-1) - (P(+1) - P(-1))^2, in truth and at the margin."""
+    effect = only_first - only_second
+    rarer = float(rarer_disagreement(only_first, only_second, 1, margin))
+    null, truth = (p + q - (p - q) ** 2 for p, q in ((rarer + margin, rarer), (only_first, only_second)))
+    reach = stats.norm.isf(ALPHA / 2) * np.sqrt(null) + stats.norm.ppf(0.8) * np.sqrt(truth)
+    expected = np.ceil((reach / (effect - margin)) ** 2)
+    assert power.seeds_for_margin(only_first, only_second, margin, ALPHA, 0.8) == expected
 
 
 def test_no_effect_is_never_decided() -> None:
