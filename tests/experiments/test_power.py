@@ -15,8 +15,8 @@ def test_mcnemar_power_by_enumeration(first: float, second: float, n: int, level
 
 
 @pytest.mark.parametrize(("truth", "null"), [(0.9, 0.6), (0.3, 0.6), (1.0, 0.9), (0.2, 0.0), (0.8, 1.0)])
-def test_binomial_power_by_enumeration(truth: float, null: float) -> None:
-    n = 25
+@pytest.mark.parametrize("n", [25, 33])
+def test_binomial_power_by_enumeration(truth: float, null: float, n: int) -> None:
     tails = [binomial_tails(k, n, null) for k in range(n + 1)]
     wanted = [t.two_sided <= 0.05 and (t.high < t.low) == (truth > null) for t in tails]
     assert power.binomial_power(truth, null, n, 0.05) == pytest.approx(
@@ -34,10 +34,31 @@ def test_the_needed_seeds_have_the_promised_power_and_not_much_more(level: float
     assert 0.8 <= power.binomial_power(0.75, 0.5, single, level) < 0.87
 
 
+@pytest.mark.parametrize(("only_first", "only_second"), [(0.5, 0.2), (0.35, 0.05), (0.1, 0.4), (0.8, 0.1)])
+def test_needed_pairs_are_the_first_from_connors_formula_upwards(only_first: float, only_second: float) -> None:
+    differ, effect = only_first + only_second, only_first - only_second
+    reach = stats.norm.isf(ALPHA / 2) * np.sqrt(differ) + stats.norm.ppf(0.8) * np.sqrt(differ - effect**2)
+    n = int(np.ceil((reach / effect) ** 2))
+    while power.mcnemar_power(only_first, only_second, n, ALPHA) < 0.8:
+        n += 1
+    assert n < 100  # beyond, steps are longer than one
+    assert power.seeds_for_pairs(only_first, only_second, ALPHA) == n
+
+
+def test_what_never_happens_by_the_null_is_decided_when_it_happens_once() -> None:
+    """Of seeds that succeed with .9, sixteen have a failure with a probability of 1 - .9^16 = .81."""
+    assert power.seeds_for_proportion(0.9, 1.0, ALPHA) == power.seeds_for_proportion(0.1, 0.0, ALPHA) == 16
+    assert power.seeds_for_proportion(1.0, 0.0, ALPHA) == 1
+    assert power.seeds_for_proportion(0.5, 1.1, ALPHA) == power.seeds_for_proportion(0.5, -0.1, ALPHA) == 1
+
+
 def test_seeds_for_a_mean_are_those_of_the_t_test() -> None:
     """Cohen's table: a paired effect of .5 spreads needs 34 pairs at .05 and power .8."""
     assert power.seeds_for_mean(0.5, 1.0, ALPHA) == 34
     assert power.seeds_for_mean(-1.0, 2.0, ALPHA) == 34
+    strict, power_of = stats.norm.isf(ALPHA / 40), stats.norm.ppf(0.8)  # Guenther (1981)
+    expected = np.ceil(((strict + power_of) / 0.5) ** 2) + np.ceil(strict**2 / 2)
+    assert power.seeds_for_mean(0.5, 1.0, ALPHA / 20) == expected
 
 
 def test_a_clear_effect_still_needs_enough_pairs_for_the_smallest_p() -> None:
