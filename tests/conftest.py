@@ -14,6 +14,11 @@ settings.register_profile(
 settings.load_profile("steady")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first: a mistake shows early."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Fast tests first: a mistake shows early. Of several processes one has the fast tests of a file, and one its
+    slow ones, for what they share."""
+    slow = {item: item.get_closest_marker("slow") is not None for item in items}
+    items.sort(key=slow.__getitem__)
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}{'-slow' * slow[item]}"))

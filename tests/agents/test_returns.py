@@ -203,6 +203,16 @@ def test_normalised_advantages_have_mean_0_and_deviation_1_in_each_run(seed: int
         np.testing.assert_array_equal(scaled[run == r], alone)  # a run does not know its neighbours
 
 
+def test_a_single_advantage_is_its_own_mean() -> None:
+    np.testing.assert_array_equal(normalized(np.array([3.0]), np.array([0]), runs=1), [0.0])
+
+
+def test_advantages_that_differ_by_rounding_are_not_blown_up() -> None:
+    """The deviation gains 1e-8: of one as small as that, half is left."""
+    scaled = normalized(np.array([1e-8, -1e-8]), np.array([0, 0]), runs=1)
+    np.testing.assert_allclose(scaled, [0.5, -0.5], atol=1e-12)
+
+
 def test_equal_advantages_become_zero_and_an_absent_run_does_no_harm() -> None:
     scaled = normalized(np.array([2.0, 2.0, 2.0]), np.array([1, 1, 1]), runs=3)
     np.testing.assert_array_equal(scaled, [0.0, 0.0, 0.0])

@@ -31,6 +31,7 @@ def test_grammar(text: str, expected: Expectation) -> None:
     [
         ("with_entropie < a", "unknown arm 'with_entropie'; did you mean 'with_entropy'"),
         ("a < without_entrop", "did you mean 'without_entropy'"),
+        ("with_ < a", "did you mean 'with_entropy'"),
         ("zzz < a", "valid are 0, a, b, c, with_entropy, without_entropy"),
         ("inverted_u(a, bb, c)", "unknown arm 'bb'"),
         ("a beats b", GRAMMAR),
@@ -40,12 +41,15 @@ def test_grammar(text: str, expected: Expectation) -> None:
         ("a = b", '"=" needs "within"'),
         ("a < b within 0.1", 'only "="'),
         ("a = b within -1", "a number above 0"),
+        ("a = b within 0", "a number above 0"),
+        ("a = b within 1e999", "a number above 0"),
         ("a = b within nan", "a number above 0"),
         ("0.9 < a", "the arm comes first"),
         ("a < a", "compares an arm with itself"),
         ("inverted_u(a, b)", "three or more different arms"),
         ("inverted_u(a, b, a)", "three or more different arms"),
         ("inverted_u(*a, b, c)", "between the two ends"),
+        ("inverted_u(a, b, *c)", "between the two ends"),
         ("inverted_u(a, *b, *0, c)", "one arm between"),
     ],
 )
@@ -53,6 +57,7 @@ def test_a_mistake_is_named_with_what_would_be_valid(text: str, message: str) ->
     with pytest.raises(ValueError) as error:  # noqa: PT011 - the message is checked below, unescaped
         parse_expectation(text, ARMS)
     assert message in str(error.value)
+    assert repr(text) in str(error.value) or "unknown arm" in str(error.value)
 
 
 @pytest.mark.parametrize(

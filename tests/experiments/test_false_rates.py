@@ -119,8 +119,8 @@ def test_of_all_data_sets_at_most_a_fortieth_mislead(name: str) -> None:
 
 COINS = 17  # fair ones show at most 4 heads with a probability of .0245: nearly all that a direction is allowed
 
-B_OR_A: list[tuple[object, ...]] = [(NO, YES, NO, NO), (YES, NO, NO, NO)]
-C_OR_A: list[tuple[object, ...]] = [(NO, NO, YES, NO), (YES, NO, NO, NO)]
+B_OR_A: list[tuple[object, ...]] = [(NO, YES, NO, NO), (YES, NO, YES, NO)]
+C_OR_A: list[tuple[object, ...]] = [(NO, NO, YES, NO), (YES, YES, NO, NO)]
 B_OVER_OR_UNDER_A: list[tuple[object, ...]] = [(NO, YES, YES), (YES, NO, NO)]
 B_OVER_OR_UNDER_C: list[tuple[object, ...]] = [(YES, YES, NO), (NO, NO, YES)]
 C_OVER_OR_UNDER_A: list[tuple[object, ...]] = [(NO, NO, YES, YES), (YES, NO, NO, NO)]

@@ -53,6 +53,25 @@ def test_cross_entropy_to_several_optimal_actions_is_that_of_their_sum() -> None
     assert found[0] == pytest.approx([-math.log(0.7), -math.log(0.01)])
 
 
+def test_means_over_visits_weigh_each_state_by_its_steps_or_count_it_once() -> None:
+    values = np.array([[1.0, 2.0, 6.0], [5.0, 7.0, 9.0], [1.0, 1.0, 1.0]])
+    visits = np.array([[3.0, 1.0, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.0]])  # expected ones are fractions
+    np.testing.assert_array_equal(measures.mean_over_visits(values, visits), [5 / 4, 7, np.nan])
+    np.testing.assert_array_equal(measures.mean_over_visited(values, visits), [3 / 2, 7, np.nan])
+
+
+def test_the_mean_of_what_is_known_leaves_the_unknown_out() -> None:
+    values = np.array([[1.0, np.nan, np.nan], [4.0, 5.0, np.nan], [4.0, np.nan, np.nan]])
+    np.testing.assert_array_equal(measures.mean_of_known(values), [3, 5, np.nan])
+
+
+def test_the_first_success_of_a_run_is_the_earliest_end_of_an_episode_that_reaches_enough() -> None:
+    """Three tenths are enough for .3, though their sum is not always as much in floating-point numbers."""
+    returns = np.array([[0.3, 0.1 + 0.2, 0.2], [0.0, 0.3 - 1e-12, 0.0], [0.2, 0.3 - 1e-6, 0.0]])
+    lengths = np.array([[9, 5, 2], [3, 4, 1], [1, 1, 1]])
+    assert measures.first_success(returns, lengths, 0.3).tolist() == [4, 3, -1]
+
+
 def test_visit_entropy_is_that_of_the_shares() -> None:
     visits = np.array([[2.0, 2.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [7.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     kept = visits.copy()
