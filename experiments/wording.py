@@ -96,8 +96,9 @@ def verdict_text(claim: Entry) -> list[Piece]:
         pieces += ["; p = ", p, " (Holm)"]
     pieces += ["; n = ", whole(claim["n"])]
     if claim.get("improvement") is not None:  # summaries of earlier versions have none
-        chance, low, high = (number(end, "unknown") for end in claim["improvement"])
-        pieces += ["; higher in the first arm for ", chance, " [", low, ", ", high, "] of the pairs"]
+        chance, *ends = claim["improvement"]
+        interval = _interval(dict(zip(("low", "high"), ends, strict=True)), *map(number, ends))
+        pieces += ["; higher in the first arm for ", number(chance), *interval, " of the pairs"]
     if claim.get("mean_difference") is not None:
         pieces += ["; mean difference ", number(claim["mean_difference"], signed=True)]
     if claim["verdict"] == "inconclusive":
