@@ -142,9 +142,11 @@ def _initialize(layers: Sequence[Tensor], generator: torch.Generator, how: Initi
 
 
 def mixed_with_uniform(log_pi: Tensor, epsilon: float) -> Tensor:
-    """Log-probabilities of (1 - epsilon) pi + epsilon / A, differentiable, [..., A] -> [..., A]."""
+    """Log-probabilities of (1 - epsilon) pi + epsilon / A, differentiable, [..., A] -> [..., A].
+
+    Not by torch.logaddexp: it rounds the last numbers of a buffer otherwise than the rest, so that a run's
+    numbers would depend on its place among the others. What is added is at least epsilon / A: nothing is lost.
+    """
     if epsilon == 0.0:
         return log_pi
-    kept = math.log1p(-epsilon) if epsilon < 1 else -math.inf
-    noise = torch.full_like(log_pi, math.log(epsilon / log_pi.shape[-1]))
-    return torch.logaddexp(log_pi + kept, noise)
+    return torch.log((1 - epsilon) * log_pi.exp() + epsilon / log_pi.shape[-1])

@@ -87,6 +87,15 @@ def runs_last(pi: Floats) -> Floats:
     return np.ascontiguousarray(pi.transpose(1, 2, 0))
 
 
+def runs_first(values: Floats) -> Floats:
+    """[..., R] -> [R, ...], the numbers of a run side by side.
+
+    Only then is a sum over a run's numbers taken in the same order for any R: of several runs side by side NumPy
+    adds up whole rows, of one run its numbers in pairs.
+    """
+    return np.ascontiguousarray(np.moveaxis(values, -1, 0))
+
+
 def mean_over_actions(policy: Floats, values: Floats) -> Floats:
     """Sum of policy x values over the actions, one action after the other: [S, A, R] twice -> [S, R]."""
     mean = policy[:, 0] * values[:, 0]

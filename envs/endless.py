@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.dynamics import Discount, Dynamics, Floats, mean_over_actions
+from envs.dynamics import Discount, Dynamics, Floats, mean_over_actions, runs_first
 
 Flags = NDArray[np.bool_]
 
@@ -79,7 +79,7 @@ def state_values(model: Dynamics, pi: Floats, discount: Discount, bonus: Floats 
 
 def action_values(model: Dynamics, state_values: Floats, discount: Discount) -> Floats:
     """The action values [R, S, A] that belong to state values [R, S]."""
-    ahead = model.ahead(np.ascontiguousarray(state_values.T)).transpose(2, 0, 1)
+    ahead = runs_first(model.ahead(np.ascontiguousarray(state_values.T)))
     return model.reward + np.reshape(discount, (-1, 1, 1)) * ahead
 
 
@@ -89,10 +89,11 @@ def visits(model: Dynamics, pi: Floats, discount: Discount) -> Floats:
     Undiscounted: infinite where an episode stays, and everywhere in an episode that takes more than 1e14 steps.
     """
     matrix, found, closed = _system(model, pi, discount)
+    undiscounted = np.equal(discount, 1.0)
     start = np.broadcast_to(model.start, matrix.shape[:2])
     counts = _solve(matrix.transpose(0, 2, 1), start)
     if found is not None:
-        lost = ~((counts.min(-1) >= -1e-6) & (counts.sum(-1) <= MOST_STEPS))
+        lost = undiscounted & ~((counts.min(-1) >= -1e-6) & (counts.sum(-1) <= MOST_STEPS))
         counts[(closed | lost[:, None]) & reached(model, found)] = np.inf
     return np.maximum(counts, 0.0)  # not -1e-18
 

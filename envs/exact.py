@@ -23,6 +23,7 @@ from envs.dynamics import (
     dynamics,
     forward,
     mean_over_actions,
+    runs_first,
     runs_last,
 )
 from envs.finite_mdp import FiniteMDP
@@ -77,14 +78,14 @@ def evaluate(
         policy = runs_last(pi)
         bonus = None if entropy_bonus is None else entropy_bonus.T
         for last_q, last_v in backward(model, policy, horizon, discount, bonus):
-            action_values, state_values = last_q.transpose(2, 0, 1), last_v.T
+            action_values, state_values = runs_first(last_q), runs_first(last_v)
         state_values = state_values if entropy_bonus is None else state_values + entropy_bonus
-        counts = forward(model, policy, horizon, 1.0).sum(0).T
-    begins = model.start > 0  # elsewhere a value may be infinite, and 0 x infinity is none
+        counts = _expected_steps(model, policy, horizon, 1.0)
+    at_start = np.where(model.start > 0, state_values, 0.0)  # elsewhere it may be infinite; 0 x infinity is none
     return Evaluation(
         state_values=state_values,
         action_values=action_values,
-        expected_return=(state_values[:, begins] * model.start[begins]).sum(-1),
+        expected_return=(at_start * model.start).sum(-1),
         visit_counts=counts,
         expected_length=counts.sum(-1),
     )
@@ -95,8 +96,15 @@ def visit_counts(mdp: FiniteMDP, pi: Floats, *, horizon: int | None, discount: D
     _check(mdp, pi, horizon, discount, None)
     if horizon is None:
         return endless.visits(dynamics(mdp), pi, discount)
-    counts: Floats = forward(dynamics(mdp), runs_last(pi), horizon, discount).sum(0).T
-    return counts
+    return _expected_steps(dynamics(mdp), runs_last(pi), horizon, discount)
+
+
+def _expected_steps(model: Dynamics, policy: Floats, horizon: int, discount: Discount) -> Floats:
+    """Sum over t of discount^t P(s_t = s): policy [S, A, R] -> [R, S]."""
+    steps = np.zeros((policy.shape[0], policy.shape[2]))
+    for at_time in forward(model, policy, horizon, discount):  # not `sum`: of one state and run it adds in pairs
+        steps += at_time
+    return runs_first(steps)
 
 
 def expected_experience(
@@ -144,9 +152,7 @@ def expected_experience(
         advantage_sums += action_values
         counts += visits[-t]
     advantage_sums *= policy
-    return ExpectedExperience(
-        np.ascontiguousarray(advantage_sums.transpose(2, 0, 1)), np.ascontiguousarray(counts.T)
-    )
+    return ExpectedExperience(runs_first(advantage_sums), runs_first(counts))
 
 
 def exact_gradient(
@@ -211,7 +217,7 @@ def _unlimited_experience(
     mean = mean_over_actions(pi.transpose(1, 2, 0), action_values.transpose(1, 2, 0)).T
     with np.errstate(invalid="ignore"):  # a run that never ends
         advantage_sums = counts[..., None] * pi * (action_values - mean[..., None])
-    return ExpectedExperience(advantage_sums, counts)
+    return ExpectedExperience(np.ascontiguousarray(advantage_sums), counts)
 
 
 def _check(

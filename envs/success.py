@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from envs import endless
-from envs.dynamics import Floats, dynamics, mean_over_actions, runs_last, transitions
+from envs.dynamics import Floats, dynamics, mean_over_actions, runs_first, runs_last, transitions
 from envs.finite_mdp import FiniteMDP
 
 TOLERANCE = 1e-9  # returns that differ by less are the same: 0.1 + 0.2 reaches 0.3
@@ -23,7 +23,7 @@ class Payment(NamedTuple):
 
     reward: float
     arrivals: Any  # sparse [S, S * A]: those after which the episode goes on
-    ends: Floats  # [S * A] probability of those that end it
+    ends: Any  # sparse [1, S * A]: probability of those that end it
 
 
 def success_probability(mdp: FiniteMDP, pi: Floats, *, horizon: int | None, solved_return: float) -> Floats:
@@ -53,7 +53,7 @@ def success_probability(mdp: FiniteMDP, pi: Floats, *, horizon: int | None, solv
             flow = (mass[:, None] * policy).reshape(mdp.states * mdp.actions, -1)
             for reward, arrivals, ends in payments:
                 total = round(earned + reward, 9)
-                success += _chance(mdp, total, t + 1, solved_return) * (ends @ flow)
+                success += _chance(mdp, total, t + 1, solved_return) * (ends @ flow)[0]
                 if arrivals.nnz:
                     following[total] = following.get(total, 0.0) + arrivals @ flow
         if len(following) > MOST_RETURNS:
@@ -62,7 +62,7 @@ def success_probability(mdp: FiniteMDP, pi: Floats, *, horizon: int | None, solv
             )
         mass_of = following
     for earned, mass in mass_of.items():
-        success += _chance(mdp, earned, horizon, solved_return) * mass.sum(0)
+        success += _chance(mdp, earned, horizon, solved_return) * _over_states(mass)
     return success
 
 
@@ -80,11 +80,17 @@ def _settle(mass_of: dict[float, Floats], hopeless_below: Floats, sure_from: Flo
     for earned in list(mass_of):
         mass = mass_of[earned]
         sure = earned >= sure_from
-        success = success + mass[sure].sum(0)
+        success = success + _over_states(mass[sure])
         mass[sure | (earned < hopeless_below)] = 0.0
         if not mass.any():
             del mass_of[earned]
     return success
+
+
+def _over_states(mass: Floats) -> Floats:
+    """[S, R] -> [R]."""
+    total: Floats = runs_first(mass).sum(-1)
+    return total
 
 
 def _payments(mdp: FiniteMDP) -> list[Payment]:
@@ -92,7 +98,7 @@ def _payments(mdp: FiniteMDP) -> list[Payment]:
     for reward in np.unique(mdp.reward[mdp.probability > 0]):
         paid = np.where(mdp.reward == reward, mdp.probability, 0.0)
         goes_on = np.where(mdp.terminated, 0.0, paid)
-        ends = (paid - goes_on).sum(-1).ravel()
+        ends = csr_array((paid - goes_on).sum(-1).reshape(1, -1))
         payments.append(Payment(float(reward), csr_array(transitions(mdp, goes_on).T), ends))
     return payments
 

@@ -213,7 +213,8 @@ class Batch:
         """
         progress, ending = self.progress, self.learning.final()
         failed = self.failed_update >= 0
-        final = {name: np.where(failed, np.nan, r.mean(0)) for name, r in zip(FINAL, progress.recent, strict=True)}
+        recent = {name: measures.mean_over_first(r) for name, r in zip(FINAL, progress.recent, strict=True)}
+        final = {name: np.where(failed, np.nan, mean) for name, mean in recent.items()}
         final["greedy_return"] = np.where(failed, np.nan, ending.greedy_return)
         if self._agents[0].gradient == "exact":
             final["final_success_rate"] = ending.success_probability

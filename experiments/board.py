@@ -19,6 +19,7 @@ from experiments.board_pictures import Arm, moments, picture_block
 from experiments.event_files import (
     EventFile,
     experiment_record,
+    finite_scalars_block,
     layout_record,
     scalar_block,
     scalars_block,
@@ -33,7 +34,8 @@ from experiments.training import Training
 
 STEP_TAG = "step/entropy_bits"
 
-# Tag -> column of updates.parquet. A column that an arm does not have (all NaN) is left out.
+# Tag -> column of updates.parquet. What is no finite number has no point: nothing of a column that an arm does not
+# have (all NaN), and in a run that fails, nothing of what overflowed.
 UPDATE_TAGS = {
     "policy/entropy_bits": "entropy_bits",
     "policy/entropy_nats": "entropy_nats",
@@ -162,12 +164,9 @@ class BoardSink:
         active = np.stack([record.active for record in self._records])
         tags, columns = self._scalars()
         for arm in self._arms.values():
-            known = np.flatnonzero(np.isfinite(columns[:, arm.runs]).any((0, 1)))
-            names = [tags[k] for k in known]
             for place in arm.runs:
                 rows = active[:, place]
-                values = columns[rows, place][:, known]
-                self._of_run[place].write(scalars_block(names, updates[rows], values, now))
+                self._of_run[place].write(finite_scalars_block(tags, updates[rows], columns[rows, place], now))
 
     def _scalars(self) -> tuple[list[str], NDArray[np.float64]]:
         """The tags and their values, [U, R, K]."""

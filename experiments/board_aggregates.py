@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.config import Config
-from experiments.event_files import MarginChart, MultilineChart, scalars_block
+from experiments.event_files import MarginChart, MultilineChart, finite_scalars_block
 from experiments.inference import Band, iqm_interval, wilson_interval
 from experiments.measures import mean_of_known
 from experiments.outcomes import FailedAs
@@ -120,9 +120,8 @@ def aggregate_block(
     for tag, name in LOSSES.items():
         values = column(name)
         points[tag] = mean_of_known(np.where(np.isfinite(values), values, np.nan).T)
-    known = {tag: values for tag, values in points.items() if np.isfinite(values).any()}
     updates = np.array([record.update for record in records])
-    return scalars_block(list(known), updates, np.stack(list(known.values()), axis=1), wall_time)
+    return finite_scalars_block(list(points), updates, np.stack(list(points.values()), axis=1), wall_time)
 
 
 def _band(curve: Curve, values: Array, one_run: NDArray[np.bool_]) -> Band:

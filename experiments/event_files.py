@@ -23,7 +23,7 @@ from tensorboard.plugins.text import metadata as text
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from experiments.event_records import EventFile, complete_length, record
-from experiments.scalar_blocks import scalar_block, scalars_block
+from experiments.scalar_blocks import finite_scalars_block, scalar_block, scalars_block
 
 __all__ = [
     "EventFile",
@@ -31,6 +31,7 @@ __all__ = [
     "MultilineChart",
     "complete_length",
     "experiment_record",
+    "finite_scalars_block",
     "histogram_record",
     "image_record",
     "layout_record",

@@ -6,6 +6,7 @@ R: runs, S: states, A: actions.
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from experiments.rollout import FiniteRollout
 from experiments.worlds import World
 
 Array = NDArray[np.float64]
+T = TypeVar("T", bound=np.generic)
 
 
 class FiniteLearning:
@@ -51,12 +53,12 @@ class FiniteLearning:
     ) -> None:
         self._world, self._mdp, self._agents, self._learner = world, mdp, agents, learner
         optimal = np.repeat([world.optimal_actions(agent.discount) for agent in agents], len(seeds), axis=0)
-        self._optimal = optimal.transpose(0, 2, 1).copy().transpose(0, 2, 1)  # in memory [R, A, S], as log_pi
+        self._optimal = _by_action(optimal)
         self.source = _experience_source(config, world, mdp, agents, seeds)
         runs = len(self._optimal)
         self._visits = np.zeros((runs, mdp.states))
         self._visited = np.zeros((runs, mdp.states), dtype=bool)
-        self._previous_log_pi = np.zeros((runs, mdp.states, mdp.actions))
+        self._previous_log_pi = _by_action(np.zeros((runs, mdp.states, mdp.actions)))
         self._previous_policy = np.exp(self._previous_log_pi)
         self._previous_visits = np.zeros((runs, mdp.states))
 
@@ -170,9 +172,18 @@ class FiniteLearning:
         prefix = "source."
         self.source.load({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
         self._visits, self._visited = state["visits"].copy(), state["visited"].copy()
-        self._previous_log_pi = state["previous_log_pi"].copy()
+        self._previous_log_pi = _by_action(state["previous_log_pi"])
         self._previous_policy = np.exp(self._previous_log_pi)
         self._previous_visits = state["previous_visits"].copy()
+
+
+def _by_action(table: NDArray[T]) -> NDArray[T]:
+    """A copy of a table [R, S, A] that lies in memory as the learner's do, [R, A, S].
+
+    NumPy adds up the actions in an order that follows the memory: tables that go on from a checkpoint must lie as
+    those that were never stored.
+    """
+    return table.transpose(0, 2, 1).copy().transpose(0, 2, 1)
 
 
 def _horizon(agent: Agent, world: World) -> int | None:

@@ -26,12 +26,22 @@ def mean_over_visited(values: Array, visits: Array) -> Array:
     return mean_over_visits(values, (visits > 0).astype(np.float64))
 
 
+def mean_over_first(values: Array) -> Array:
+    """Mean over the first axis, [W, R, ...] -> [R, ...].
+
+    Not `values.mean(0)`: of several runs side by side NumPy adds up whole rows, of one run alone its numbers in
+    pairs, and the last bits differ. Here the numbers of a run lie side by side, whoever is beside it.
+    """
+    return np.ascontiguousarray(np.moveaxis(values, 0, -1)).mean(-1)
+
+
 def mean_of_known(values: Array) -> Array:
     """Mean over the first axis of what is not NaN: [W, R] -> [R]; NaN where nothing is known."""
-    known = ~np.isnan(values)
-    number = known.sum(0)
+    by_run = np.ascontiguousarray(values.T)  # as in `mean_over_first`
+    known = ~np.isnan(by_run)
+    number = known.sum(1)
     return np.divide(
-        np.where(known, values, 0.0).sum(0), number, out=np.full(len(number), np.nan), where=number > 0
+        np.where(known, by_run, 0.0).sum(1), number, out=np.full(len(number), np.nan), where=number > 0
     )
 
 

@@ -10,7 +10,7 @@ Letters: N events (n of a batch), K tags, L bytes of a record, P of them that ch
 from collections.abc import Sequence
 from functools import lru_cache
 from io import BytesIO
-from itertools import accumulate, pairwise
+from itertools import accumulate, compress, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +26,22 @@ _BATCH = 2048  # records laid out at a time, so that they stay in the processor'
 def scalar_block(tag: str, steps: ArrayLike, values: ArrayLike, wall_times: ArrayLike) -> bytes:
     """Records of one scalar series, an event a point: `scalars_block` with one tag and values [N]."""
     return scalars_block([tag], steps, np.reshape(values, (-1, 1)), wall_times)
+
+
+def finite_scalars_block(
+    tags: Sequence[str], steps: NDArray[np.integer], values: NDArray[np.floating], wall_time: float
+) -> bytes:
+    """As `scalars_block`, but a point that is no finite number is left out.
+
+    That is decided for each point by itself: which others are written with it, and when, changes nothing.
+    """
+    known = np.isfinite(values)
+    changes = 1 + np.flatnonzero((known[1:] != known[:-1]).any(1))
+    return b"".join(
+        scalars_block(list(compress(tags, present)), steps[rows], values[rows][:, present], wall_time)
+        for rows in np.split(np.arange(len(values)), changes)
+        if len(rows) and (present := known[rows[0]]).any()
+    )
 
 
 def scalars_block(tags: Sequence[str], steps: ArrayLike, values: ArrayLike, wall_times: ArrayLike) -> bytes:

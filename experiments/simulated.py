@@ -158,8 +158,9 @@ class SimulatedLearning:
         ]
         known = np.where(active, 1.0, math.nan)
         return Ending(
-            np.mean([played.at_start() for played in rounds], axis=0),
-            np.mean([played.by_episode(played.reward).mean(1) for played in rounds], axis=0) * known,
+            measures.mean_over_first(np.stack([played.at_start() for played in rounds])),
+            measures.mean_over_first(np.stack([played.by_episode(played.reward).mean(1) for played in rounds]))
+            * known,
             success_probability=np.full(len(active), math.nan),
             state_coverage=np.full(len(active), math.nan),
         )

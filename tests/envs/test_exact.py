@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from envs.exact import evaluate, exact_gradient, expected_experience, visit_counts
 from envs.finite_mdp import FiniteMDP
+from envs.success import success_probability
 from tests.envs.tiny_worlds import (
     Floats,
     Trajectory,
@@ -180,19 +181,27 @@ def test_the_coefficient_may_differ_from_run_to_run() -> None:
         close(both[r], alone[0], atol=1e-12)
 
 
-@pytest.mark.parametrize("horizon", [1, 5, None])
+@pytest.mark.parametrize("horizon", [1, 5, 12, None])
 @pytest.mark.parametrize("actions", [4, 11])  # 11: NumPy's own sums would be done in blocks
 def test_a_run_does_not_know_its_neighbours(horizon: int | None, actions: int) -> None:
-    mdp = random_world(3, states=6, actions=actions)
+    mdp = random_world(3, states=11, actions=actions)
     pi = random_policy(3, 7, mdp)
     gamma = np.linspace(0.4, 1.0, 7)
-    together = expected_experience(mdp, pi, horizon=horizon, discount=gamma, entropy_bonus=entropy(pi))
+
+    def everything(runs: list[int]) -> dict[str, np.ndarray]:
+        given = {"horizon": horizon, "discount": gamma[runs], "entropy_bonus": entropy(pi[runs])}
+        found = vars(evaluate(mdp, pi[runs], **given)) | vars(expected_experience(mdp, pi[runs], **given))
+        visits = visit_counts(mdp, pi[runs], horizon=horizon, discount=gamma[runs])
+        gradient = exact_gradient(mdp, np.log(pi[runs]), horizon=horizon, discount=gamma[runs], entropy_coef=0.1)
+        found |= {"visits": visits, "gradient": gradient}
+        if horizon is not None:
+            found["success"] = success_probability(mdp, pi[runs], horizon=horizon, solved_return=1.0)
+        return found
+
+    together = everything(list(range(7)))
     for r in range(7):
-        alone = expected_experience(
-            mdp, pi[[r]], horizon=horizon, discount=gamma[[r]], entropy_bonus=entropy(pi[[r]])
-        )
-        assert (alone.advantage_sums[0] == together.advantage_sums[r]).all()
-        assert (alone.visit_counts[0] == together.visit_counts[r]).all()
+        for name, alone in everything([r]).items():
+            np.testing.assert_array_equal(alone[0], together[name][r], err_msg=name)
 
 
 @given(seed=SEEDS, horizon=st.sampled_from([1, 2, 6, None]), weighted=st.booleans())

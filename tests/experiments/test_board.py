@@ -15,14 +15,17 @@ from PIL import Image
 from scipy import stats
 
 from experiments import Config, session
-from experiments.board import UPDATE_TAGS
+from experiments.board import UPDATE_TAGS, BoardSink
 from experiments.board_aggregates import POINTS, grid
 from experiments.board_pictures import moments
 from experiments.board_rows import hyperparameters
 from experiments.inference import iqm_interval, wilson_interval
 from experiments.records import snapshot_updates
+from experiments.store import RunFolder
+from experiments.training import Training
 from tests.experiments.board_reading import Curve, histograms, images, points, scalars, texts
 from tests.experiments.comparisons import BANDIT, BOTH_ARMS, MLP, TABLE, TWO_ROOMS, comparison
+from tests.experiments.small_training import points as by_tag
 
 SEEDS, UPDATES = [5, 3, 8, 11], 120  # more updates than points of a curve
 ARMS = list(BOTH_ARMS)
@@ -274,3 +277,26 @@ def test_one_point_a_step_and_none_goes_back(folder: Path) -> None:
         for step, value in points(logs(folder, run)):
             assert step > last.get(value.tag, -1)
             last[value.tag] = step
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_points_do_not_depend_on_when_they_are_written(every: int, tmp_path: Path) -> None:
+    """Also those of a run that fails: in its last update some numbers are finite and others are not."""
+    world = BANDIT | {"kwargs": {"rewards": [0.0, 0.0, 0.0, 1e300]}}
+    config = comparison(world, TABLE, {"wild": {"learning_rate": 1e300}}, seeds=1, updates=8, episodes=1)
+
+    def written(folder: Path, every: int) -> dict[str, Any]:
+        training = Training(config)
+        sink = BoardSink(RunFolder(folder), training, log_steps=1)
+        for record in training.records():
+            sink.write(record)
+            if (record.update + 1) % every == 0:
+                sink.flush()
+        sink.flush()
+        assert training.final()["failed_update"].tolist() == [4]
+        files = (folder / "tensorboard").rglob("events*")
+        return {str(path.relative_to(folder)): by_tag(path) for path in files}
+
+    at_the_end, in_between = written(tmp_path / "once", 100), written(tmp_path / "often", every)
+    assert in_between == at_the_end
+    assert "loss/total" in at_the_end["tensorboard/wild/seed_0/events.out.tfevents.0000000000"]

@@ -7,12 +7,15 @@ All this on one thread, as trainings run: where torch shares a buffer between th
 otherwise, whoever the neighbours are.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
-from experiments.config import Config
+from experiments.config import Config, Environment
+from experiments.records import Snapshot, StepRecord
 from experiments.training import Training
 from tests.experiments.comparisons import (
     BANDIT,
@@ -24,6 +27,7 @@ from tests.experiments.comparisons import (
     UNPAID,
     comparison,
 )
+from tests.experiments.options import KINDS, WORLDS, every_option, of_kind, options
 
 SEEDS = [3, 1, 4, 15, 9, 2, 6]
 ARMS: dict[str, dict[str, Any]] = {
@@ -71,45 +75,64 @@ def config(case: str, arms: dict[str, dict[str, Any]] = ARMS, seeds: list[int] =
     return comparison(environment, agent, arms, seeds, 3, 1 if case == "one episode an update" else 5)
 
 
-def numbers(training: Training) -> dict[tuple[str, int], dict[str, Any]]:
-    """All that training tells of each run, and its parameters."""
-    found: dict[tuple[str, int], dict[str, Any]] = {run: {} for run in zip(*training.runs, strict=True)}
+class Numbers(NamedTuple):
+    """All that training tells of each run."""
+
+    runs: list[tuple[str, int]]
+    columns: dict[str, NDArray[Any]]  # [R, ...]
+    parameters: dict[str, torch.Tensor]  # of one run each
+
+
+def numbers(training: Training) -> Numbers:
+    """Train to the end."""
+    columns: dict[str, NDArray[Any]] = {}
     for record in training.records():
-        for place, values in enumerate(found.values()):
-            for name, column in record.columns.items():
-                values[f"{name} of update {record.update}"] = column[place]
-            assert record.steps is not None
-            live = record.steps.live[:, place]
-            values[f"steps of update {record.update}"] = [part[live > 0, place] for part in record.steps]
-    for name, layer in training.parameters().items():
-        arm, seed, label = name.split("/")
-        found[arm, int(seed.removeprefix("seed_"))][label] = layer.numpy()
-    for place, values in enumerate(found.values()):
-        values |= {f"{name} at the end": column[place] for name, column in training.final().items()}
+        told = {**record.columns}
+        if record.steps is not None:
+            told |= {
+                name: _to_the_limit(part, record.steps.live, training) for name, part in _fields(record.steps)
+            }
+        if record.snapshot is not None:
+            told |= _fields(record.snapshot)
+        columns |= {f"{name} of update {record.update}": column for name, column in told.items()}
+    columns |= {f"{name} at the end": column for name, column in training.final().items()}
+    return Numbers(list(zip(*training.runs, strict=True)), columns, training.parameters())
+
+
+def _fields(record: StepRecord | Snapshot) -> list[tuple[str, NDArray[Any]]]:
+    return list(record._asdict().items())
+
+
+def _to_the_limit(part: NDArray[Any], live: NDArray[np.int64], training: Training) -> NDArray[Any]:
+    """[T, R] -> [R, time limit]; 0 where a run has no step."""
+    return np.pad(np.where(live > 0, part, 0).T, [(0, 0), (0, training.world.time_limit - len(part))])
+
+
+def differences(part: Numbers, whole: Numbers) -> list[str]:
+    """What of the runs of a part is otherwise among all. Not a number is equal to itself."""
+    places = [whole.runs.index(run) for run in part.runs]
+    found = [name for name, layer in part.parameters.items() if not torch.equal(layer, whole.parameters[name])]
+    for name, column in part.columns.items():
+        expected = whole.columns[name][places]
+        unequal = (column != expected) & ~((column != column) & (expected != expected))
+        rows = unequal.reshape(len(places), -1).any(1)
+        found += [f"{name} of {run}" for run, row in zip(part.runs, rows, strict=True) if row]
     return found
-
-
-def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        np.testing.assert_array_equal(value, other[name], err_msg=name)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_seed_alone_is_that_seed_among_the_others(case: str) -> None:
     everything = numbers(Training(config(case)))
-    assert len(everything) == len(ARMS) * len(SEEDS)
+    assert len(everything.runs) == len(ARMS) * len(SEEDS)
     for seed in (SEEDS[0], SEEDS[3], SEEDS[-1]):
-        for run, values in numbers(Training(config(case), [seed])).items():
-            assert_same(values, everything[run])
+        assert differences(numbers(Training(config(case), [seed])), everything) == []
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_arm_alone_is_that_arm_beside_the_others(case: str) -> None:
     everything = numbers(Training(config(case)))
-    for arm, differences in ARMS.items():
-        for run, values in numbers(Training(config(case, {arm: differences}))).items():
-            assert_same(values, everything[run])
+    for arm, its_options in ARMS.items():
+        assert differences(numbers(Training(config(case, {arm: its_options}))), everything) == []
 
 
 @pytest.mark.parametrize("case", ["mlp (7, 13)", "mlp (64, 64)", "table"])
@@ -117,5 +140,40 @@ def test_a_run_is_the_same_at_every_place_of_a_large_batch(case: str) -> None:
     many = [*range(100, 140), *SEEDS]
     everything = numbers(Training(config(case, seeds=many)))
     for seed in (many[0], many[22], many[-1]):
-        for run, values in numbers(Training(config(case), [seed])).items():
-            assert_same(values, everything[run])
+        assert differences(numbers(Training(config(case), [seed])), everything) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_any_option_a_run_is_the_same_alone_in_twos_in_sevens_and_among_all(kind: str) -> None:
+    seeds = [*SEEDS, 5, 35]
+    together = of_kind(kind, seeds, updates=3)
+    everything = numbers(Training(together))
+    for group in (seeds[:1], seeds[3:5], seeds[-7:]):
+        assert differences(numbers(Training(together, group)), everything) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_any_option_a_stored_state_goes_on_as_what_it_was_stored_of(kind: str) -> None:
+    whole, resumed = (Training(of_kind(kind, SEEDS[:2], updates=3)) for _ in range(2))
+    whole.update()
+    # As a file keeps it: of an array's layout in memory nothing is left.
+    resumed.load({name: np.array(array, order="C") for name, array in whole.state().items()})
+    assert differences(numbers(resumed), numbers(whole)) == []
+
+
+@pytest.mark.parametrize("world", ["bandit", "features"])
+def test_means_over_many_updates_are_the_same_alone_and_among_others(world: str) -> None:
+    updates = 180  # the last 5 % are nine, more than NumPy adds up one after the other
+    together = comparison(WORLDS[world], mlp(7, learning_rate=0.1), {"one": {}}, SEEDS[:3], updates, 1)
+    everything = numbers(Training(together))
+    for seed in SEEDS[:3]:
+        assert differences(numbers(Training(together, [seed])), everything) == []
+
+
+def test_every_option_is_tried_somewhere() -> None:
+    assert [name for name, values in options().items() if not values] == []
+    tried = {arm for kind in KINDS for arm in of_kind(kind, [0], updates=1).arms}
+    assert every_option().keys() <= tried
+    assert Environment.model_fields.keys() == {key for world in WORLDS.values() for key in world}

@@ -1,6 +1,7 @@
 """The measures of exploration, each against its definition written another way."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,3 +152,11 @@ def test_an_exact_run_takes_no_steps_and_has_no_first_success() -> None:
 
 def test_every_measure_says_what_it_means() -> None:
     assert all(outcome.label and len(outcome.meaning) > 15 for outcome in OUTCOMES.values())
+
+
+@pytest.mark.parametrize("mean", [measures.mean_over_first, measures.mean_of_known])
+def test_a_mean_over_updates_does_not_depend_on_how_many_runs_stand_side_by_side(mean: Any) -> None:
+    values = np.random.default_rng(0).normal(size=(20, 7))
+    together = mean(values)
+    assert [mean(values[:, [run]])[0] for run in range(7)] == together.tolist()
+    assert together == pytest.approx([np.mean(column) for column in values.T], abs=1e-15)
