@@ -123,16 +123,13 @@ def first_success(results: Results) -> Iterator[Picture]:
 def many_arms(results: Results) -> Iterator[Picture]:
     """Where there are too many arms for curves: what each of them came to."""
     arms = list(results.runs)
-    entries = [results.summary["arms"][arm]["measures"].get("solved") for arm in arms]
-    if len(arms) <= MOST_CURVES or len(doses_of(results)) == len(arms) or not all(entries):
+    measures = [results.summary["arms"][arm]["measures"] for arm in arms]
+    # Older folders have no `succeeds`, and without a goal there is neither.
+    known = [name for name in ENDINGS if all(measured.get(name) for measured in measures)]
+    if len(arms) <= MOST_CURVES or len(doses_of(results)) == len(arms) or not known:
         return
     figure = Figure(figsize=(WIDTH, 0.6 + 0.24 * len(arms)))
     axes = figure.subplots()
-    measures = [results.summary["arms"][arm]["measures"] for arm in arms]
-    # Older folders have no `succeeds`, and without a goal there is neither.
-    known = [name for name in ENDINGS if all(name in measured for measured in measures)]
-    if not known:
-        return
     words, entries = ENDINGS[known[0]], [measured[known[0]] for measured in measures]
     y = np.arange(len(arms))[::-1]
     x, *ends = np.array([[entry[end] for entry in entries] for end in Band._fields], float)
