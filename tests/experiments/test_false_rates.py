@@ -84,6 +84,12 @@ RULES = {
     "less": Rule("a < b", "solved", 20, PAIRS, [*EQUAL, MORE], [*EQUAL, FEWER]),
     "more": Rule("a > b", "solved", 20, PAIRS, [*EQUAL, FEWER], [*EQUAL, MORE]),
     "earlier": Rule("a < b", "first_success_env_step", 20, TIMES, [*EQUAL, MORE], [*EQUAL, FEWER]),
+    "earns more": Rule(
+        "a > b", "final_return", 20, [(9.0, 1.0), (1.0, 1.1), (1.0, 1.0)], [*EQUAL, FEWER], [*EQUAL, MORE]
+    ),
+    "earns as much": Rule(
+        "a = b within 1", "final_return", 24, [(3.0, 1.0), (1.0, 1.0), (2.0, 1.0)], SPLIT, SPLIT
+    ),
     "above a number": Rule("a > 0.9", "solved", 60, [(YES,), (NO,)], levels(0.9, 0.8), levels(0.9, 0.95)),
     "below a number": Rule("a < 0.2", "solved", 60, [(YES,), (NO,)], levels(0.2, 0.3), levels(0.2, 0.1)),
     "median above a number": Rule("a > 2.0", "final_return", 21, [(3.0,), (1.0,), (2.0,)], SPLIT, SPLIT),
