@@ -138,7 +138,8 @@ def prepare_all(found: Sequence[Config], out: Path, workers: int, screen: Screen
         if path.is_symlink():
             raise StoreError(link(path))
         RunFolder(path).check_owner(ARGUMENT)
-    compile_ahead(Training(found[0]), screen.say)  # once, before there are processes
+    with closing(Training(found[0])) as training:
+        compile_ahead(training, screen.say)  # once, before there are processes
     done: dict[str, Done] = {}
     experiments = [(config, out / config.name) for config in sorted(found, key=_size)]
     with closing(each_apart(attempt, experiments, workers)) as answers:

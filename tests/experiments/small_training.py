@@ -126,4 +126,5 @@ def points(path: Path) -> dict[str, list[tuple[int, Any]]]:
 def assert_same(found: Mapping[str, str | bytes], expected: Mapping[str, str | bytes]) -> None:
     """Every table, point and parameter is equal, bit for bit."""
     assert found.keys() == expected.keys()
-    assert [name for name in found if found[name] != expected[name]] == []
+    different = [name for name in found if found[name] != expected[name]]
+    assert different == [], different
