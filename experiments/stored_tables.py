@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from experiments.stored_files import StoreError, opened
 
 MAX_DECODED = 1 << 32  # bytes of the columns that are read of a table
+COLUMN_BYTES, VALUE_BYTES = 1 << 20, 256  # of a column and of each value in it, what describes them included
 BATCH = 1 << 16  # rows at a time
 MAX_TEXT, MAX_ITEMS = 1 << 24, 1 << 20  # bytes of a text and entries of a list in what a file says of itself
 SLACK = 1e-6  # single precision makes a probability of 1 + 2.6e-8
@@ -60,7 +61,7 @@ def read_batches(
     """
     with _readable(place), opened(place) as stream, _parquet(stream) as file:
         _check_columns(file.schema_arrow, columns)
-        room = _Room(place, max_rows)
+        room = _Room(place, max_rows, len(columns or file.schema_arrow.names))
         room.check(*_declared(file.metadata, columns))
         empty = True
         for batch in file.iter_batches(BATCH, columns=columns, use_threads=False):
@@ -92,12 +93,15 @@ def _readable(place: Path) -> Iterator[None]:
 class _Room:
     """What a table may still take."""
 
-    def __init__(self, place: Path, max_rows: int | None) -> None:
+    def __init__(self, place: Path, max_rows: int | None, columns: int) -> None:
         self._place, self._max_rows, self._rows, self._bytes = place, max_rows, 0, 0
+        self._max_bytes = MAX_DECODED
+        if max_rows is not None:  # a text may be of any length
+            self._max_bytes = min(MAX_DECODED, columns * (COLUMN_BYTES + VALUE_BYTES * max_rows))
 
     def check(self, rows: int, size: int) -> None:
-        if size > MAX_DECODED:
-            raise StoreError(f"{self._place}: decodes to {size:,} bytes; at most {MAX_DECODED:,} are read")
+        if size > self._max_bytes:
+            raise StoreError(f"{self._place}: decodes to {size:,} bytes; at most {self._max_bytes:,} are read")
         if self._max_rows is not None and rows > self._max_rows:
             raise StoreError(f"{self._place}: has {rows:,} rows; its config makes at most {self._max_rows:,}")
 

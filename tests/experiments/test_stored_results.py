@@ -151,6 +151,12 @@ class TestBounds:
         with pytest.raises(StoreError, match="decodes to"):
             RunFolder(folder).read_table("updates.parquet")
 
+    def test_few_rows_do_not_take_much(self, folder: Path) -> None:
+        """Names of arms that are vast and compress well."""
+        rewritten(folder / "runs.parquet", column("arm", "x" * 40_000_000))
+        assert (folder / "runs.parquet").stat().st_size < 5_000_000
+        assert "decodes to" in refused(folder)
+
     def test_more_rows_than_the_config_makes_are_not_decoded(self, folder: Path) -> None:
         rewritten(folder / "updates.parquet", lambda t: t.take(np.zeros(1000, np.int64)))
         assert "has 1,000 rows; its config makes at most 24" in refused(folder)
