@@ -417,7 +417,8 @@ def test_a_full_disk_below_what_is_compiled_is_named(
 @pytest.mark.parametrize("world", ["FourAction/TwoRooms-v0", "CartPole-v1"])
 def test_the_first_training_says_that_it_compiles_and_the_second_has_it(tmp_path: Path, world: str) -> None:
     command_line = (
-        "import sys; from experiments import load_config, session; from experiments.training import Training; "
+        "import sys; from experiments import load_config, session; "
+        "from experiments.training import Training; "
         f"config = load_config(dict(name='small', description='small', environment=dict(id={world!r}), "
         "agent=dict(policy='mlp', hidden_sizes=[8]), training=dict(seeds=1, updates=1), arms=dict(one={}))); "
         "session.compile_ahead(Training(config), print)"

@@ -125,9 +125,9 @@ def test_every_surface_says_what_the_wording_says() -> None:
         found = summary({name: entry for name in OUTCOMES}, [judged])
         said = plain(verdict_text(judged))
         cell = plain(measure_text("final_return", entry))
-        text_tab = board_guide.verdict(found)
-        assert said in text_tab
-        assert cell in text_tab
+        on_the_board = board_guide.verdict(found)
+        assert said in on_the_board
+        assert cell in on_the_board
         assert said in verdict_line(judged).plain
         for surface in (results(found, 80), results(found, 500)):
             assert any(cell in column._cells for table in surface for column in table.columns)
