@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agents.layers import COLUMNS, network
+from agents.kernels.network import COLUMNS, network
 
 Initialization = Literal["orthogonal", "torch", "small_uniform"]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from agents.information import entropy_from_log
-from agents.optimizers import adam, norms, sgd
+from agents.kernels.optimizers import adam, norms, sgd
 from agents.policy import PolicyShape
 
 
@@ -83,7 +83,8 @@ class StackedLearner:
             [R, N, A], or [M, N, A].
         """
         theta = self.theta if runs is None else self.theta.index_select(0, runs)
-        # As over the last axis, in a quarter of the time, and laid out as `agents.layers.network` lays it out.
+        # As over the last axis, in a quarter of the time, and laid out as `agents.kernels.network.network` lays
+        # it out.
         return torch.log_softmax(self.shape.logits(theta, rows).transpose(1, 2), dim=1).transpose(1, 2)
 
     def step(self, loss: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.compiled import compiled
+from agents.kernels.compiled import compiled
 
 Array = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.compiled import compiled
-from agents.layers import add_and_tanh, product
+from agents.kernels.compiled import compiled
+from agents.kernels.network import add_and_tanh, product
 from experiments.config import Config
 from experiments.event_files import scalar_block
 from experiments.training import Training

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.compiled import compiled
+from agents.kernels.compiled import compiled
 from envs.finite_mdp import FiniteMDP
 from experiments.streams import Purpose, Streams
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import torch
 
-from agents.compiled import is_compiling
+from agents.kernels.compiled import is_compiling
 from experiments.batch import Batch, State
 from experiments.config import Agent, Config, ConfigError
 from experiments.memory import keep_freed_memory

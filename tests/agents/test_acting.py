@@ -20,7 +20,7 @@ def test_it_has_the_log_probabilities_of_the_torch_policy(shape: PolicyShape) ->
     rows = torch.randn(4, 6, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     found = log_policy([layer.numpy() for layer in shape.split(theta)], rows.numpy())
     expected = torch.log_softmax(shape.logits(theta, rows), dim=-1)
-    np.testing.assert_allclose(found, expected, atol=1e-6)  # the tanh of agents.layers is 4e-7 off
+    np.testing.assert_allclose(found, expected, atol=1e-6)  # the tanh of agents.kernels.network is 4e-7 off
     np.testing.assert_allclose(np.exp(found).sum(-1), 1, atol=1e-12)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.optimizers import adam, norms, sgd
+from agents.kernels.optimizers import adam, norms, sgd
 
 PRECISIONS = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 

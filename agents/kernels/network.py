@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.compiled import compiled
+from agents.kernels.compiled import compiled
 
 Array = NDArray[Any]
 

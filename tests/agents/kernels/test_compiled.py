@@ -16,7 +16,7 @@ from numba.core.dispatcher import Dispatcher
 import agents
 import envs
 import experiments
-from agents.compiled import compiled
+from agents.kernels.compiled import compiled
 
 MODULES = [
     f"{package.__name__}.{module.name}"
@@ -32,7 +32,7 @@ def compiled_in(module: str) -> dict[str, FunctionType]:
 
 
 def test_there_is_something_compiled() -> None:
-    assert "_forward" in compiled_in("agents.layers")
+    assert "_forward" in compiled_in("agents.kernels.network")
     assert "_play" in compiled_in("experiments.rollout")
 
 
@@ -64,7 +64,7 @@ def test_without_a_folder_to_write_to_it_is_compiled_all_the_same(monkeypatch: p
 
 
 KEPT = """
-from agents.compiled import compiled
+from agents.kernels.compiled import compiled
 
 
 @compiled()

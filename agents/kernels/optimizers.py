@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.compiled import compiled
+from agents.kernels.compiled import compiled
 
 Array = NDArray[Any]
 

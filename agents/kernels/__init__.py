@@ -1,0 +1,1 @@
+"""The formulas of training, compiled; each is tested against its readable counterpart."""
