@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.command_line import Parser, available_cores, count, folder, seconds, whole
-from experiments.config import Config, ConfigError, key_table, load_config
-from experiments.failures import Failure
+from experiments.config.failures import Failure
+from experiments.config.schema import Config, ConfigError, key_table, load_config
 from experiments.interrupts import Interrupts
 from experiments.showing import Showing
 

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from experiments.config import Config, ConfigError, load_config
+    from experiments.config.schema import Config, ConfigError, load_config
     from experiments.session import Result
 
 # NumPy's matrix products are small here, and threads that wait for each other take ten times as long. OpenBLAS
@@ -23,7 +23,7 @@ __all__ = ["Config", "ConfigError", "load_config", "train"]
 
 def __getattr__(name: str) -> Any:
     if name in ("Config", "ConfigError", "load_config"):
-        from experiments import config
+        from experiments.config import schema as config
 
         return getattr(config, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.returns import RunningMean, batch_mean, leave_one_out, normalized, returns_to_go
-from experiments.config import Agent
+from experiments.config.schema import Agent
 from experiments.played import Array, Ints, Played
 
 Index = tuple[Ints, Ints, Ints]  # t, run, episode; [N] each

@@ -23,13 +23,13 @@ from typing import Any, NamedTuple
 from experiments import command_line
 from experiments.argument_page import argument_page, count, headline
 from experiments.claims import Comparison, decide
-from experiments.config import Config, load_config
+from experiments.config.failures import Failure, explained
+from experiments.config.mistakes import one_line
+from experiments.config.plan import PLAN
+from experiments.config.schema import Config, load_config
 from experiments.console import Screen, verdict_table
-from experiments.failures import Failure, explained
 from experiments.markup import Html
-from experiments.mistakes import one_line
 from experiments.owned_folder import OwnedFolder
-from experiments.plan import PLAN
 from experiments.plotting import Picture
 from experiments.processes import Ended, each_apart
 from experiments.report import write_pages

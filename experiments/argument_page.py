@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from experiments import text_numbers, wording
+from experiments.config.plan import PLAN, Entry, Part
 from experiments.markup import Html, element, joined
 from experiments.page_tables import marked, table
 from experiments.page_verdicts import SIGNS, badge, foreseen
-from experiments.plan import PLAN, Entry, Part
 from experiments.plotting import Picture
 from experiments.report import styled_page
 from experiments.results import Results

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from agents import schedules
 from experiments import measures
-from experiments.config import Agent, Config, Exponential, Linear, TargetEntropy
+from experiments.config.schema import Agent, Config, Exponential, Linear, TargetEntropy
 from experiments.finite import FiniteLearning
 from experiments.learners import check_fits, initial_learner
 from experiments.learnt import Learnt

@@ -12,11 +12,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.config import Config
+from experiments.config.measures import FailedAs
+from experiments.config.schema import Config
 from experiments.event_files import MarginChart, MultilineChart, finite_scalars_block
 from experiments.inference import Band, iqm_interval, wilson_interval
 from experiments.measures import mean_of_known
-from experiments.outcomes import FailedAs
 from experiments.records import UpdateRecord
 from experiments.worlds import World
 
@@ -31,7 +31,7 @@ class Curve(NamedTuple):
     title: str
     column: str  # of updates.parquet
     estimate: Literal["iqm", "fraction"]
-    failed_as: FailedAs = "low"  # see `experiments.outcomes`
+    failed_as: FailedAs = "low"  # see `experiments.config.measures`
 
     @property
     def tags(self) -> tuple[str, str, str]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments import wording
-from experiments.config import Config
-from experiments.outcomes import OUTCOMES
+from experiments.config.measures import OUTCOMES
+from experiments.config.schema import Config
 from experiments.store import config_text
 
 VERDICT = "guide/2_verdict"  # the tags are shown in their alphabetical order

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.board_aggregates import COVERAGE, SOLVED, Curve, takes_steps
-from experiments.config import Config
+from experiments.config.schema import Config
 from experiments.event_files import Hyperparameter
 from experiments.records import Column
 

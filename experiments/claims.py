@@ -19,9 +19,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from experiments.config.expectations import Expectation, parse_expectation, read_expectation
 from experiments.contrasts import certain, contrast
 from experiments.exact_tests import ALPHA, Interval
-from experiments.expectations import Expectation, parse_expectation, read_expectation
 from experiments.inference import holm
 from experiments.rules import find
 from experiments.values import kind_of, values_of
@@ -45,7 +45,7 @@ Seeds: TypeAlias = Mapping[str, ArrayLike]  # arm -> [n]
 
 @dataclass(frozen=True)
 class Claim:
-    """An expectation about one measure, in words and in the language of `experiments.expectations`."""
+    """An expectation about one measure, in words and in the language of `experiments.config.expectations`."""
 
     statement: str
     measure: str

@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn, Protocol
 
-from experiments.failures import explained
+from experiments.config.failures import explained
 
 
 class Main(Protocol):
@@ -105,8 +105,8 @@ def command(name: str, stopped: str = "stopped") -> Callable[[Main], Main]:
 
 def fail(name: str, message: str, status: int = 2) -> int:
     """A line on standard error: a refusal in one line, whatever its words; returns the exit status."""
-    from experiments.mistakes import one_line  # only now: it comes with more than `begin` should wait for
-    from experiments.plain_text import printable
+    from experiments.config.mistakes import one_line  # only now: it comes with more than `begin` should wait for
+    from experiments.config.plain_text import printable
 
     with suppress(OSError):
         print(f"{name}: {printable(message) if status == 1 else one_line(message)}", file=sys.stderr, flush=True)

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from experiments.outcomes import OUTCOMES
-from experiments.plain_text import printable
+from experiments.config.measures import OUTCOMES
+from experiments.config.plain_text import printable
 from experiments.records import UpdateRecord
 from experiments.wording import effect_text, measure_text, plain, verdict_text
 

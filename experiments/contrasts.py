@@ -28,9 +28,9 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments import exact_tests, power
+from experiments.config.measures import Kind
 from experiments.exact_tests import Array, Interval, Tails
 from experiments.inference import paired_improvement, wilson_interval
-from experiments.outcomes import Kind
 from experiments.values import ends
 
 

@@ -7,8 +7,8 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.config.measures import OUTCOMES
 from experiments.inference import Band
-from experiments.outcomes import OUTCOMES
 from experiments.plotting import Picture, canvas, draw_line, finished, looks
 from experiments.results import Results
 from experiments.wording import number

@@ -15,7 +15,7 @@ from agents.reinforce import Experience
 from agents.returns import RunningMean, batch_mean, leave_one_out, moved_values, normalized, returns_to_go
 from envs.exact import expected_experience, visit_counts
 from envs.finite_mdp import FiniteMDP
-from experiments.config import Agent
+from experiments.config.schema import Agent
 from experiments.measures import first_success
 from experiments.rollout import Episodes, FiniteRollout
 from experiments.streams import Purpose

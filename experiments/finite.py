@@ -19,7 +19,7 @@ from envs.exact import evaluate
 from envs.finite_mdp import FiniteMDP
 from envs.success import success_probability
 from experiments import measures
-from experiments.config import Agent, Config, ConfigError
+from experiments.config.schema import Agent, Config, ConfigError
 from experiments.experience import Collected, ExactExperience, SampledExperience
 from experiments.learnt import Ending, Learnt, Measured
 from experiments.records import Column, Snapshot

@@ -21,7 +21,7 @@ from torch import Tensor
 from agents.policy import mixed_with_uniform
 from envs.exact import evaluate, exact_gradient
 from experiments.agreement import Agreement, compare
-from experiments.config import Agent, load_config
+from experiments.config.schema import Agent, load_config
 from experiments.training import Training
 
 Array = NDArray[np.float64]

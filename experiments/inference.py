@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from experiments.config.measures import FailedAs
 from experiments.exact_tests import ALPHA, Array, Interval, Z, paired_proportions_interval
-from experiments.outcomes import FailedAs
 
 
 class Band(NamedTuple):

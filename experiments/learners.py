@@ -8,7 +8,7 @@ from gymnasium.spaces import Box
 
 from agents.policy import PolicyShape
 from agents.reinforce import StackedLearner
-from experiments.config import Agent, ConfigError, TargetEntropy
+from experiments.config.schema import Agent, ConfigError, TargetEntropy
 from experiments.streams import parameter_generator
 from experiments.worlds import World
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from experiments.command_line import Parser, folder
-from experiments.failures import Failure
-from experiments.plain_text import printable
+from experiments.config.failures import Failure
+from experiments.config.plain_text import printable
 
 PORT = 6006  # TensorBoard's own
 PINNED = ("step/entropy_bits", "policy/entropy_bits", "band/entropy_bits/iqm", "band/solved/fraction")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from agents.kernels.compiled import compiled
 from agents.kernels.network import add_and_tanh, product
-from experiments.config import Config
+from experiments.config.schema import Config
 from experiments.event_files import scalar_block
 from experiments.training import Training
 

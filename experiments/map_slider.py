@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from envs.finite_mdp import Drawing, FiniteMDP
-from experiments.config import Config
-from experiments.expectations import parse_expectation
+from experiments.config.expectations import parse_expectation
+from experiments.config.schema import Config
 from experiments.grid_maps import Picture, policy_map, visit_map
 from experiments.markup import Html, data_uri, element
 from experiments.results import Results

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from experiments import wording
+from experiments.config.measures import OUTCOMES
 from experiments.markup import Html, element, joined
-from experiments.outcomes import OUTCOMES
 from experiments.wording import Piece
 
 

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 from agents.information import entropy
 from experiments.animation import Picture, check_gif, write_gif
 from experiments.command_line import Parser, folder, place
-from experiments.failures import Failure
+from experiments.config.failures import Failure
+from experiments.config.mistakes import one_line
+from experiments.config.plain_text import printable
 from experiments.global_generators import GlobalGenerators
-from experiments.mistakes import one_line
-from experiments.plain_text import printable
 from experiments.policies import StoredPolicy, load_policy
 from experiments.spaces import flag_of, reward_of
 from experiments.store import StoreError

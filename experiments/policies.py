@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from agents.policy import PolicyShape
-from experiments.config import Config
-from experiments.expectations import check_name
+from experiments.config.expectations import check_name
+from experiments.config.schema import Config
 from experiments.learners import policy_shape
 from experiments.observations import CLIP
 from experiments.results import read_runs

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.command_line import Parser, folder
+from experiments.config.plain_text import printable
 from experiments.figures import pictures
 from experiments.map_slider import map_slider
 from experiments.markup import Child, Html, element, page
-from experiments.plain_text import printable
 from experiments.plotting import Picture
 from experiments.results import Results, read_results
 from experiments.sections import experiment

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.config import Config
+from experiments.config.schema import Config
 from experiments.snapshots import FILE, Snapshots, check_fits, read_snapshots
 from experiments.store import RunFolder
 from experiments.stored_rows import NEEDED, RUN_KINDS, TIME, UpdateRows, fitting

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from experiments import power
+from experiments.config.expectations import Expectation
 from experiments.contrasts import Contrast, Join
 from experiments.exact_tests import Array
-from experiments.expectations import Expectation
 from experiments.power import POWER
 
 Columns = Mapping[str, Array]  # arm -> values on common seeds, [n]

@@ -16,7 +16,7 @@ import numpy as np
 
 from agents.reinforce import StackedLearner
 from experiments import session
-from experiments.config import Config, load_config
+from experiments.config.schema import Config, load_config
 from experiments.experience import SampledExperience
 from experiments.finite import FiniteLearning
 from experiments.processes import end_with

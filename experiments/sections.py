@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments import wording
-from experiments.config import Config
+from experiments.config.schema import Config
 from experiments.markup import Html, data_uri, element, joined
 from experiments.page_tables import marked, outcome_table
 from experiments.page_verdicts import verdict_list

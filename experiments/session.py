@@ -13,7 +13,7 @@ import torch
 
 from experiments.board import BoardSink
 from experiments.checkpoints import Checkpoints, Moment
-from experiments.config import Config, ConfigError, one_line
+from experiments.config.schema import Config, ConfigError, one_line
 from experiments.interrupts import Interrupts
 from experiments.learners import initial_learner
 from experiments.parts import TableSink

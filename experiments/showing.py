@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from experiments.failures import Failure, explained
-from experiments.mistakes import one_line
+from experiments.config.failures import Failure, explained
+from experiments.config.mistakes import one_line
 
 T = TypeVar("T")
 

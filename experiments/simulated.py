@@ -18,7 +18,7 @@ from agents.returns import RunningMean
 from experiments import measures
 from experiments.advantages import Advantages, Weighed
 from experiments.chunks import Chunk, chunks, experience
-from experiments.config import Agent, Config
+from experiments.config.schema import Agent, Config
 from experiments.learnt import Ending, Learnt, Measured
 from experiments.observations import Observations
 from experiments.played import Array, Ints, Played

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
 from experiments import session
-from experiments.config import Config
+from experiments.config.schema import Config
 from experiments.training import Training
 from experiments.worlds import World, closed, make_world
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save as tensor_bytes
 
 from experiments import stored_summary
-from experiments.config import Config, ConfigError, load_config
+from experiments.config.schema import Config, ConfigError, load_config
 from experiments.owned_folder import LOCK, MARK, OwnedFolder
 from experiments.stored_files import StoreError as StoreError
 from experiments.stored_files import content, read_sums

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
-from experiments.failures import Failure
-from experiments.files import open_regular
+from experiments.config.failures import Failure
+from experiments.config.files import open_regular
 
 MAX_BYTES = 1 << 32  # of any stored file that is read as a whole or summed
 _LINE = re.compile(r"([0-9a-f]{64})  ([\w.-]+(?:/[\w.-]+)*)", re.ASCII)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from experiments.outcomes import OUTCOMES
+from experiments.config.measures import OUTCOMES
 from experiments.stored_files import StoreError
 from experiments.stored_tables import COUNT, NUMBER, TRUTH, Kind, arm_places, values
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from experiments.config import Config, one_line
-from experiments.outcomes import OUTCOMES
-from experiments.plain_text import printable
+from experiments.config.measures import OUTCOMES
+from experiments.config.plain_text import printable
+from experiments.config.schema import Config, one_line
 from experiments.records import Runs
 from experiments.stored_files import StoreError
 

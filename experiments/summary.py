@@ -11,10 +11,10 @@ from typing import Any, cast
 import numpy as np
 
 from experiments.claims import Claim, Comparison, compare, decide
-from experiments.config import Config
+from experiments.config.measures import FRACTIONS, OF_SUCCESS, OUTCOMES, Kind
+from experiments.config.schema import Config
 from experiments.exact_tests import Array, Interval, median_interval
 from experiments.inference import Band, iqm_interval, wilson_interval
-from experiments.outcomes import FRACTIONS, OF_SUCCESS, OUTCOMES, Kind
 from experiments.records import Column, Runs
 from experiments.values import counted, values_of
 

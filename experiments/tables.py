@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from experiments.outcomes import FRACTIONS, TIMES
+from experiments.config.measures import FRACTIONS, TIMES
 from experiments.records import Column, Runs, UpdateRecord
 
 TRUTHS = frozenset({*FRACTIONS, "succeeded"})  # columns of truth values; where one is missing it is null

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.information import entropy_from_log
-from experiments.config import Agent, Config, load_config
+from experiments.config.schema import Agent, Config, load_config
 from experiments.worlds import make_world
 
 Env = gymnasium.Env[Any, Any]

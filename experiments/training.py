@@ -11,7 +11,7 @@ import torch
 
 from agents.kernels.compiled import is_compiling
 from experiments.batch import Batch, State
-from experiments.config import Agent, Config, ConfigError
+from experiments.config.schema import Agent, Config, ConfigError
 from experiments.memory import keep_freed_memory
 from experiments.records import Column, Runs, UpdateRecord, merged
 from experiments.worlds import make_world

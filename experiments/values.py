@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.expectations import is_time
-from experiments.outcomes import OUTCOMES, FailedAs, Kind
+from experiments.config.expectations import is_time
+from experiments.config.measures import OUTCOMES, FailedAs, Kind
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from experiments.outcomes import OUTCOMES
+from experiments.config.measures import OUTCOMES
 
 NEVER, UNBOUNDED, NO_VALUE = "never", "unbounded", "no value"
 

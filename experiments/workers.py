@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.config import Config
-from experiments.failures import OUT_OF_MEMORY, Failure, is_out_of_memory
+from experiments.config.failures import OUT_OF_MEMORY, Failure, is_out_of_memory
+from experiments.config.schema import Config
 from experiments.processes import CONTEXT, end, start, why_ended
 from experiments.records import Column, Runs, UpdateRecord, merged, merged_records, stacked
 from experiments.simulators import SimulatorError

@@ -19,7 +19,7 @@ from envs.finite_mdp import FiniteMDP
 from envs.gridworlds import Grid
 from envs.planning import optimal_actions, optimal_values
 from envs.toy_text import finite_mdp_of, time_limit_of
-from experiments.config import ConfigError, Environment, one_line
+from experiments.config.schema import ConfigError, Environment, one_line
 from experiments.global_generators import GlobalGenerators
 from experiments.spaces import Undeclared, check_first_step, check_size
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from envs.finite_mdp import FiniteMDP
 from envs.tabular import TabularEnv
-from experiments.config import Agent, Config, ConfigError
+from experiments.config.schema import Agent, Config, ConfigError
 from experiments.learners import check_fits
 from experiments.worlds import make_world
 from tests.experiments.comparisons import comparison

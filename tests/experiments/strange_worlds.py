@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete
 
-from experiments.config import Config, load_config
+from experiments.config.schema import Config, load_config
 
 
 class Strange(gymnasium.Env[Any, Any]):

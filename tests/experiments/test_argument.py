@@ -10,9 +10,9 @@ import pytest
 from experiments import argument, text_numbers
 from experiments.argument import configs, judged, main, quickly
 from experiments.argument_page import count
-from experiments.config import Config, load_config
+from experiments.config.plan import PLAN
+from experiments.config.schema import Config, load_config
 from experiments.inference import holm
-from experiments.plan import PLAN
 from experiments.sources import digest, reachable
 from experiments.store import RunFolder
 from tests.experiments.browser import chromium, needs_browser

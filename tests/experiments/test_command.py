@@ -18,8 +18,8 @@ import train
 from experiments import argument, play
 from experiments.command import command, flushed
 from experiments.command_line import Parser, folder, place
-from experiments.config import ConfigError
-from experiments.failures import OUT_OF_MEMORY, Failure, explained, is_out_of_memory
+from experiments.config.failures import OUT_OF_MEMORY, Failure, explained, is_out_of_memory
+from experiments.config.schema import ConfigError
 from experiments.workers import WorkerFailed
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ import pytest
 
 from envs.success import success_probability
 from experiments import ConfigError, load_config, session, train
-from experiments.outcomes import FRACTIONS, OF_SUCCESS
+from experiments.config.measures import FRACTIONS, OF_SUCCESS
 from experiments.report import write_report
 from experiments.training import Training
 from tests.experiments.comparisons import (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from envs.exact import evaluate
-from experiments.config import ConfigError
+from experiments.config.schema import ConfigError
 from experiments.records import UpdateRecord
 from experiments.training import Training
 from tests.experiments.comparisons import comparison

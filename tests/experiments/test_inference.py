@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from experiments import inference
+from experiments.config.measures import FailedAs
 from experiments.exact_tests import ALPHA
-from experiments.outcomes import FailedAs
 
 NUMBERS = st.floats(-5, 5, width=16)
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from experiments.config import Config, Environment
+from experiments.config.schema import Config, Environment
 from experiments.records import Snapshot, StepRecord
 from experiments.training import Training
 from tests.experiments.comparisons import (

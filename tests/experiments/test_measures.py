@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agents.information import entropy_from_log
 from experiments import measures, train
-from experiments.outcomes import OUTCOMES
+from experiments.config.measures import OUTCOMES
 from experiments.summary import summarize
 from experiments.training import Training
 from tests.experiments.comparisons import BANDIT, MLP, TABLE, TWO_ROOMS, comparison

@@ -17,7 +17,7 @@ import safetensors.numpy
 from PIL import Image
 
 from experiments import session
-from experiments.config import Config
+from experiments.config.schema import Config
 from experiments.play import Move, episode, main
 from experiments.policies import load_policy, spans
 from experiments.store import RunFolder

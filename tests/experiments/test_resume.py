@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from experiments.checkpoints import Checkpoints
-from experiments.config import ConfigError
+from experiments.config.schema import ConfigError
 from experiments.store import RunFolder, StoreError
 from tests.experiments import kill_and_resume
 from tests.experiments.processes import in_a_child, wait_for

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from experiments.chunks import CHUNK
-from experiments.config import ConfigError, load_config
+from experiments.config.schema import ConfigError, load_config
 from experiments.records import UpdateRecord
 from experiments.simulators import PlainDiscrete, SimulatorError
 from experiments.streams import Purpose, Streams

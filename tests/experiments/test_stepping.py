@@ -5,7 +5,7 @@ from itertools import count
 import pytest
 
 from experiments import stepping
-from experiments.config import load_config
+from experiments.config.schema import load_config
 from tests.experiments.comparisons import CONFIGS
 
 

@@ -15,7 +15,7 @@ import safetensors.numpy
 from pydantic import BaseModel
 
 from experiments import stored_files, stored_tables
-from experiments.config import ConfigError
+from experiments.config.schema import ConfigError
 from experiments.policies import load_policy
 from experiments.report import write_report
 from experiments.results import read_results

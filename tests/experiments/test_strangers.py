@@ -21,7 +21,7 @@ import safetensors.numpy
 
 from experiments import play, session
 from experiments.checkpoints import Checkpoints, Moment
-from experiments.config import ConfigError, load_config
+from experiments.config.schema import ConfigError, load_config
 from experiments.policies import load_policy
 from experiments.report import write_report
 from experiments.results import read_results

@@ -14,7 +14,7 @@ from agents.information import entropy_from_log
 from agents.reinforce import StackedLearner
 from envs.toy_text import finite_mdp_of
 from experiments import batch, load_config, rollout, textbook
-from experiments.config import Agent
+from experiments.config.schema import Agent
 from experiments.learners import initial_learner
 from experiments.rollout import FiniteRollout
 from experiments.textbook import Reinforce, Terms, episode

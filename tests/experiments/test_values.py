@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.outcomes import OUTCOMES
+from experiments.config.measures import OUTCOMES
 from experiments.summary import summarize
 from experiments.values import counted, kind_of, values_of
 from tests.experiments.comparisons import BANDIT, TABLE, comparison

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from experiments import board_guide, wording
+from experiments.config.measures import OUTCOMES
 from experiments.console import results, verdict_line, verdict_table
-from experiments.outcomes import OUTCOMES
 from experiments.page_tables import outcome_table
 from experiments.page_verdicts import verdict_list
 from experiments.wording import Number, effect_text, measure_text, number, plain, verdict_text

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from experiments import parts, session
 from experiments import workers as workers_module
-from experiments.config import Config, load_config
+from experiments.config.schema import Config, load_config
 from experiments.interrupts import Interrupts
 from experiments.parts import TableSink
 from experiments.records import UpdateRecord

@@ -13,7 +13,7 @@ import torch
 from gymnasium.spaces import Box, Discrete
 
 from experiments import play, session, stepping
-from experiments.config import ConfigError, Environment, load_config
+from experiments.config.schema import ConfigError, Environment, load_config
 from experiments.simulators import SimulatorError
 from experiments.spaces import converter
 from experiments.store import RunFolder, config_text

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 import train
 from experiments import Config, ConfigError, load_config
-from experiments.config import Agent, Environment, Linear, TargetEntropy
-from experiments.config import Training as TrainingSection
+from experiments.config.schema import Agent, Environment, Linear, TargetEntropy
+from experiments.config.schema import Training as TrainingSection
 from experiments.store import config_text
 from experiments.training import Training
 from tests.experiments.comparisons import CONFIGS, comparison

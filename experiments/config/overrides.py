@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from experiments.mistakes import ConfigError, one_line
+from experiments.config.mistakes import ConfigError, one_line
 
 MAX_LEVELS = 32  # of tables and lists inside each other
 

@@ -15,14 +15,14 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from experiments.expectations import read_expectation
-from experiments.files import read_regular
-from experiments.mistakes import ConfigError as ConfigError  # everybody takes it from here
-from experiments.mistakes import nearest
-from experiments.mistakes import one_line as one_line
-from experiments.outcomes import OF_SUCCESS, OUTCOMES
-from experiments.overrides import for_arm, is_nested, overridden, parse_toml, unfelt
-from experiments.plain_text import printable
+from experiments.config.expectations import read_expectation
+from experiments.config.files import read_regular
+from experiments.config.measures import OF_SUCCESS, OUTCOMES
+from experiments.config.mistakes import ConfigError as ConfigError  # everybody takes it from here
+from experiments.config.mistakes import nearest
+from experiments.config.mistakes import one_line as one_line
+from experiments.config.overrides import for_arm, is_nested, overridden, parse_toml, unfelt
+from experiments.config.plain_text import printable
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -34,7 +34,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 # A config may be a stranger's, or have a digit too many: what is read is bounded.
 MOST_BYTES, MOST_SEEDS, MOST_ARMS, MOST_RUNS = 1 << 20, 100_000, 1000, 1_000_000
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 class Section(BaseModel):

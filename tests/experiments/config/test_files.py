@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import train
-from experiments.config import ConfigError, load_config
-from experiments.files import open_regular, read_regular
+from experiments.config.files import open_regular, read_regular
+from experiments.config.schema import ConfigError, load_config
 from experiments.store import RunFolder, StoreError, sha256
 from experiments.training import Training
 from tests.experiments.small_training import small_config

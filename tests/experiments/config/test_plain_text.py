@@ -5,8 +5,8 @@ import unicodedata
 
 import pytest
 
-from experiments.config import ConfigError, load_config, one_line
-from experiments.plain_text import is_obeyed, printable
+from experiments.config.plain_text import is_obeyed, printable
+from experiments.config.schema import ConfigError, load_config, one_line
 from tests.experiments.small_training import small_config
 
 OBEYED = [

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from experiments.failures import Failure
-from experiments.plain_text import printable
+from experiments.config.failures import Failure
+from experiments.config.plain_text import printable
 
 
 class ConfigError(Failure, ValueError):

@@ -1,8 +1,8 @@
 import pytest
 
 from experiments import ConfigError, load_config, train
-from experiments.expectations import GRAMMAR, Expectation, is_time, parse_expectation
-from experiments.outcomes import OUTCOMES, TIMES
+from experiments.config.expectations import GRAMMAR, Expectation, is_time, parse_expectation
+from experiments.config.measures import OUTCOMES, TIMES
 
 ARMS = ["with_entropy", "without_entropy", "a", "b", "c", "0"]
 

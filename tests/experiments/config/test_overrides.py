@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments import ConfigError, load_config
-from experiments.config import CONFIGS, Agent, Environment, Training, key_table
+from experiments.config.schema import CONFIGS, Agent, Environment, Training, key_table
 from experiments.store import config_text
 from tests.experiments.comparisons import BANDIT, comparison
 
