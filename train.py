@@ -173,7 +173,7 @@ def can_resume(out: Path, config: Config) -> bool:
             return False
         if stored.environment == config.environment:
             return True
-        from experiments.worlds import make_world  # what a file says is stored in place of its name
+        from experiments.training.worlds import make_world  # what a file says is stored in place of its name
 
         return make_world(config.environment).environment == stored.environment
     return False

@@ -39,12 +39,12 @@ from experiments.showing import Showing
 from experiments.sources import digest
 from experiments.store import ARGUMENT, RunFolder, StoreError
 from experiments.summary import comparisons, in_json, provenance
-from experiments.training import Training
+from experiments.training.loop import Training
 from experiments.tree import link
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 # What a stored result depends on: the training, how its tables and moments are written, and its estimates.
-TRAINED_BY = ("experiments.training", "experiments.parts", "experiments.snapshots", "experiments.summary")
+TRAINED_BY = ("experiments.training.loop", "experiments.parts", "experiments.snapshots", "experiments.summary")
 QUICK_SEEDS, QUICK_UPDATES = 6, 12  # how many seeds, and which part of the updates
 
 

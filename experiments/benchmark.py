@@ -38,7 +38,7 @@ from experiments.plotting import COLOURS, style, svg_of
 from experiments.scenarios import SIZES, Scenario, Size, Timing, in_turns, largest_resident, measure, peak_bytes
 from experiments.session import train_in_memory
 from experiments.stepping import stepping_speeds
-from experiments.training import Training
+from experiments.training.loop import Training
 
 Rows = list[dict[str, Any]]
 COMMAND = "experiments.benchmark"
@@ -47,7 +47,7 @@ START_UP = {
     "train.py --list": ["train.py", "--list"],
     "from command to first update": [
         "-c",
-        "from experiments import load_config; from experiments.training import Training; "
+        "from experiments import load_config; from experiments.training.loop import Training; "
         "Training(load_config('configs/two_rooms.toml')).update()",
     ],
 }

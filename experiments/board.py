@@ -27,10 +27,10 @@ from experiments.event_files import (
     session_start_record,
     text_record,
 )
-from experiments.records import Column, UpdateRecord
 from experiments.showing import Showing
 from experiments.store import Position, RunFolder
-from experiments.training import Training
+from experiments.training.loop import Training
+from experiments.training.records import Column, UpdateRecord
 
 STEP_TAG = "step/entropy_bits"
 

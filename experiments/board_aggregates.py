@@ -16,9 +16,9 @@ from experiments.config.measures import FailedAs
 from experiments.config.schema import Config
 from experiments.event_files import MarginChart, MultilineChart, finite_scalars_block
 from experiments.inference import Band, iqm_interval, wilson_interval
-from experiments.measures import mean_of_known
-from experiments.records import UpdateRecord
-from experiments.worlds import World
+from experiments.training.exploration import mean_of_known
+from experiments.training.records import UpdateRecord
+from experiments.training.worlds import World
 
 Array = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from agents.information import entropy_of_weights
 from experiments.event_files import histogram_record, image_record
 from experiments.grid_maps import png, policy_map, visit_map
-from experiments.records import Snapshot, UpdateRecord, snapshot_updates
-from experiments.worlds import World
+from experiments.training.records import Snapshot, UpdateRecord, snapshot_updates
+from experiments.training.worlds import World
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from experiments.board_aggregates import COVERAGE, SOLVED, Curve, takes_steps
 from experiments.config.schema import Config
 from experiments.event_files import Hyperparameter
-from experiments.records import Column
+from experiments.training.records import Column
 
 RETURN, ENTROPY = "final/return", "final/entropy_bits"  # scalars that each run writes once, at its end
 SUCCEEDS, SOLVED_AT_END, STATE_COVERAGE = "final/succeeds", "final/solved", "final/state_coverage"

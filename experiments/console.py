@@ -13,7 +13,7 @@ from rich.text import Text
 
 from experiments.config.measures import OUTCOMES
 from experiments.config.plain_text import printable
-from experiments.records import UpdateRecord
+from experiments.training.records import UpdateRecord
 from experiments.wording import effect_text, measure_text, plain, verdict_text
 
 WIDE = Console(width=100_000)  # to measure what a table wants

@@ -22,7 +22,7 @@ from agents.policy import mixed_with_uniform
 from envs.exact import evaluate, exact_gradient
 from experiments.agreement import Agreement, compare
 from experiments.config.schema import Agent, load_config
-from experiments.training import Training
+from experiments.training.loop import Training
 
 Array = NDArray[np.float64]
 EPISODES = 4  # of an update

@@ -15,7 +15,7 @@ from agents.kernels.compiled import compiled
 from agents.kernels.network import add_and_tanh, product
 from experiments.config.schema import Config
 from experiments.event_files import scalar_block
-from experiments.training import Training
+from experiments.training.loop import Training
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -18,7 +18,7 @@ from experiments.grid_maps import Picture, policy_map, visit_map
 from experiments.markup import Html, data_uri, element
 from experiments.results import Results
 from experiments.snapshots import FEATURED, FILE, MEAN, Snapshots, check_fits
-from experiments.worlds import make_world, unimported_module
+from experiments.training.worlds import make_world, unimported_module
 
 Array = NDArray[np.float64]
 

@@ -22,12 +22,12 @@ from experiments.command_line import Parser, folder, place
 from experiments.config.failures import Failure
 from experiments.config.mistakes import one_line
 from experiments.config.plain_text import printable
-from experiments.global_generators import GlobalGenerators
 from experiments.policies import StoredPolicy, load_policy
-from experiments.spaces import flag_of, reward_of
 from experiments.store import StoreError
-from experiments.streams import Purpose, Streams
-from experiments.worlds import World, closed
+from experiments.training.global_generators import GlobalGenerators
+from experiments.training.spaces import flag_of, reward_of
+from experiments.training.streams import Purpose, Streams
+from experiments.training.worlds import World, closed
 
 
 class PlayError(Failure, RuntimeError):

@@ -17,12 +17,12 @@ from torch import Tensor
 from agents.policy import PolicyShape
 from experiments.config.expectations import check_name
 from experiments.config.schema import Config
-from experiments.learners import policy_shape
-from experiments.observations import CLIP
 from experiments.results import read_runs
-from experiments.spaces import converter
 from experiments.store import RunFolder, StoreError
-from experiments.worlds import World, make_world, unimported_module
+from experiments.training.initial import policy_shape
+from experiments.training.simulated.observations import CLIP
+from experiments.training.spaces import converter
+from experiments.training.worlds import World, make_world, unimported_module
 
 # Beside the layers of the policy, where a config has normalize_observations.
 MOMENTS = ("observation_mean", "observation_deviation")

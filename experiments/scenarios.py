@@ -17,11 +17,11 @@ import numpy as np
 from agents.reinforce import StackedLearner
 from experiments import session
 from experiments.config.schema import Config, load_config
-from experiments.experience import SampledExperience
-from experiments.finite import FiniteLearning
 from experiments.processes import end_with
-from experiments.rollout import FiniteRollout
-from experiments.training import Training
+from experiments.training.finite.experience import SampledExperience
+from experiments.training.finite.learning import FiniteLearning
+from experiments.training.finite.rollout import FiniteRollout
+from experiments.training.loop import Training
 from experiments.workers import Workers
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"

@@ -15,15 +15,15 @@ from experiments.board import BoardSink
 from experiments.checkpoints import Checkpoints, Moment
 from experiments.config.schema import Config, ConfigError, one_line
 from experiments.interrupts import Interrupts
-from experiments.learners import initial_learner
 from experiments.parts import TableSink
-from experiments.records import UpdateRecord
 from experiments.showing import Showing
 from experiments.snapshots import SnapshotSink
 from experiments.store import SOURCE, TRAIN, NewerFormat, Position, RunFolder, State, StoreError, config_text
 from experiments.summary import provenance, summarize
 from experiments.tables import run_table, step_table, update_table
-from experiments.training import Training
+from experiments.training.initial import initial_learner
+from experiments.training.loop import Training
+from experiments.training.records import UpdateRecord
 from experiments.workers import Workers, check_states
 
 LARGEST_SHARE = 0.05  # of the time that checkpoints may take

@@ -12,10 +12,10 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from agents.information import entropy_of_weights
-from experiments.records import Runs, Snapshot, UpdateRecord, snapshot_updates
 from experiments.store import Position, RunFolder
 from experiments.stored_arrays import arrays_of
 from experiments.stored_files import StoreError, content
+from experiments.training.records import Runs, Snapshot, UpdateRecord, snapshot_updates
 
 FILE = "snapshots.safetensors"
 MAX_BYTES = 1 << 30  # of the file

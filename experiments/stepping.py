@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from experiments import session
 from experiments.config.schema import Config
-from experiments.training import Training
-from experiments.worlds import World, closed, make_world
+from experiments.training.loop import Training
+from experiments.training.worlds import World, closed, make_world
 
 
 def stepping_speeds(config: Config, rounds: int, steps: int = 20_000) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.training import Training
+from experiments.training.loop import Training
 
 
 def check_values(training: Training, state: Mapping[str, NDArray[Any]], update: int) -> None:

@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 from experiments.config.measures import OUTCOMES
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config, one_line
-from experiments.records import Runs
 from experiments.stored_files import StoreError
+from experiments.training.records import Runs
 
 FORMAT = 1  # of result folders and checkpoints; a reader refuses newer ones
 MAX_BYTES = 1 << 26  # of a summary: a hundred thousand failed runs in six arms

@@ -15,7 +15,7 @@ from experiments.config.measures import FRACTIONS, OF_SUCCESS, OUTCOMES, Kind
 from experiments.config.schema import Config
 from experiments.exact_tests import Array, Interval, median_interval
 from experiments.inference import Band, iqm_interval, wilson_interval
-from experiments.records import Column, Runs
+from experiments.training.records import Column, Runs
 from experiments.values import counted, values_of
 
 PACKAGES = ("gymnasium", "torch", "numpy", "scipy", "tensorboard")

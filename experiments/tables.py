@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from experiments.config.measures import FRACTIONS, TIMES
-from experiments.records import Column, Runs, UpdateRecord
+from experiments.training.records import Column, Runs, UpdateRecord
 
 TRUTHS = frozenset({*FRACTIONS, "succeeded"})  # columns of truth values; where one is missing it is null
 

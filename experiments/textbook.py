@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from agents.information import entropy_from_log
 from experiments.config.schema import Agent, Config, load_config
-from experiments.worlds import make_world
+from experiments.training.worlds import make_world
 
 Env = gymnasium.Env[Any, Any]
 Array = NDArray[np.float64]

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from experiments.config.failures import OUT_OF_MEMORY, Failure, is_out_of_memory
 from experiments.config.schema import Config
 from experiments.processes import CONTEXT, end, start, why_ended
-from experiments.records import Column, Runs, UpdateRecord, merged, merged_records, stacked
-from experiments.simulators import SimulatorError
 from experiments.stored_states import check_values
-from experiments.training import Training
+from experiments.training.loop import Training
+from experiments.training.records import Column, Runs, UpdateRecord, merged, merged_records, stacked
+from experiments.training.simulated.simulators import SimulatorError
 
 BLOCK_SECONDS = 0.25  # a block is about as many updates as take this long
 

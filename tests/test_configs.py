@@ -11,7 +11,7 @@ from envs.planning import optimal_values
 from envs.success import success_probability
 from experiments import Config, load_config, train
 from experiments.claims import Claim, read_claim
-from experiments.worlds import make_world
+from experiments.training.worlds import make_world
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
 # The last seed that a setting was chosen on, or that an earlier form of an experiment's claims was judged on. No

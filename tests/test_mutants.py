@@ -21,7 +21,7 @@ from agents import reinforce
 from agents.information import entropy
 from agents.policy import PolicyShape
 from experiments import session, train
-from experiments.training import Training
+from experiments.training.loop import Training
 from tests.experiments.comparisons import (
     BANDIT,
     MLP,
@@ -204,36 +204,42 @@ MUTANTS = {
     ),
     "entropy in bits": Mutant("agents.reinforce.entropy_from_log", in_bits, the_loss_counts_the_entropy_in_nats),
     "ignored coefficient": Mutant(
-        "experiments.finite.loss_terms", without_coefficient, the_coefficient_weighs_the_entropy
+        "experiments.training.finite.learning.loss_terms", without_coefficient, the_coefficient_weighs_the_entropy
     ),
     "one-sample entropy": Mutant("agents.reinforce.loss_terms", of_one_sample, the_entropy_term_survives_sampling),
     "shifted discount": Mutant(
-        "experiments.experience.returns_to_go",
+        "experiments.training.finite.experience.returns_to_go",
         with_a_discount_too_many,
         each_action_is_paid_the_discounted_rewards_that_follow_it,
     ),
     "forgotten discount": Mutant(
-        "experiments.experience.returns_to_go",
+        "experiments.training.finite.experience.returns_to_go",
         undiscounted,
         each_action_is_paid_the_discounted_rewards_that_follow_it,
     ),
     "advantage shifted by one step": Mutant(
-        "experiments.experience.returns_to_go",
+        "experiments.training.finite.experience.returns_to_go",
         of_the_next_step,
         each_action_is_paid_the_discounted_rewards_that_follow_it,
     ),
-    "greedy actions": Mutant("experiments.rollout.FiniteRollout.collect", greedy, actions_follow_the_policy),
+    "greedy actions": Mutant(
+        "experiments.training.finite.rollout.FiniteRollout.collect", greedy, actions_follow_the_policy
+    ),
     "actions from the global generator": Mutant(
-        "experiments.streams.Streams.uniforms", from_the_global_generator, a_run_is_a_function_of_its_config
+        "experiments.training.streams.Streams.uniforms",
+        from_the_global_generator,
+        a_run_is_a_function_of_its_config,
     ),
     "parameters from the global generator": Mutant(
         "agents.policy.PolicyShape.initial", drawn_from_the_global_generator, a_run_is_a_function_of_its_config
     ),
     "negated entropy in the updates": Mutant(
-        "experiments.finite.entropy_from_log", negated, the_logged_entropy_is_that_of_the_policy
+        "experiments.training.finite.learning.entropy_from_log", negated, the_logged_entropy_is_that_of_the_policy
     ),
     "negated entropy in the steps": Mutant(
-        "experiments.experience.entropy_from_log", negated, the_logged_entropy_is_that_of_the_policy
+        "experiments.training.finite.experience.entropy_from_log",
+        negated,
+        the_logged_entropy_is_that_of_the_policy,
     ),
     "negated entropy in TensorBoard": Mutant(
         "experiments.board.scalar_block", with_values_negated, tensorboard_shows_the_logged_entropy

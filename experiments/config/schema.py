@@ -1,7 +1,7 @@
 """Typed, validated, frozen configs. Arms are differences from the base agent.
 
 This module imports neither torch nor gymnasium, so that `--help`, `--list` and a typing mistake answer at once.
-Whether an environment exists and fits is checked when its world is made (`experiments.worlds`).
+Whether an environment exists and fits is checked when its world is made (`experiments.training.worlds`).
 """
 
 import json

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import train
 from experiments import load_config, report, session, workers
-from experiments.training import Training
+from experiments.training.loop import Training
 from tests.experiments.processes import ended
 from tests.experiments.small_training import CONFIG, assert_same, contents
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from envs.finite_mdp import FiniteMDP
 from envs.tabular import TabularEnv
 from experiments.config.schema import Agent, Config, ConfigError
-from experiments.learners import check_fits
-from experiments.worlds import make_world
+from experiments.training.initial import check_fits
+from experiments.training.worlds import make_world
 from tests.experiments.comparisons import comparison
 
 ACTIONS = 9  # more than the eight numbers that NumPy's pairwise sums take at once

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.toy_text import finite_mdp_of
-from experiments.streams import Purpose, Streams
 from experiments.textbook import Step, episode
+from experiments.training.streams import Purpose, Streams
 
 Array = NDArray[np.float64]
 

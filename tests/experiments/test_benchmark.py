@@ -9,7 +9,7 @@ import pytest
 from experiments import benchmark, scenarios
 from experiments.machine import Demand, limits
 from experiments.scenarios import LOGGING, PHASES, SCENARIOS, SIZES, Scenario, Size, logging_costs, measure, phases
-from experiments.training import Training
+from experiments.training.loop import Training
 
 SMALL = ("training.seeds=3", "training.updates=4")
 ALL = (*SCENARIOS, *(scenario for size in SIZES for scenario in size.scenarios.values()))

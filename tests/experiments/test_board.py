@@ -20,9 +20,9 @@ from experiments.board_aggregates import POINTS, grid
 from experiments.board_pictures import moments
 from experiments.board_rows import hyperparameters
 from experiments.inference import iqm_interval, wilson_interval
-from experiments.records import snapshot_updates
 from experiments.store import RunFolder
-from experiments.training import Training
+from experiments.training.loop import Training
+from experiments.training.records import snapshot_updates
 from tests.experiments.board_reading import Curve, histograms, images, points, scalars, texts
 from tests.experiments.comparisons import BANDIT, BOTH_ARMS, MLP, TABLE, TWO_ROOMS, comparison
 from tests.experiments.small_training import points as by_tag

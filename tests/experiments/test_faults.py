@@ -19,9 +19,9 @@ import pytest
 
 import train as command
 from experiments import console, report, session
-from experiments.records import UpdateRecord
 from experiments.store import RunFolder, StoreError
-from experiments.training import Training
+from experiments.training.loop import Training
+from experiments.training.records import UpdateRecord
 from tests.experiments.processes import PATIENCE, Ended, ended, hear_signals, in_a_child
 from tests.experiments.small_training import (
     CONFIG,
@@ -418,7 +418,7 @@ def test_a_full_disk_below_what_is_compiled_is_named(
 def test_the_first_training_says_that_it_compiles_and_the_second_has_it(tmp_path: Path, world: str) -> None:
     command_line = (
         "import sys; from experiments import load_config, session; "
-        "from experiments.training import Training; "
+        "from experiments.training.loop import Training; "
         f"config = load_config(dict(name='small', description='small', environment=dict(id={world!r}), "
         "agent=dict(policy='mlp', hidden_sizes=[8]), training=dict(seeds=1, updates=1), arms=dict(one={}))); "
         "session.compile_ahead(Training(config), print)"

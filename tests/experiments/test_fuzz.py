@@ -26,7 +26,7 @@ from experiments import argument, benchmark, look, play, report, verify
 from experiments.config.plain_text import is_obeyed
 from experiments.config.schema import Agent, Config, ConfigError, Environment, Training, load_config
 from experiments.store import config_text
-from experiments.training import Training as Trained
+from experiments.training.loop import Training as Trained
 from tests.experiments.small_training import CONFIG
 
 CASES = int(os.environ.get("FUZZ", "2000"))

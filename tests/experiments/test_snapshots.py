@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from experiments.records import Runs, Snapshot, UpdateRecord, snapshot_updates
 from experiments.snapshots import FEATURED, FILE, MEAN, SnapshotSink, read_snapshots
 from experiments.store import RunFolder, StoreError
+from experiments.training.records import Runs, Snapshot, UpdateRecord, snapshot_updates
 
 RUNS = Runs.of(["a", "b"], [7, 8, 9])
 STATES, ACTIONS = 5, 4

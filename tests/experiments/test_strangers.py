@@ -27,7 +27,7 @@ from experiments.report import write_report
 from experiments.results import read_results
 from experiments.snapshots import read_snapshots
 from experiments.store import RunFolder, State, StoreError
-from experiments.training import Training
+from experiments.training.loop import Training
 from tests.experiments.small_training import Crash, assert_same, contents, small_config, train
 
 ROOT = Path(__file__).parents[2]

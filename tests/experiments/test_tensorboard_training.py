@@ -15,7 +15,7 @@ from experiments import session
 from experiments.board_aggregates import grid
 from experiments.board_pictures import moments
 from experiments.look import PINNED, deep_link, tab_link
-from experiments.records import UpdateRecord
+from experiments.training.records import UpdateRecord
 from tests.experiments.browser import chromium, find, needs_browser
 from tests.experiments.comparisons import BOTH_ARMS, TWO_ROOMS, comparison
 from tests.experiments.processes import wait_for

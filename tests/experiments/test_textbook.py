@@ -13,13 +13,15 @@ import envs  # noqa: F401  (registers our ids)
 from agents.information import entropy_from_log
 from agents.reinforce import StackedLearner
 from envs.toy_text import finite_mdp_of
-from experiments import batch, load_config, rollout, textbook
+from experiments import load_config, textbook
 from experiments.config.schema import Agent
-from experiments.learners import initial_learner
-from experiments.rollout import FiniteRollout
 from experiments.textbook import Reinforce, Terms, episode
-from experiments.training import Training
-from experiments.worlds import World
+from experiments.training import batch
+from experiments.training.finite import rollout
+from experiments.training.finite.rollout import FiniteRollout
+from experiments.training.initial import initial_learner
+from experiments.training.loop import Training
+from experiments.training.worlds import World
 from tests.experiments.comparisons import CONFIGS, NOISY_BANDIT, TWO_ROOMS, comparison
 from tests.experiments.replay import OwnEpisodes
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from agents.reinforce import Experience, LossTerms, loss_terms
 from agents.returns import returns_to_go
-from experiments import experience, finite, gradient_cases, verify
+from experiments import gradient_cases, verify
 from experiments.gradient_cases import (
     POLICIES,
     SMALL,
@@ -25,6 +25,7 @@ from experiments.gradient_cases import (
     tasks,
 )
 from experiments.text_numbers import Number
+from experiments.training.finite import experience, learning
 
 Loss = Callable[[Tensor, Experience, Tensor], LossTerms]
 TASK = Task(
@@ -40,7 +41,7 @@ def agreements(task: Task = TASK) -> list[bool]:
 
 
 def with_loss(monkeypatch: pytest.MonkeyPatch, loss: Loss) -> None:
-    monkeypatch.setattr(finite, "loss_terms", loss)
+    monkeypatch.setattr(learning, "loss_terms", loss)
 
 
 def test_the_code_as_it_is_agrees() -> None:

@@ -25,8 +25,8 @@ from experiments import workers as workers_module
 from experiments.config.schema import Config, load_config
 from experiments.interrupts import Interrupts
 from experiments.parts import TableSink
-from experiments.records import UpdateRecord
-from experiments.training import Training
+from experiments.training.loop import Training
+from experiments.training.records import UpdateRecord
 from experiments.workers import WorkerFailed, Workers, check_states, shares
 from tests.experiments.processes import ended, forked, in_a_child, wait_for
 from tests.experiments.small_training import small_config, train

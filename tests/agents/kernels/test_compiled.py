@@ -33,7 +33,7 @@ def compiled_in(module: str) -> dict[str, FunctionType]:
 
 def test_there_is_something_compiled() -> None:
     assert "_forward" in compiled_in("agents.kernels.network")
-    assert "_play" in compiled_in("experiments.rollout")
+    assert "_play" in compiled_in("experiments.training.finite.rollout")
 
 
 @pytest.mark.parametrize("module", MODULES)

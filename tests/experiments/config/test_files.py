@@ -11,7 +11,7 @@ import train
 from experiments.config.files import open_regular, read_regular
 from experiments.config.schema import ConfigError, load_config
 from experiments.store import RunFolder, StoreError, sha256
-from experiments.training import Training
+from experiments.training.loop import Training
 from tests.experiments.small_training import small_config
 
 MB = 1 << 20

@@ -1,7 +1,7 @@
 """Runs in one set of stacked operations; they differ in seed, coefficient, discount and initial policy alone.
 
 R: runs, A: actions, W: updates that final values are means over. What depends on the kind of world is in
-`experiments.finite` and `experiments.simulated`, behind the same four methods.
+`experiments.training.finite.learning` and `experiments.training.simulated.learning`, behind the same four methods.
 """
 
 import math
@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from agents import schedules
-from experiments import measures
 from experiments.config.schema import Agent, Config, Exponential, Linear, TargetEntropy
-from experiments.finite import FiniteLearning
-from experiments.learners import check_fits, initial_learner
-from experiments.learnt import Learnt
-from experiments.records import Column, Runs, StepRecord, UpdateRecord, snapshot_updates
-from experiments.simulated import SimulatedLearning
-from experiments.worlds import World
+from experiments.training import exploration
+from experiments.training.finite.learning import FiniteLearning
+from experiments.training.initial import check_fits, initial_learner
+from experiments.training.records import Column, Runs, StepRecord, UpdateRecord, snapshot_updates
+from experiments.training.simulated.learning import SimulatedLearning
+from experiments.training.update import Learnt
+from experiments.training.worlds import World
 
 Array = NDArray[np.float64]
 State = dict[str, NDArray[Any]]
@@ -61,7 +61,7 @@ class Progress(NamedTuple):
             np.full(runs, -1, np.int64),
             np.full(runs, -1, np.int64),
             np.zeros(runs),
-            np.full((len(FINAL), measures.window(updates), runs), np.nan),
+            np.full((len(FINAL), exploration.window(updates), runs), np.nan),
             np.zeros(runs),
         )
 
@@ -175,11 +175,11 @@ class Batch:
         progress.first_optimal[(progress.first_optimal < 0) & (columns["optimal_action_probability"] > 0.5)] = (
             update
         )
-        progress.collapsed_since[:] = measures.entropy_collapse(
+        progress.collapsed_since[:] = exploration.entropy_collapse(
             progress.collapsed_since, columns["entropy_bits"], update
         )
-        recent_return = measures.mean_of_known(progress.recent[list(FINAL).index("final_return")])
-        solved = measures.reaches(recent_return, self._solved_return)
+        recent_return = exploration.mean_of_known(progress.recent[list(FINAL).index("final_return")])
+        solved = exploration.reaches(recent_return, self._solved_return)
         return {"solved": solved, "regret": progress.regret / (update + 1)}
 
     def _known_of_successes(self, values: Column) -> Array:
@@ -191,7 +191,7 @@ class Batch:
         """Share of the episodes that reached `solved_return`, [R]; NaN: no single episode can be a success."""
         if learnt.steps is None:
             return np.full(len(learnt.returns), math.nan)
-        return measures.reaches(learnt.returns, self._solved_return).mean(1)
+        return exploration.reaches(learnt.returns, self._solved_return).mean(1)
 
     @property
     def _solved_return(self) -> float | None:
@@ -213,7 +213,7 @@ class Batch:
         """
         progress, ending = self.progress, self.learning.final()
         failed = self.failed_update >= 0
-        recent = {name: measures.mean_over_first(r) for name, r in zip(FINAL, progress.recent, strict=True)}
+        recent = {name: exploration.mean_over_first(r) for name, r in zip(FINAL, progress.recent, strict=True)}
         final = {name: np.where(failed, np.nan, mean) for name, mean in recent.items()}
         final["greedy_return"] = np.where(failed, np.nan, ending.greedy_return)
         if self._agents[0].gradient == "exact":
@@ -238,12 +238,12 @@ class Batch:
     def _readings(self, final: Mapping[str, Column], start_policy: Array) -> dict[str, Column]:
         """The three readings of how a run ended; and `stuck`, which never overlaps with the first or the third."""
         half = None if self._solved_return is None else 0.5
-        succeeds = measures.reaches(final["final_success_rate"], half)
-        greedy_solved = measures.reaches(final["greedy_return"], self._solved_return)
-        stuck = measures.stuck(start_policy, succeeds, greedy_solved)
+        succeeds = exploration.reaches(final["final_success_rate"], half)
+        greedy_solved = exploration.reaches(final["greedy_return"], self._solved_return)
+        stuck = exploration.stuck(start_policy, succeeds, greedy_solved)
         return {
             "succeeds": succeeds,
-            "solved": measures.reaches(final["final_return"], self._solved_return),
+            "solved": exploration.reaches(final["final_return"], self._solved_return),
             "greedy_solved": greedy_solved,
             "stuck": stuck if self.world.mdp is not None else np.full(len(stuck), math.nan),
         }

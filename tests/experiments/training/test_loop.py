@@ -13,7 +13,7 @@ from scipy.stats import binom
 
 from agents import information
 from experiments import load_config, session, train
-from experiments.training import Training
+from experiments.training.loop import Training
 from tests.experiments.comparisons import (
     BANDIT,
     BOTH_ARMS,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.experience import Steps
+from experiments.training.finite.experience import Steps
 
 Array = NDArray[np.float64]
 

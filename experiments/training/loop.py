@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from agents.kernels.compiled import is_compiling
-from experiments.batch import Batch, State
 from experiments.config.schema import Agent, Config, ConfigError
-from experiments.memory import keep_freed_memory
-from experiments.records import Column, Runs, UpdateRecord, merged
-from experiments.worlds import make_world
+from experiments.training.batch import Batch, State
+from experiments.training.memory import keep_freed_memory
+from experiments.training.records import Column, Runs, UpdateRecord, merged
+from experiments.training.worlds import make_world
 
 
 class Training:

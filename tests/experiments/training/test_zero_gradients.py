@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from experiments import ConfigError, load_config
-from experiments.learners import check_fits
-from experiments.training import Training
-from experiments.worlds import make_world
+from experiments.training.initial import check_fits
+from experiments.training.loop import Training
+from experiments.training.worlds import make_world
 from tests.experiments.comparisons import TABLE, comparison
 
 BANDIT = {"id": "FourAction/Bandit-v0", "kwargs": {"reward_std": 1.0}, "max_episode_steps": 5}  # ends at once

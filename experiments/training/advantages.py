@@ -10,7 +10,7 @@ import numpy as np
 
 from agents.returns import RunningMean, batch_mean, leave_one_out, normalized, returns_to_go
 from experiments.config.schema import Agent
-from experiments.played import Array, Ints, Played
+from experiments.training.trajectories import Array, Ints, Played
 
 Index = tuple[Ints, Ints, Ints]  # t, run, episode; [N] each
 

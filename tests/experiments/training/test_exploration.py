@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from agents.information import entropy_from_log
-from experiments import measures, train
+from experiments import train
 from experiments.config.measures import OUTCOMES
 from experiments.summary import summarize
-from experiments.training import Training
+from experiments.training import exploration
+from experiments.training.loop import Training
 from tests.experiments.comparisons import BANDIT, MLP, TABLE, TWO_ROOMS, comparison
 
 
@@ -28,7 +29,7 @@ def collapse_by_hand(curve: list[float]) -> int:
 def test_the_entropy_has_collapsed_since_it_last_fell_below_a_tenth_of_a_bit(curve: list[float]) -> None:
     since = np.array([-1])
     for update, bits in enumerate(curve):
-        since = measures.entropy_collapse(since, np.array([bits]), update)
+        since = exploration.entropy_collapse(since, np.array([bits]), update)
     assert since.tolist() == [collapse_by_hand(curve)]
 
 
@@ -41,49 +42,49 @@ def distribution(seed: int, *shape: int) -> NDArray[np.float64]:
 def test_divergence_and_entropy_obey_their_identities(seed: int) -> None:
     p, q = np.log(distribution(seed, 3, 4)), np.log(distribution(seed + 1, 3, 4))
     cross = -(np.exp(p) * q).sum(-1)
-    assert measures.kl_divergence(p, q) == pytest.approx(cross - entropy_from_log(p), abs=1e-12)
+    assert exploration.kl_divergence(p, q) == pytest.approx(cross - entropy_from_log(p), abs=1e-12)
     uniform = np.full((3, 4), -math.log(4))
-    assert measures.kl_divergence(p, uniform) == pytest.approx(math.log(4) - entropy_from_log(p), abs=1e-12)
-    assert (measures.kl_divergence(p, p) == 0).all()
+    assert exploration.kl_divergence(p, uniform) == pytest.approx(math.log(4) - entropy_from_log(p), abs=1e-12)
+    assert (exploration.kl_divergence(p, p) == 0).all()
 
 
 def test_cross_entropy_to_several_optimal_actions_is_that_of_their_sum() -> None:
     log_pi = np.log(np.array([[[0.5, 0.2, 0.2, 0.1], [0.97, 0.01, 0.01, 0.01]]]))
     optimal = np.array([[True, False, True, False], [False, True, False, False]])
-    found = measures.cross_entropy_to_optimal(log_pi, optimal)
+    found = exploration.cross_entropy_to_optimal(log_pi, optimal)
     assert found[0] == pytest.approx([-math.log(0.7), -math.log(0.01)])
 
 
 def test_means_over_visits_weigh_each_state_by_its_steps_or_count_it_once() -> None:
     values = np.array([[1.0, 2.0, 6.0], [5.0, 7.0, 9.0], [1.0, 1.0, 1.0]])
     visits = np.array([[3.0, 1.0, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.0]])  # expected ones are fractions
-    np.testing.assert_array_equal(measures.mean_over_visits(values, visits), [5 / 4, 7, np.nan])
-    np.testing.assert_array_equal(measures.mean_over_visited(values, visits), [3 / 2, 7, np.nan])
+    np.testing.assert_array_equal(exploration.mean_over_visits(values, visits), [5 / 4, 7, np.nan])
+    np.testing.assert_array_equal(exploration.mean_over_visited(values, visits), [3 / 2, 7, np.nan])
 
 
 def test_the_mean_of_what_is_known_leaves_the_unknown_out() -> None:
     values = np.array([[1.0, np.nan, np.nan], [4.0, 5.0, np.nan], [4.0, np.nan, np.nan]])
-    np.testing.assert_array_equal(measures.mean_of_known(values), [3, 5, np.nan])
+    np.testing.assert_array_equal(exploration.mean_of_known(values), [3, 5, np.nan])
 
 
 def test_the_first_success_of_a_run_is_the_earliest_end_of_an_episode_that_reaches_enough() -> None:
     """Three tenths are enough for .3, though their sum is not always as much in floating-point numbers."""
     returns = np.array([[0.3, 0.1 + 0.2, 0.2], [0.0, 0.3 - 1e-12, 0.0], [0.2, 0.3 - 1e-6, 0.0]])
     lengths = np.array([[9, 5, 2], [3, 4, 1], [1, 1, 1]])
-    assert measures.first_success(returns, lengths, 0.3).tolist() == [4, 3, -1]
+    assert exploration.first_success(returns, lengths, 0.3).tolist() == [4, 3, -1]
 
 
 def test_visit_entropy_is_that_of_the_shares() -> None:
     visits = np.array([[2.0, 2.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [7.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     kept = visits.copy()
-    assert measures.visit_entropy_bits(visits).tolist() == [1.0, 2.0, 0.0, 0.0]
+    assert exploration.visit_entropy_bits(visits).tolist() == [1.0, 2.0, 0.0, 0.0]
     assert (visits == kept).all()  # nothing is renormalised in place
 
 
 def test_coverage_counts_reachable_states_only() -> None:
     visited = np.array([[True, True, False, True], [False, False, False, False]])
     reachable = np.array([True, True, True, False])
-    assert measures.state_coverage(visited, reachable) == pytest.approx([2 / 3, 0])
+    assert exploration.state_coverage(visited, reachable) == pytest.approx([2 / 3, 0])
 
 
 @pytest.mark.parametrize("greedy_solved", [0.0, 1.0, math.nan])
@@ -91,7 +92,7 @@ def test_coverage_counts_reachable_states_only() -> None:
 @pytest.mark.parametrize("start", [0.90, 0.91, math.nan])
 def test_stuck_is_sure_and_on_the_way_to_less(start: float, succeeds: float, greedy_solved: float) -> None:
     policy = np.array([[start, 1 - start, 0.0, 0.0]])
-    (found,) = measures.stuck(policy, np.array([succeeds]), np.array([greedy_solved]))
+    (found,) = exploration.stuck(policy, np.array([succeeds]), np.array([greedy_solved]))
     if math.isnan(start + succeeds + greedy_solved):
         assert math.isnan(found)
     else:
@@ -100,14 +101,14 @@ def test_stuck_is_sure_and_on_the_way_to_less(start: float, succeeds: float, gre
 
 def test_a_level_is_reached_but_for_rounding_and_a_missing_value_reaches_nothing() -> None:
     values = np.array([0.1 + 0.2, 0.3, 0.3 - 1e-6, math.nan, math.inf])
-    np.testing.assert_array_equal(measures.reaches(values, 0.1 + 0.2), [1, 1, 0, math.nan, 1])
-    assert np.isnan(measures.reaches(values.reshape(1, 5), None)).all()
+    np.testing.assert_array_equal(exploration.reaches(values, 0.1 + 0.2), [1, 1, 0, math.nan, 1])
+    assert np.isnan(exploration.reaches(values.reshape(1, 5), None)).all()
 
 
 def test_first_success_is_the_earliest_episode_that_ends_well() -> None:
     returns = np.array([[0.2, 1.0, 1.0], [0.2, 0.0, 0.2]])
     lengths = np.array([[2.0, 9.0, 5.0], [2.0, 50.0, 2.0]])
-    assert measures.first_success(returns, lengths, 0.95).tolist() == [4, -1]
+    assert exploration.first_success(returns, lengths, 0.95).tolist() == [4, -1]
 
 
 def test_regret_is_the_mean_shortfall_of_all_episodes() -> None:
@@ -154,7 +155,7 @@ def test_every_measure_says_what_it_means() -> None:
     assert all(outcome.label and len(outcome.meaning) > 15 for outcome in OUTCOMES.values())
 
 
-@pytest.mark.parametrize("mean", [measures.mean_over_first, measures.mean_of_known])
+@pytest.mark.parametrize("mean", [exploration.mean_over_first, exploration.mean_of_known])
 def test_a_mean_over_updates_does_not_depend_on_how_many_runs_stand_side_by_side(mean: Any) -> None:
     values = np.random.default_rng(0).normal(size=(20, 7))
     together = mean(values)

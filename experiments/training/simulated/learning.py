@@ -15,17 +15,17 @@ from agents.acting import log_policy
 from agents.information import entropy_from_log
 from agents.reinforce import StackedLearner, loss_terms
 from agents.returns import RunningMean
-from experiments import measures
-from experiments.advantages import Advantages, Weighed
-from experiments.chunks import Chunk, chunks, experience
 from experiments.config.schema import Agent, Config
-from experiments.learnt import Ending, Learnt, Measured
-from experiments.observations import Observations
-from experiments.played import Array, Ints, Played
-from experiments.records import Column, Runs
-from experiments.simulators import Policy, Simulators
-from experiments.streams import Purpose, Streams
-from experiments.worlds import World
+from experiments.training import exploration
+from experiments.training.advantages import Advantages, Weighed
+from experiments.training.records import Column, Runs
+from experiments.training.simulated.chunks import Chunk, chunks, experience
+from experiments.training.simulated.observations import Observations
+from experiments.training.simulated.simulators import Policy, Simulators
+from experiments.training.streams import Purpose, Streams
+from experiments.training.trajectories import Array, Ints, Played
+from experiments.training.update import Ending, Learnt, Measured
+from experiments.training.worlds import World
 
 GREEDY_EPISODES = 10  # at least so many make a greedy return
 
@@ -84,7 +84,7 @@ class SimulatedLearning:
         return Learnt(
             returns * known[:, None],
             lengths * known[:, None],
-            measures.first_success(returns, lengths, self._solved_return),
+            exploration.first_success(returns, lengths, self._solved_return),
             played.lock_steps(entropy),
             policy_loss * known,
             negative_entropy * known,
@@ -130,7 +130,7 @@ class SimulatedLearning:
         with torch.no_grad():
             for chunk in parts:
                 new = self._log_pi(played, chunk).numpy()
-                divergence = measures.kl_divergence(played.log_pi[chunk.step], new)
+                divergence = exploration.kl_divergence(played.log_pi[chunk.step], new)
                 moved[chunk.runs] += (divergence * chunk.real).sum(1)
         return terms, grad_norm, moved / np.maximum(np.diff(played.bounds), 1)
 
@@ -158,8 +158,8 @@ class SimulatedLearning:
         ]
         known = np.where(active, 1.0, math.nan)
         return Ending(
-            measures.mean_over_first(np.stack([played.at_start() for played in rounds])),
-            measures.mean_over_first(np.stack([played.by_episode(played.reward).mean(1) for played in rounds]))
+            exploration.mean_over_first(np.stack([played.at_start() for played in rounds])),
+            exploration.mean_over_first(np.stack([played.by_episode(played.reward).mean(1) for played in rounds]))
             * known,
             success_probability=np.full(len(active), math.nan),
             state_coverage=np.full(len(active), math.nan),

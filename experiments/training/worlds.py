@@ -20,8 +20,8 @@ from envs.gridworlds import Grid
 from envs.planning import optimal_actions, optimal_values
 from envs.toy_text import finite_mdp_of, time_limit_of
 from experiments.config.schema import ConfigError, Environment, one_line
-from experiments.global_generators import GlobalGenerators
-from experiments.spaces import Undeclared, check_first_step, check_size
+from experiments.training.global_generators import GlobalGenerators
+from experiments.training.spaces import Undeclared, check_first_step, check_size
 
 
 @dataclass(frozen=True, eq=False)

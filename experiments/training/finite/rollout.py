@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agents.kernels.compiled import compiled
 from envs.finite_mdp import FiniteMDP
-from experiments.streams import Purpose, Streams
+from experiments.training.streams import Purpose, Streams
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.config.schema import Config, Environment
-from experiments.records import Snapshot, StepRecord
-from experiments.training import Training
+from experiments.training.loop import Training
+from experiments.training.records import Snapshot, StepRecord
 from tests.experiments.comparisons import (
     BANDIT,
     MLP,

@@ -12,12 +12,12 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from scipy import stats
 
-from experiments.chunks import CHUNK
 from experiments.config.schema import ConfigError, load_config
-from experiments.records import UpdateRecord
-from experiments.simulators import PlainDiscrete, SimulatorError
-from experiments.streams import Purpose, Streams
-from experiments.training import Training
+from experiments.training.loop import Training
+from experiments.training.records import UpdateRecord
+from experiments.training.simulated.chunks import CHUNK
+from experiments.training.simulated.simulators import PlainDiscrete, SimulatorError
+from experiments.training.streams import Purpose, Streams
 
 Columns = Mapping[str, NDArray[Any]]
 

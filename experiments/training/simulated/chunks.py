@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from agents.reinforce import Experience
-from experiments.advantages import Weighed
-from experiments.played import Played
+from experiments.training.advantages import Weighed
+from experiments.training.trajectories import Played
 
 Ints = NDArray[np.int64]
 

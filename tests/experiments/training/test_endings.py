@@ -15,7 +15,7 @@ from envs.success import success_probability
 from experiments import ConfigError, load_config, session, train
 from experiments.config.measures import FRACTIONS, OF_SUCCESS
 from experiments.report import write_report
-from experiments.training import Training
+from experiments.training.loop import Training
 from tests.experiments.comparisons import (
     BANDIT,
     MLP,

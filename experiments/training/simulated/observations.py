@@ -12,7 +12,7 @@ from gymnasium.spaces import Box, Discrete, flatdim
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments.played import Array, Ints, Raw
+from experiments.training.trajectories import Array, Ints, Raw
 
 Rows = NDArray[np.floating]
 

@@ -18,13 +18,13 @@ from agents.reinforce import StackedLearner, loss_terms
 from envs.exact import evaluate
 from envs.finite_mdp import FiniteMDP
 from envs.success import success_probability
-from experiments import measures
 from experiments.config.schema import Agent, Config, ConfigError
-from experiments.experience import Collected, ExactExperience, SampledExperience
-from experiments.learnt import Ending, Learnt, Measured
-from experiments.records import Column, Snapshot
-from experiments.rollout import FiniteRollout
-from experiments.worlds import World
+from experiments.training import exploration
+from experiments.training.finite.experience import Collected, ExactExperience, SampledExperience
+from experiments.training.finite.rollout import FiniteRollout
+from experiments.training.records import Column, Snapshot
+from experiments.training.update import Ending, Learnt, Measured
+from experiments.training.worlds import World
 
 Array = NDArray[np.float64]
 T = TypeVar("T", bound=np.generic)
@@ -98,27 +98,27 @@ class FiniteLearning:
         state_entropy = entropy_from_log(log_pi, policy)
         kl = np.zeros(len(visits))
         if self._previous_visits.any():  # else it is the first update: nothing has moved yet
-            moved = measures.kl_divergence(self._previous_log_pi, log_pi, self._previous_policy)
-            kl = measures.mean_over_visited(moved, self._previous_visits)
-        cross_entropy = measures.cross_entropy_to_optimal(log_pi, self._optimal, policy)
+            moved = exploration.kl_divergence(self._previous_log_pi, log_pi, self._previous_policy)
+            kl = exploration.mean_over_visited(moved, self._previous_visits)
+        cross_entropy = exploration.cross_entropy_to_optimal(log_pi, self._optimal, policy)
         acting = self._world.reachable & ~self._world.terminal
         self._previous_log_pi, self._previous_policy, self._previous_visits = log_pi, policy, visits
         return Measured(
-            entropy_nats=measures.mean_over_visits(state_entropy, visits),
+            entropy_nats=exploration.mean_over_visits(state_entropy, visits),
             kl_from_previous=kl,
             start_policy=self._at_start(policy),
             truncation_rate=collected.truncation_rate,
             all_state_entropy_nats=(state_entropy * acting).sum(1) / acting.sum(),
             optimal_action_probability=self._at_start(policy * self._optimal).sum(1),
-            cross_entropy_to_optimal=measures.mean_over_visits(cross_entropy, visits),
+            cross_entropy_to_optimal=exploration.mean_over_visits(cross_entropy, visits),
             state_coverage=self._state_coverage(),
-            visit_entropy_bits=measures.visit_entropy_bits(visits),
+            visit_entropy_bits=exploration.visit_entropy_bits(visits),
         )
 
     def _state_coverage(self) -> Array:
         if isinstance(self.source, ExactExperience):
             return np.full(len(self._visited), math.nan)
-        return measures.state_coverage(self._visited, self._world.reachable)
+        return exploration.state_coverage(self._visited, self._world.reachable)
 
     def _at_start(self, policy: Array) -> Array:
         return np.einsum("s,rsa->ra", self._mdp.start, policy)

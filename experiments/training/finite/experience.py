@@ -16,9 +16,9 @@ from agents.returns import RunningMean, batch_mean, leave_one_out, moved_values,
 from envs.exact import expected_experience, visit_counts
 from envs.finite_mdp import FiniteMDP
 from experiments.config.schema import Agent
-from experiments.measures import first_success
-from experiments.rollout import Episodes, FiniteRollout
-from experiments.streams import Purpose
+from experiments.training.exploration import first_success
+from experiments.training.finite.rollout import Episodes, FiniteRollout
+from experiments.training.streams import Purpose
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -8,8 +8,8 @@ import pytest
 
 from envs.exact import evaluate
 from experiments.config.schema import ConfigError
-from experiments.records import UpdateRecord
-from experiments.training import Training
+from experiments.training.loop import Training
+from experiments.training.records import UpdateRecord
 from tests.experiments.comparisons import comparison
 
 WORLDS: dict[str, dict[str, Any]] = {

@@ -9,8 +9,8 @@ from gymnasium.spaces import Box
 from agents.policy import PolicyShape
 from agents.reinforce import StackedLearner
 from experiments.config.schema import Agent, ConfigError, TargetEntropy
-from experiments.streams import parameter_generator
-from experiments.worlds import World
+from experiments.training.streams import parameter_generator
+from experiments.training.worlds import World
 
 
 def check_fits(agent: Agent, world: World, arm: str, episodes: int) -> None:

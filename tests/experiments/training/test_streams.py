@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.streams import AHEAD, Purpose, Streams, parameter_generator
-from experiments.training import Training
+from experiments.training.loop import Training
+from experiments.training.streams import AHEAD, Purpose, Streams, parameter_generator
 from tests.experiments.comparisons import NOISY_BANDIT, TABLE, comparison
 
 SEEDS = (5, 0, 12)

@@ -14,12 +14,12 @@ from gymnasium.spaces import Box, Discrete
 
 from experiments import play, session, stepping
 from experiments.config.schema import ConfigError, Environment, load_config
-from experiments.simulators import SimulatorError
-from experiments.spaces import converter
 from experiments.store import RunFolder, config_text
-from experiments.training import Training
+from experiments.training.loop import Training
+from experiments.training.simulated.simulators import SimulatorError
+from experiments.training.spaces import converter
+from experiments.training.worlds import make_world
 from experiments.workers import WorkerFailed, Workers
-from experiments.worlds import make_world
 from tests.experiments.strange_worlds import FLAGS, REWARDS, STATES, strange
 
 STATE = {"declares": "states"}

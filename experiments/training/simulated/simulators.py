@@ -6,7 +6,8 @@ A *place* is an environment, run * E + episode.
 No wrapper steps along and nothing is reset automatically: an environment is stepped while its episode lasts and
 then left alone, so that every step counted is one that a policy chose. Every episode begins with a seed of its own
 from the run's stream; what an earlier episode left in the simulator does not matter, and need not be stored. That
-holds for random generators too which a world shares with all other code: see `experiments.global_generators`.
+holds for random generators too which a world shares with all other code: see
+`experiments.training.global_generators`.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,13 +19,13 @@ import numpy as np
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
-from experiments.global_generators import GlobalGenerators
-from experiments.observations import Observations, Rows
-from experiments.played import Array, Ints, Played, Raw
-from experiments.records import Runs
-from experiments.spaces import converter, flag_of, reward_of
-from experiments.streams import Purpose, Streams
-from experiments.worlds import World, bare, closed
+from experiments.training.global_generators import GlobalGenerators
+from experiments.training.records import Runs
+from experiments.training.simulated.observations import Observations, Rows
+from experiments.training.spaces import converter, flag_of, reward_of
+from experiments.training.streams import Purpose, Streams
+from experiments.training.trajectories import Array, Ints, Played, Raw
+from experiments.training.worlds import World, bare, closed
 
 # Log-probabilities [M, E, A] of rows [M, E, D], for the M runs that it was made for.
 Policy = Callable[[Rows], Array]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from experiments import load_config
-from experiments.training import Training
+from experiments.training.loop import Training
 from tests.experiments.comparisons import (
     BANDIT,
     BOTH_ARMS,

@@ -7,7 +7,7 @@ from gymnasium.spaces import Box, Discrete
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.observations import CLIP, Observations, RunningMoments
+from experiments.training.simulated.observations import CLIP, Observations, RunningMoments
 
 BOX = Box(-np.inf, np.inf, (2, 3), np.float32)
 

@@ -1,0 +1,1 @@
+"""Learning in finite worlds, by table look-up."""

@@ -1,0 +1,1 @@
+"""Learning in simulators, step by step."""
