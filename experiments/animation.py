@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from experiments.stored_files import StoreError
-from experiments.tree import Tree
+from experiments.storage.stored_files import StoreError
+from experiments.storage.tree import Tree
 
 WIDTH = 360  # pixels of an episode, at most
 MARGIN = 12

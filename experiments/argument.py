@@ -29,22 +29,27 @@ from experiments.config.plan import PLAN
 from experiments.config.schema import Config, load_config
 from experiments.console import Screen, verdict_table
 from experiments.markup import Html
-from experiments.owned_folder import OwnedFolder
 from experiments.plotting import Picture
 from experiments.processes import Ended, each_apart
 from experiments.report import write_pages
-from experiments.results import Results, read_results
 from experiments.session import Options, compile_ahead, holds, run
 from experiments.showing import Showing
-from experiments.sources import digest
-from experiments.store import ARGUMENT, RunFolder, StoreError
+from experiments.storage.owned_folder import OwnedFolder
+from experiments.storage.results import Results, read_results
+from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError
+from experiments.storage.sources import digest
+from experiments.storage.tree import link
 from experiments.summary import comparisons, in_json, provenance
 from experiments.training.loop import Training
-from experiments.tree import link
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 # What a stored result depends on: the training, how its tables and moments are written, and its estimates.
-TRAINED_BY = ("experiments.training.loop", "experiments.parts", "experiments.snapshots", "experiments.summary")
+TRAINED_BY = (
+    "experiments.training.loop",
+    "experiments.storage.table_sink",
+    "experiments.storage.snapshots",
+    "experiments.summary",
+)
 QUICK_SEEDS, QUICK_UPDATES = 6, 12  # how many seeds, and which part of the updates
 
 

@@ -10,8 +10,8 @@ from experiments.page_tables import marked, table
 from experiments.page_verdicts import SIGNS, badge, foreseen
 from experiments.plotting import Picture
 from experiments.report import styled_page
-from experiments.results import Results
 from experiments.sections import experiment, gallery, provenance
+from experiments.storage.results import Results
 
 QUESTION = "Does the negative-entropy term keep a policy-gradient agent from settling too early?"
 RULE = (

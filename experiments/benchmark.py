@@ -33,11 +33,11 @@ from experiments import peers, scenarios
 from experiments.command_line import Parser, folder
 from experiments.console import Screen
 from experiments.machine import Demand, limits
-from experiments.owned_folder import OwnedFolder
 from experiments.plotting import COLOURS, style, svg_of
 from experiments.scenarios import SIZES, Scenario, Size, Timing, in_turns, largest_resident, measure, peak_bytes
 from experiments.session import train_in_memory
 from experiments.stepping import stepping_speeds
+from experiments.storage.owned_folder import OwnedFolder
 from experiments.training.loop import Training
 
 Rows = list[dict[str, Any]]

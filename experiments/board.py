@@ -28,7 +28,7 @@ from experiments.event_files import (
     text_record,
 )
 from experiments.showing import Showing
-from experiments.store import Position, RunFolder
+from experiments.storage.run_folder import Position, RunFolder
 from experiments.training.loop import Training
 from experiments.training.records import Column, UpdateRecord
 

@@ -6,7 +6,7 @@ from typing import Any
 from experiments import wording
 from experiments.config.measures import OUTCOMES
 from experiments.config.schema import Config
-from experiments.store import config_text
+from experiments.storage.run_folder import config_text
 
 VERDICT = "guide/2_verdict"  # the tags are shown in their alphabetical order
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from experiments.inference import Band, iqm_interval, wilson_interval
 from experiments.plotting import MOST_CURVES, Picture, canvas, draw_line, finished, looks
-from experiments.results import Results
+from experiments.storage.results import Results
 from experiments.wording import number
 
 Array = NDArray[np.float64]

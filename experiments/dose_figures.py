@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from experiments.config.measures import OUTCOMES
 from experiments.inference import Band
 from experiments.plotting import Picture, canvas, draw_line, finished, looks
-from experiments.results import Results
+from experiments.storage.results import Results
 from experiments.wording import number
 
 Array = NDArray[np.float64]

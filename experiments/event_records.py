@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.crc32c import crc32c, masked
-from experiments.tree import Tree
+from experiments.storage.tree import Tree
 
 HEADER, FOOTER = 12, 4  # bytes of a record before and after its event
 _BATCH = 2048  # records checked at a time

@@ -10,8 +10,8 @@ from experiments.curve_figures import coverage, entropy, optimal_action, solved
 from experiments.dose_figures import dose_response
 from experiments.outcome_figures import final_returns, first_success, many_arms, return_profile
 from experiments.plotting import Picture, style
-from experiments.results import Results
 from experiments.showing import Showing
+from experiments.storage.results import Results
 
 Drawing: TypeAlias = Callable[[Results], Iterator[Picture]]
 

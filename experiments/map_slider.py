@@ -16,8 +16,8 @@ from experiments.config.expectations import parse_expectation
 from experiments.config.schema import Config
 from experiments.grid_maps import Picture, policy_map, visit_map
 from experiments.markup import Html, data_uri, element
-from experiments.results import Results
-from experiments.snapshots import FEATURED, FILE, MEAN, Snapshots, check_fits
+from experiments.storage.results import Results
+from experiments.storage.snapshots import FEATURED, FILE, MEAN, Snapshots, check_fits
 from experiments.training.worlds import make_world, unimported_module
 
 Array = NDArray[np.float64]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from experiments.dose_figures import doses_of
 from experiments.inference import Band, kaplan_meier, performance_profile
 from experiments.plotting import MOST_CURVES, WIDTH, Picture, canvas, draw_line, finished, looks, svg_of
-from experiments.results import Results
+from experiments.storage.results import Results
 from experiments.wording import number
 
 Array = NDArray[np.float64]

@@ -22,8 +22,8 @@ from experiments.command_line import Parser, folder, place
 from experiments.config.failures import Failure
 from experiments.config.mistakes import one_line
 from experiments.config.plain_text import printable
-from experiments.policies import StoredPolicy, load_policy
-from experiments.store import StoreError
+from experiments.storage.policies import StoredPolicy, load_policy
+from experiments.storage.run_folder import StoreError
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.spaces import flag_of, reward_of
 from experiments.training.streams import Purpose, Streams

@@ -18,10 +18,10 @@ from experiments.figures import pictures
 from experiments.map_slider import map_slider
 from experiments.markup import Child, Html, element, page
 from experiments.plotting import Picture
-from experiments.results import Results, read_results
 from experiments.sections import experiment
 from experiments.showing import Showing
-from experiments.store import RunFolder
+from experiments.storage.results import Results, read_results
+from experiments.storage.run_folder import RunFolder
 
 HERE = Path(__file__).parent
 

@@ -10,8 +10,8 @@ from experiments.markup import Html, data_uri, element, joined
 from experiments.page_tables import marked, outcome_table
 from experiments.page_verdicts import verdict_list
 from experiments.plotting import Picture
-from experiments.results import Results
-from experiments.store import config_text
+from experiments.storage.results import Results
+from experiments.storage.run_folder import config_text
 
 
 def gallery(pictures: Sequence[Picture]) -> Html:

@@ -12,15 +12,24 @@ import pyarrow as pa
 import torch
 
 from experiments.board import BoardSink
-from experiments.checkpoints import Checkpoints, Moment
 from experiments.config.schema import Config, ConfigError, one_line
 from experiments.interrupts import Interrupts
-from experiments.parts import TableSink
 from experiments.showing import Showing
-from experiments.snapshots import SnapshotSink
-from experiments.store import SOURCE, TRAIN, NewerFormat, Position, RunFolder, State, StoreError, config_text
+from experiments.storage.checkpoints import Checkpoints, Moment
+from experiments.storage.run_folder import (
+    SOURCE,
+    TRAIN,
+    NewerFormat,
+    Position,
+    RunFolder,
+    State,
+    StoreError,
+    config_text,
+)
+from experiments.storage.snapshots import SnapshotSink
+from experiments.storage.table_sink import TableSink
+from experiments.storage.tables import run_table, step_table, update_table
 from experiments.summary import provenance, summarize
-from experiments.tables import run_table, step_table, update_table
 from experiments.training.initial import initial_learner
 from experiments.training.loop import Training
 from experiments.training.records import UpdateRecord

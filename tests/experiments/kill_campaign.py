@@ -28,7 +28,7 @@ import tomli_w
 
 import train
 from experiments import argument, figures, load_config, report, session, workers
-from experiments.store import RunFolder
+from experiments.storage.run_folder import RunFolder
 from experiments.training.loop import Training
 from tests.experiments.kill_and_resume import ended, forked, killed_after, killed_before_change
 from tests.experiments.small_training import CONFIG, assert_same, contents

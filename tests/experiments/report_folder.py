@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments import load_config
 from experiments.session import Options, run
-from experiments.store import RunFolder
+from experiments.storage.run_folder import RunFolder
 
 EVIL = "<script>alert('1')</script> & \"quotes\" <img src=x onerror=alert(2)>"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from experiments import session
-from experiments.store import FORMAT
+from experiments.storage.run_folder import FORMAT
 from tests.experiments.small_training import small_config
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / f"format_{FORMAT}"

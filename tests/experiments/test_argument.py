@@ -13,8 +13,8 @@ from experiments.argument_page import count
 from experiments.config.plan import PLAN
 from experiments.config.schema import Config, load_config
 from experiments.inference import holm
-from experiments.sources import digest, reachable
-from experiments.store import RunFolder
+from experiments.storage.run_folder import RunFolder
+from experiments.storage.sources import digest, reachable
 from tests.experiments.browser import chromium, needs_browser
 from tests.experiments.comparisons import CONFIGS
 from tests.experiments.report_folder import Page

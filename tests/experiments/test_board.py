@@ -20,7 +20,7 @@ from experiments.board_aggregates import POINTS, grid
 from experiments.board_pictures import moments
 from experiments.board_rows import hyperparameters
 from experiments.inference import iqm_interval, wilson_interval
-from experiments.store import RunFolder
+from experiments.storage.run_folder import RunFolder
 from experiments.training.loop import Training
 from experiments.training.records import snapshot_updates
 from tests.experiments.board_reading import Curve, histograms, images, points, scalars, texts

@@ -19,7 +19,7 @@ import pytest
 
 import train as command
 from experiments import console, report, session
-from experiments.store import RunFolder, StoreError
+from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.training.loop import Training
 from experiments.training.records import UpdateRecord
 from tests.experiments.processes import PATIENCE, Ended, ended, hear_signals, in_a_child

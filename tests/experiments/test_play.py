@@ -19,8 +19,8 @@ from PIL import Image
 from experiments import session
 from experiments.config.schema import Config
 from experiments.play import Move, episode, main
-from experiments.policies import load_policy, spans
-from experiments.store import RunFolder
+from experiments.storage.policies import load_policy, spans
+from experiments.storage.run_folder import RunFolder
 from tests.experiments.comparisons import BANDIT, MLP, SLIPPERY_LAKE, SURE_POLICY, TABLE, TWO_ROOMS, comparison
 
 os.environ["SDL_VIDEODRIVER"] = "dummy"  # no window opens in a test: SDL draws into memory

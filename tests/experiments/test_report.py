@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 
 from experiments.markup import Html, element, page
 from experiments.report import main, write_report
-from experiments.store import RunFolder
+from experiments.storage.run_folder import RunFolder
 from tests.experiments.browser import chromium, needs_browser
 from tests.experiments.report_folder import EVIL, Page, trained
 

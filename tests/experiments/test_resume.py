@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments.checkpoints import Checkpoints
 from experiments.config.schema import ConfigError
-from experiments.store import RunFolder, StoreError
+from experiments.storage.checkpoints import Checkpoints
+from experiments.storage.run_folder import RunFolder, StoreError
 from tests.experiments import kill_and_resume
 from tests.experiments.processes import in_a_child, wait_for
 from tests.experiments.small_training import CONFIG, Crash, assert_same, contents, small_config, train

@@ -12,9 +12,9 @@ import train as command
 from experiments import board, board_guide, board_rows, console, figures, look, report
 from experiments.board import BoardSink
 from experiments.report import write_report
-from experiments.results import Results
 from experiments.showing import NotShown, Showing
-from experiments.store import RunFolder
+from experiments.storage.results import Results
+from experiments.storage.run_folder import RunFolder
 from tests.experiments.small_training import CONFIG, assert_same, contents, train
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -21,7 +21,7 @@ from experiments import ConfigError, load_config
 from experiments.console import Screen, results, verdict_line
 from experiments.report import write_report
 from experiments.session import Result
-from experiments.store import RunFolder
+from experiments.storage.run_folder import RunFolder
 from experiments.summary import in_json
 from tests.experiments.report_folder import trained
 from tests.experiments.small_training import small_config

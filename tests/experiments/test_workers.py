@@ -20,11 +20,12 @@ from gymnasium.spaces import Discrete
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import parts, session
+from experiments import session
 from experiments import workers as workers_module
 from experiments.config.schema import Config, load_config
 from experiments.interrupts import Interrupts
-from experiments.parts import TableSink
+from experiments.storage import table_sink
+from experiments.storage.table_sink import TableSink
 from experiments.training.loop import Training
 from experiments.training.records import UpdateRecord
 from experiments.workers import WorkerFailed, Workers, check_states, shares
@@ -38,10 +39,10 @@ def never(_: int) -> bool:
 
 @given(st.lists(st.integers(0, 99), min_size=1, max_size=20, unique=True), st.integers(1, 30))
 def test_shares_are_the_seeds_in_order_and_nearly_equal(seeds: list[int], workers: int) -> None:
-    parts = shares(seeds, workers)
-    assert [seed for part in parts for seed in part] == seeds
-    assert len(parts) == min(workers, len(seeds))
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    table_sink = shares(seeds, workers)
+    assert [seed for part in table_sink for seed in part] == seeds
+    assert len(table_sink) == min(workers, len(seeds))
+    assert max(map(len, table_sink)) - min(map(len, table_sink)) <= 1
 
 
 def test_records_are_those_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +267,7 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
 
 def bytes_in_use(folder: Path) -> list[int]:
     """After each writing of a thousand updates of a bandit; for a process of its own, which it changes."""
-    parts.PART_BYTES = 1 << 16
+    table_sink.PART_BYTES = 1 << 16
     workers_module.BLOCK_SECONDS = 0.0  # else as many records wait as came in that time
     in_use: list[int] = []
     write = TableSink._write_parts

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from experiments import ConfigError, load_config
 from experiments.config.schema import CONFIGS, Agent, Environment, Training, key_table
-from experiments.store import config_text
+from experiments.storage.run_folder import config_text
 from tests.experiments.comparisons import BANDIT, comparison
 
 TWO_ROOMS = CONFIGS / "two_rooms.toml"

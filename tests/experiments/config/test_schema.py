@@ -16,7 +16,7 @@ import train
 from experiments import Config, ConfigError, load_config
 from experiments.config.schema import Agent, Environment, Linear, TargetEntropy
 from experiments.config.schema import Training as TrainingSection
-from experiments.store import config_text
+from experiments.storage.run_folder import config_text
 from experiments.training.loop import Training
 from tests.experiments.comparisons import CONFIGS, comparison
 from tests.experiments.comparisons import TWO_ROOMS as TWO_ROOMS_WORLD

@@ -14,7 +14,7 @@ from gymnasium.spaces import Box, Discrete
 
 from experiments import play, session, stepping
 from experiments.config.schema import ConfigError, Environment, load_config
-from experiments.store import RunFolder, config_text
+from experiments.storage.run_folder import RunFolder, config_text
 from experiments.training.loop import Training
 from experiments.training.simulated.simulators import SimulatorError
 from experiments.training.spaces import converter

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.config.schema import Config
-from experiments.snapshots import FILE, Snapshots, check_fits, read_snapshots
-from experiments.store import RunFolder
-from experiments.stored_rows import NEEDED, RUN_KINDS, TIME, UpdateRows, fitting
-from experiments.stored_tables import AMOUNT, SHARE, TRUTH, arm_places, schema_of, values
+from experiments.storage.run_folder import RunFolder
+from experiments.storage.snapshots import FILE, Snapshots, check_fits, read_snapshots
+from experiments.storage.stored_rows import NEEDED, RUN_KINDS, TIME, UpdateRows, fitting
+from experiments.storage.stored_tables import AMOUNT, SHARE, TRUTH, arm_places, schema_of, values
 
 Array = NDArray[np.float64]
 

@@ -12,9 +12,9 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from agents.information import entropy_of_weights
-from experiments.store import Position, RunFolder
-from experiments.stored_arrays import arrays_of
-from experiments.stored_files import StoreError, content
+from experiments.storage.run_folder import Position, RunFolder
+from experiments.storage.stored_arrays import arrays_of
+from experiments.storage.stored_files import StoreError, content
 from experiments.training.records import Runs, Snapshot, UpdateRecord, snapshot_updates
 
 FILE = "snapshots.safetensors"

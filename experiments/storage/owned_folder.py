@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO, ClassVar
 
-from experiments.stored_files import StoreError
-from experiments.stored_summary import FORMAT, check_format
-from experiments.tree import Tree, link, temporary_name
+from experiments.storage.stored_files import StoreError
+from experiments.storage.stored_summary import FORMAT, check_format
+from experiments.storage.tree import Tree, link, temporary_name
 
 LOCK, MARK = ".lock", ".made_by.json"
 MAX_MARK = 1 << 12  # bytes

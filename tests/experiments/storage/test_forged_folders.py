@@ -19,7 +19,7 @@ import train
 from experiments import look, play, report
 from experiments.config.plain_text import is_obeyed
 from experiments.config.schema import Config, load_config
-from experiments.store import config_text
+from experiments.storage.run_folder import config_text
 from tests.experiments.forger import Forger
 from tests.experiments.small_training import Crash, small_config
 from tests.experiments.small_training import train as trained

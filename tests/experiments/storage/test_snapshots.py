@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from experiments.snapshots import FEATURED, FILE, MEAN, SnapshotSink, read_snapshots
-from experiments.store import RunFolder, StoreError
+from experiments.storage.run_folder import RunFolder, StoreError
+from experiments.storage.snapshots import FEATURED, FILE, MEAN, SnapshotSink, read_snapshots
 from experiments.training.records import Runs, Snapshot, UpdateRecord, snapshot_updates
 
 RUNS = Runs.of(["a", "b"], [7, 8, 9])

@@ -14,13 +14,13 @@ import pytest
 import safetensors.numpy
 from pydantic import BaseModel
 
-from experiments import stored_files, stored_tables
 from experiments.config.schema import ConfigError
-from experiments.policies import load_policy
 from experiments.report import write_report
-from experiments.results import read_results
-from experiments.store import RunFolder, StoreError
-from experiments.stored_summary import Summary
+from experiments.storage import stored_files, stored_tables
+from experiments.storage.policies import load_policy
+from experiments.storage.results import read_results
+from experiments.storage.run_folder import RunFolder, StoreError
+from experiments.storage.stored_summary import Summary
 from tests.experiments.forger import vouch
 from tests.experiments.small_training import small_config, train
 

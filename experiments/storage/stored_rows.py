@@ -14,8 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from experiments.config.measures import OUTCOMES
-from experiments.stored_files import StoreError
-from experiments.stored_tables import COUNT, NUMBER, TRUTH, Kind, arm_places, values
+from experiments.storage.stored_files import StoreError
+from experiments.storage.stored_tables import COUNT, NUMBER, TRUTH, Kind, arm_places, values
 
 Ints = NDArray[np.int64]
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from experiments.stored_files import StoreError, opened
+from experiments.storage.stored_files import StoreError, opened
 
 MAX_DECODED = 1 << 32  # bytes of the columns that are read of a table
 COLUMN_BYTES, VALUE_BYTES = 1 << 20, 256  # of a column and of each value in it, what describes them included

@@ -5,7 +5,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("agents", "envs", "experiments")
 
 
@@ -32,7 +32,7 @@ def reachable(module: str) -> set[str]:
 
 
 def _modules(package: str) -> list[str]:
-    return [f"{package}.{path.stem}" for path in (ROOT / package).glob("*.py")]  # worlds are imported by name
+    return [f"{package}.{path.stem}" for path in (ROOT / package).rglob("*.py")]  # worlds are imported by name
 
 
 def _imported(path: Path) -> list[str]:

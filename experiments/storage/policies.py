@@ -17,8 +17,8 @@ from torch import Tensor
 from agents.policy import PolicyShape
 from experiments.config.expectations import check_name
 from experiments.config.schema import Config
-from experiments.results import read_runs
-from experiments.store import RunFolder, StoreError
+from experiments.storage.results import read_runs
+from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.training.initial import policy_shape
 from experiments.training.simulated.observations import CLIP
 from experiments.training.spaces import converter

@@ -19,16 +19,16 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save as tensor_bytes
 
-from experiments import stored_summary
 from experiments.config.schema import Config, ConfigError, load_config
-from experiments.owned_folder import LOCK, MARK, OwnedFolder
-from experiments.stored_files import StoreError as StoreError
-from experiments.stored_files import content, read_sums
-from experiments.stored_files import sha256 as sha256
-from experiments.stored_summary import FORMAT as FORMAT
-from experiments.stored_summary import NewerFormat as NewerFormat
-from experiments.stored_summary import check_format as check_format
-from experiments.stored_tables import read_batches
+from experiments.storage import stored_summary
+from experiments.storage.owned_folder import LOCK, MARK, OwnedFolder
+from experiments.storage.stored_files import StoreError as StoreError
+from experiments.storage.stored_files import content, read_sums
+from experiments.storage.stored_files import sha256 as sha256
+from experiments.storage.stored_summary import FORMAT as FORMAT
+from experiments.storage.stored_summary import NewerFormat as NewerFormat
+from experiments.storage.stored_summary import check_format as check_format
+from experiments.storage.stored_tables import read_batches
 
 RESULTS = ("runs.parquet", "updates.parquet", "steps.parquet", "snapshots.safetensors", "config.toml")
 FOLDERS = ("checkpoint", "parts", "policies", "tensorboard", "figures")

@@ -4,10 +4,10 @@ import shutil
 
 import pyarrow.parquet as pq
 
-from experiments.store import Position, RunFolder, StoreError, parquet_options, sha256
-from experiments.stored_rows import UpdateRows, fitting
-from experiments.stored_tables import read_batches, schema_of
-from experiments.tables import STEP_SCHEMA, step_table, update_table
+from experiments.storage.run_folder import Position, RunFolder, StoreError, parquet_options, sha256
+from experiments.storage.stored_rows import UpdateRows, fitting
+from experiments.storage.stored_tables import read_batches, schema_of
+from experiments.storage.tables import STEP_SCHEMA, step_table, update_table
 from experiments.training.records import Runs, UpdateRecord
 
 PART_BYTES = 1 << 26  # of records that wait in memory for their part

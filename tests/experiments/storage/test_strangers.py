@@ -20,17 +20,17 @@ import pytest
 import safetensors.numpy
 
 from experiments import play, session
-from experiments.checkpoints import Checkpoints, Moment
 from experiments.config.schema import ConfigError, load_config
-from experiments.policies import load_policy
 from experiments.report import write_report
-from experiments.results import read_results
-from experiments.snapshots import read_snapshots
-from experiments.store import RunFolder, State, StoreError
+from experiments.storage.checkpoints import Checkpoints, Moment
+from experiments.storage.policies import load_policy
+from experiments.storage.results import read_results
+from experiments.storage.run_folder import RunFolder, State, StoreError
+from experiments.storage.snapshots import read_snapshots
 from experiments.training.loop import Training
 from tests.experiments.small_training import Crash, assert_same, contents, small_config, train
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SMALL = ("training.seeds=1", "training.updates=4", "agent.hidden_sizes=[2]")
 
 

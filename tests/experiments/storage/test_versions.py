@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from experiments import load_config, session
-from experiments.policies import load_policy
 from experiments.report import write_report
-from experiments.store import FORMAT, RunFolder
+from experiments.storage.policies import load_policy
+from experiments.storage.run_folder import FORMAT, RunFolder
 from tests.experiments.stored_folder import FOLDER
 
 STORED = sorted(FOLDER.parent.glob("format_*"))

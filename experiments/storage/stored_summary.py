@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 from experiments.config.measures import OUTCOMES
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config, one_line
-from experiments.stored_files import StoreError
+from experiments.storage.stored_files import StoreError
 from experiments.training.records import Runs
 
 FORMAT = 1  # of result folders and checkpoints; a reader refuses newer ones

@@ -10,14 +10,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from experiments import store, stored_tables
-from experiments.store import RunFolder, StoreError
+from experiments.storage import run_folder, stored_tables
+from experiments.storage.run_folder import RunFolder, StoreError
 from tests.experiments.small_training import Crash, small_config, train
 
 HOLD = """
 import sys
 from pathlib import Path
-from experiments.store import RunFolder
+from experiments.storage.run_folder import RunFolder
 with RunFolder(Path(sys.argv[1])).locked():
     print("held", flush=True)
     sys.stdin.read()
@@ -88,7 +88,7 @@ class TestTheLock:
     def test_keeps_a_second_command_out_until_the_first_dies(self, tmp_path: Path) -> None:
         words = [sys.executable, "-c", HOLD, tmp_path]
         with subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
         ) as other:
             assert other.stdout is not None
             assert other.stdout.readline() == b"held\n"
@@ -170,9 +170,11 @@ class TestResults:
 class TestVersions:
     def test_a_newer_folder_is_refused_by_name(self, finished: RunFolder) -> None:
         summary = json.loads((finished.path / "summary.json").read_text())
-        newer = {"format": store.FORMAT + 1, "what": "nobody knows yet", "arms": summary["arms"]}
+        newer = {"format": run_folder.FORMAT + 1, "what": "nobody knows yet", "arms": summary["arms"]}
         (finished.path / "summary.json").write_text(json.dumps(newer))
-        match = f"format {store.FORMAT + 1} is newer than this program's {store.FORMAT}; update the program"
+        match = (
+            f"format {run_folder.FORMAT + 1} is newer than this program's {run_folder.FORMAT}; update the program"
+        )
         with pytest.raises(StoreError, match=match):
             finished.read_summary()
         with pytest.raises(StoreError, match=match):

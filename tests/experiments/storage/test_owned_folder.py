@@ -16,12 +16,12 @@ from PIL import Image
 import train as train_command
 from experiments import argument, benchmark, report, session
 from experiments.animation import Picture, write_gif
-from experiments.owned_folder import FORMAT, MARK
 from experiments.report import write_report
-from experiments.store import ARGUMENT, RunFolder, StoreError
+from experiments.storage.owned_folder import FORMAT, MARK
+from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError
 from tests.experiments.small_training import CONFIG, Crash, small_config, train
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NAMES = ("notes.txt", "mine.parquet", "update-mine-1.safetensors", "mine.svg", ".mine.tmp", "mine.safetensors")
 # What files are made, changed or removed with. (Reading is another matter.)
 CHANGING = re.compile(

@@ -10,9 +10,9 @@ import numpy as np
 import safetensors.numpy
 from pydantic import BaseModel, ConfigDict, Field
 
-from experiments.store import FORMAT, Position, RunFolder, State, StoreError, check_format, sha256
-from experiments.stored_arrays import arrays_of, metadata_of
-from experiments.stored_files import content
+from experiments.storage.run_folder import FORMAT, Position, RunFolder, State, StoreError, check_format, sha256
+from experiments.storage.stored_arrays import arrays_of, metadata_of
+from experiments.storage.stored_files import content
 
 SLACK = 1 << 26  # bytes of a checkpoint beside its arrays: names, shapes, positions
 Count = Annotated[int, Field(ge=0, lt=2**62)]
