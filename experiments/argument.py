@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments import command_line
+from experiments.analysis.claims import Comparison, decide
+from experiments.analysis.summary import comparisons, in_json, provenance
 from experiments.argument_page import argument_page, count, headline
-from experiments.claims import Comparison, decide
 from experiments.config.failures import Failure, explained
 from experiments.config.mistakes import one_line
 from experiments.config.plan import PLAN
@@ -39,7 +40,6 @@ from experiments.storage.results import Results, read_results
 from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError
 from experiments.storage.sources import digest
 from experiments.storage.tree import link
-from experiments.summary import comparisons, in_json, provenance
 from experiments.training.loop import Training
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -48,7 +48,7 @@ TRAINED_BY = (
     "experiments.training.loop",
     "experiments.storage.table_sink",
     "experiments.storage.snapshots",
-    "experiments.summary",
+    "experiments.analysis.summary",
 )
 QUICK_SEEDS, QUICK_UPDATES = 6, 12  # how many seeds, and which part of the updates
 

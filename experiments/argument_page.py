@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from experiments import text_numbers, wording
+from experiments.analysis import text_numbers, wording
 from experiments.config.plan import PLAN, Entry, Part
 from experiments.markup import Html, element, joined
 from experiments.page_tables import marked, table

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments import wording
+from experiments.analysis import wording
 from experiments.config.measures import OUTCOMES
 from experiments.config.schema import Config
 from experiments.storage.run_folder import config_text

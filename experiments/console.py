@@ -11,10 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from experiments.analysis.wording import effect_text, measure_text, plain, verdict_text
 from experiments.config.measures import OUTCOMES
 from experiments.config.plain_text import printable
 from experiments.training.records import UpdateRecord
-from experiments.wording import effect_text, measure_text, plain, verdict_text
 
 WIDE = Console(width=100_000)  # to measure what a table wants
 

@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from experiments.inference import Band, iqm_interval, wilson_interval
+from experiments.analysis.estimates import Band, iqm_interval, wilson_interval
+from experiments.analysis.wording import number
 from experiments.plotting import MOST_CURVES, Picture, canvas, draw_line, finished, looks
 from experiments.storage.results import Results
-from experiments.wording import number
 
 Array = NDArray[np.float64]
 

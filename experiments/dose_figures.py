@@ -7,11 +7,11 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.analysis.estimates import Band
+from experiments.analysis.wording import number
 from experiments.config.measures import OUTCOMES
-from experiments.inference import Band
 from experiments.plotting import Picture, canvas, draw_line, finished, looks
 from experiments.storage.results import Results
-from experiments.wording import number
 
 Array = NDArray[np.float64]
 

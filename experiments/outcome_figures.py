@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from experiments.analysis.estimates import Band, kaplan_meier, performance_profile
+from experiments.analysis.wording import number
 from experiments.dose_figures import doses_of
-from experiments.inference import Band, kaplan_meier, performance_profile
 from experiments.plotting import MOST_CURVES, WIDTH, Picture, canvas, draw_line, finished, looks, svg_of
 from experiments.storage.results import Results
-from experiments.wording import number
 
 Array = NDArray[np.float64]
 

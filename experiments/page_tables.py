@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from experiments import wording
+from experiments.analysis import wording
+from experiments.analysis.wording import Piece
 from experiments.config.measures import OUTCOMES
 from experiments.markup import Html, element, joined
-from experiments.wording import Piece
 
 
 def marked(*pieces: Piece) -> Html:

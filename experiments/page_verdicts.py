@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments import wording
+from experiments.analysis import wording
 from experiments.markup import Html, element, joined
 from experiments.page_tables import marked
 

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from experiments.inference import Band
+from experiments.analysis.estimates import Band
 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES: tuple[Any, ...] = ("--", "-", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (3, 2)))

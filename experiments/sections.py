@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments import wording
+from experiments.analysis import wording
 from experiments.config.schema import Config
 from experiments.markup import Html, data_uri, element, joined
 from experiments.page_tables import marked, outcome_table

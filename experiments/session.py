@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from experiments.analysis.summary import provenance, summarize
 from experiments.board import BoardSink
 from experiments.config.schema import Config, ConfigError, one_line
 from experiments.interrupts import Interrupts
@@ -29,7 +30,6 @@ from experiments.storage.run_folder import (
 from experiments.storage.snapshots import SnapshotSink
 from experiments.storage.table_sink import TableSink
 from experiments.storage.tables import run_table, step_table, update_table
-from experiments.summary import provenance, summarize
 from experiments.training.initial import initial_learner
 from experiments.training.loop import Training
 from experiments.training.records import UpdateRecord

@@ -17,10 +17,10 @@ from contextlib import closing
 
 from scipy import stats
 
+from experiments.analysis.text_numbers import likelihood_ratios, numbers
 from experiments.command_line import Parser, available_cores
 from experiments.gradient_cases import LARGE, LEVEL, RUNS, SMALL, Row, Task, biased, examine, judged, tasks
 from experiments.processes import Ended, each_apart
-from experiments.text_numbers import likelihood_ratios, numbers
 
 
 @command("experiments.verify")

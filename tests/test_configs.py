@@ -10,7 +10,7 @@ from envs.exact import evaluate
 from envs.planning import optimal_values
 from envs.success import success_probability
 from experiments import Config, load_config, train
-from experiments.claims import Claim, read_claim
+from experiments.analysis.claims import Claim, read_claim
 from experiments.training.worlds import make_world
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))

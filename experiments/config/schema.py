@@ -251,7 +251,7 @@ class Training(Section):
 
 
 class ClaimText(Section):
-    """One expectation, written down before the run; `experiments.claims` reads and judges it."""
+    """One expectation, written down before the run; `experiments.analysis.claims` reads and judges it."""
 
     statement: str = Field(description="the expectation in words")
     measure: str = Field(description="a column of runs.parquet")

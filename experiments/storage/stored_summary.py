@@ -64,7 +64,7 @@ class Arm(Stored):
 
 
 class Verdict(Stored):
-    """As `experiments.claims.Verdict`."""
+    """As `experiments.analysis.claims.Verdict`."""
 
     statement: Text
     measure: Text

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from experiments.exact_tests import ALPHA
+from experiments.analysis.exact_tests import ALPHA
 
 Array = NDArray[np.float64]
 Rejected = tuple[float, float]  # fractions of the data sets that are called below 0, and above 0

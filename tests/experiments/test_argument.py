@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from experiments import argument, text_numbers
+from experiments import argument
+from experiments.analysis import text_numbers
+from experiments.analysis.estimates import holm
 from experiments.argument import configs, judged, main, quickly
 from experiments.argument_page import count
 from experiments.config.plan import PLAN
 from experiments.config.schema import Config, load_config
-from experiments.inference import holm
 from experiments.storage.run_folder import RunFolder
 from experiments.storage.sources import digest, reachable
 from tests.experiments.browser import chromium, needs_browser

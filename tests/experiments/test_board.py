@@ -15,11 +15,11 @@ from PIL import Image
 from scipy import stats
 
 from experiments import Config, session
+from experiments.analysis.estimates import iqm_interval, wilson_interval
 from experiments.board import UPDATE_TAGS, BoardSink
 from experiments.board_aggregates import POINTS, grid
 from experiments.board_pictures import moments
 from experiments.board_rows import hyperparameters
-from experiments.inference import iqm_interval, wilson_interval
 from experiments.storage.run_folder import RunFolder
 from experiments.training.loop import Training
 from experiments.training.records import snapshot_updates

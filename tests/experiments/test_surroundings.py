@@ -18,11 +18,11 @@ import torch
 import experiments
 import train as command
 from experiments import ConfigError, load_config
+from experiments.analysis.summary import in_json
 from experiments.console import Screen, results, verdict_line
 from experiments.report import write_report
 from experiments.session import Result
 from experiments.storage.run_folder import RunFolder
-from experiments.summary import in_json
 from tests.experiments.report_folder import trained
 from tests.experiments.small_training import small_config
 

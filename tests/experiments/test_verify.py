@@ -11,6 +11,7 @@ from torch import Tensor
 from agents.reinforce import Experience, LossTerms, loss_terms
 from agents.returns import returns_to_go
 from experiments import gradient_cases, verify
+from experiments.analysis.text_numbers import Number
 from experiments.gradient_cases import (
     POLICIES,
     SMALL,
@@ -24,7 +25,6 @@ from experiments.gradient_cases import (
     judged,
     tasks,
 )
-from experiments.text_numbers import Number
 from experiments.training.finite import experience, learning
 
 Loss = Callable[[Tensor, Experience, Tensor], LossTerms]

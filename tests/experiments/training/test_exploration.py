@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from agents.information import entropy_from_log
 from experiments import train
+from experiments.analysis.summary import summarize
 from experiments.config.measures import OUTCOMES
-from experiments.summary import summarize
 from experiments.training import exploration
 from experiments.training.loop import Training
 from tests.experiments.comparisons import BANDIT, MLP, TABLE, TWO_ROOMS, comparison

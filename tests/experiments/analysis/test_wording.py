@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from experiments import board_guide, wording
+from experiments import board_guide
+from experiments.analysis import wording
+from experiments.analysis.wording import Number, effect_text, measure_text, number, plain, verdict_text
 from experiments.config.measures import OUTCOMES
 from experiments.console import results, verdict_line, verdict_table
 from experiments.page_tables import outcome_table
 from experiments.page_verdicts import verdict_list
-from experiments.wording import Number, effect_text, measure_text, number, plain, verdict_text
 from tests.experiments.report_folder import Page
 
 SIZES = [10.0**exponent for exponent in range(-9, 10)]

@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from experiments.claims import Claim, Comparison, compare, decide
+from experiments.analysis.claims import Claim, Comparison, compare, decide
+from experiments.analysis.estimates import Band, iqm_interval, wilson_interval
+from experiments.analysis.exact_tests import Array, Interval, median_interval
+from experiments.analysis.values import counted, values_of
 from experiments.config.measures import FRACTIONS, OF_SUCCESS, OUTCOMES, Kind
 from experiments.config.schema import Config
-from experiments.exact_tests import Array, Interval, median_interval
-from experiments.inference import Band, iqm_interval, wilson_interval
 from experiments.training.records import Column, Runs
-from experiments.values import counted, values_of
 
 PACKAGES = ("gymnasium", "torch", "numpy", "scipy", "tensorboard")
 
@@ -86,8 +86,8 @@ def _arm(config: Config, arm: str, values: Mapping[str, Column], unknown: Collec
 def _measure(name: str, columns: Mapping[str, Column], n: int) -> dict[str, Any] | None:
     """What is known of a measure of an arm's first n runs; None: nothing, or it means nothing here.
 
-    `experiments.values` says what a value is. A failed run counts as the worse end of its measure, or is left out
-    where there is none.
+    `experiments.analysis.values` says what a value is. A failed run counts as the worse end of its measure, or is
+    left out where there is none.
     """
     outcome, runs = OUTCOMES[name], values_of(name, columns)[:n]
     missing = np.isnan(runs)

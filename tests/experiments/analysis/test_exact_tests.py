@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from experiments import exact_tests
-from experiments.exact_tests import ALPHA, Z
+from experiments.analysis import exact_tests
+from experiments.analysis.exact_tests import ALPHA, Z
 
 
 def test_mcnemar_by_hand() -> None:

@@ -8,10 +8,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments import power
-from experiments.claims import Claim, Verdict, compare, decide, judge, read_claim
-from experiments.exact_tests import ALPHA, mcnemar_exact
-from experiments.inference import paired_improvement
+from experiments.analysis import power
+from experiments.analysis.claims import Claim, Verdict, compare, decide, judge, read_claim
+from experiments.analysis.estimates import paired_improvement
+from experiments.analysis.exact_tests import ALPHA, mcnemar_exact
 
 Columns = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""How many seeds would decide it: sample sizes and power of the tests in `experiments.exact_tests`.
+"""How many seeds would decide it: sample sizes and power of the tests in `experiments.analysis.exact_tests`.
 
 Levels are two-sided; power counts the direction of the effect only. Every answer takes the effect seen so far
 for the truth, so it is a plan, not a promise: so many seeds decide it *if the effect is as large as it looked*,
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
-from experiments.exact_tests import rarer_disagreement
+from experiments.analysis.exact_tests import rarer_disagreement
 
 POWER = 0.8
 MANY = 2000  # seeds from which the normal formula is as good as the exact power

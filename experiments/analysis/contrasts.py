@@ -27,11 +27,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments import exact_tests, power
+from experiments.analysis import exact_tests, power
+from experiments.analysis.estimates import paired_improvement, wilson_interval
+from experiments.analysis.exact_tests import Array, Interval, Tails
+from experiments.analysis.values import ends
 from experiments.config.measures import Kind
-from experiments.exact_tests import Array, Interval, Tails
-from experiments.inference import paired_improvement, wilson_interval
-from experiments.values import ends
 
 
 class Contrast(NamedTuple):

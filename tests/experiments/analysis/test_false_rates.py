@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.claims import Claim, judge
-from experiments.exact_tests import ALPHA
+from experiments.analysis.claims import Claim, judge
+from experiments.analysis.exact_tests import ALPHA
 
 PROMISE = ALPHA / 2
 Truth = Sequence[float]  # probability of each pattern

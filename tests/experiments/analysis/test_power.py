@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments import power
-from experiments.exact_tests import ALPHA, binomial_tails, mcnemar_exact, rarer_disagreement
+from experiments.analysis import power
+from experiments.analysis.exact_tests import ALPHA, binomial_tails, mcnemar_exact, rarer_disagreement
 
 
 @pytest.mark.parametrize(("first", "second", "n", "level"), [(0.5, 0.1, 12, 0.05), (0.0, 0.4, 15, 0.01)])

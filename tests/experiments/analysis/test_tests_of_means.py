@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from experiments.exact_tests import ALPHA
+from experiments.analysis.exact_tests import ALPHA
 from tests.experiments import false_rates
 from tests.experiments.false_rates import OF_MEANS, OF_MEDIANS, SHAPES, SIZES, bootstrap_t, rates, sign_flips
 
@@ -35,7 +35,7 @@ def test_tests_of_a_mean_are_wrong_much_more_often_where_a_few_runs_lie_at_the_b
 
 
 def test_the_page_has_the_table_of_the_command() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "statistics.md").read_text(encoding="utf-8")
     rows = [row.split(" | ") for row in page.splitlines() if row.startswith("| ")]
     assert [row[2:] for row in rows if row[0] == "| differences"] == [
         [*OF_MEANS, *list(OF_MEDIANS)[:-1], "sign test of a margin |"]

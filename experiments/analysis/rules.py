@@ -15,11 +15,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from experiments import power
+from experiments.analysis import power
+from experiments.analysis.contrasts import Contrast, Join
+from experiments.analysis.exact_tests import Array
+from experiments.analysis.power import POWER
 from experiments.config.expectations import Expectation
-from experiments.contrasts import Contrast, Join
-from experiments.exact_tests import Array
-from experiments.power import POWER
 
 Columns = Mapping[str, Array]  # arm -> values on common seeds, [n]
 

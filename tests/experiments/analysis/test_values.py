@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.analysis.summary import summarize
+from experiments.analysis.values import counted, kind_of, values_of
 from experiments.config.measures import OUTCOMES
-from experiments.summary import summarize
-from experiments.values import counted, kind_of, values_of
 from tests.experiments.comparisons import BANDIT, TABLE, comparison
 
 N = 8

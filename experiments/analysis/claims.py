@@ -3,9 +3,10 @@
     The Holm-adjusted p of the declared two-sided test decides at .05: *supported* in the expected direction,
     *refuted* in the other, else *inconclusive*. The interval illustrates.
 
-Under no effect that is at most 2.5 % false "supported" and 2.5 % false "refuted". `experiments.contrasts` says
-which test belongs to which measure and what failed runs count as, `experiments.rules` what it means for an
-equivalence or an inverted U.
+Under no effect that is at most 2.5 % false "supported" and 2.5 % false "refuted".
+`experiments.analysis.contrasts` says
+which test belongs to which measure and what failed runs count as, `experiments.analysis.rules` what it means for
+an equivalence or an inverted U.
 
 Comparing and deciding are two steps, so that claims of several experiments can be corrected together.
 """
@@ -19,12 +20,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from experiments.analysis.contrasts import certain, contrast
+from experiments.analysis.estimates import holm
+from experiments.analysis.exact_tests import ALPHA, Interval
+from experiments.analysis.rules import find
+from experiments.analysis.values import kind_of, values_of
 from experiments.config.expectations import Expectation, parse_expectation, read_expectation
-from experiments.contrasts import certain, contrast
-from experiments.exact_tests import ALPHA, Interval
-from experiments.inference import holm
-from experiments.rules import find
-from experiments.values import kind_of, values_of
 
 __all__ = [
     "Claim",
@@ -114,7 +115,7 @@ def compare(claim: Claim, values: Values, seeds: Seeds, exact: Collection[str] =
     """Confront a claim with results.
 
     Args:
-        values: arm -> measure -> one value per run, [n]; `experiments.values` says what counts as one.
+        values: arm -> measure -> one value per run, [n]; `experiments.analysis.values` says what counts as one.
         seeds: arm -> the runs' seeds, [n]; arms are paired by the seeds that all arms of the claim have.
         exact: arms that draw no random numbers while they train. Where all their measures are equal over the
             seeds, the runs are one run: no test, no interval, the sign decides (equal values refute "a < b").

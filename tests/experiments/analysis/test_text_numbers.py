@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from experiments.text_numbers import Number, likelihood_ratios, numbers
+from experiments.analysis.text_numbers import Number, likelihood_ratios, numbers
 
 A, B = (0.9, 0.05, 0.025, 0.025), (0.3, 0.2, 0.25, 0.25)
 

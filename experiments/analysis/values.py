@@ -5,8 +5,8 @@
 * A measure that means nothing here (`stuck` where nobody knows the optimum) has no value in any run.
 
 What a failed run counts as is decided where it is counted: a claim takes it at its worst and at its best
-(`experiments.contrasts`); estimates and curves, which know no claim, at the worse end of the measure, which is
-`Outcome.failed_as`.
+(`experiments.analysis.contrasts`); estimates and curves, which know no claim, at the worse end of the measure,
+which is `Outcome.failed_as`.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,8 @@
 """Estimates over seeds with 95 % intervals, on top of SciPy. The seed is the unit, never the episode.
 
 n: seeds (pairs, where two arms share them), U: columns of a curve, K: thresholds or times, m: claims.
-B: resamples, from a fixed stream, so that the same data give the same digits. Tests: `experiments.exact_tests`.
+B: resamples, from a fixed stream, so that the same data give the same digits. Tests:
+`experiments.analysis.exact_tests`.
 """
 
 import warnings
@@ -12,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from experiments.analysis.exact_tests import ALPHA, Array, Interval, Z, paired_proportions_interval
 from experiments.config.measures import FailedAs
-from experiments.exact_tests import ALPHA, Array, Interval, Z, paired_proportions_interval
 
 
 class Band(NamedTuple):

@@ -1,0 +1,1 @@
+"""What the results mean: estimates, tests, claims, verdicts."""
