@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 from experiments.command_line import Parser, available_cores, count, folder, seconds, whole
 from experiments.config.failures import Failure
 from experiments.config.schema import Config, ConfigError, key_table, load_config
+from experiments.figures.showing import Showing
 from experiments.interrupts import Interrupts
-from experiments.showing import Showing
 
 if TYPE_CHECKING:
     from experiments.console import Screen

@@ -29,12 +29,12 @@ from experiments.config.mistakes import one_line
 from experiments.config.plan import PLAN
 from experiments.config.schema import Config, load_config
 from experiments.console import Screen, verdict_table
+from experiments.figures.showing import Showing
+from experiments.figures.style import Picture
 from experiments.markup import Html
-from experiments.plotting import Picture
 from experiments.processes import Ended, each_apart
 from experiments.report import write_pages
 from experiments.session import Options, compile_ahead, holds, run
-from experiments.showing import Showing
 from experiments.storage.owned_folder import OwnedFolder
 from experiments.storage.results import Results, read_results
 from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError

@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 from experiments.analysis import text_numbers, wording
 from experiments.config.plan import PLAN, Entry, Part
+from experiments.figures.style import Picture
 from experiments.markup import Html, element, joined
 from experiments.page_tables import marked, table
 from experiments.page_verdicts import SIGNS, badge, foreseen
-from experiments.plotting import Picture
 from experiments.report import styled_page
 from experiments.sections import experiment, gallery, provenance
 from experiments.storage.results import Results

@@ -32,8 +32,8 @@ from rich.table import Table
 from experiments import peers, scenarios
 from experiments.command_line import Parser, folder
 from experiments.console import Screen
+from experiments.figures.style import COLOURS, style, svg_of
 from experiments.machine import Demand, limits
-from experiments.plotting import COLOURS, style, svg_of
 from experiments.scenarios import SIZES, Scenario, Size, Timing, in_turns, largest_resident, measure, peak_bytes
 from experiments.session import train_in_memory
 from experiments.stepping import stepping_speeds

@@ -27,7 +27,7 @@ from experiments.event_files import (
     session_start_record,
     text_record,
 )
-from experiments.showing import Showing
+from experiments.figures.showing import Showing
 from experiments.storage.run_folder import Position, RunFolder
 from experiments.training.loop import Training
 from experiments.training.records import Column, UpdateRecord

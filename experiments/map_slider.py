@@ -14,7 +14,7 @@ from PIL import Image
 from envs.finite_mdp import Drawing, FiniteMDP
 from experiments.config.expectations import parse_expectation
 from experiments.config.schema import Config
-from experiments.grid_maps import Picture, policy_map, visit_map
+from experiments.figures.grid_maps import Picture, policy_map, visit_map
 from experiments.markup import Html, data_uri, element
 from experiments.storage.results import Results
 from experiments.storage.snapshots import FEATURED, FILE, MEAN, Snapshots, check_fits

@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from agents.information import entropy
-from experiments.animation import Picture, check_gif, write_gif
 from experiments.command_line import Parser, folder, place
 from experiments.config.failures import Failure
 from experiments.config.mistakes import one_line
 from experiments.config.plain_text import printable
+from experiments.figures.gif import Picture, check_gif, write_gif
 from experiments.storage.policies import StoredPolicy, load_policy
 from experiments.storage.run_folder import StoreError
 from experiments.training.global_generators import GlobalGenerators

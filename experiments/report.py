@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from experiments.command_line import Parser, folder
 from experiments.config.plain_text import printable
-from experiments.figures import pictures
+from experiments.figures.pictures import pictures
+from experiments.figures.showing import Showing
+from experiments.figures.style import Picture
 from experiments.map_slider import map_slider
 from experiments.markup import Child, Html, element, page
-from experiments.plotting import Picture
 from experiments.sections import experiment
-from experiments.showing import Showing
 from experiments.storage.results import Results, read_results
 from experiments.storage.run_folder import RunFolder
 

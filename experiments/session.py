@@ -14,8 +14,8 @@ import torch
 from experiments.analysis.summary import provenance, summarize
 from experiments.board import BoardSink
 from experiments.config.schema import Config, ConfigError, one_line
+from experiments.figures.showing import Showing
 from experiments.interrupts import Interrupts
-from experiments.showing import Showing
 from experiments.storage.checkpoints import Checkpoints, Moment
 from experiments.storage.run_folder import (
     SOURCE,

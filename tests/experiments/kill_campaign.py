@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import tomli_w
 
 import train
-from experiments import argument, figures, load_config, report, session, workers
+from experiments import argument, load_config, report, session, workers
+from experiments.figures import pictures
 from experiments.storage.run_folder import RunFolder
 from experiments.training.loop import Training
 from tests.experiments.kill_and_resume import ended, forked, killed_after, killed_before_change
@@ -263,7 +264,7 @@ def contents_of_cell(folder: Path) -> dict[str, Any]:
 
 def drawing(words: list[str]) -> int:
     """`report` with two pictures of ten, which take as long to write and less to draw."""
-    figures.DRAWINGS = figures.DRAWINGS[2:4]
+    pictures.DRAWINGS = pictures.DRAWINGS[2:4]
     report.write_report = WRITE_REPORT
     return report.main(words)
 
@@ -272,7 +273,7 @@ def arguing(plan: list[Any], older_code: bool = False) -> Main:
     """`argument` with a plan of its own; of older code, which gave other numbers."""
 
     def main(words: list[str]) -> int:
-        figures.DRAWINGS = figures.DRAWINGS[2:4]
+        pictures.DRAWINGS = pictures.DRAWINGS[2:4]
         argument.configs = lambda quick: plan
         argument.argument_page = lambda done, summary: "a page"
         argument.headline = lambda done: []

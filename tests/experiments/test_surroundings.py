@@ -83,7 +83,7 @@ def test_other_programs_settings_change_nothing(tmp_path: Path) -> None:
 def test_a_backend_that_is_not_here_is_not_asked_for(backend: str) -> None:
     code = (
         "from experiments.command import begin; begin('x')\n"
-        "from experiments.plotting import style, canvas, svg_of\n"
+        "from experiments.figures.style import style, canvas, svg_of\n"
         "with style(): print(len(svg_of(canvas([])[0], 'nothing')))"
     )
     done = subprocess.run(

@@ -15,7 +15,7 @@ from PIL import Image
 
 import train as train_command
 from experiments import argument, benchmark, report, session
-from experiments.animation import Picture, write_gif
+from experiments.figures.gif import Picture, write_gif
 from experiments.report import write_report
 from experiments.storage.owned_folder import FORMAT, MARK
 from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 import train as command
-from experiments import board, board_guide, board_rows, console, figures, look, report
+from experiments import board, board_guide, board_rows, console, look, report
 from experiments.board import BoardSink
+from experiments.figures import pictures
+from experiments.figures.showing import NotShown, Showing
 from experiments.report import write_report
-from experiments.showing import NotShown, Showing
 from experiments.storage.results import Results
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.small_training import CONFIG, assert_same, contents, train
@@ -26,7 +27,7 @@ def broken(*_: Any, **__: Any) -> Any:
 
 def late(results: Results) -> Iterator[Any]:
     """A drawing that fails after its first picture."""
-    yield from figures.entropy(results)
+    yield from pictures.entropy(results)
     raise ValueError("no paint")
 
 
@@ -38,15 +39,15 @@ AT_THE_END: dict[str, tuple[Any, str, Any, str]] = {
     "the table": (console, "results", broken, "table of results"),
     "a verdict": (console, "verdict_line", broken, "a verdict"),
     "the speed": (console, "speed_line", broken, "speed"),
-    "a figure": (figures, "DRAWINGS", (broken, figures.entropy, figures.solved), "figure broken"),
-    "a figure after another": (figures, "DRAWINGS", (late, figures.solved), "figure late"),
+    "a figure": (pictures, "DRAWINGS", (broken, pictures.entropy, pictures.solved), "figure broken"),
+    "a figure after another": (pictures, "DRAWINGS", (late, pictures.solved), "figure late"),
     "the maps": (report, "map_slider", broken, "maps of policy and visits"),
     "the page": (report, "experiment", broken, "report.html"),
     "the whole report": (report, "read_results", broken, "report"),
     "the command of TensorBoard": (look, "tensorboard_command", broken, "how to look at it"),
 }
 IN_TENSORBOARD = [name for name in AT_THE_END if "TensorBoard" in name and "command" not in name]
-IN_REPORT = [name for name, (place, *_) in AT_THE_END.items() if place in (figures, report)]
+IN_REPORT = [name for name, (place, *_) in AT_THE_END.items() if place in (pictures, report)]
 
 
 @pytest.fixture(autouse=True)

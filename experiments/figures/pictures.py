@@ -6,11 +6,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from experiments.curve_figures import coverage, entropy, optimal_action, solved
-from experiments.dose_figures import dose_response
-from experiments.outcome_figures import final_returns, first_success, many_arms, return_profile
-from experiments.plotting import Picture, style
-from experiments.showing import Showing
+from experiments.figures.curves import coverage, entropy, optimal_action, solved
+from experiments.figures.doses import dose_response
+from experiments.figures.finals import final_returns, first_success, many_arms, return_profile
+from experiments.figures.showing import Showing
+from experiments.figures.style import Picture, style
 from experiments.storage.results import Results
 
 Drawing: TypeAlias = Callable[[Results], Iterator[Picture]]

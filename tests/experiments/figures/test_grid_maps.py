@@ -11,7 +11,7 @@ from PIL import Image
 
 from envs.finite_mdp import FiniteMDP
 from envs.maps import grid_mdp
-from experiments.grid_maps import png, policy_map, visit_map
+from experiments.figures.grid_maps import png, policy_map, visit_map
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_maps_can_be_drawn_after_an_environment_has_closed_pygame() -> None:
     script = """
 import gymnasium, numpy as np
 from envs.maps import grid_mdp
-from experiments.grid_maps import policy_map
+from experiments.figures.grid_maps import policy_map
 
 world, policy = grid_mdp(["S..G"], {"G": 1.0}), np.full((4, 4), 0.25)
 before = policy_map(world, policy)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from experiments.analysis.estimates import Band, iqm_interval, wilson_interval
 from experiments.analysis.wording import number
-from experiments.plotting import MOST_CURVES, Picture, canvas, draw_line, finished, looks
+from experiments.figures.style import MOST_CURVES, Picture, canvas, draw_line, finished, looks
 from experiments.storage.results import Results
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from experiments.analysis.estimates import Band
 from experiments.analysis.wording import number
 from experiments.config.measures import OUTCOMES
-from experiments.plotting import Picture, canvas, draw_line, finished, looks
+from experiments.figures.style import Picture, canvas, draw_line, finished, looks
 from experiments.storage.results import Results
 
 Array = NDArray[np.float64]

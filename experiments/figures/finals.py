@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from experiments.analysis.estimates import Band, kaplan_meier, performance_profile
 from experiments.analysis.wording import number
-from experiments.dose_figures import doses_of
-from experiments.plotting import MOST_CURVES, WIDTH, Picture, canvas, draw_line, finished, looks, svg_of
+from experiments.figures.doses import doses_of
+from experiments.figures.style import MOST_CURVES, WIDTH, Picture, canvas, draw_line, finished, looks, svg_of
 from experiments.storage.results import Results
 
 Array = NDArray[np.float64]
