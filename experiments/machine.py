@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agents.kernels.compiled import compiled
 from agents.kernels.network import add_and_tanh, product
 from experiments.config.schema import Config
-from experiments.event_files import scalar_block
+from experiments.tensorboard.events import scalar_block
 from experiments.training.loop import Training
 
 Floats = NDArray[np.float64]

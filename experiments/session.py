@@ -12,7 +12,6 @@ import pyarrow as pa
 import torch
 
 from experiments.analysis.summary import provenance, summarize
-from experiments.board import BoardSink
 from experiments.config.schema import Config, ConfigError, one_line
 from experiments.figures.showing import Showing
 from experiments.interrupts import Interrupts
@@ -30,6 +29,7 @@ from experiments.storage.run_folder import (
 from experiments.storage.snapshots import SnapshotSink
 from experiments.storage.table_sink import TableSink
 from experiments.storage.tables import run_table, step_table, update_table
+from experiments.tensorboard.sink import BoardSink
 from experiments.training.initial import initial_learner
 from experiments.training.loop import Training
 from experiments.training.records import UpdateRecord

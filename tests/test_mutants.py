@@ -242,7 +242,7 @@ MUTANTS = {
         the_logged_entropy_is_that_of_the_policy,
     ),
     "negated entropy in TensorBoard": Mutant(
-        "experiments.board.scalar_block", with_values_negated, tensorboard_shows_the_logged_entropy
+        "experiments.tensorboard.sink.scalar_block", with_values_negated, tensorboard_shows_the_logged_entropy
     ),
 }
 

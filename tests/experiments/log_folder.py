@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from experiments.event_files import (
+from experiments.tensorboard.events import (
     EventFile,
     MarginChart,
     MultilineChart,

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from tensorboard.compat.proto.event_pb2 import Event
 
 from experiments import Config, load_config, session, workers
-from experiments.event_records import FOOTER, HEADER, complete_length
 from experiments.interrupts import Interrupts
 from experiments.storage.run_folder import RunFolder
+from experiments.tensorboard.event_file import FOOTER, HEADER, complete_length
 from experiments.training.records import UpdateRecord
 
 CONFIG = """

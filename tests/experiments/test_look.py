@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from experiments.event_files import EventFile, scalar_block
 from experiments.look import deep_link, links, main, tab_link, tensorboard_command
+from experiments.tensorboard.events import EventFile, scalar_block
 
 
 def test_command_is_one_that_a_shell_splits_as_meant() -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from experiments import board_guide
 from experiments.analysis import wording
 from experiments.analysis.wording import Number, effect_text, measure_text, number, plain, verdict_text
 from experiments.config.measures import OUTCOMES
 from experiments.console import results, verdict_line, verdict_table
 from experiments.page_tables import outcome_table
 from experiments.page_verdicts import verdict_list
+from experiments.tensorboard import text_tab
 from tests.experiments.report_folder import Page
 
 SIZES = [10.0**exponent for exponent in range(-9, 10)]
@@ -126,7 +126,7 @@ def test_every_surface_says_what_the_wording_says() -> None:
         found = summary({name: entry for name in OUTCOMES}, [judged])
         said = plain(verdict_text(judged))
         cell = plain(measure_text("final_return", entry))
-        on_the_board = board_guide.verdict(found)
+        on_the_board = text_tab.verdict(found)
         assert said in on_the_board
         assert cell in on_the_board
         assert said in verdict_line(judged).plain

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 import train as command
-from experiments import board, board_guide, board_rows, console, look, report
-from experiments.board import BoardSink
+from experiments import console, look, report
 from experiments.figures import pictures
 from experiments.figures.showing import NotShown, Showing
 from experiments.report import write_report
 from experiments.storage.results import Results
 from experiments.storage.run_folder import RunFolder
+from experiments.tensorboard import hparams_tab, sink, text_tab
+from experiments.tensorboard.sink import BoardSink
 from tests.experiments.small_training import CONFIG, assert_same, contents, train
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,8 +34,8 @@ def late(results: Results) -> Iterator[Any]:
 
 # What breaks -> what the one line names.
 AT_THE_END: dict[str, tuple[Any, str, Any, str]] = {
-    "the verdict in TensorBoard": (board_guide, "verdict", broken, "TensorBoard's verdict"),
-    "the rows in TensorBoard": (board_rows, "final_values", broken, "TensorBoard's HParams"),
+    "the verdict in TensorBoard": (text_tab, "verdict", broken, "TensorBoard's verdict"),
+    "the rows in TensorBoard": (hparams_tab, "final_values", broken, "TensorBoard's HParams"),
     "the last flush of TensorBoard": (BoardSink, "flush", broken, "TensorBoard's last points"),
     "the table": (console, "results", broken, "table of results"),
     "a verdict": (console, "verdict_line", broken, "a verdict"),
@@ -131,7 +132,7 @@ def test_a_picture_that_fails_while_training_goes_on_is_named_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(board, "picture_block", broken)
+    monkeypatch.setattr(sink, "picture_block", broken)
     assert run(tmp_path) == 1
     arms = "pictures of without, pictures of with_entropy, pictures of table"
     assert capsys.readouterr().err == f"train.py: not shown: {arms} (ValueError: no paint)\n"

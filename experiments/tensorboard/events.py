@@ -22,8 +22,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from tensorboard.plugins.text import metadata as text
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from experiments.event_records import EventFile, complete_length, record
-from experiments.scalar_blocks import finite_scalars_block, scalar_block, scalars_block
+from experiments.tensorboard.event_file import EventFile, complete_length, record
+from experiments.tensorboard.scalar_blocks import finite_scalars_block, scalar_block, scalars_block
 
 __all__ = [
     "EventFile",

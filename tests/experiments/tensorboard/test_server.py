@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.event_files import EventFile, scalar_block
+from experiments.tensorboard.events import EventFile, scalar_block
 from tests.experiments.log_folder import ARMS, LOSSES, MEASURES, UPDATES, entropy_bits, picture, write_log_folder
 from tests.experiments.processes import wait_for
 from tests.experiments.tensorboard_server import TensorBoardServer, tensorboard_server

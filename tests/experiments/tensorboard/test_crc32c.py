@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 
-from experiments.crc32c import byte_registers, crc32c, masked
+from experiments.tensorboard.crc32c import byte_registers, crc32c, masked
 
 
 def of(data: bytes) -> np.ndarray:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.crc32c import crc32c, masked
 from experiments.storage.tree import Tree
+from experiments.tensorboard.crc32c import crc32c, masked
 
 HEADER, FOOTER = 12, 4  # bytes of a record before and after its event
 _BATCH = 2048  # records checked at a time

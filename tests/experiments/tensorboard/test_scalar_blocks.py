@@ -11,8 +11,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from experiments import scalar_blocks
-from experiments.scalar_blocks import scalar_block, scalars_block
+from experiments.tensorboard import scalar_blocks
+from experiments.tensorboard.scalar_blocks import scalar_block, scalars_block
 
 # 0 and every number of bytes a step can take in protobuf, 10 for a negative one, at both ends.
 BOUNDARIES = [-(2**63), -1, 0, 1, *(2**bits + d for bits in range(7, 63, 7) for d in (-1, 0)), 2**63 - 1]

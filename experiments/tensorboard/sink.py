@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments import board_guide, board_rows
-from experiments.board_aggregates import aggregate_block, charts, curves, grid
-from experiments.board_pictures import Arm, moments, picture_block
-from experiments.event_files import (
+from experiments.figures.showing import Showing
+from experiments.storage.run_folder import Position, RunFolder
+from experiments.tensorboard import hparams_tab, text_tab
+from experiments.tensorboard.aggregates import aggregate_block, charts, curves, grid
+from experiments.tensorboard.events import (
     EventFile,
     experiment_record,
     finite_scalars_block,
@@ -27,8 +28,7 @@ from experiments.event_files import (
     session_start_record,
     text_record,
 )
-from experiments.figures.showing import Showing
-from experiments.storage.run_folder import Position, RunFolder
+from experiments.tensorboard.images_tab import Arm, moments, picture_block
 from experiments.training.loop import Training
 from experiments.training.records import Column, UpdateRecord
 
@@ -129,17 +129,17 @@ class BoardSink:
         attempt("TensorBoard's last points", self.flush)
         self._artist.shutdown()
         attempt("TensorBoard's HParams", lambda: self._write_finals(columns, now))
-        verdict = attempt("TensorBoard's verdict", lambda: board_guide.verdict(summary))
+        verdict = attempt("TensorBoard's verdict", lambda: text_tab.verdict(summary))
         if verdict is not None:
-            self._root.write(text_record(board_guide.VERDICT, self._config.training.updates, verdict, now))
+            self._root.write(text_record(text_tab.VERDICT, self._config.training.updates, verdict, now))
         attempt("TensorBoard's last points", self.flush)
         return len(self._showing.failed) == before
 
     def _write_finals(self, columns: Mapping[str, Column], now: float) -> None:
         training = self._config.training
         budget = training.updates * training.episodes_per_update * self._world.time_limit
-        finals = board_rows.final_values(columns, budget)
-        shown = board_rows.metrics(self._config, self._curves)
+        finals = hparams_tab.final_values(columns, budget)
+        shown = hparams_tab.metrics(self._config, self._curves)
         for place, file in enumerate(self._of_run):
             known = {tag: finals[tag][place] for tag in shown if np.isfinite(finals[tag][place])}
             if known:
@@ -148,12 +148,12 @@ class BoardSink:
 
     def _open(self, now: float) -> None:
         self._opened = True
-        for tag, page in board_guide.pages(self._config).items():
+        for tag, page in text_tab.pages(self._config).items():
             self._root.write(text_record(tag, 0, page, now))
         self._root.write(layout_record(charts(self._curves), now))
-        rows = board_rows.hyperparameters(self._config)
-        metrics = board_rows.metrics(self._config, self._curves)
-        self._root.write(experiment_record(board_rows.values(rows), metrics, now))
+        rows = hparams_tab.hyperparameters(self._config)
+        metrics = hparams_tab.metrics(self._config, self._curves)
+        self._root.write(experiment_record(hparams_tab.values(rows), metrics, now))
         for arm, row in rows.items():
             start = session_start_record(row, arm, now)
             for place in self._arms[arm].runs:

@@ -20,7 +20,8 @@ from tensorboard.plugins.image import metadata as image
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.util.tensor_util import make_ndarray
 
-from experiments.event_files import (
+from experiments.tensorboard.event_file import record
+from experiments.tensorboard.events import (
     Hyperparameter,
     MarginChart,
     MultilineChart,
@@ -32,7 +33,6 @@ from experiments.event_files import (
     session_start_record,
     text_record,
 )
-from experiments.event_records import record
 
 
 def of_summary(summary: Summary, step: int, wall_time: float) -> bytes:
@@ -162,7 +162,7 @@ def test_tensorflow_is_never_imported(tmp_path: Path) -> None:
     (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')")
     code = "; ".join(
         [
-            "from experiments.event_files import *",
+            "from experiments.tensorboard.events import *",
             "histogram_record('p', 1, [0.5], 5.0)",
             "layout_record({'Loss': [MultilineChart('terms', ['a'])]}, 5.0)",
             "experiment_record({'coef': [0.1]}, {'a': 'A'}, 5.0)",
@@ -170,7 +170,7 @@ def test_tensorflow_is_never_imported(tmp_path: Path) -> None:
             "text_record('guide', 0, 'words', 5.0)",
         ]
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])},

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.board_aggregates import COVERAGE, SOLVED, Curve, takes_steps
 from experiments.config.schema import Config
-from experiments.event_files import Hyperparameter
+from experiments.tensorboard.aggregates import COVERAGE, SOLVED, Curve, takes_steps
+from experiments.tensorboard.events import Hyperparameter
 from experiments.training.records import Column
 
 RETURN, ENTROPY = "final/return", "final/entropy_bits"  # scalars that each run writes once, at its end

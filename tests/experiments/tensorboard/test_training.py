@@ -12,9 +12,9 @@ import pytest
 from selenium import webdriver
 
 from experiments import session
-from experiments.board_aggregates import grid
-from experiments.board_pictures import moments
 from experiments.look import PINNED, deep_link, tab_link
+from experiments.tensorboard.aggregates import grid
+from experiments.tensorboard.images_tab import moments
 from experiments.training.records import UpdateRecord
 from tests.experiments.browser import chromium, find, needs_browser
 from tests.experiments.comparisons import BOTH_ARMS, TWO_ROOMS, comparison

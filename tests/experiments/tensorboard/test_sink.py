@@ -16,11 +16,11 @@ from scipy import stats
 
 from experiments import Config, session
 from experiments.analysis.estimates import iqm_interval, wilson_interval
-from experiments.board import UPDATE_TAGS, BoardSink
-from experiments.board_aggregates import POINTS, grid
-from experiments.board_pictures import moments
-from experiments.board_rows import hyperparameters
 from experiments.storage.run_folder import RunFolder
+from experiments.tensorboard.aggregates import POINTS, grid
+from experiments.tensorboard.hparams_tab import hyperparameters
+from experiments.tensorboard.images_tab import moments
+from experiments.tensorboard.sink import UPDATE_TAGS, BoardSink
 from experiments.training.loop import Training
 from experiments.training.records import snapshot_updates
 from tests.experiments.board_reading import Curve, histograms, images, points, scalars, texts

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.information import entropy_of_weights
-from experiments.event_files import histogram_record, image_record
 from experiments.figures.grid_maps import png, policy_map, visit_map
+from experiments.tensorboard.events import histogram_record, image_record
 from experiments.training.records import Snapshot, UpdateRecord, snapshot_updates
 from experiments.training.worlds import World
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from experiments.crc32c import byte_registers, crc32c, masked
-from experiments.event_records import FOOTER, HEADER, field, record, varint
+from experiments.tensorboard.crc32c import byte_registers, crc32c, masked
+from experiments.tensorboard.event_file import FOOTER, HEADER, field, record, varint
 
 _TIME, _STEP = HEADER + 1, HEADER + 10  # where wall time and step begin, behind the keys of their fields
 _BATCH = 2048  # records laid out at a time, so that they stay in the processor's cache

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from experiments.analysis.estimates import Band, iqm_interval, wilson_interval
 from experiments.config.measures import FailedAs
 from experiments.config.schema import Config
-from experiments.event_files import MarginChart, MultilineChart, finite_scalars_block
+from experiments.tensorboard.events import MarginChart, MultilineChart, finite_scalars_block
 from experiments.training.exploration import mean_of_known
 from experiments.training.records import UpdateRecord
 from experiments.training.worlds import World

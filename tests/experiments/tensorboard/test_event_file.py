@@ -10,8 +10,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 
-from experiments.event_records import EventFile, complete_length, record
-from experiments.scalar_blocks import scalar_block, scalars_block
+from experiments.tensorboard.event_file import EventFile, complete_length, record
+from experiments.tensorboard.scalar_blocks import scalar_block, scalars_block
 
 
 def events(path: Path) -> list[bytes]:
