@@ -6,7 +6,7 @@ python train.py bandit --resume                  go on after Ctrl-C, a crash or 
 python train.py --list                           the experiments, one line each
 """
 
-from experiments.command import begin, command, fail, leave
+from experiments.session.command import begin, command, fail, leave
 
 if __name__ == "__main__":
     begin("train.py")  # before anything else: Ctrl-C is heard from here on
@@ -21,14 +21,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.command_line import Parser, available_cores, count, folder, seconds, whole
 from experiments.config.failures import Failure
 from experiments.config.schema import Config, ConfigError, key_table, load_config
 from experiments.figures.showing import Showing
-from experiments.interrupts import Interrupts
+from experiments.session.command_line import Parser, available_cores, count, folder, seconds, whole
+from experiments.session.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from experiments.console import Screen
+    from experiments.session.console import Screen
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 DEFAULT = CONFIGS / "two_rooms.toml"
@@ -114,9 +114,9 @@ def list_experiments() -> int:
 
 def train_into_folder(config: Config, options: argparse.Namespace, words: Sequence[str]) -> int:
     """Train, print the verdicts and how to look at the rest; returns the exit status."""
-    from experiments import session
-    from experiments.console import Screen, progress
-    from experiments.workers import WorkerFailed
+    from experiments.session import run as session
+    from experiments.session.console import Screen, progress
+    from experiments.session.workers import WorkerFailed
 
     screen, showing, interrupts = Screen(), Showing(), Interrupts().install()
     how = session.Options(
@@ -147,8 +147,8 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
 
 def show(summary: Mapping[str, Any], out: Path, screen: "Screen", showing: Showing) -> None:
     """The verdicts first, then what takes long to draw. The results are complete: whatever fails costs itself."""
-    from experiments import console
     from experiments.look import look_lines
+    from experiments.session import console
 
     def report() -> None:
         from experiments.report import write_report  # matplotlib can wait until there is something to draw

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from experiments.config.schema import Config, ConfigError, load_config
-    from experiments.session import Result
+    from experiments.session.run import Result
 
 # NumPy's matrix products are small here, and threads that wait for each other take ten times as long. OpenBLAS
 # asks when it is loaded: where NumPy is there already, or the variable is set, nothing changes.
@@ -37,6 +37,6 @@ def train(config: "Config") -> "Result":
     Raises:
         ConfigError: the config does not fit its world.
     """
-    from experiments.session import train_in_memory  # imports torch: only when something is trained
+    from experiments.session.run import train_in_memory  # imports torch: only when something is trained
 
     return train_in_memory(config)

@@ -6,7 +6,7 @@ python -m experiments.argument --quick    the same in a few seconds, with too fe
 What is done and unchanged is not trained again.
 """
 
-from experiments.command import begin, command, fail, leave
+from experiments.session.command import begin, command, fail, leave
 
 if __name__ == "__main__":
     begin("experiments.argument")  # before anything else: Ctrl-C is heard from here on
@@ -20,7 +20,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments import command_line
 from experiments.analysis.claims import Comparison, decide
 from experiments.analysis.summary import comparisons, in_json, provenance
 from experiments.argument_page import argument_page, count, headline
@@ -28,13 +27,14 @@ from experiments.config.failures import Failure, explained
 from experiments.config.mistakes import one_line
 from experiments.config.plan import PLAN
 from experiments.config.schema import Config, load_config
-from experiments.console import Screen, verdict_table
 from experiments.figures.showing import Showing
 from experiments.figures.style import Picture
 from experiments.markup import Html
-from experiments.processes import Ended, each_apart
 from experiments.report import write_pages
-from experiments.session import Options, compile_ahead, holds, run
+from experiments.session import command_line
+from experiments.session.console import Screen, verdict_table
+from experiments.session.processes import Ended, each_apart
+from experiments.session.run import Options, compile_ahead, holds, run
 from experiments.storage.owned_folder import OwnedFolder
 from experiments.storage.results import Results, read_results
 from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError

@@ -9,7 +9,7 @@ Scenarios take turns, so that a machine that slows down slows all of them. With 
 somebody else's agent takes its turn on the same world and network.
 """
 
-from experiments.command import begin, command, leave
+from experiments.session.command import begin, command, leave
 
 if __name__ == "__main__":
     begin("experiments.benchmark")  # before anything else: Ctrl-C is heard from here on
@@ -30,12 +30,12 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from experiments import peers, scenarios
-from experiments.command_line import Parser, folder
-from experiments.console import Screen
 from experiments.figures.style import COLOURS, style, svg_of
 from experiments.machine import Demand, limits
 from experiments.scenarios import SIZES, Scenario, Size, Timing, in_turns, largest_resident, measure, peak_bytes
-from experiments.session import train_in_memory
+from experiments.session.command_line import Parser, folder
+from experiments.session.console import Screen
+from experiments.session.run import train_in_memory
 from experiments.stepping import stepping_speeds
 from experiments.storage.owned_folder import OwnedFolder
 from experiments.training.loop import Training

@@ -3,7 +3,7 @@
 python -m experiments.look runs/two_rooms       start TensorBoard there and print the links
 """
 
-from experiments.command import begin, command, leave
+from experiments.session.command import begin, command, leave
 
 if __name__ == "__main__":
     begin("experiments.look")  # before anything else: Ctrl-C is heard from here on
@@ -17,9 +17,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from experiments.command_line import Parser, folder
 from experiments.config.failures import Failure
 from experiments.config.plain_text import printable
+from experiments.session.command_line import Parser, folder
 
 PORT = 6006  # TensorBoard's own
 PINNED = ("step/entropy_bits", "policy/entropy_bits", "band/entropy_bits/iqm", "band/solved/fraction")

@@ -9,7 +9,7 @@ import time
 from contextlib import closing
 
 from experiments.scenarios import NETWORK, Scenario, Timing
-from experiments.session import plain_torch
+from experiments.session.run import plain_torch
 
 OURS = Scenario(
     "this project: REINFORCE, 60 runs, 16 episodes an update",

@@ -5,7 +5,7 @@ python -m experiments.play runs/two_rooms --arm with_entropy --seed 3003 --windo
 python -m experiments.play runs/two_rooms --arm without_entropy with_entropy --seed 3003 --gif episodes.gif
 """
 
-from experiments.command import begin, command, leave
+from experiments.session.command import begin, command, leave
 
 if __name__ == "__main__":
     begin("experiments.play")  # before anything else: Ctrl-C is heard from here on
@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from agents.information import entropy
-from experiments.command_line import Parser, folder, place
 from experiments.config.failures import Failure
 from experiments.config.mistakes import one_line
 from experiments.config.plain_text import printable
 from experiments.figures.gif import Picture, check_gif, write_gif
+from experiments.session.command_line import Parser, folder, place
 from experiments.storage.policies import StoredPolicy, load_policy
 from experiments.storage.run_folder import StoreError
 from experiments.training.global_generators import GlobalGenerators

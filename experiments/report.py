@@ -3,7 +3,7 @@
 Writes figures/*.svg and report.html, a page without network that opens from a file.
 """
 
-from experiments.command import begin, command, leave
+from experiments.session.command import begin, command, leave
 
 if __name__ == "__main__":
     begin("experiments.report")  # before anything else: Ctrl-C is heard from here on
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.command_line import Parser, folder
 from experiments.config.plain_text import printable
 from experiments.figures.pictures import pictures
 from experiments.figures.showing import Showing
@@ -20,6 +19,7 @@ from experiments.figures.style import Picture
 from experiments.map_slider import map_slider
 from experiments.markup import Child, Html, element, page
 from experiments.sections import experiment
+from experiments.session.command_line import Parser, folder
 from experiments.storage.results import Results, read_results
 from experiments.storage.run_folder import RunFolder
 

@@ -15,14 +15,14 @@ from unittest.mock import patch
 import numpy as np
 
 from agents.reinforce import StackedLearner
-from experiments import session
 from experiments.config.schema import Config, load_config
-from experiments.processes import end_with
+from experiments.session import run as session
+from experiments.session.processes import end_with
+from experiments.session.workers import Workers
 from experiments.training.finite.experience import SampledExperience
 from experiments.training.finite.learning import FiniteLearning
 from experiments.training.finite.rollout import FiniteRollout
 from experiments.training.loop import Training
-from experiments.workers import Workers
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 TABULAR = ('agent.policy="tabular"', "agent.learning_rate=0.05")

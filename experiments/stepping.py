@@ -14,8 +14,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
-from experiments import session
 from experiments.config.schema import Config
+from experiments.session import run as session
 from experiments.training.loop import Training
 from experiments.training.worlds import World, closed, make_world
 

@@ -6,7 +6,7 @@ python -m experiments.verify --quick    only the smallest worlds
 Exit status 1 if anything disagrees that should agree. What is biased by design is listed, with its bias.
 """
 
-from experiments.command import begin, command, fail, leave
+from experiments.session.command import begin, command, fail, leave
 
 if __name__ == "__main__":
     begin("experiments.verify")  # before anything else: Ctrl-C is heard from here on
@@ -18,9 +18,9 @@ from contextlib import closing
 from scipy import stats
 
 from experiments.analysis.text_numbers import likelihood_ratios, numbers
-from experiments.command_line import Parser, available_cores
 from experiments.gradient_cases import LARGE, LEVEL, RUNS, SMALL, Row, Task, biased, examine, judged, tasks
-from experiments.processes import Ended, each_apart
+from experiments.session.command_line import Parser, available_cores
+from experiments.session.processes import Ended, each_apart
 
 
 @command("experiments.verify")

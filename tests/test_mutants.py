@@ -20,7 +20,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from agents import reinforce
 from agents.information import entropy
 from agents.policy import PolicyShape
-from experiments import session, train
+from experiments import train
+from experiments.session import run as session
 from experiments.training.loop import Training
 from tests.experiments.comparisons import (
     BANDIT,

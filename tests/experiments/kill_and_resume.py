@@ -26,7 +26,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import train
-from experiments import load_config, report, session, workers
+from experiments import load_config, report
+from experiments.session import run as session
+from experiments.session import workers
 from experiments.training.loop import Training
 from tests.experiments.processes import ended
 from tests.experiments.small_training import CONFIG, assert_same, contents

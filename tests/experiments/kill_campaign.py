@@ -27,8 +27,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import tomli_w
 
 import train
-from experiments import argument, load_config, report, session, workers
+from experiments import argument, load_config, report
 from experiments.figures import pictures
+from experiments.session import run as session
+from experiments.session import workers
 from experiments.storage.run_folder import RunFolder
 from experiments.training.loop import Training
 from tests.experiments.kill_and_resume import ended, forked, killed_after, killed_before_change

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import load_config
-from experiments.session import Options, run
+from experiments.session.run import Options, run
 from experiments.storage.run_folder import RunFolder
 
 EVIL = "<script>alert('1')</script> & \"quotes\" <img src=x onerror=alert(2)>"

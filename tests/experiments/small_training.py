@@ -11,8 +11,10 @@ from typing import Any
 import pyarrow.parquet as pq
 from tensorboard.compat.proto.event_pb2 import Event
 
-from experiments import Config, load_config, session, workers
-from experiments.interrupts import Interrupts
+from experiments import Config, load_config
+from experiments.session import run as session
+from experiments.session import workers
+from experiments.session.interrupts import Interrupts
 from experiments.storage.run_folder import RunFolder
 from experiments.tensorboard.event_file import FOOTER, HEADER, complete_length
 from experiments.training.records import UpdateRecord

@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments import session
+from experiments.session import run as session
 from experiments.storage.run_folder import FORMAT
 from tests.experiments.small_training import small_config
 

@@ -16,9 +16,9 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 
-from experiments import session
 from experiments.config.schema import Config
 from experiments.play import Move, episode, main
+from experiments.session import run as session
 from experiments.storage.policies import load_policy, spans
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.comparisons import BANDIT, MLP, SLIPPERY_LAKE, SURE_POLICY, TABLE, TWO_ROOMS, comparison

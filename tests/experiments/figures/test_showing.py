@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 import train as command
-from experiments import console, look, report
+from experiments import look, report
 from experiments.figures import pictures
 from experiments.figures.showing import NotShown, Showing
 from experiments.report import write_report
+from experiments.session import console
 from experiments.storage.results import Results
 from experiments.storage.run_folder import RunFolder
 from experiments.tensorboard import hparams_tab, sink, text_tab

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 import train as train_command
-from experiments import argument, benchmark, report, session
+from experiments import argument, benchmark, report
 from experiments.figures.gif import Picture, write_gif
 from experiments.report import write_report
+from experiments.session import run as session
 from experiments.storage.owned_folder import FORMAT, MARK
 from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError
 from tests.experiments.small_training import CONFIG, Crash, small_config, train

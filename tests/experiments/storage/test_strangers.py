@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy
 
-from experiments import play, session
+from experiments import play
 from experiments.config.schema import ConfigError, load_config
 from experiments.report import write_report
+from experiments.session import run as session
 from experiments.storage.checkpoints import Checkpoints, Moment
 from experiments.storage.policies import load_policy
 from experiments.storage.results import read_results

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import load_config, session
+from experiments import load_config
 from experiments.report import write_report
+from experiments.session import run as session
 from experiments.storage.policies import load_policy
 from experiments.storage.run_folder import FORMAT, RunFolder
 from tests.experiments.stored_folder import FOLDER

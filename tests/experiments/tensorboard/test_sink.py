@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
-from experiments import Config, session
+from experiments import Config
 from experiments.analysis.estimates import iqm_interval, wilson_interval
+from experiments.session import run as session
 from experiments.storage.run_folder import RunFolder
 from experiments.tensorboard.aggregates import POINTS, grid
 from experiments.tensorboard.hparams_tab import hyperparameters

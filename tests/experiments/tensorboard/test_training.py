@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from selenium import webdriver
 
-from experiments import session
 from experiments.look import PINNED, deep_link, tab_link
+from experiments.session import run as session
 from experiments.tensorboard.aggregates import grid
 from experiments.tensorboard.images_tab import moments
 from experiments.training.records import UpdateRecord
@@ -149,7 +149,9 @@ def test_pages_in_a_browser(shown: Shown, browser: webdriver.Chrome) -> None:
 
 
 def test_curves_move_while_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.workers.BLOCK_SECONDS", 0.0)  # a block is an update, and each is flushed
+    monkeypatch.setattr(
+        "experiments.session.workers.BLOCK_SECONDS", 0.0
+    )  # a block is an update, and each is flushed
     late, seen = UPDATES // 2, {}
 
     def length(run: str, tag: str) -> int:

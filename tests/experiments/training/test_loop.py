@@ -12,7 +12,8 @@ import torch
 from scipy.stats import binom
 
 from agents import information
-from experiments import load_config, session, train
+from experiments import load_config, train
+from experiments.session import run as session
 from experiments.training.loop import Training
 from tests.experiments.comparisons import (
     BANDIT,

@@ -12,14 +12,15 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 
-from experiments import play, session, stepping
+from experiments import play, stepping
 from experiments.config.schema import ConfigError, Environment, load_config
+from experiments.session import run as session
+from experiments.session.workers import WorkerFailed, Workers
 from experiments.storage.run_folder import RunFolder, config_text
 from experiments.training.loop import Training
 from experiments.training.simulated.simulators import SimulatorError
 from experiments.training.spaces import converter
 from experiments.training.worlds import make_world
-from experiments.workers import WorkerFailed, Workers
 from tests.experiments.strange_worlds import FLAGS, REWARDS, STATES, strange
 
 STATE = {"declares": "states"}

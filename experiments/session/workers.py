@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from experiments.config.failures import OUT_OF_MEMORY, Failure, is_out_of_memory
 from experiments.config.schema import Config
-from experiments.processes import CONTEXT, end, start, why_ended
+from experiments.session.processes import CONTEXT, end, start, why_ended
 from experiments.storage.stored_states import check_values
 from experiments.training.loop import Training
 from experiments.training.records import Column, Runs, UpdateRecord, merged, merged_records, stacked

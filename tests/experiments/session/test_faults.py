@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 
 import train as command
-from experiments import console, report, session
+from experiments import report
+from experiments.session import console
+from experiments.session import run as session
 from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.training.loop import Training
 from experiments.training.records import UpdateRecord
@@ -32,7 +34,7 @@ from tests.experiments.small_training import (
     train,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 Contents = dict[str, str | bytes]
 
@@ -417,7 +419,7 @@ def test_a_full_disk_below_what_is_compiled_is_named(
 @pytest.mark.parametrize("world", ["FourAction/TwoRooms-v0", "CartPole-v1"])
 def test_the_first_training_says_that_it_compiles_and_the_second_has_it(tmp_path: Path, world: str) -> None:
     command_line = (
-        "import sys; from experiments import load_config, session; "
+        "import sys; from experiments import load_config; from experiments.session import run as session; "
         "from experiments.training.loop import Training; "
         f"config = load_config(dict(name='small', description='small', environment=dict(id={world!r}), "
         "agent=dict(policy='mlp', hidden_sizes=[8]), training=dict(seeds=1, updates=1), arms=dict(one={}))); "

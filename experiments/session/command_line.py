@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
-from experiments.command import fail
+from experiments.session.command import fail
 
 MAX_COUNT = 1_000_000  # of anything that is counted on the command line
 

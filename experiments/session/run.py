@@ -14,7 +14,8 @@ import torch
 from experiments.analysis.summary import provenance, summarize
 from experiments.config.schema import Config, ConfigError, one_line
 from experiments.figures.showing import Showing
-from experiments.interrupts import Interrupts
+from experiments.session.interrupts import Interrupts
+from experiments.session.workers import Workers, check_states
 from experiments.storage.checkpoints import Checkpoints, Moment
 from experiments.storage.run_folder import (
     SOURCE,
@@ -33,7 +34,6 @@ from experiments.tensorboard.sink import BoardSink
 from experiments.training.initial import initial_learner
 from experiments.training.loop import Training
 from experiments.training.records import UpdateRecord
-from experiments.workers import Workers, check_states
 
 LARGEST_SHARE = 0.05  # of the time that checkpoints may take
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments import argument, processes
-from experiments.processes import Ended, each_apart, end, start
+from experiments import argument
+from experiments.session import processes
+from experiments.session.processes import Ended, each_apart, end, start
 from tests.experiments.small_training import small_config
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def sleep() -> None:

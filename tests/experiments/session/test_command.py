@@ -16,13 +16,13 @@ import torch
 
 import train
 from experiments import argument, play
-from experiments.command import command, flushed
-from experiments.command_line import Parser, folder, place
 from experiments.config.failures import OUT_OF_MEMORY, Failure, explained, is_out_of_memory
 from experiments.config.schema import ConfigError
-from experiments.workers import WorkerFailed
+from experiments.session.command import command, flushed
+from experiments.session.command_line import Parser, folder, place
+from experiments.session.workers import WorkerFailed
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMMANDS = {
     "train.py": train,
     **{f"experiments.{name}": importlib.import_module(f"experiments.{name}")
@@ -108,7 +108,7 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(name: str, module: str) -
 
 def test_ctrl_c_in_main_is_one_line_whatever_is_being_done() -> None:
     code = """
-from experiments.command import begin, command, leave
+from experiments.session.command import begin, command, leave
 begin("sleeper")
 @command("sleeper", stopped="stopped; it goes on")
 def main(arguments=None):
@@ -124,7 +124,7 @@ leave(main)
 def test_a_child_leaves_it_to_its_parent_to_say_that_it_was_stopped() -> None:
     code = """
 import multiprocessing
-from experiments.command import begin
+from experiments.session.command import begin
 begin("parent")
 def hit():
     signal.raise_signal(signal.SIGINT)
@@ -139,7 +139,7 @@ print(child.exitcode)
 def test_where_ctrl_c_is_ignored_it_stays_ignored() -> None:
     code = """
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-from experiments.command import begin
+from experiments.session.command import begin
 begin("background")
 signal.raise_signal(signal.SIGINT)
 print("goes on")
@@ -156,7 +156,7 @@ import os
 for descriptor in (0, 1, 2):
     os.close(descriptor)
 sys = __import__("sys"); sys.stdin = sys.stdout = sys.stderr = None
-from experiments.command import begin
+from experiments.session.command import begin
 begin("closed")
 first = os.open("/dev/null", os.O_RDONLY)
 print("to nobody"); print("to nobody", file=sys.stderr, flush=True)
@@ -167,7 +167,7 @@ os._exit(first)
 
 def test_what_cannot_be_encoded_is_replaced() -> None:
     code = """
-from experiments.command import begin
+from experiments.session.command import begin
 begin("latin")
 print("H(\\u03c0) \\u2192 0 \\ud800")
 """
@@ -176,7 +176,7 @@ print("H(\\u03c0) \\u2192 0 \\ud800")
 
 
 DEAD = """
-from experiments.command import begin, command, leave
+from experiments.session.command import begin, command, leave
 begin("talker")
 @command("talker")
 def main(arguments=None):
@@ -226,7 +226,7 @@ def test_flushing_a_dead_stream_is_quiet_once_and_for_all(monkeypatch: pytest.Mo
 
 def test_the_end_waits_for_those_who_tidy_up_and_for_nothing_else() -> None:
     code = """
-from experiments.command import begin, leave
+from experiments.session.command import begin, leave
 begin("quick")
 import atexit, threading, time
 class Slow:

@@ -19,14 +19,14 @@ import experiments
 import train as command
 from experiments import ConfigError, load_config
 from experiments.analysis.summary import in_json
-from experiments.console import Screen, results, verdict_line
 from experiments.report import write_report
-from experiments.session import Result
+from experiments.session.console import Screen, results, verdict_line
+from experiments.session.run import Result
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.report_folder import trained
 from tests.experiments.small_training import small_config
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STRANGE = """
 name = "strange"
 description = "H(\\u03c0) :smile: [red]not red[/red]"
@@ -82,7 +82,7 @@ def test_other_programs_settings_change_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("backend", ["module://not.installed", "TkAgg", "no such thing"])
 def test_a_backend_that_is_not_here_is_not_asked_for(backend: str) -> None:
     code = (
-        "from experiments.command import begin; begin('x')\n"
+        "from experiments.session.command import begin; begin('x')\n"
         "from experiments.figures.style import style, canvas, svg_of\n"
         "with style(): print(len(svg_of(canvas([])[0], 'nothing')))"
     )
@@ -252,7 +252,7 @@ def test_without_compiled_loops_training_is_refused_in_one_line(
 
 def test_everything_can_be_imported_without_compiled_loops() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import experiments.session, experiments.play"],
+        [sys.executable, "-c", "import experiments.session.run, experiments.play"],
         env=os.environ | {"PYTHONPATH": str(ROOT), "NUMBA_DISABLE_JIT": "1"},
         capture_output=True,
         text=True,

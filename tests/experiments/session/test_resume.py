@@ -18,7 +18,7 @@ from tests.experiments import kill_and_resume
 from tests.experiments.processes import in_a_child, wait_for
 from tests.experiments.small_training import CONFIG, Crash, assert_same, contents, small_config, train
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KILLS = int(os.environ.get("KILLS", "5"))  # a hundred and more on demand
 
 

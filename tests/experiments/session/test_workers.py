@@ -20,15 +20,15 @@ from gymnasium.spaces import Discrete
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import session
-from experiments import workers as workers_module
 from experiments.config.schema import Config, load_config
-from experiments.interrupts import Interrupts
+from experiments.session import run as session
+from experiments.session import workers as workers_module
+from experiments.session.interrupts import Interrupts
+from experiments.session.workers import WorkerFailed, Workers, check_states, shares
 from experiments.storage import table_sink
 from experiments.storage.table_sink import TableSink
 from experiments.training.loop import Training
 from experiments.training.records import UpdateRecord
-from experiments.workers import WorkerFailed, Workers, check_states, shares
 from tests.experiments.processes import ended, forked, in_a_child, wait_for
 from tests.experiments.small_training import small_config, train
 
@@ -278,7 +278,7 @@ def bytes_in_use(folder: Path) -> list[int]:
         in_use.append(tracemalloc.get_traced_memory()[0])
 
     TableSink._write_parts = write_and_look  # type: ignore[method-assign]
-    bandit = Path(__file__).parents[2] / "configs" / "bandit.toml"
+    bandit = Path(__file__).parents[3] / "configs" / "bandit.toml"
     config = load_config(bandit, ["training.seeds=2", "training.updates=1000"])
     options = session.Options(folder, tensorboard=False, checkpoint_seconds=math.inf)
     tracemalloc.start()

@@ -1,0 +1,1 @@
+"""One training from a config to a finished folder."""
