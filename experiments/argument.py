@@ -22,14 +22,14 @@ from typing import Any, NamedTuple
 
 from experiments.analysis.claims import Comparison, decide
 from experiments.analysis.summary import comparisons, in_json, provenance
-from experiments.argument_page import argument_page, count, headline
 from experiments.config.failures import Failure, explained
 from experiments.config.mistakes import one_line
 from experiments.config.plan import PLAN
 from experiments.config.schema import Config, load_config
 from experiments.figures.showing import Showing
 from experiments.figures.style import Picture
-from experiments.markup import Html
+from experiments.pages.argument_page import argument_page, count, headline
+from experiments.pages.html import Html
 from experiments.report import write_pages
 from experiments.session import command_line
 from experiments.session.console import Screen, verdict_table

@@ -16,9 +16,9 @@ from experiments.config.plain_text import printable
 from experiments.figures.pictures import pictures
 from experiments.figures.showing import Showing
 from experiments.figures.style import Picture
-from experiments.map_slider import map_slider
-from experiments.markup import Child, Html, element, page
-from experiments.sections import experiment
+from experiments.pages.html import Child, Html, element, page
+from experiments.pages.map_slider import map_slider
+from experiments.pages.sections import experiment
 from experiments.session.command_line import Parser, folder
 from experiments.storage.results import Results, read_results
 from experiments.storage.run_folder import RunFolder

@@ -11,9 +11,9 @@ from experiments import argument
 from experiments.analysis import text_numbers
 from experiments.analysis.estimates import holm
 from experiments.argument import configs, judged, main, quickly
-from experiments.argument_page import count
 from experiments.config.plan import PLAN
 from experiments.config.schema import Config, load_config
+from experiments.pages.argument_page import count
 from experiments.storage.run_folder import RunFolder
 from experiments.storage.sources import digest, reachable
 from tests.experiments.browser import chromium, needs_browser

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from selenium.webdriver.common.by import By
 
-from experiments.markup import Html, element, page
+from experiments.pages.html import Html, element, page
 from experiments.report import main, write_report
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.browser import chromium, needs_browser

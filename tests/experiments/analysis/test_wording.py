@@ -11,8 +11,8 @@ import pytest
 from experiments.analysis import wording
 from experiments.analysis.wording import Number, effect_text, measure_text, number, plain, verdict_text
 from experiments.config.measures import OUTCOMES
-from experiments.page_tables import outcome_table
-from experiments.page_verdicts import verdict_list
+from experiments.pages.tables import outcome_table
+from experiments.pages.verdicts import verdict_list
 from experiments.session.console import results, verdict_line, verdict_table
 from experiments.tensorboard import text_tab
 from tests.experiments.report_folder import Page

@@ -6,11 +6,11 @@ from typing import Any, Protocol
 from experiments.analysis import text_numbers, wording
 from experiments.config.plan import PLAN, Entry, Part
 from experiments.figures.style import Picture
-from experiments.markup import Html, element, joined
-from experiments.page_tables import marked, table
-from experiments.page_verdicts import SIGNS, badge, foreseen
+from experiments.pages.html import Html, element, joined
+from experiments.pages.sections import experiment, gallery, provenance
+from experiments.pages.tables import marked, table
+from experiments.pages.verdicts import SIGNS, badge, foreseen
 from experiments.report import styled_page
-from experiments.sections import experiment, gallery, provenance
 from experiments.storage.results import Results
 
 QUESTION = "Does the negative-entropy term keep a policy-gradient agent from settling too early?"

@@ -7,9 +7,9 @@ from typing import Any
 from experiments.analysis import wording
 from experiments.config.schema import Config
 from experiments.figures.style import Picture
-from experiments.markup import Html, data_uri, element, joined
-from experiments.page_tables import marked, outcome_table
-from experiments.page_verdicts import verdict_list
+from experiments.pages.html import Html, data_uri, element, joined
+from experiments.pages.tables import marked, outcome_table
+from experiments.pages.verdicts import verdict_list
 from experiments.storage.results import Results
 from experiments.storage.run_folder import config_text
 

@@ -10,7 +10,7 @@ from typing import Any
 from experiments.analysis import wording
 from experiments.analysis.wording import Piece
 from experiments.config.measures import OUTCOMES
-from experiments.markup import Html, element, joined
+from experiments.pages.html import Html, element, joined
 
 
 def marked(*pieces: Piece) -> Html:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.analysis import wording
-from experiments.markup import Html, element, joined
-from experiments.page_tables import marked
+from experiments.pages.html import Html, element, joined
+from experiments.pages.tables import marked
 
 SIGNS = {"supported": "✔", "refuted": "✘", "inconclusive": "?"}
 ASSUMED = (
