@@ -18,7 +18,7 @@ from contextlib import closing
 from scipy import stats
 
 from experiments.analysis.text_numbers import likelihood_ratios, numbers
-from experiments.gradient_cases import LARGE, LEVEL, RUNS, SMALL, Row, Task, biased, examine, judged, tasks
+from experiments.gradients.cases import LARGE, LEVEL, RUNS, SMALL, Row, Task, biased, examine, judged, tasks
 from experiments.session.command_line import Parser, available_cores
 from experiments.session.processes import Ended, each_apart
 

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from agents.reinforce import Experience, LossTerms, loss_terms
 from agents.returns import returns_to_go
-from experiments import gradient_cases, verify
+from experiments import verify
 from experiments.analysis.text_numbers import Number
-from experiments.gradient_cases import (
+from experiments.gradients import cases
+from experiments.gradients.cases import (
     POLICIES,
     SMALL,
     SOFT,
@@ -136,8 +137,8 @@ def test_the_command_ends_with_0_and_with_1_where_something_disagrees(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(verify, "SMALL", {"Grid": SMALL["Grid"], "TwoState": SMALL["TwoState"]})
-    monkeypatch.setattr(gradient_cases, "UNBIASED", {"tabular": TASK.options})
-    monkeypatch.setattr(gradient_cases, "STEPPED", {})
+    monkeypatch.setattr(cases, "UNBIASED", {"tabular": TASK.options})
+    monkeypatch.setattr(cases, "STEPPED", {})
     assert verify.main(["--quick"]) == 0
     shown = capsys.readouterr().out
     assert "nothing disagrees" in shown

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from experiments.agreement import Agreement
 from experiments.analysis.estimates import holm
-from experiments.gradient_checks import Setting
+from experiments.gradients.agreement import Agreement
+from experiments.gradients.checks import Setting
 
 LEVEL = 0.001  # of all tests together: once in a thousand sets of seeds a right program is called wrong
 RUNS, STEPS = 1000, 80_000  # of a case

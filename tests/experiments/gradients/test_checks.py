@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.agreement import Agreement, Array, compare
-from experiments.gradient_checks import Setting
+from experiments.gradients.agreement import Agreement, Array, compare
+from experiments.gradients.checks import Setting
 
 RUNS, PARAMETERS = 1000, 12
 

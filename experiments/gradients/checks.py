@@ -20,8 +20,8 @@ from torch import Tensor
 
 from agents.policy import mixed_with_uniform
 from envs.exact import evaluate, exact_gradient
-from experiments.agreement import Agreement, compare
 from experiments.config.schema import Agent, load_config
+from experiments.gradients.agreement import Agreement, compare
 from experiments.training.loop import Training
 
 Array = NDArray[np.float64]
