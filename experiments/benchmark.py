@@ -29,14 +29,23 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from experiments import peers, scenarios
 from experiments.figures.style import COLOURS, style, svg_of
-from experiments.machine import Demand, limits
-from experiments.scenarios import SIZES, Scenario, Size, Timing, in_turns, largest_resident, measure, peak_bytes
 from experiments.session.command_line import Parser, folder
 from experiments.session.console import Screen
 from experiments.session.run import train_in_memory
-from experiments.stepping import stepping_speeds
+from experiments.speed import peers, scenarios
+from experiments.speed.limits import Demand, limits
+from experiments.speed.scenarios import (
+    SIZES,
+    Scenario,
+    Size,
+    Timing,
+    in_turns,
+    largest_resident,
+    measure,
+    peak_bytes,
+)
+from experiments.speed.simulators import stepping_speeds
 from experiments.storage.owned_folder import OwnedFolder
 from experiments.training.loop import Training
 

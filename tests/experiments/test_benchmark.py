@@ -6,9 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import benchmark, scenarios
-from experiments.machine import Demand, limits
-from experiments.scenarios import LOGGING, PHASES, SCENARIOS, SIZES, Scenario, Size, logging_costs, measure, phases
+from experiments import benchmark
+from experiments.speed import scenarios
+from experiments.speed.limits import Demand, limits
+from experiments.speed.scenarios import (
+    LOGGING,
+    PHASES,
+    SCENARIOS,
+    SIZES,
+    Scenario,
+    Size,
+    logging_costs,
+    measure,
+    phases,
+)
 from experiments.training.loop import Training
 
 SMALL = ("training.seeds=3", "training.updates=4")

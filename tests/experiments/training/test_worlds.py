@@ -12,10 +12,11 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 
-from experiments import play, stepping
+from experiments import play
 from experiments.config.schema import ConfigError, Environment, load_config
 from experiments.session import run as session
 from experiments.session.workers import WorkerFailed, Workers
+from experiments.speed import simulators
 from experiments.storage.run_folder import RunFolder, config_text
 from experiments.training.loop import Training
 from experiments.training.simulated.simulators import SimulatorError
@@ -443,7 +444,7 @@ class TestEverySimulatorIsClosed:
         self.assert_closed(log, 1 + 4)
 
     def test_that_was_measured(self, log: Path) -> None:
-        stepping.stepping_speeds(strange(log=str(log)), 1, steps=20)
+        simulators.stepping_speeds(strange(log=str(log)), 1, steps=20)
         self.assert_closed(log, 1 + 1 + 2 + 1 + 2 * 3 * 2)
 
     def test_and_one_that_cannot_be_closed_spoils_no_result(self) -> None:

@@ -24,7 +24,7 @@ from experiments.training.finite.learning import FiniteLearning
 from experiments.training.finite.rollout import FiniteRollout
 from experiments.training.loop import Training
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TABULAR = ('agent.policy="tabular"', "agent.learning_rate=0.05")
 NETWORK = (
     'agent.policy="mlp"',

@@ -8,8 +8,8 @@ import importlib.util
 import time
 from contextlib import closing
 
-from experiments.scenarios import NETWORK, Scenario, Timing
 from experiments.session.run import plain_torch
+from experiments.speed.scenarios import NETWORK, Scenario, Timing
 
 OURS = Scenario(
     "this project: REINFORCE, 60 runs, 16 episodes an update",
