@@ -104,7 +104,11 @@ def test_without_limit_where_nothing_more_is_paid_an_episode_is_over() -> None:
         [*([[False] * 4] * 2), [True, False, False, False], [False] * 4],
     )
     for solved, success in ((1.1, 0), (1.0, 1 / 4), (0.2, 1 / 2), (0.0, 1), (-1.0, 1)):
-        close(success_probability(world, uniform_policy(world), horizon=None, solved_return=solved), success)
+        close(
+            success_probability(world, uniform_policy(world), horizon=None, solved_return=solved),
+            success,
+            atol=1e-12,
+        )
 
 
 def test_too_many_returns_are_refused_unless_the_outcome_is_settled() -> None:

@@ -213,3 +213,19 @@ def test_median_interval_is_what_its_test_does_not_reject() -> None:
 )
 def test_the_median_of_infinite_values(values: list[float], median: float) -> None:
     assert exact_tests.median_interval(np.array(values)).estimate == median
+
+
+def test_a_difference_of_fractions_beyond_1_is_impossible_on_its_own_side() -> None:
+    assert exact_tests.paired_proportions_tails(2, 1, 5, 1.2) == (0, 1)
+    assert exact_tests.paired_proportions_tails(2, 1, 5, -1.2) == (1, 0)
+
+
+def test_the_interval_of_a_difference_ends_at_1_where_all_pairs_differ_alike() -> None:
+    assert exact_tests.paired_proportions_interval(5, 0, 5).high == 1
+    assert exact_tests.paired_proportions_interval(0, 5, 5).low == -1
+
+
+@pytest.mark.parametrize("n", range(1, 10))
+def test_the_median_is_numpys(n: int) -> None:
+    values = np.random.default_rng(n).normal(size=n)
+    assert exact_tests.median_interval(values).estimate == np.median(values)

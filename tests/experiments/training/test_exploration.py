@@ -55,6 +55,23 @@ def test_cross_entropy_to_several_optimal_actions_is_that_of_their_sum() -> None
     assert found[0] == pytest.approx([-math.log(0.7), -math.log(0.01)])
 
 
+def test_cross_entropy_to_actions_whose_probabilities_underflow_is_that_of_their_logarithms() -> None:
+    """-ln(e^-900 + e^-901) = 900 - ln(1 + 1/e), beside a state in which nothing underflows."""
+    log_pi = np.array(
+        [[[-900.0, 0.0, -901.0], [math.log(0.5), math.log(0.25), math.log(0.25)]], [[-2000.0, 0.0, -800.0]] * 2]
+    )
+    optimal = np.array([[True, False, True], [False, True, True]])
+    expected = [[900 - math.log(1 + math.exp(-1)), math.log(2)], [800, 0]]
+    np.testing.assert_allclose(
+        measures.cross_entropy_to_optimal(log_pi, optimal), expected, rtol=1e-12, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(("updates", "last"), [(1, 1), (9, 1), (20, 1), (40, 2), (300, 15)])
+def test_the_end_of_a_run_is_the_last_twentieth_of_its_updates(updates: int, last: int) -> None:
+    assert measures.window(updates) == last
+
+
 def test_means_over_visits_weigh_each_state_by_its_steps_or_count_it_once() -> None:
     values = np.array([[1.0, 2.0, 6.0], [5.0, 7.0, 9.0], [1.0, 1.0, 1.0]])
     visits = np.array([[3.0, 1.0, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.0]])  # expected ones are fractions
@@ -76,8 +93,9 @@ def test_the_first_success_of_a_run_is_the_earliest_end_of_an_episode_that_reach
 
 def test_visit_entropy_is_that_of_the_shares() -> None:
     visits = np.array([[2.0, 2.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [7.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    visits = np.append(visits, [[0.25, 0.25, 0.0, 0.0]], axis=0)  # expected ones are fractions
     kept = visits.copy()
-    assert exploration.visit_entropy_bits(visits).tolist() == [1.0, 2.0, 0.0, 0.0]
+    assert exploration.visit_entropy_bits(visits).tolist() == [1.0, 2.0, 0.0, 0.0, 1.0]
     assert (visits == kept).all()  # nothing is renormalised in place
 
 
