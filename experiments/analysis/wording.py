@@ -81,7 +81,8 @@ def measure_text(name: str, entry: Entry | None) -> list[Piece]:
     left_out: list[Piece] = []
     if entry.get("left_out"):  # summaries of earlier versions do not say
         left_out = [", ", whole(entry["left_out"]), " failed runs left out"]
-    return [*counted, _estimate(entry["estimate"]), *_interval(entry, *_ends(entry)), *left_out]
+    # There is an entry only where runs have values: an estimate that is missing is infinite.
+    return [*counted, number(entry["estimate"], UNBOUNDED), *_interval(entry, *_ends(entry)), *left_out]
 
 
 def effect_text(claim: Entry) -> list[Piece]:

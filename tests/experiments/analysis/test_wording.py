@@ -77,13 +77,13 @@ def test_what_is_missing_is_said_by_its_kind() -> None:
     entry = {"estimate": None, "low": 14.0, "high": None, "n": 10, "count": 3}
     assert plain(measure_text("first_success_env_step", entry)) == "never [14, never]"
     assert plain(measure_text("first_success_env_step", entry | {"estimate": 17.5})) == "17.50 [14, never]"
-    assert plain(measure_text("final_return", entry)) == "no value [14.00, unbounded]"
+    assert plain(measure_text("final_return", entry)) == "unbounded [14.00, unbounded]"
     assert (
         plain(measure_text("solved", entry | {"estimate": 0.3, "low": 0.1, "high": 0.6}))
         == "3/10 = 0.30 [0.10, 0.60]"
     )
     assert plain(measure_text("solved", None)) == "-"
-    assert plain(measure_text("final_return", entry | {"low": None})) == "no value"
+    assert plain(measure_text("final_return", entry | {"low": None})) == "unbounded"
     assert plain(effect_text(claim(None, None, None))) == "no value"
     assert plain(effect_text(claim(-1e-4, None, 2e-5))) == "-0.00010 [unbounded, +2.0e-05]"
     assert plain(effect_text(claim(math.inf, math.nan, math.inf))) == "unbounded [no value, unbounded]"
