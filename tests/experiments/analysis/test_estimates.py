@@ -34,12 +34,12 @@ def test_wilson_is_scipys_elementwise() -> None:
 def test_wilson_ends_where_proportions_end() -> None:
     """Exactly, at no success and at nothing else."""
     n = np.arange(1, 200)
-    assert (inference.wilson_interval(np.zeros(len(n)), n).low == 0).all()
-    assert (inference.wilson_interval(n, n).high == 1).all()
+    assert (estimates.wilson_interval(np.zeros(len(n)), n).low == 0).all()
+    assert (estimates.wilson_interval(n, n).high == 1).all()
 
 
 def test_the_same_data_give_the_same_digits() -> None:
-    np.testing.assert_array_equal(inference._bootstrap_counts(9, 50), inference._bootstrap_counts(9, 50))
+    np.testing.assert_array_equal(estimates._bootstrap_counts(9, 50), estimates._bootstrap_counts(9, 50))
 
 
 def test_wilson_knows_nothing_without_a_trial() -> None:

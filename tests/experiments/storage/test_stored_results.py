@@ -15,7 +15,7 @@ import safetensors.numpy
 from pydantic import BaseModel
 
 from experiments.config.schema import ConfigError
-from experiments.report import write_report
+from experiments.pages.map_slider import map_slider
 from experiments.storage import stored_files, stored_tables
 from experiments.storage.policies import load_policy
 from experiments.storage.results import read_results
@@ -269,7 +269,7 @@ class TestSnapshots:
         place.write_bytes(safetensors.numpy.save(fewer))
         vouch(folder)
         with pytest.raises(StoreError, match="of another training or world"):
-            write_report(folder)
+            map_slider(read_results(folder))
 
 
 class TestPolicies:

@@ -63,13 +63,13 @@ def test_cross_entropy_to_actions_whose_probabilities_underflow_is_that_of_their
     optimal = np.array([[True, False, True], [False, True, True]])
     expected = [[900 - math.log(1 + math.exp(-1)), math.log(2)], [800, 0]]
     np.testing.assert_allclose(
-        measures.cross_entropy_to_optimal(log_pi, optimal), expected, rtol=1e-12, atol=1e-12
+        exploration.cross_entropy_to_optimal(log_pi, optimal), expected, rtol=1e-12, atol=1e-12
     )
 
 
 @pytest.mark.parametrize(("updates", "last"), [(1, 1), (9, 1), (20, 1), (40, 2), (300, 15)])
 def test_the_end_of_a_run_is_the_last_twentieth_of_its_updates(updates: int, last: int) -> None:
-    assert measures.window(updates) == last
+    assert exploration.window(updates) == last
 
 
 def test_means_over_visits_weigh_each_state_by_its_steps_or_count_it_once() -> None:
