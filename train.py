@@ -151,7 +151,9 @@ def show(summary: Mapping[str, Any], out: Path, screen: "Screen", showing: Showi
     from experiments.session import console
 
     def report() -> None:
-        from experiments.report import write_report  # matplotlib can wait until there is something to draw
+        from experiments.pages.training_page import (
+            write_report,  # matplotlib can wait until there is something to draw
+        )
 
         screen.say(f"report: {write_report(out)}")
 

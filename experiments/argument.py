@@ -30,7 +30,7 @@ from experiments.figures.showing import Showing
 from experiments.figures.style import Picture
 from experiments.pages.argument_page import argument_page, count, headline
 from experiments.pages.html import Html
-from experiments.report import write_pages
+from experiments.pages.training_page import write_pages
 from experiments.session import command_line
 from experiments.session.console import Screen, verdict_table
 from experiments.session.processes import Ended, each_apart

@@ -9,8 +9,8 @@ from experiments.figures.style import Picture
 from experiments.pages.html import Html, element, joined
 from experiments.pages.sections import experiment, gallery, provenance
 from experiments.pages.tables import marked, table
+from experiments.pages.training_page import styled_page
 from experiments.pages.verdicts import SIGNS, badge, foreseen
-from experiments.report import styled_page
 from experiments.storage.results import Results
 
 QUESTION = "Does the negative-entropy term keep a policy-gradient agent from settling too early?"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.training.finite.experience import Steps
+from experiments.training.update import Steps
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]

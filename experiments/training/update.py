@@ -9,9 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.training.finite.experience import Steps
-
 Array = NDArray[np.float64]
+
+
+class Steps(NamedTuple):
+    """The lock-steps of one update: a run's E environments step together."""
+
+    live: NDArray[np.int64]  # [T, R] episodes still running; 0: the run has no such step
+    entropy: Array  # [T, R] nats, mean over the live ones; NaN where none is
 
 
 class Measured(NamedTuple):

@@ -11,7 +11,8 @@ import pytest
 from selenium.webdriver.common.by import By
 
 from experiments.pages.html import Html, element, page
-from experiments.report import main, write_report
+from experiments.pages.training_page import write_report
+from experiments.report import main
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.browser import chromium, needs_browser
 from tests.experiments.report_folder import EVIL, Page, trained

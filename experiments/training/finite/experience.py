@@ -19,16 +19,10 @@ from experiments.config.schema import Agent
 from experiments.training.exploration import first_success
 from experiments.training.finite.rollout import Episodes, FiniteRollout
 from experiments.training.streams import Purpose
+from experiments.training.update import Steps
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-class Steps(NamedTuple):
-    """The lock-steps of one update: a run's E environments step together."""
-
-    live: NDArray[np.int64]  # [T, R] episodes still running; 0: the run has no such step
-    entropy: Array  # [T, R] nats, mean over the live ones; NaN where none is
 
 
 class Collected(NamedTuple):

@@ -12,7 +12,7 @@ import train as command
 from experiments import look, report
 from experiments.figures import pictures
 from experiments.figures.showing import NotShown, Showing
-from experiments.report import write_report
+from experiments.pages.training_page import write_report
 from experiments.session import console
 from experiments.storage.results import Results
 from experiments.storage.run_folder import RunFolder

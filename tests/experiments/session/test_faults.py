@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import train as command
-from experiments import report
+from experiments.pages import training_page
 from experiments.session import console
 from experiments.session import run as session
 from experiments.storage.run_folder import RunFolder, StoreError
@@ -175,7 +175,7 @@ class TestInterrupts:
 
     @pytest.fixture(autouse=True)
     def _without_pictures(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(report, "write_report", lambda path: path / "report.html")
+        monkeypatch.setattr(training_page, "write_report", lambda path: path / "report.html")
 
     @pytest.fixture
     def config(self, tmp_path: Path) -> Path:

@@ -19,7 +19,7 @@ import experiments
 import train as command
 from experiments import ConfigError, load_config
 from experiments.analysis.summary import in_json
-from experiments.report import write_report
+from experiments.pages.training_page import write_report
 from experiments.session.console import Screen, results, verdict_line
 from experiments.session.run import Result
 from experiments.storage.run_folder import RunFolder

@@ -16,7 +16,7 @@ from PIL import Image
 import train as train_command
 from experiments import argument, benchmark, report
 from experiments.figures.gif import Picture, write_gif
-from experiments.report import write_report
+from experiments.pages.training_page import write_report
 from experiments.session import run as session
 from experiments.storage.owned_folder import FORMAT, MARK
 from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError

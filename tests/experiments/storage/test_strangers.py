@@ -21,7 +21,7 @@ import safetensors.numpy
 
 from experiments import play
 from experiments.config.schema import ConfigError, load_config
-from experiments.report import write_report
+from experiments.pages.training_page import write_report
 from experiments.session import run as session
 from experiments.storage.checkpoints import Checkpoints, Moment
 from experiments.storage.policies import load_policy

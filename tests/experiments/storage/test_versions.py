@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import load_config
-from experiments.report import write_report
+from experiments.pages.training_page import write_report
 from experiments.session import run as session
 from experiments.storage.policies import load_policy
 from experiments.storage.run_folder import FORMAT, RunFolder

@@ -14,7 +14,7 @@ import pytest
 from envs.success import success_probability
 from experiments import ConfigError, load_config, train
 from experiments.config.measures import FRACTIONS, OF_SUCCESS
-from experiments.report import write_report
+from experiments.pages.training_page import write_report
 from experiments.session import run as session
 from experiments.training.loop import Training
 from tests.experiments.comparisons import (
