@@ -9,8 +9,12 @@ Source: Williams, *Simple Statistical Gradient-Following Algorithms for Connecti
 (1992).
 """
 
+from experiments.session.command import begin, command, leave
+
+if __name__ == "__main__":
+    begin("experiments.textbook")  # before anything else: Ctrl-C is heard from here on
+
 import math
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -27,6 +31,7 @@ from torch import Tensor, nn
 
 from agents.information import entropy_from_log
 from experiments.config.schema import Agent, Config, load_config
+from experiments.session.command_line import Parser
 from experiments.training.worlds import make_world
 
 Env = gymnasium.Env[Any, Any]
@@ -192,8 +197,10 @@ def train(config: Config, arm: str, seed: int) -> Iterator[list[list[Step]]]:
         yield played
 
 
-def main() -> int:
+@command("experiments.textbook")
+def main(arguments: Sequence[str] | None = None) -> int:
     """One run without the term and one with it, on the same seed."""
+    Parser("experiments.textbook", __doc__).parse_args(arguments)
     config = load_config(Path(__file__).resolve().parents[1] / "configs" / "bandit.toml")
     print(f"{config.description}\nentropy of the policy, bits, in updates 0, 250, 500, ... of one run:")
     for arm in config.arms:
@@ -207,4 +214,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

@@ -267,6 +267,6 @@ def test_the_command_prints_the_entropy_of_both(
 ) -> None:
     short = load_config(CONFIGS / "bandit.toml", ["training.updates=2"])
     monkeypatch.setattr(textbook, "load_config", lambda path: short)
-    assert textbook.main() == 0
+    assert textbook.main([]) == 0
     shown = capsys.readouterr().out
     assert all(f"{arm}: 0.62 " in shown for arm in short.arms)

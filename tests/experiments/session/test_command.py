@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 COMMANDS = {
     "train.py": train,
     **{f"experiments.{name}": importlib.import_module(f"experiments.{name}")
-       for name in ("argument", "benchmark", "look", "play", "report", "verify")},
+       for name in ("argument", "benchmark", "look", "play", "report", "textbook", "verify")},
 }  # fmt: skip
 EVERY_COMMAND = pytest.mark.parametrize("name", COMMANDS)
 
@@ -85,6 +85,7 @@ IMPORTS = [
     ("experiments.look", "socket"),
     ("experiments.play", "scipy"),
     ("experiments.report", "matplotlib"),
+    ("experiments.textbook", "torch"),
     ("experiments.verify", "scipy"),
 ]
 HIT = """
@@ -345,8 +346,8 @@ def test_every_command_knows_the_home_folder(
         "experiments.benchmark": ["--out", "~/file/x"],
         **{f"experiments.{reader}": ["~/none"] for reader in ("look", "play", "report")},
     }
-    if name == "experiments.verify":
-        return  # it names none
+    if name in ("experiments.textbook", "experiments.verify"):
+        return  # they name none
     if name == "experiments.argument":
         asked: list[Path] = []
         monkeypatch.setattr(argument, "prepare_all", lambda configs, out, *_: asked.append(out) or exit_now())
