@@ -27,8 +27,10 @@ def explained(error: BaseException) -> Failure | None:
     if is_out_of_memory(error):
         return Failure(OUT_OF_MEMORY, status=1)
     if isinstance(error, OSError):
+        from experiments.mistakes import one_line  # only now: commands begin with this module
+
         place = "" if error.filename is None else f"{error.filename}: "
-        return Failure(f"{place}{error.strerror or error}", status=1)
+        return Failure(one_line(f"{place}{error.strerror or error}"), status=1)
     return None
 
 

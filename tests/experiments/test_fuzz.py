@@ -326,7 +326,7 @@ def test_every_command_accepts_or_refuses_its_words(tmp_path: Path, monkeypatch:
     statuses = Counter[tuple[str, int]]()
     for number in range(CASES // 2):
         name, main, words = command_line(number, run)
-        place = f"case {number}: {name} {str(words)[:2000]}"
+        place, held = f"case {number}: {name} {str(words)[:2000]}", set(tmp_path.rglob("*"))
         try:
             status, _, error = said(words, main)
         except BaseException as mistake:
@@ -334,12 +334,15 @@ def test_every_command_accepts_or_refuses_its_words(tmp_path: Path, monkeypatch:
         statuses[name, status] += 1
         assert status in (0, 1, 2), place
         assert "Traceback" not in error, f"{place}: {error}"
+        assert not [sign for sign in error if is_obeyed(sign)], f"{place}: {error}"
         if status:
-            assert name.rpartition(".")[2] in error.splitlines()[-1], f"{place}: {error}"
+            assert error.startswith(f"{name}: "), f"{place}: {error}"
+            assert error.count("\n") == 1, f"{place}: {error}"
+            assert len(error) < 3000, f"{place}: {error}"
+            assert set(tmp_path.rglob("*")) == held, place
         else:
             assert error == "", f"{place}: {error}"
     assert {(name, status) for name in COMMANDS for status in (0, 2)} <= statuses.keys(), statuses
-    assert not [path for path in (tmp_path / "cwd").rglob("*") if path.is_file()]
     print(dict(statuses))
 
 

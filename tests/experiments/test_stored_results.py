@@ -16,8 +16,8 @@ from pydantic import BaseModel
 
 from experiments import stored_files, stored_tables
 from experiments.config import ConfigError
+from experiments.map_slider import map_slider
 from experiments.policies import load_policy
-from experiments.report import write_report
 from experiments.results import read_results
 from experiments.store import RunFolder, StoreError
 from experiments.stored_summary import Summary
@@ -269,7 +269,7 @@ class TestSnapshots:
         place.write_bytes(safetensors.numpy.save(fewer))
         vouch(folder)
         with pytest.raises(StoreError, match="of another training or world"):
-            write_report(folder)
+            map_slider(read_results(folder))
 
 
 class TestPolicies:
