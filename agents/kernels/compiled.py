@@ -11,11 +11,19 @@ from numba.core.caching import IndexDataCacheFile
 Function = TypeVar("Function", bound=Callable[..., object])
 
 DIGEST = 32  # bytes of a SHA-256
+# Settings of numba, NUMBA_OPT and so on, that change its machine code; USING_SVML says whether it found Intel's
+# vector functions.
+FLAGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "USING_SVML")
 
 
 def is_compiling() -> bool:
     """Whether anything is compiled at all: NUMBA_DISABLE_JIT, a debugging aid, turns it off."""
     return not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+
+
+def flags() -> str:
+    """What decides, beside the processor, which machine code comes of a function, as in "OPT=3 ENABLE_AVX=1"."""
+    return " ".join(f"{name}={int(getattr(numba.config, name))}" for name in FLAGS)
 
 
 def compiled(*freedoms: str) -> Callable[[Function], Function]:
@@ -50,10 +58,12 @@ _File: Any = IndexDataCacheFile
 
 class _CheckedFile(_File):  # type: ignore[misc]
     """What numba keeps of a function, with a checksum behind it, which unpickling passes over. What is damaged
-    counts as absent: it is made anew instead of being executed."""
+    counts as absent: it is made anew instead of being executed. So is what was compiled with other flags, of which
+    numba itself remembers the processor alone."""
 
     def __init__(self, file: Any) -> None:
-        super().__init__(file._cache_path, file._index_name.removesuffix(".nbi"), file._source_stamp)
+        stamp = file._source_stamp, flags()
+        super().__init__(file._cache_path, file._index_name.removesuffix(".nbi"), stamp)
 
     def _dump(self, what: Any) -> bytes:
         data: bytes = super()._dump(what)

@@ -16,6 +16,7 @@ from experiments.analysis.exact_tests import Array, Interval, median_interval
 from experiments.analysis.values import counted, values_of
 from experiments.config.measures import FRACTIONS, OF_SUCCESS, OUTCOMES, Kind
 from experiments.config.schema import Config
+from experiments.training.numerics import arithmetic
 from experiments.training.records import Column, Runs
 
 PACKAGES = ("gymnasium", "torch", "numpy", "scipy", "tensorboard")
@@ -152,10 +153,11 @@ def comparisons(config: Config, by_arm: Mapping[str, Mapping[str, Column]]) -> l
 
 
 def provenance(wall_seconds: float, env_steps: int) -> dict[str, Any]:
-    """Versions, machine and clock."""
+    """Versions, machine and clock; and what the last bits of the numbers depend on."""
     return {
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "platform": f"{sys.platform} {platform.machine()}",
+        "arithmetic": arithmetic(),
         "wall_seconds": round(wall_seconds, 3),
         "env_steps": env_steps,
         "env_steps_per_second": round(env_steps / wall_seconds) if wall_seconds > 0 else 0,

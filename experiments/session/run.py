@@ -10,6 +10,7 @@ import numba.core.event
 import numpy as np
 import pyarrow as pa
 import torch
+from threadpoolctl import threadpool_limits
 
 from experiments.analysis.summary import provenance, summarize
 from experiments.config.schema import Config, ConfigError, one_line
@@ -33,6 +34,7 @@ from experiments.storage.tables import run_table, step_table, update_table
 from experiments.tensorboard.sink import BoardSink
 from experiments.training.initial import initial_learner
 from experiments.training.loop import Training
+from experiments.training.numerics import arithmetic, differences
 from experiments.training.records import UpdateRecord
 
 LARGEST_SHARE = 0.05  # of the time that checkpoints may take
@@ -89,15 +91,16 @@ Advance = Callable[[UpdateRecord], None]
 
 @contextmanager
 def plain_torch() -> Iterator[None]:
-    """One thread: for these shapes more gain little, and they collapse when anything else is running. Numbers and
-    device as torch comes: whoever calls may have set others as their default."""
+    """One thread, of BLAS too: for these shapes more gain little, and they collapse when anything else is running.
+    Numbers and device as torch comes: whoever calls may have set others as their default."""
     threads, dtype, device = torch.get_num_threads(), torch.get_default_dtype(), torch.get_default_device()
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float32)
     if device.type != "cpu":
         torch.set_default_device(None)  # "cpu" would be asked for in every operation
     try:
-        yield
+        with threadpool_limits(1, "blas"):  # two threads share a sum, and round it otherwise than one
+            yield
     finally:
         torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)
@@ -237,6 +240,7 @@ class _Session:
         self._config, self._training, self._folder, self._options = config, training, folder, options
         self._notify, self._interrupts, self._showing = notify, interrupts, showing
         self._checkpoints = Checkpoints(folder)
+        self._changes: list[str] = []  # of the arithmetic, at resumptions so far
 
     def _open_sinks(self, log_steps: int, tensorboard: bool) -> None:
         self._log_steps = log_steps
@@ -259,6 +263,7 @@ class _Session:
             self._open_sinks(self._options.log_steps, self._options.tensorboard)
             return Workers(self._training, self._options.workers)
         self._began -= moment.seconds
+        self._compare_arithmetic(moment)
         return Workers(self._training, len(moment.states), moment.states)
 
     def _replace_folder(self) -> None:
@@ -301,6 +306,15 @@ class _Session:
         self._notify("no checkpoint yet: training begins anew")
         return None
 
+    def _compare_arithmetic(self, moment: Moment) -> None:
+        """Say why the last bits of the numbers will not be those of a training that was never stopped."""
+        self._changes = list(moment.changes)
+        if change := differences(moment.arithmetic, arithmetic()):
+            self._changes.append(one_line(change))
+            self._notify(
+                f"the last bits of the numbers will differ from here on, for this is another arithmetic: {change}"
+            )
+
     def train(self, workers: Workers, on_update: Advance) -> None:
         """All updates that are left, with flushes and checkpoints at their times."""
         last_flush = last_moment = time.monotonic()
@@ -339,7 +353,10 @@ class _Session:
         positions = {name: sink.flush() for name, sink in self._sinks.items()}
         began = time.monotonic()
         self._folder.sync("tensorboard")  # else a loss of power might take what the positions count on
-        self._checkpoints.save(Moment(update, states, positions, self._log_steps, began - self._began))
+        seconds = began - self._began
+        self._checkpoints.save(
+            Moment(update, states, positions, self._log_steps, seconds, arithmetic(), self._changes)
+        )
         return time.monotonic() - began
 
     @property
@@ -356,6 +373,8 @@ class _Session:
         self._folder.write_policies(workers.parameters())
         summary = summarize(self._config, runs, columns)
         summary |= provenance(time.monotonic() - self._began, int(np.sum(columns["env_steps"])))
+        if self._changes:
+            summary["arithmetic_changes"] = self._changes
         self._folder.write_summary(summary)
         if self._board is None or self._board.finish(columns, summary):
             self._folder.tidy()  # else --resume tries it again

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from experiments.config.failures import OUT_OF_MEMORY, Failure, is_out_of_memory
 from experiments.config.schema import Config
@@ -230,10 +231,11 @@ def _serve(
     seeds: Sequence[int],
     state: Mapping[str, NDArray[Any]] | None,
 ) -> None:
-    """A worker: answer requests until the pipe closes. One torch thread, since every core has a worker."""
+    """A worker: answer requests until the pipe closes. One thread, since every core has a worker."""
     for other in inherited:  # of the main process: a pipe closes when nobody holds its other end
         other.close()
     torch.set_num_threads(1)
+    threadpool_limits(1, "blas")  # for good
     try:
         with closing(Training(config, seeds)) as training:
             if state is not None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from experiments.storage.run_folder import FORMAT, Position, RunFolder, State, StoreError, check_format, sha256
 from experiments.storage.stored_arrays import arrays_of, metadata_of
 from experiments.storage.stored_files import content
+from experiments.storage.stored_summary import Text
 
 SLACK = 1 << 26  # bytes of a checkpoint beside its arrays: names, shapes, positions
 Count = Annotated[int, Field(ge=0, lt=2**62)]
@@ -28,6 +29,8 @@ class Moment(NamedTuple):
         positions: how far each sink has written.
         log_steps: as in `session.Options`; a resumed training keeps to it.
         seconds: of training so far.
+        arithmetic: of the process that computed it, as `numerics.arithmetic` tells.
+        changes: of the arithmetic, at each resumption so far that changed it, in words.
     """
 
     update: int
@@ -35,6 +38,8 @@ class Moment(NamedTuple):
     positions: Mapping[str, Position]
     log_steps: int
     seconds: float
+    arithmetic: Mapping[str, str]
+    changes: Sequence[str]
 
 
 class _Format(BaseModel):
@@ -70,6 +75,8 @@ class _About(_Format):
     positions: _Positions
     log_steps: Count
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    arithmetic: dict[Text, Text] = {}  # checkpoints of earlier versions have none
+    changes: list[Text] = []
 
 
 class Checkpoints:
@@ -118,7 +125,10 @@ class Checkpoints:
         if about.config != self._config():
             raise ValueError("is of another config")
         positions = about.positions.model_dump(exclude_none=True)
-        return Moment(about.update, _by_share(arrays), positions, about.log_steps, about.seconds)
+        states = _by_share(arrays)
+        return Moment(
+            about.update, states, positions, about.log_steps, about.seconds, about.arithmetic, about.changes
+        )
 
     def _config(self) -> str:
         return sha256(self._folder.path / "config.toml")

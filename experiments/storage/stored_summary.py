@@ -101,6 +101,8 @@ class Summary(Stored):
     claims: list[Verdict]
     versions: dict[Text, Text]
     platform: Text
+    arithmetic: dict[Text, Text] = {}  # as `numerics.arithmetic` tells; summaries of earlier versions have none
+    arithmetic_changes: list[Text] = []  # at resumptions
     wall_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     env_steps: Count
     env_steps_per_second: Count

@@ -115,8 +115,7 @@ def aggregate_block(
     one_run = exact & _all_equal(column("entropy_bits")) & _all_equal(column("return_mean"))
     points: dict[str, Array] = {}
     for curve in shown:
-        band = _band(curve, column(curve.column), one_run)
-        points |= zip(curve.tags, (np.where(np.isfinite(part), part, np.nan) for part in band), strict=True)
+        points |= zip(curve.tags, _band(curve, column(curve.column), one_run), strict=True)
     for tag, name in LOSSES.items():
         values = column(name)
         points[tag] = mean_of_known(np.where(np.isfinite(values), values, np.nan).T)

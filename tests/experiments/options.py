@@ -39,7 +39,7 @@ VALUES: dict[str, list[Any]] = {
     ],
     "behaviour_epsilon": [
         0.3,
-        1.0,
+        0.97,
         {"schedule": "linear", "start": 0.6, "end": 0.1},
         {"schedule": "exponential", "start": 0.6, "decay": 0.7},
     ],
@@ -182,7 +182,7 @@ def of_kind(name: str, seeds: list[int], updates: int) -> Config:
 
     def fits(differences: Mapping[str, Any]) -> bool:
         try:
-            check_fits(of({"one": differences}).agent_of("one"), world, "one")
+            check_fits(of({"one": differences}).agent_of("one"), world, "one", kind.episodes)
         except ConfigError:
             return False
         return True

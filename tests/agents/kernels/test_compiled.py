@@ -110,3 +110,10 @@ def test_damaged_code_is_made_anew_and_never_executed(tmp_path: Path) -> None:
             harmless = kind == "nbi" and content == whole[:-1]
             assert kept.comes_from() == ("the disk" if harmless else "the compiler"), (kind, content[:20])
             assert kept.comes_from() == "the disk"
+
+
+def test_code_of_other_flags_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept(tmp_path)
+    assert [kept.comes_from(), kept.comes_from()] == ["the compiler", "the disk"]
+    monkeypatch.setattr(numba.config, "LOOP_VECTORIZE", 1 - numba.config.LOOP_VECTORIZE)
+    assert [kept.comes_from(), kept.comes_from()] == ["the compiler", "the disk"]

@@ -1,0 +1,68 @@
+"""What the last bits of a number depend on beside the config: processor, compiler, libraries, their versions.
+
+Another processor's vector instructions, another kernel for products of matrices or another version of a library
+may round the same sum otherwise. What is told here are words, so that two machines can be compared word by word.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+
+import llvmlite.binding
+import numpy as np
+import torch
+from numba.core.registry import cpu_target
+from threadpoolctl import threadpool_info
+
+from agents.kernels.compiled import flags
+
+LIBRARIES = ("gymnasium", "torch", "numpy", "scipy", "numba", "llvmlite")
+# What steers libraries that do not tell which of their kernels they have chosen.
+VARIABLES = ("GLIBC_TUNABLES", "MKL_CBWR", "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS")
+
+
+@cache
+def arithmetic() -> dict[str, str]:
+    """How numbers are rounded in this process, by what decides it; see the README for what may be changed from
+    outside."""
+    _, processor, features = cpu_target.target_context.codegen().magic_tuple()
+    vectors = np.show_config(mode="dicts")["SIMD Extensions"]
+    kernels = {f"{one['internal_api']} {one.get('architecture', '')}" for one in _blas()}
+    return {
+        "platform": f"{sys.platform} {platform.machine()}",
+        "C library": " ".join(platform.libc_ver()),
+        **{name: version(name) for name in LIBRARIES},
+        "processor": llvmlite.binding.get_host_cpu_name(),
+        "numba's processor": processor,
+        "numba's instructions": " ".join(sorted(f[1:] for f in features.split(",") if f.startswith("+"))),
+        "numba's flags": flags(),
+        "NumPy's instructions": " ".join([*vectors["baseline"], *vectors.get("found", [])]),
+        "torch's instructions": torch.backends.cpu.get_cpu_capability(),
+        "BLAS kernels": " ".join(sorted(kernels)),
+        "variables": " ".join(f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ),
+    }
+
+
+def _blas() -> list[Mapping[str, str]]:
+    return [library for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """What is otherwise now, in words; empty: nothing. What only one of the two tells does not count: it is of
+    another version of this program."""
+    both = [name for name in now if name in before]
+    changes = {name: (_words(before[name], now[name]), _words(now[name], before[name])) for name in both}
+    return "; ".join(f"{name} {_change(gone, new)}" for name, (gone, new) in changes.items() if gone or new)
+
+
+def _words(text: str, other: str) -> str:
+    """The words of a text that the other one does not have."""
+    known = set(other.split())
+    return " ".join(word for word in text.split() if word not in known)
+
+
+def _change(gone: str, new: str) -> str:
+    return f"{new} instead of {gone}" if gone and new else f"without {gone}" if gone else f"with {new}"
