@@ -103,16 +103,17 @@ def test_links_pictures_files_and_modules_exist():
     assert missing == []
 
 
-def test_the_file_map_names_files_that_exist():
+def test_the_file_map_names_files_and_rooms_that_exist():
     block = README.split("## The files")[1].split("```")[1]
-    folder, missing = "", []
-    for line in block.splitlines():
-        if line and not line.startswith(" "):
-            folder = line.split()[0].rstrip("/") if "/" in line.split()[0] else ""
-        elif line.strip():
-            for name in line.strip().split("  ")[0].split(","):
-                if not list((ROOT / folder).glob(name.strip())):
-                    missing.append(f"{folder}/{name.strip()}")
+    folder, named = ROOT, []
+    for line in block.strip().splitlines():
+        names = re.split(r"\s{3,}", line.strip())[0].split()
+        if not line.startswith(" "):
+            folder = ROOT / names[0] if names[0].endswith("/") else ROOT
+            names = names if folder == ROOT else []
+        named += [folder / name for name in names]
+    missing = [str(path) for path in named if not path.exists() and not path.with_suffix(".py").exists()]
+    assert len(named) > 20
     assert missing == []
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import argument, report
+from experiments import argument
+from experiments.pages import training_page
 from experiments.session import processes
 from experiments.session.processes import Ended, each_apart, end, start
 from experiments.storage.run_folder import StoreError
@@ -125,7 +126,7 @@ class TestTheArgument:
         config = small_config("training.updates=2")
         plan = [config.model_copy(update={"name": name}) for name in ("one", "two", "three")]
         monkeypatch.setattr(argument, "configs", lambda quick: plan)
-        monkeypatch.setattr(report, "pictures", lambda results, showing: [])
+        monkeypatch.setattr(training_page, "pictures", lambda results, showing: [])
         monkeypatch.setattr(argument, "argument_page", lambda done, summary: "a page")
         monkeypatch.setattr(argument, "headline", lambda done: [])
 
