@@ -6,13 +6,13 @@ import stat
 from pathlib import Path
 
 
-def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
+def open_regular(path: Path) -> int:
     """A descriptor of a regular file, which the caller closes.
 
     Raises:
         OSError: it cannot be opened, or is a folder, a pipe, a socket or a device; `strerror` says which.
     """
-    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return descriptor

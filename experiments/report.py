@@ -49,11 +49,10 @@ class Drawn(NamedTuple):
 def write_pages(path: Path, results: Results, showing: Showing) -> Drawn:
     """The figures and the page of a training, as far as they can be drawn."""
     run = RunFolder(path)
-    drawn = Drawn(
-        pictures(results, showing), showing.attempt("maps of policy and visits", lambda: map_slider(results))
-    )
-    page = showing.attempt("report.html", lambda: report(results, drawn))
-    with run.locked():
+    with run.locked():  # before it takes time to draw what could not be written
+        maps = showing.attempt("maps of policy and visits", lambda: map_slider(results))
+        drawn = Drawn(pictures(results, showing), maps)
+        page = showing.attempt("report.html", lambda: report(results, drawn))
         for picture in drawn.pictures:
             run.write(f"figures/{picture.name}.svg", picture.svg)
         if page is not None:

@@ -119,7 +119,7 @@ class TestTheFolder:
 
     def test_loses_a_part_and_says_so_at_the_end(self, tmp_path: Path) -> None:
         part = tmp_path / "parts" / "steps-000003.parquet"
-        with pytest.raises(FileNotFoundError, match="steps-000003"):
+        with pytest.raises(StoreError, match="steps-000003"):
             train(tmp_path, on_update=at_update(12, part.unlink))
         assert not RunFolder(tmp_path).is_finished
 

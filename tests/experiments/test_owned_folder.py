@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[2]
 NAMES = ("notes.txt", "mine.parquet", "update-mine-1.safetensors", "mine.svg", ".mine.tmp", "mine.safetensors")
 # What files are made, changed or removed with. (Reading is another matter.)
 CHANGING = re.compile(
-    r"^(os|shutil)\.(open|replace|rename|remove|unlink|rmdir|mkdir|makedirs|truncate|symlink|copy2?|copyfile|copytree|move|rmtree)\("
+    r"^(os|shutil)\.(replace|rename|remove|unlink|rmdir|mkdir|makedirs|truncate|symlink|copy2?|copyfile|copytree|move|rmtree)\("
+    r"|^os\.open\(.*(flags|O_RDWR|O_CREAT|WRITING)"
     r"|^[^(]*\.(write_text|write_bytes|mkdir|unlink|touch|rename|symlink_to)\("
     r"|^([^(]*\.)?open\((.*, )?(mode=)?'[rb]*[wax+][^']*'"
 )

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments import argument, processes
+from experiments import argument, processes, report
 from experiments.processes import Ended, each_apart, end, start
+from experiments.store import StoreError
 from tests.experiments.small_training import small_config
 
 ROOT = Path(__file__).parents[2]
@@ -123,7 +124,7 @@ class TestTheArgument:
         config = small_config("training.updates=2")
         plan = [config.model_copy(update={"name": name}) for name in ("one", "two", "three")]
         monkeypatch.setattr(argument, "configs", lambda quick: plan)
-        monkeypatch.setattr(argument, "pictures", lambda results: [])
+        monkeypatch.setattr(report, "pictures", lambda results, showing: [])
         monkeypatch.setattr(argument, "argument_page", lambda done, summary: "a page")
         monkeypatch.setattr(argument, "headline", lambda done: [])
 
@@ -144,7 +145,7 @@ class TestTheArgument:
         words = ["--workers", "2", "--out", str(tmp_path / "argument")]
         faults: dict[str, Callable[[], None]] = {
             "its process ended unexpectedly (killed by signal 9)": lambda: os.kill(os.getpid(), signal.SIGKILL),
-            "not enough memory": lambda: raising(MemoryError()),
+            "a full house": lambda: raising(StoreError("a full house")),
             "/far/away: No space left on device": lambda: raising(
                 OSError(28, "No space left on device", "/far/away")
             ),
