@@ -16,6 +16,7 @@ from scipy import stats
 
 from experiments import Config
 from experiments.analysis.estimates import iqm_interval, wilson_interval
+from experiments.figures.showing import Showing
 from experiments.session import run as session
 from experiments.storage.run_folder import RunFolder
 from experiments.tensorboard.aggregates import POINTS, grid
@@ -288,7 +289,7 @@ def test_points_do_not_depend_on_when_they_are_written(every: int, tmp_path: Pat
 
     def written(folder: Path, every: int) -> dict[str, Any]:
         training = Training(config)
-        sink = BoardSink(RunFolder(folder), training, log_steps=1)
+        sink = BoardSink(RunFolder(folder), training, 1, Showing())
         for record in training.records():
             sink.write(record)
             if (record.update + 1) % every == 0:
