@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 T = TypeVar("T")
 
 # Seconds after which a test gives up: far more than a busy machine needs, and less than pytest's
-# faulthandler_timeout, which ends the whole suite.
+# faulthandler_timeout, which ends the whole process.
 PATIENCE = 240.0
 
 

@@ -468,15 +468,11 @@ def test_an_equivalence_that_holds_is_refuted_in_a_fortieth_at_most(n: int, marg
                 assert chance[supported].sum() <= ALPHA / 2 * (1 + 1e-3)
 
 
-# --- how often a verdict is wrong: simulated experiments whose truth is known
+# --- how often a verdict is wrong: simulated experiments whose truth is known. (Where all data sets can be listed,
+# test_false_rates.py lists them.)
 
 NULL_EXPERIMENTS = 1000
 WRONG = int(stats.binom.ppf(0.999, NULL_EXPERIMENTS, ALPHA / 2))  # 41: the 99.9 % quantile of the promise
-
-
-def _null_solved(rng: np.random.Generator) -> Columns:
-    seed_luck = rng.random(60)  # shared seeds: the arms go up and down together
-    return {arm: np.where(rng.random(60) < 0.5, seed_luck, rng.random(60)) < 0.6 for arm in "ab"}
 
 
 def _null_return(rng: np.random.Generator) -> Columns:
@@ -484,31 +480,12 @@ def _null_return(rng: np.random.Generator) -> Columns:
     return {arm: np.where(rng.random(12) < 0.8, 1.0, 0.2) + 0.05 * rng.exponential(size=12) for arm in "ab"}
 
 
-def _null_time(rng: np.random.Generator) -> Columns:
-    times = rng.exponential(100, size=(2, 40))
-    return dict(zip("ab", np.where(times < 150, times, np.nan), strict=True))
-
-
-def _null_peak(rng: np.random.Generator) -> Columns:
-    """Far above one end and equal to the other: the hardest case of "no inverted U"."""
-    return {"a": rng.random(60) < 0.5, "b": rng.random(60) < 0.5, "c": np.zeros(60, bool)}
-
-
 def _null_peaks(rng: np.random.Generator) -> Columns:
     return {arm: rng.random(60) < 0.5 for arm in "abcd"} | {"e": np.zeros(60, bool)}
 
 
-def _null_level(rng: np.random.Generator) -> Columns:
-    return {"a": rng.random(50) < 0.9}
-
-
 def _null_median(rng: np.random.Generator) -> Columns:
     return {"a": rng.exponential(size=60)}
-
-
-def _null_margin(rng: np.random.Generator) -> Columns:
-    """Apart by just the margin, .1, near the ceiling."""
-    return {"a": np.ones(50, bool), "b": rng.random(50) < 0.9}
 
 
 def _null_minority(rng: np.random.Generator) -> Columns:
@@ -526,17 +503,11 @@ def _null_median_margin(rng: np.random.Generator) -> Columns:
 @pytest.mark.parametrize(
     ("measure", "expect", "experiment"),
     [
-        pytest.param("solved", "a < b", _null_solved, marks=pytest.mark.slow),
         ("final_return", "a < b", _null_return),
         ("final_return", "a > b", _null_minority),
         ("final_return", "a = b within 1", _null_median_margin),
-        pytest.param("first_success_env_step", "a < b", _null_time, marks=pytest.mark.slow),
-        ("solved", "a > 0.9", _null_level),
         ("final_return", f"a > {np.log(2)}", _null_median),
-        pytest.param("solved", "inverted_u(a, b, c)", _null_peak, marks=pytest.mark.slow),
         pytest.param("solved", "inverted_u(a, b, c, d, e)", _null_peaks, marks=pytest.mark.slow),
-        pytest.param("solved", "a = b within 0.1", _null_margin, marks=pytest.mark.slow),
-        ("solved", "a = 1.0 within 0.1", lambda rng: {"a": rng.random(50) < 0.9}),
     ],
 )
 def test_without_an_effect_at_most_a_fortieth_is_supported_and_a_fortieth_refuted(

@@ -101,6 +101,9 @@ RULES = {
     "a number within a tenth": Rule(
         "a = 0.8 within 0.1", "solved", 120, [(YES,), (NO,)], levels(0.7, 0.9), levels(0.7, 0.75, 0.8, 0.9)
     ),
+    "all within a tenth": Rule(
+        "a = 1.0 within 0.1", "solved", 50, [(YES,), (NO,)], levels(0.9, 0.8), levels(0.9, 0.95, 1.0)
+    ),
     "a number within hardly anything": Rule(
         "a = 0.5 within 1e-6", "solved", 65, [(YES,), (NO,)], levels(0.5), levels(0.5)
     ),
