@@ -288,6 +288,7 @@ def test_points_do_not_depend_on_when_they_are_written(every: int, tmp_path: Pat
     config = comparison(world, TABLE, {"wild": {"learning_rate": 1e300}}, seeds=1, updates=8, episodes=1)
 
     def written(folder: Path, every: int) -> dict[str, Any]:
+        folder.mkdir()
         training = Training(config)
         sink = BoardSink(RunFolder(folder), training, 1, Showing())
         for record in training.records():
