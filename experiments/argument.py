@@ -43,13 +43,6 @@ from experiments.storage.tree import link
 from experiments.training.loop import Training
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-# What a stored result depends on: the training, how its tables and moments are written, and its estimates.
-TRAINED_BY = (
-    "experiments.training.loop",
-    "experiments.storage.table_sink",
-    "experiments.storage.snapshots",
-    "experiments.analysis.summary",
-)
 QUICK_SEEDS, QUICK_UPDATES = 6, 12  # how many seeds, and which part of the updates
 
 
@@ -105,7 +98,7 @@ class Unfinished(Failure, RuntimeError):
 
 def prepare(config: Config, path: Path) -> Done:
     """Train an experiment, unless it is done and unchanged, and draw it."""
-    folder, source = RunFolder(path), digest(*TRAINED_BY)
+    folder, source = RunFolder(path), digest()
     folder.check_owner(ARGUMENT)
     same = holds(folder, config) and folder.source() == source
     trained = not (same and folder.is_finished)
@@ -187,7 +180,7 @@ def summary_of(done: dict[str, Done], quick: bool, seconds: float) -> dict[str, 
     training = sum(found.results.summary["wall_seconds"] for found in done.values())
     return {
         "quick": quick,
-        "source": digest(*TRAINED_BY),
+        "source": digest(),
         "verdicts": count(claims),
         "headline": {picture.name: picture.alt for picture in headline(done)},
         "claims": claims,

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from experiments.argument import configs, judged, main, quickly
 from experiments.config.plan import PLAN
 from experiments.config.schema import Config, load_config
 from experiments.pages.argument_page import count
+from experiments.storage import sources
 from experiments.storage.run_folder import RunFolder
-from experiments.storage.sources import digest, reachable
 from tests.experiments.browser import chromium, needs_browser
 from tests.experiments.comparisons import CONFIGS
 from tests.experiments.report_folder import Page
@@ -58,15 +59,28 @@ def test_quickly_keeps_everything_but_seeds_and_updates() -> None:
     assert restored == config
 
 
-def test_the_source_digest_covers_what_training_imports_and_all_worlds() -> None:
-    found = reachable("experiments.training.loop")
-    assert {"experiments.training.finite.rollout", "agents.reinforce", "experiments.training.exploration"} <= found
-    assert not {"experiments.figures.pictures", "experiments.report"} & found
-    assert (
-        digest("experiments.training.loop")
-        == digest("experiments.training.loop")
-        != digest("experiments.figures.pictures")
-    )
+def test_the_digest_changes_with_every_source_that_numbers_depend_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("agents", "envs", "experiments"):
+        shutil.copytree(sources.ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    before = sources.digest.__wrapped__()
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    assert sources.digest.__wrapped__() == before
+    changed = {}
+    for name in (
+        "agents/kernels/network.py",
+        "envs/maps.py",
+        "experiments/training/finite/rollout.py",
+        "experiments/report.py",
+    ):
+        path = tmp_path / name
+        kept = path.read_bytes()
+        path.write_bytes(kept + b"# another line")
+        changed[name] = sources.digest.__wrapped__() != before
+        path.write_bytes(kept)
+    assert changed.pop("experiments/report.py") is False  # how a page looks changes no number
+    assert all(changed.values())
 
 
 @pytest.fixture

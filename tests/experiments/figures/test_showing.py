@@ -12,6 +12,7 @@ import train as command
 from experiments import look, report
 from experiments.figures import pictures
 from experiments.figures.showing import NotShown, Showing
+from experiments.pages import training_page
 from experiments.pages.training_page import write_report
 from experiments.session import console
 from experiments.storage.results import Results
@@ -43,13 +44,13 @@ AT_THE_END: dict[str, tuple[Any, str, Any, str]] = {
     "the speed": (console, "speed_line", broken, "speed"),
     "a figure": (pictures, "DRAWINGS", (broken, pictures.entropy, pictures.solved), "figure broken"),
     "a figure after another": (pictures, "DRAWINGS", (late, pictures.solved), "figure late"),
-    "the maps": (report, "map_slider", broken, "maps of policy and visits"),
-    "the page": (report, "experiment", broken, "report.html"),
-    "the whole report": (report, "read_results", broken, "report"),
+    "the maps": (training_page, "map_slider", broken, "maps of policy and visits"),
+    "the page": (training_page, "experiment", broken, "report.html"),
+    "the whole report": (training_page, "read_results", broken, "report"),
     "the command of TensorBoard": (look, "tensorboard_command", broken, "how to look at it"),
 }
 IN_TENSORBOARD = [name for name in AT_THE_END if "TensorBoard" in name and "command" not in name]
-IN_REPORT = [name for name, (place, *_) in AT_THE_END.items() if place in (pictures, report)]
+IN_REPORT = [name for name, (place, *_) in AT_THE_END.items() if place in (pictures, training_page)]
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +86,7 @@ def test_what_fails_after_training_costs_itself_alone(
         if what == "the last flush of TensorBoard":
             instead = failing_after_training(BoardSink.flush)
         if what not in IN_REPORT:
-            patched.setattr(report, "write_report", lambda path: path / "report.html")  # it takes its time
+            patched.setattr(training_page, "write_report", lambda path: path / "report.html")  # it takes its time
         patched.setattr(place, name, instead)
         assert run(tmp_path) == 1
     said, folder = capsys.readouterr(), tmp_path / "run"
@@ -107,7 +108,7 @@ def test_what_fails_after_training_costs_itself_alone(
         assert (folder / "report.html").exists()
         assert {"entropy_bits", "solved"} <= figures_in(folder)
     if what in IN_TENSORBOARD:
-        monkeypatch.setattr(report, "write_report", lambda path: path / "report.html")
+        monkeypatch.setattr(training_page, "write_report", lambda path: path / "report.html")
         assert run(tmp_path, "--resume") == 0
     assert_same(contents(folder), undisturbed)
     assert not (folder / "checkpoint").exists()
@@ -170,7 +171,9 @@ def test_the_verdict_is_on_the_screen_before_the_report_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before: list[str] = []
-    monkeypatch.setattr(report, "read_results", lambda path: before.append(capsys.readouterr().out) or broken())
+    monkeypatch.setattr(
+        training_page, "read_results", lambda path: before.append(capsys.readouterr().out) or broken()
+    )
     assert run(tmp_path) == 1
     assert "It wanders more" in before[0]
     assert "final return" in before[0]
@@ -223,7 +226,7 @@ def test_ctrl_c_while_the_report_is_drawn_says_how_to_draw_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(report, "read_results", lambda path: os.kill(os.getpid(), signal.SIGINT))
+        patched.setattr(training_page, "read_results", lambda path: os.kill(os.getpid(), signal.SIGINT))
         assert run(tmp_path) == 130
     error = capsys.readouterr().err
     assert error == (

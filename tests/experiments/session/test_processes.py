@@ -113,7 +113,7 @@ def test_what_is_under_way_ends_when_nobody_wants_the_answers() -> None:
 
 def test_every_process_is_started_to_end_with_its_parent() -> None:
     """In one place; the benchmark's, which has to be spawned, says so itself."""
-    places = {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("experiments/*.py")}
+    places = {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("experiments/**/*.py")}
     starting = re.compile(r"\.Process\(|\bPool\(|ProcessPoolExecutor|os\.fork\(|Popen\(|posix_spawn")
     found = {name for name, text in places.items() if starting.search(text)}
     assert found == {"processes.py", "scenarios.py"}
@@ -173,7 +173,7 @@ class TestTheArgument:
         """A cell is killed before each change: where the present code's mark is, nothing of older code is left."""
         monkeypatch.setattr(argument, "configs", lambda quick: [small_config("training.updates=2")])
         with monkeypatch.context() as patched:
-            patched.setattr(argument, "digest", lambda *modules: "0123456789abcdef")
+            patched.setattr(argument, "digest", lambda: "0123456789abcdef")
             assert argument.main(["--workers", "1", "--out", str(tmp_path / "older")]) == 0
         out = tmp_path / "argument"
         cell, older = argument.RunFolder(out / "small"), tmp_path / "older" / "small"

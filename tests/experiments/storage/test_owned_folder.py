@@ -339,14 +339,14 @@ def changes(path: Path) -> list[str]:
 
 
 def test_one_place_changes_files() -> None:
-    paths = [path for path in ROOT.glob("experiments/*.py") if path.name != "tree.py"]
+    paths = [path for path in ROOT.glob("experiments/**/*.py") if path.name != "tree.py"]
     found = [text for path in [*paths, ROOT / "train.py"] for text in changes(path)]
     # A folder that the user names is made, and so are its parents, before anything is opened in it.
     assert sorted(found) == [
         "folder.mkdir(parents=True, exist_ok=True)",
         "self.path.mkdir(parents=True, exist_ok=True)",
     ]
-    assert len(changes(ROOT / "experiments" / "tree.py")) > 8
+    assert len(changes(ROOT / "experiments" / "storage" / "tree.py")) > 8
 
 
 def test_what_resume_would_not_find_is_not_advised(

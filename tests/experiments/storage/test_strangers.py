@@ -323,7 +323,7 @@ class TestNothingIsExecuted:
 
     def test_no_module_loads_pickles(self) -> None:
         """By its text: nothing imports a pickling module, and nothing is loaded with PyTorch or NumPy."""
-        paths = [path for name in ("agents", "envs", "experiments") for path in (ROOT / name).glob("*.py")]
+        paths = [path for name in ("agents", "envs", "experiments") for path in (ROOT / name).rglob("*.py")]
         for path in [ROOT / "train.py", *paths]:
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Import | ast.ImportFrom):
