@@ -21,6 +21,7 @@ from experiments.board_pictures import moments
 from experiments.board_rows import hyperparameters
 from experiments.inference import iqm_interval, wilson_interval
 from experiments.records import snapshot_updates
+from experiments.showing import Showing
 from experiments.store import RunFolder
 from experiments.training import Training
 from tests.experiments.board_reading import Curve, histograms, images, points, scalars, texts
@@ -286,8 +287,9 @@ def test_points_do_not_depend_on_when_they_are_written(every: int, tmp_path: Pat
     config = comparison(world, TABLE, {"wild": {"learning_rate": 1e300}}, seeds=1, updates=8, episodes=1)
 
     def written(folder: Path, every: int) -> dict[str, Any]:
+        folder.mkdir()
         training = Training(config)
-        sink = BoardSink(RunFolder(folder), training, log_steps=1)
+        sink = BoardSink(RunFolder(folder), training, 1, Showing())
         for record in training.records():
             sink.write(record)
             if (record.update + 1) % every == 0:
