@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from envs import endless
 from envs.dynamics import Floats, dynamics, mean_over_actions, runs_first, runs_last, transitions
@@ -22,8 +22,10 @@ class Payment(NamedTuple):
     """All outcomes that pay the same."""
 
     reward: float
-    arrivals: Any  # sparse [S, S * A]: those after which the episode goes on
-    ends: Any  # sparse [1, S * A]: probability of those that end it
+    arrivals: (
+        Any  # sparse [S + 1, S * A]: probability of each next state, and in the last row that the episode ends
+    )
+    goes_on: bool  # after some of them
 
 
 def success_probability(mdp: FiniteMDP, pi: Floats, *, horizon: int | None, solved_return: float) -> Floats:
@@ -51,11 +53,11 @@ def success_probability(mdp: FiniteMDP, pi: Floats, *, horizon: int | None, solv
         following: dict[float, Floats] = {}
         for earned, mass in mass_of.items():
             flow = (mass[:, None] * policy).reshape(mdp.states * mdp.actions, -1)
-            for reward, arrivals, ends in payments:
-                total = round(earned + reward, 9)
-                success += _chance(mdp, total, t + 1, solved_return) * (ends @ flow)[0]
-                if arrivals.nnz:
-                    following[total] = following.get(total, 0.0) + arrivals @ flow
+            for reward, arrivals, goes_on in payments:
+                total, arrived = round(earned + reward, 9), arrivals @ flow
+                success += _chance(mdp, total, t + 1, solved_return) * arrived[-1]
+                if goes_on:
+                    following[total] = following.get(total, 0.0) + arrived[:-1]
         if len(following) > MOST_RETURNS:
             raise ValueError(
                 f"success_probability: more than {MOST_RETURNS} different returns after {t + 1} steps"
@@ -99,7 +101,8 @@ def _payments(mdp: FiniteMDP) -> list[Payment]:
         paid = np.where(mdp.reward == reward, mdp.probability, 0.0)
         goes_on = np.where(mdp.terminated, 0.0, paid)
         ends = csr_array((paid - goes_on).sum(-1).reshape(1, -1))
-        payments.append(Payment(float(reward), csr_array(transitions(mdp, goes_on).T), ends))
+        arrivals = csr_array(vstack([transitions(mdp, goes_on).T, ends]))
+        payments.append(Payment(float(reward), arrivals, bool(goes_on.any())))
     return payments
 
 

@@ -101,9 +101,10 @@ def test_hparams_have_a_row_an_arm(shown: Shown) -> None:
         assert {one["status"] for one in group["sessions"]} == {"STATUS_SUCCESS"}
         found = {metric["name"]["tag"]: metric["value"] for metric in group["metricValues"]}
         rows = runs.filter(pc.field("arm").cast("string") == arm)
-        for tag, column in {"final/return": "final_return", "final/solved": "solved"}.items():
+        columns = {"final/return": "final_return", "final/succeeds": "succeeds", "final/solved": "solved"}
+        for tag, column in columns.items():
             assert found[tag] == pytest.approx(np.mean(rows[column].to_pylist()), rel=1e-6)
-        assert len(found) == 5
+        assert len(found) == 6
 
 
 def test_images_at_every_moment(shown: Shown) -> None:
