@@ -58,7 +58,7 @@ def whole(value: int) -> Number:
 def time(value: float | None, missing: str = NEVER) -> Number:
     """Steps or updates until something happened: whole, but for a median between two runs."""
     if value is not None and math.isfinite(value) and float(value).is_integer():
-        return whole(int(value))
+        return Number(f"{int(value):,}", value)
     return number(value, missing)
 
 
