@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from experiments import session
+from experiments.session import run as session
 from experiments.storage.run_folder import RunFolder
 from experiments.training.numerics import arithmetic, differences
 from tests.experiments.comparisons import assert_same, comparison, run_by_run
