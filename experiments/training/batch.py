@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from agents import schedules
+from experiments.config.measures import FINAL, UPDATE_MEASURES
 from experiments.config.schema import Agent, Config, Exponential, Linear, TargetEntropy
 from experiments.training import exploration
 from experiments.training.finite.learning import FiniteLearning
@@ -24,20 +25,6 @@ from experiments.training.worlds import World
 
 Array = NDArray[np.float64]
 State = dict[str, NDArray[Any]]
-
-# Columns of runs.parquet that are means over the last W updates, and the column of updates.parquet they are of.
-FINAL = {
-    "final_success_rate": "success_rate",
-    "final_return": "return_mean",
-    "final_episode_length": "episode_length",
-    "final_entropy_bits": "entropy_bits",
-    "final_all_state_entropy_bits": "all_state_entropy_bits",
-    "final_kl_to_uniform": "kl_to_uniform",
-    "final_kl_from_previous": "kl_from_previous",
-    "final_optimal_action_probability": "optimal_action_probability",
-    "final_cross_entropy_to_optimal": "cross_entropy_to_optimal",
-    "final_visit_entropy_bits": "visit_entropy_bits",
-}
 
 
 class Progress(NamedTuple):
@@ -138,26 +125,19 @@ class Batch:
 
     def _columns(self, update: int, learnt: Learnt, entropy_coef: Array) -> dict[str, Column]:
         """The columns of updates.parquet, [R] each (start_policy [R, A])."""
-        progress, measured = self.progress, learnt.measured
+        progress, entropy_nats = self.progress, learnt.measured["entropy_nats"]
         columns = {
+            **dict.fromkeys(UPDATE_MEASURES, np.full(len(self.runs.arm), math.nan)),  # unless it is known
+            **learnt.measured,
             "env_steps": progress.env_steps.copy(),
             "episodes": progress.episodes.copy(),
             "return_mean": learnt.returns.mean(1),
             "episode_length": learnt.lengths.mean(1),
-            "truncation_rate": measured.truncation_rate,
-            "entropy_nats": measured.entropy_nats,
-            "entropy_bits": measured.entropy_nats / math.log(2),
-            "all_state_entropy_bits": measured.all_state_entropy_nats / math.log(2),
-            "effective_actions": np.exp(measured.entropy_nats),
-            "kl_from_previous": measured.kl_from_previous,
-            "kl_to_uniform": math.log(self.world.actions) - measured.entropy_nats,
-            "optimal_action_probability": measured.optimal_action_probability,
-            "cross_entropy_to_optimal": measured.cross_entropy_to_optimal,
-            "state_coverage": measured.state_coverage,
-            "visit_entropy_bits": measured.visit_entropy_bits,
+            "entropy_bits": entropy_nats / math.log(2),
+            "effective_actions": np.exp(entropy_nats),
+            "kl_to_uniform": math.log(self.world.actions) - entropy_nats,
             "success_rate": self._success_rate(learnt),
             "succeeded": self._known_of_successes(progress.first_success >= 0),
-            "start_policy": measured.start_policy,
             "entropy_coef": entropy_coef,
             "policy_loss": learnt.policy_loss,
             "negative_entropy": learnt.negative_entropy,

@@ -19,20 +19,6 @@ class Steps(NamedTuple):
     entropy: Array  # [T, R] nats, mean over the live ones; NaN where none is
 
 
-class Measured(NamedTuple):
-    """The policy that acted in the update, seen from outside."""
-
-    entropy_nats: Array  # [R] mean over the update's steps
-    kl_from_previous: Array  # [R] nats, mean over the states that the update before visited; 0 in the first
-    start_policy: Array  # [R, A] action probabilities at the start, mean over starts
-    truncation_rate: Array  # [R] share of the episodes that the time limit cut off; exact: the expected one
-    all_state_entropy_nats: Array  # [R] from here on: finite worlds only
-    optimal_action_probability: Array  # [R] at the start
-    cross_entropy_to_optimal: Array  # [R] nats, mean over the update's steps
-    state_coverage: Array  # [R] since the start of training; NaN: exact, nobody went anywhere
-    visit_entropy_bits: Array  # [R]
-
-
 class Learnt(NamedTuple):
     """One update of a batch: what was played, the terms of the loss, and what was measured."""
 
@@ -44,7 +30,7 @@ class Learnt(NamedTuple):
     negative_entropy: Array  # [R] nats
     loss: Array  # [R]
     grad_norm: Array  # [R] before clipping
-    measured: Measured
+    measured: dict[str, Array]  # columns of updates.parquet, [R] (start_policy [R, A]), that the world can tell
 
 
 class Ending(NamedTuple):
