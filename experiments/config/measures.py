@@ -129,6 +129,11 @@ MEASURES = {
     "optimal_action_probability": Measure(
         "probability of the optimal action", "the policy's probability of the optimal actions at the start",
         "update", bounds=SHARE, needs=("tables",), final="final_optimal_action_probability"),
+    "path_optimal_action_probability": Measure(
+        "probability of the optimal action along the path",
+        "the policy's probability of the optimal actions, mean over the update's steps",
+        "update", bounds=SHARE, needs=("tables",),
+        tag="policy/path_optimal_action_probability", final="final_path_optimal_action_probability"),
     "cross_entropy_to_optimal": Measure(
         "cross entropy to the optimum",
         "-ln of the optimal actions' total probability, mean over the update's steps",

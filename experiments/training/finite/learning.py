@@ -110,6 +110,9 @@ class FiniteLearning:
             "truncation_rate": collected.truncation_rate,
             "all_state_entropy_bits": (state_entropy * acting).sum(1) / acting.sum() / math.log(2),
             "optimal_action_probability": self._at_start(policy * self._optimal).sum(1),
+            "path_optimal_action_probability": exploration.mean_over_visits(
+                exploration.optimal_action_probability(policy, self._optimal), visits
+            ),
             "cross_entropy_to_optimal": exploration.mean_over_visits(cross_entropy, visits),
             "state_coverage": self._state_coverage(),
             "visit_entropy_bits": exploration.visit_entropy_bits(visits),

@@ -67,6 +67,23 @@ def test_cross_entropy_to_actions_whose_probabilities_underflow_is_that_of_their
     )
 
 
+def test_the_probability_of_the_optimal_actions_is_the_sum_of_theirs() -> None:
+    pi = np.array([[[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]], [[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]]])
+    optimal = np.array([[True, False, True], [False, True, False]])
+    assert exploration.optimal_action_probability(pi, optimal) == pytest.approx(np.array([[0.75, 0.2], [1, 0.5]]))
+
+
+def test_along_the_path_the_optimal_action_is_at_least_as_probable_as_its_surprise_says() -> None:
+    """A mean of logarithms is below the logarithm of the mean (Jensen), or equal where nothing varies."""
+    updates = train(comparison(TWO_ROOMS, TABLE, seeds=3, updates=5)).updates
+    path, surprise = (
+        updates[name].to_numpy() for name in ("path_optimal_action_probability", "cross_entropy_to_optimal")
+    )
+    assert (path >= np.exp(-surprise) - 1e-12).all()
+    assert (path > np.exp(-surprise) + 1e-6).any()  # policies differ from state to state
+    assert (path <= 1).all()
+
+
 @pytest.mark.parametrize(("updates", "last"), [(1, 1), (9, 1), (20, 1), (40, 2), (300, 15)])
 def test_the_end_of_a_run_is_the_last_twentieth_of_its_updates(updates: int, last: int) -> None:
     assert exploration.window(updates) == last
