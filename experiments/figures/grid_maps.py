@@ -4,13 +4,13 @@ S: states, A: actions. Pictures are pixels, [height, width, 3]. They are drawn a
 which smooths the arrows' edges.
 """
 
+import io
 import math
 import os
-import struct
-import zlib
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from agents.information import entropy_of_weights
 from envs.finite_mdp import Cell, FiniteMDP
@@ -63,15 +63,10 @@ def visit_map(mdp: FiniteMDP, visits: Array) -> Picture:
 
 
 def png(picture: Picture) -> bytes:
-    """A picture as a PNG file (W3C, PNG Specification: 8 bits RGB, no row filters). Six times faster than
-    pygame.image.save and smaller: flat colours need no filters, and little compression does as well as much."""
-    height, width, _ = picture.shape
-    rows = np.zeros((height, 1 + 3 * width), np.uint8)  # each begins with its filter, 0: none
-    rows[:, 1:] = picture.reshape(height, -1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = {b"IHDR": header, b"IDAT": zlib.compress(rows.tobytes(), 3), b"IEND": b""}
-    chunks = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts.items()]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    """A picture as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG", compress_level=3)  # flat colours: little does as well as much
+    return file.getvalue()
 
 
 def _between(low: Colour, high: Colour, share: float) -> Colour:

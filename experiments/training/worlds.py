@@ -19,6 +19,7 @@ from envs.finite_mdp import FiniteMDP
 from envs.gridworlds import Grid
 from envs.planning import optimal_actions, optimal_values
 from envs.toy_text import finite_mdp_of, time_limit_of
+from experiments.config.mistakes import closest
 from experiments.config.schema import ConfigError, Environment, one_line
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.spaces import Undeclared, check_first_step, check_size
@@ -207,7 +208,5 @@ def _said(error: Exception) -> str:
 
 
 def _nearest_id(name: str) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, list(gymnasium.registry), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close and close[0] != name else ""
+    close = closest(name, gymnasium.registry)
+    return f"; did you mean {close!r}?" if close not in (None, name) else ""

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 
 from envs.exact import evaluate, exact_gradient
-from envs.planning import optimal_actions, optimal_values, soft_optimal
+from envs.planning import optimal_actions, optimal_values
+from tests.envs.soft_optimal import soft_optimal
 from tests.envs.tiny_worlds import (
     Floats,
     bandit,
@@ -222,5 +223,3 @@ def test_what_is_none_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             optimal_values(bandit([0.0, 1.0]), horizon=horizon, discount=discount)
-        with pytest.raises(ValueError, match=message):
-            soft_optimal(bandit([0.0, 1.0]), 0.1, horizon=horizon, discount=discount)

@@ -75,7 +75,7 @@ def test_this_tensorboard_runs() -> None:
 def test_command_shows_every_point_of_the_longest_curve(tmp_path: Path) -> None:
     file, points = EventFile(tmp_path / "arm" / "seed_0"), 150_000
     file.write(scalar_block("x", range(1, points + 1), [0.5] * points, 1.7e9))  # the shortest tag there is
-    file.close()
+    file.flush()
     (samples,) = re.findall(r"scalars=(\d+)", tensorboard_command(tmp_path))
     assert int(samples) >= points
 
@@ -105,7 +105,7 @@ def test_a_folder_without_event_files_is_refused_by_name(
 def test_tensorboard_is_started_on_the_logs_of_a_run_folder_on_a_free_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    EventFile(tmp_path / "tensorboard").close()
+    EventFile(tmp_path / "tensorboard").flush()
     started: list[list[str]] = []
     monkeypatch.setattr("os.execvp", lambda program, words: started.append(words))
     with socket.create_server(("localhost", 0)) as busy:
