@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.config.failures import Failure
-from experiments.config.schema import Config, ConfigError, key_table, load_config
+from experiments.config.help import key_table
+from experiments.config.loading import load_config
+from experiments.config.schema import Config, ConfigError
 from experiments.figures.showing import Showing
 from experiments.session.command_line import Parser, available_cores, count, folder, seconds, whole
 from experiments.session.interrupts import Interrupts

@@ -23,9 +23,10 @@ from typing import Any, NamedTuple
 from experiments.analysis.claims import Comparison, decide
 from experiments.analysis.summary import comparisons, in_json, provenance
 from experiments.config.failures import Failure, explained
+from experiments.config.loading import load_config
 from experiments.config.mistakes import one_line
 from experiments.config.plan import PLAN
-from experiments.config.schema import Config, load_config
+from experiments.config.schema import Config
 from experiments.figures.showing import Showing
 from experiments.figures.style import Picture
 from experiments.pages.argument_page import argument_page, count, headline

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from agents.policy import mixed_with_uniform
 from envs.exact import evaluate, exact_gradient
-from experiments.config.schema import Agent, load_config
+from experiments.config.loading import load_config
+from experiments.config.schema import Agent
 from experiments.gradients.agreement import Agreement, compare
 from experiments.training.loop import Training
 

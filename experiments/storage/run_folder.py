@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save as tensor_bytes
 
-from experiments.config.schema import Config, ConfigError, load_config
+from experiments.config.loading import load_config
+from experiments.config.schema import Config, ConfigError
 from experiments.storage import stored_summary
 from experiments.storage.owned_folder import LOCK, MARK, OwnedFolder
 from experiments.storage.stored_files import StoreError as StoreError

@@ -12,8 +12,9 @@ from experiments import argument
 from experiments.analysis import text_numbers
 from experiments.analysis.estimates import holm
 from experiments.argument import configs, judged, main, quickly
+from experiments.config.loading import load_config
 from experiments.config.plan import PLAN
-from experiments.config.schema import Config, load_config
+from experiments.config.schema import Config
 from experiments.pages.argument_page import count
 from experiments.storage import sources
 from experiments.storage.run_folder import RunFolder

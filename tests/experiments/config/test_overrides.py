@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments import ConfigError, load_config
-from experiments.config.schema import CONFIGS, Agent, Environment, Training, key_table
+from experiments.config.help import key_table
+from experiments.config.loading import CONFIGS
+from experiments.config.schema import Agent, Environment, Training
 from experiments.storage.run_folder import config_text
 from tests.experiments.comparisons import BANDIT, comparison
 

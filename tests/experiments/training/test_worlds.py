@@ -13,7 +13,8 @@ import torch
 from gymnasium.spaces import Box, Discrete
 
 from experiments import play
-from experiments.config.schema import ConfigError, Environment, load_config
+from experiments.config.loading import load_config
+from experiments.config.schema import ConfigError, Environment
 from experiments.session import run as session
 from experiments.session.workers import WorkerFailed, Workers
 from experiments.speed import simulators
