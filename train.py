@@ -149,7 +149,7 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
 
 def show(summary: Mapping[str, Any], out: Path, screen: "Screen", showing: Showing) -> None:
     """The verdicts first, then what takes long to draw. The results are complete: whatever fails costs itself."""
-    from experiments.look import look_lines
+    from experiments.tensorboard.links import look_lines
     from experiments.session import console
 
     def report() -> None:

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from experiments.look import deep_link, links, main, tab_link, tensorboard_command
+from experiments.look import main
 from experiments.tensorboard.events import EventFile, scalar_block
+from experiments.tensorboard.links import deep_link, links, tab_link, tensorboard_command
 
 
 def test_command_is_one_that_a_shell_splits_as_meant() -> None:
