@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         type=count,
         default=None,
         metavar="N",
-        help="processes (default: one a core); changes no number",
+        help="processes (default: one per core); changes no number",
     )
     top.add_argument(
         "--log-steps",
@@ -149,8 +149,8 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
 
 def show(summary: Mapping[str, Any], out: Path, screen: "Screen", showing: Showing) -> None:
     """The verdicts first, then what takes long to draw. The results are complete: whatever fails costs itself."""
-    from experiments.tensorboard.links import look_lines
     from experiments.session import console
+    from experiments.tensorboard.links import look_lines
 
     def report() -> None:
         from experiments.pages.training_page import (

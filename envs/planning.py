@@ -13,7 +13,7 @@ from envs.dynamics import Dynamics, Floats, dynamics
 from envs.finite_mdp import FiniteMDP
 
 TIES = 1e-9  # action values closer than this to the best are the best
-MOST_SWEEPS = 200_000
+MAX_SWEEPS = 200_000
 
 
 def optimal_values(mdp: FiniteMDP, *, horizon: int | None, discount: float) -> tuple[Floats, Floats]:
@@ -79,13 +79,13 @@ def _policy_iteration(model: Dynamics, discount: float) -> Floats:
 def _value_iteration(model: Dynamics) -> Floats:
     """Undiscounted. From 0, since any other start may end in a fixed point that no policy earns."""
     state_values = np.zeros(len(model.start))
-    for _ in range(MOST_SWEEPS):
+    for _ in range(MAX_SWEEPS):
         action_values = _backup(model, state_values, 1.0)
         change = np.abs(action_values.max(1) - state_values).max()
         state_values = action_values.max(1)
         if change <= 1e-15 * _scale(state_values):
             return action_values
     raise ValueError(
-        f"optimal_values: the undiscounted values still change after {MOST_SWEEPS} sweeps; rewards can be "
+        f"optimal_values: the undiscounted values still change after {MAX_SWEEPS} sweeps; rewards can be "
         "collected, or costs not be avoided, for ever: give a horizon or a discount below 1"
     )

@@ -1,4 +1,4 @@
-"""A native Gymnasium vector environment over a FiniteMDP: many episodes, one table look-up a step."""
+"""A native Gymnasium vector environment over a FiniteMDP: many episodes, one table look-up per step."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,6 +1,6 @@
 """The whole argument: every experiment of the plan, every claim judged together, one report.
 
-python -m experiments.argument            writes runs/argument/report.html and one run folder an experiment
+python -m experiments.argument            writes runs/argument/report.html and one run folder per experiment
 python -m experiments.argument --quick    the same in a few seconds, with too few seeds to conclude anything
 
 What is done and unchanged is not trained again.
@@ -79,7 +79,7 @@ def quickly(config: Config) -> Config:
 
 
 class ArgumentFolder(OwnedFolder):
-    """`runs/argument`: the page of all experiments and its numbers, and a run folder an experiment."""
+    """`runs/argument`: the page of all experiments and its numbers, and a run folder per experiment."""
 
     KIND = "argument"
     OWN = re.compile(r"summary\.json|report\.html")
@@ -207,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=command_line.count,
         default=command_line.available_cores(),
         metavar="N",
-        help="processes (default: one a core)",
+        help="processes (default: one per core)",
     )
     options = parser.parse_args(arguments)
     out = options.out or Path("runs") / ("argument_quick" if options.quick else "argument")

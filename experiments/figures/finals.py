@@ -12,19 +12,19 @@ from experiments.analysis.estimates import Band, kaplan_meier, performance_profi
 from experiments.analysis.wording import number
 from experiments.config.measures import RUN_MEASURES
 from experiments.figures.doses import doses_of
-from experiments.figures.style import MOST_CURVES, WIDTH, Picture, canvas, draw_line, finished, looks, svg_of
+from experiments.figures.style import MAX_CURVES, WIDTH, Picture, canvas, draw_line, finished, looks, svg_of
 from experiments.storage.results import Results
 
 Array = NDArray[np.float64]
 
 ENDINGS = ("succeeds", "solved")  # what many arms are compared in: the first that is known
-LARGEST = 1e300  # an axis further out has no finite length
+MAX_RETURN = 1e300  # an axis further out has no finite length
 
 
 def final_returns(results: Results) -> Iterator[Picture]:
-    """A histogram an arm, one above the other, on one axis of returns."""
+    """A histogram per arm, one above the other, on one axis of returns."""
     returns = {arm: _known(columns["final_return"]) for arm, columns in results.runs.items()}
-    if len(returns) > MOST_CURVES or any(results.is_one_run(arm) for arm in returns):
+    if len(returns) > MAX_CURVES or any(results.is_one_run(arm) for arm in returns):
         return
     everything = np.concatenate(list(returns.values()))
     if not len(everything):
@@ -58,7 +58,7 @@ def return_profile(results: Results) -> Iterator[Picture]:
     """Performance profiles (Dolan & Moré 2002): which fraction of the runs earns more than so much."""
     returns = {arm: _floats(columns["final_return"]) for arm, columns in results.runs.items()}
     everything = np.concatenate([_known(values) for values in returns.values()])
-    if len(returns) > MOST_CURVES or any(results.is_one_run(arm) for arm in returns) or not len(everything):
+    if len(returns) > MAX_CURVES or any(results.is_one_run(arm) for arm in returns) or not len(everything):
         return
     figure, axes = canvas(returns)
     low, high = _range(everything)
@@ -84,7 +84,7 @@ def first_success(results: Results) -> Iterator[Picture]:
     """Kaplan-Meier curves of the time to the first success."""
     arms = {arm: columns for arm, columns in results.runs.items() if columns["env_steps"].any()}
     happened = {arm: np.isfinite(_floats(columns["first_success_env_step"])) for arm, columns in arms.items()}
-    if len(arms) > MOST_CURVES or not any(hit.any() for hit in happened.values()):
+    if len(arms) > MAX_CURVES or not any(hit.any() for hit in happened.values()):
         return
     figure, axes = canvas(arms)
     words = []
@@ -124,7 +124,7 @@ def many_arms(results: Results) -> Iterator[Picture]:
     measures = [results.summary["arms"][arm]["measures"] for arm in arms]
     # Older folders have no `succeeds`, and without a goal there is neither.
     known = [name for name in ENDINGS if all(measured.get(name) for measured in measures)]
-    if len(arms) <= MOST_CURVES or len(doses_of(results)) == len(arms) or not known:
+    if len(arms) <= MAX_CURVES or len(doses_of(results)) == len(arms) or not known:
         return
     figure = Figure(figsize=(WIDTH, 0.6 + 0.24 * len(arms)))
     axes = figure.subplots()
@@ -160,7 +160,7 @@ def _left_out(values: NDArray[Any]) -> str:
 def _known(values: NDArray[Any]) -> Array:
     """What can be drawn: of larger numbers the distance may be infinite."""
     floats = _floats(values)
-    return floats[np.abs(floats) < LARGEST]
+    return floats[np.abs(floats) < MAX_RETURN]
 
 
 def _floats(values: NDArray[Any]) -> Array:

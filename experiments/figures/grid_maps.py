@@ -26,7 +26,7 @@ Colour = tuple[int, int, int]
 SURE, UNSURE = (140, 178, 214), (252, 252, 250)  # a cell whose policy has no entropy, and one with all of it
 MOST_VISITED = (12, 44, 92)
 DECADES = 3  # of visits that the shade tells apart
-LEAST = 1e-9  # share of the most visited cell's visits; a quotient may become 0, which has no logarithm
+MIN_SHARE = 1e-9  # share of the most visited cell's visits; a quotient may become 0, which has no logarithm
 
 
 def policy_map(mdp: FiniteMDP, policy: Array, entropy_nats: Array | None = None) -> Picture:
@@ -56,7 +56,7 @@ def visit_map(mdp: FiniteMDP, visits: Array) -> Picture:
     most = known.max(initial=0.0)
     for cell, number in zip(canvas.cells, visits, strict=True):
         if cell is not None and number > 0:
-            share = max(0.0, 1 + math.log10(max(number / most, LEAST)) / DECADES) if number < most else 1.0
+            share = max(0.0, 1 + math.log10(max(number / most, MIN_SHARE)) / DECADES) if number < most else 1.0
             canvas.fill(cell, _between(PAPER, MOST_VISITED, share))
     canvas.outline()
     return canvas.picture()

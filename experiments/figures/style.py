@@ -19,7 +19,7 @@ from experiments.analysis.estimates import Band
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES: tuple[Any, ...] = ("--", "-", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (3, 2)))
 MARKERS = ("s", "o", "^", "D", "v", "P")
-MOST_CURVES = len(COLOURS)  # in one picture; more arms are compared by their ends alone
+MAX_CURVES = len(COLOURS)  # in one picture; more arms are compared by their ends alone
 WIDTH = 4.6  # inches: two beside each other on a screen, one on a telephone
 
 STYLE: dict[Any, Any] = {

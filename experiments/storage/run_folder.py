@@ -140,7 +140,7 @@ class RunFolder(OwnedFolder):
         self.write("config.toml", config_text(config))
 
     def write_policies(self, parameters: Mapping[str, torch.Tensor]) -> None:
-        """One file an arm: policies/<arm>.safetensors with "seed_<k>/<layer>"."""
+        """One file per arm: policies/<arm>.safetensors with "seed_<k>/<layer>"."""
         by_arm: dict[str, dict[str, torch.Tensor]] = {}
         for name, tensor in parameters.items():
             arm, _, rest = name.partition("/")

@@ -27,7 +27,7 @@ STEP_SCHEMA = pa.schema(
 
 
 def update_table(records: Sequence[UpdateRecord], runs: Runs) -> pa.Table:
-    """A row a run and update, in that order in time; a frozen run has no row after the update it failed in."""
+    """A row per run and update, in that order in time; a frozen run has no row after the update it failed in."""
     active = np.concatenate([record.active for record in records])
     place = np.tile(np.arange(len(runs.arm)), len(records))[active]
     update = np.repeat([record.update for record in records], len(runs.arm))[active]
@@ -38,7 +38,7 @@ def update_table(records: Sequence[UpdateRecord], runs: Runs) -> pa.Table:
 
 
 def step_table(records: Sequence[UpdateRecord], runs: Runs, every: int = 1) -> pa.Table:
-    """A row a lock-step of a run; with `every` k, each k-th lock-step of each run's update."""
+    """A row per lock-step of a run; with `every` k, each k-th lock-step of each run's update."""
     parts = [_step_columns(record, every) for record in records if record.steps is not None]
     if not parts:
         return STEP_SCHEMA.empty_table()
@@ -57,7 +57,7 @@ def _step_columns(record: UpdateRecord, every: int) -> tuple[NDArray[np.generic]
 
 
 def run_table(columns: Mapping[str, Column], runs: Runs) -> pa.Table:
-    """A row a run; times that never came (-1) are null."""
+    """A row per run; times that never came (-1) are null."""
     table = _table(runs, np.arange(len(runs.arm)), dict(columns))
     for name in (*TIMES, "failed_update"):
         values = np.asarray(columns[name])

@@ -1,4 +1,4 @@
-"""Event files as TensorBoard reads them: records, one behind the other, in one file a run.
+"""Event files as TensorBoard reads them: records, one behind the other, in one file per run.
 
 A record is  length (uint64) | masked CRC-32C of the length | event | masked CRC-32C of the event,  all
 little-endian (the TFRecord format); an event is a protocol buffer.
@@ -84,7 +84,7 @@ def field(number: int, content: bytes) -> bytes:
 
 
 def varint(number: int) -> bytes:
-    """A protobuf integer: seven bits a byte, the lowest first; the top bit says that more follow."""
+    """A protobuf integer: seven bits per byte, the lowest first; the top bit says that more follow."""
     return bytes([number & 0x7F | 0x80]) + varint(number >> 7) if number > 0x7F else bytes([number])
 
 

@@ -46,7 +46,7 @@ def _program() -> str:
 
 
 def deep_link(port: int = PORT, tags: Sequence[str] = PINNED) -> str:
-    """The address of the Time Series tab with `tags` pinned on top, unsmoothed, and a colour an arm.
+    """The address of the Time Series tab with `tags` pinned on top, unsmoothed, and a colour per arm.
 
     Runs are called `<arm>/seed_<k>` and `aggregate/<arm>`; what the expression captures has one colour.
     """

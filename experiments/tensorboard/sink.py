@@ -1,6 +1,6 @@
 """What TensorBoard is told: every step, every update, run by run; arms as a whole; the page that explains it.
 
-R: runs, U: updates of one flush, K: tags. Blocks of records are laid out once a flush and run, not once a point.
+R: runs, U: updates of one flush, K: tags. Blocks of records are laid out once per flush and run, not per point.
 Files: the root (guide, layout, HParams), `aggregate/<arm>` and `<arm>/seed_<k>`.
 """
 
@@ -44,7 +44,7 @@ class BoardSink:
     Args:
         folder: the run folder.
         training: whose records will come.
-        log_steps: each how many lock-steps a point of `step/entropy_bits` is written; 0: none.
+        log_steps: k: `step/entropy_bits` has a point for every k-th lock-step of an update; 0: none.
         showing: keeps what cannot be drawn or written at the end.
     """
 
@@ -162,7 +162,7 @@ class BoardSink:
         return tags, np.concatenate([np.stack(values, axis=2, dtype=np.float64), start], axis=2)
 
     def _write_steps(self, now: float) -> None:
-        """One point a lock-step; `every` picks among each update's lock-steps."""
+        """One point per lock-step; `every` picks among each update's lock-steps."""
         every = self._log_steps
         steps = [record.steps for record in self._records if record.steps is not None]
         # Runs first, so that a run's points lie side by side.

@@ -88,7 +88,7 @@ def test_waiting_for_ever_may_be_best() -> None:
 
 @pytest.mark.parametrize("reward", [1.0, -1.0])
 def test_values_without_bound_are_refused(reward: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("envs.planning.MOST_SWEEPS", 500)
+    monkeypatch.setattr("envs.planning.MAX_SWEEPS", 500)
     for ends in (False, reward > 0):  # a gain can be had for ever also where an episode could be ended
         endless = deterministic_world([[0, 0]], [[reward, reward]], [[ends, False]])
         with pytest.raises(ValueError, match=r"still change after 500 sweeps.*horizon or a discount below 1"):
