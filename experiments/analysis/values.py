@@ -6,7 +6,7 @@
 
 What a failed run counts as is decided where it is counted: a claim takes it at its worst and at its best
 (`experiments.analysis.contrasts`); estimates and curves, which know no claim, at the worse end of the measure,
-which is `Outcome.failed_as`.
+which is `Measure.failed_as`.
 """
 
 from collections.abc import Mapping
@@ -15,19 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.config.expectations import is_time
-from experiments.config.measures import OUTCOMES, FailedAs, Kind
+from experiments.config.measures import RUN_MEASURES, FailedAs, Kind, is_time
 
 Array = NDArray[np.float64]
 
 
 def kind_of(measure: str, columns: Mapping[str, NDArray[Any]]) -> Kind:
-    """What kind of measure a column is of: as `OUTCOMES` says, else by its name and values."""
-    if measure in OUTCOMES:
-        return OUTCOMES[measure].kind
+    """What kind of measure a column is of: as `RUN_MEASURES` says, else by its values."""
+    if measure in RUN_MEASURES:
+        return RUN_MEASURES[measure].kind
     known = [value for value in np.asarray(columns[measure]).tolist() if value is not None]
     boolean = bool(known) and all(isinstance(value, bool) for value in known)
-    return "time" if is_time(measure) else "fraction" if boolean else "number"
+    return "fraction" if boolean else "number"
 
 
 def values_of(measure: str, columns: Mapping[str, NDArray[Any]]) -> Array:

@@ -24,7 +24,7 @@ from experiments.training.simulated.observations import Observations
 from experiments.training.simulated.simulators import Policy, Simulators
 from experiments.training.streams import Purpose, Streams
 from experiments.training.trajectories import Array, Ints, Played
-from experiments.training.update import Ending, Learnt, Measured
+from experiments.training.update import Ending, Learnt
 from experiments.training.worlds import World
 
 GREEDY_EPISODES = 10  # at least so many make a greedy return
@@ -80,7 +80,7 @@ class SimulatedLearning:
         moved_before = self._moved
         (policy_loss, negative_entropy, loss), grad_norm, self._moved = self._learn(played, weighed, entropy_coef)
         returns, lengths = played.by_episode(played.reward), played.by_episode(np.ones(len(entropy)))
-        known, unknown = np.where(active, 1.0, math.nan), np.full(len(active), math.nan)
+        known = np.where(active, 1.0, math.nan)
         return Learnt(
             returns * known[:, None],
             lengths * known[:, None],
@@ -90,17 +90,12 @@ class SimulatedLearning:
             negative_entropy * known,
             loss * known,
             grad_norm,
-            Measured(
-                entropy_nats=played.by_run(entropy) / lengths.sum(1),
-                kl_from_previous=moved_before * known,
-                start_policy=played.at_start(),
-                truncation_rate=played.truncated.mean(1) * known,
-                all_state_entropy_nats=unknown,
-                optimal_action_probability=unknown,
-                cross_entropy_to_optimal=unknown,
-                state_coverage=unknown,
-                visit_entropy_bits=unknown,
-            ),
+            {
+                "entropy_nats": played.by_run(entropy) / lengths.sum(1),
+                "kl_from_previous": moved_before * known,
+                "start_policy": played.at_start(),
+                "truncation_rate": played.truncated.mean(1) * known,
+            },
         )
 
     def _policy_of(self, runs: Ints) -> Policy:

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.analysis import wording
 from experiments.analysis.wording import Number, effect_text, measure_text, number, plain, verdict_text
-from experiments.config.measures import OUTCOMES
+from experiments.config.measures import RUN_MEASURES
 from experiments.pages.tables import outcome_table
 from experiments.pages.verdicts import verdict_list
 from experiments.session.console import results, verdict_line, verdict_table
@@ -123,7 +123,7 @@ def test_every_surface_says_what_the_wording_says() -> None:
     for effect, low, high in itertools.product([*STRANGE, 1e-9, -3e9], repeat=3):
         entry = {"estimate": effect, "low": low, "high": high, "n": 10, "count": 3}
         judged = claim(effect, low, high)
-        found = summary({name: entry for name in OUTCOMES}, [judged])
+        found = summary({name: entry for name in RUN_MEASURES}, [judged])
         said = plain(verdict_text(judged))
         cell = plain(measure_text("final_return", entry))
         on_the_board = text_tab.verdict(found)

@@ -13,7 +13,7 @@ import pytest
 
 from envs.success import success_probability
 from experiments import ConfigError, load_config, train
-from experiments.config.measures import FRACTIONS, OF_SUCCESS
+from experiments.config.measures import RUN_MEASURES
 from experiments.pages.training_page import write_report
 from experiments.session import run as session
 from experiments.training.loop import Training
@@ -48,6 +48,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "agent": EXACT | {"horizon": "infinite", "discount": 0.9, "learning_rate": 1e-4},
     },
 }
+OF_SUCCESS = [name for name, measure in RUN_MEASURES.items() if "goal" in measure.needs]
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 
@@ -185,5 +186,5 @@ def test_tables_have_the_same_types_whatever_is_trained() -> None:
             for field in table.schema:
                 seen.setdefault((which, field.name), set()).add(str(field.type))
     assert {name: types for name, types in seen.items() if len(types) > 1} == {}
-    for name in FRACTIONS:
-        assert seen["runs", name] == {str(pa.bool_())}
+    for name, measure in RUN_MEASURES.items():
+        assert (seen["runs", name] == {str(pa.bool_())}) == (measure.kind == "fraction")
