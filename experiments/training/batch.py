@@ -98,7 +98,7 @@ class Batch:
         active = self.failed_update < 0
         entropy_coef = self._coefficient(update)
         epsilon = _scheduled(self._agents[0].behaviour_epsilon, update, self.config.training.updates)
-        learnt = self.learning.update(entropy_coef, epsilon, active)
+        learnt = self.learning.update(update, entropy_coef, epsilon, active)
         steps = self._count(update, learnt, active)
         columns = self._columns(update, learnt, entropy_coef)
         self._control(columns["entropy_bits"])
