@@ -71,7 +71,7 @@ class Batch:
         active = self.failed_update < 0
         entropy_coef = self._coefficient(update)
         epsilon = _scheduled(self._agents[0].behaviour_epsilon, update, self.config.training.updates)
-        learnt = self.learning.update(entropy_coef, epsilon, active)
+        learnt = self.learning.update(update, entropy_coef, epsilon, active)
         columns = learnt.columns(self._solved_return) | {"entropy_coef": entropy_coef}
         self._control(columns["entropy_nats"] / math.log(2))
         self._freeze_failed(update, columns)
