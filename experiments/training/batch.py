@@ -128,7 +128,7 @@ class Batch:
         return {
             **final,
             **self._readings(final, ending.start_policy),
-            "never_successful": np.where(failed, np.nan, never),
+            "never_successful": np.where(failed & (never != 0), np.nan, never),
             "first_success_env_step": progress.first_success.copy(),
             "first_optimal_update": progress.first_optimal.copy(),
             "entropy_collapse_update": np.where(failed, -1, progress.collapsed_since),
