@@ -8,20 +8,21 @@ from experiments.session.command import begin, command, leave
 if __name__ == "__main__":
     begin("experiments.look")  # before anything else: Ctrl-C is heard from here on
 
-import os
 import shlex
+import shutil
 import socket
 from collections.abc import Sequence
 
 from experiments.config.failures import Failure
 from experiments.config.plain_text import printable
 from experiments.session.command_line import Parser, folder
+from experiments.session.processes import run_program
 from experiments.tensorboard.links import PORT, event_files, links, tensorboard_command
 
 
 @command("experiments.look")
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Start TensorBoard on a run folder; returns the exit status, 2 if there is nothing to show."""
+    """Start TensorBoard on a run folder; returns the exit status: its own, 2 if there is nothing to show."""
     parser = Parser("experiments.look", __doc__)
     parser.add_argument("folder", type=folder, help="run folder, as in runs/two_rooms")
     run = parser.parse_args(arguments).folder
@@ -34,8 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise Failure(f"{run}: {missing}; python train.py --out {run} would train into it")
     port = _free_port()
     words = shlex.split(tensorboard_command(logs, port))
+    if shutil.which(words[0]) is None:
+        raise Failure(f"{words[0]}: there is no such program; TensorBoard comes with this one")
     print(f"{printable(shlex.join(words))}\n{links(port)}", flush=True)
-    os.execvp(words[0], words)
+    return run_program(words)
 
 
 def _free_port() -> int:

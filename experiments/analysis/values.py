@@ -1,7 +1,8 @@
 """What a measure says of each run: a value, which may be infinite, or nothing.
 
 * An infinite length and a time that never came are values: they are larger than any number.
-* A *failed* run has no value, except of what happened before it failed: a time that came, and the failure itself.
+* A *failed* run has no value, except of what happened before it failed: a time that came, a success, and the
+  failure itself.
 * A measure that means nothing here (`stuck` where nobody knows the optimum) has no value in any run.
 
 What a failed run counts as is decided where it is counted: a claim takes it at its worst and at its best
@@ -49,7 +50,8 @@ def values_of(measure: str, columns: Mapping[str, NDArray[Any]]) -> Array:
     if is_time(measure):
         values = np.where(np.isnan(values) | (values < 0), np.inf, values)
         return np.where(failed & np.isinf(values), np.nan, values)
-    return np.where(failed, np.nan, values)
+    unknown = failed & (values != 0) if measure == "never_successful" else failed
+    return np.where(unknown, np.nan, values)
 
 
 def is_one_run(columns: Mapping[str, NDArray[Any]]) -> bool:

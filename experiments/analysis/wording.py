@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from experiments.config.measures import RUN_MEASURES
+from experiments.config.measures import RUN_MEASURES, is_time
 
 NEVER, UNBOUNDED, NO_VALUE = "never", "unbounded", "no value"
 
@@ -101,7 +101,10 @@ def measure_text(name: str, entry: Entry | None) -> list[Piece]:
 
 def effect_text(claim: Entry) -> list[Piece]:
     """The effect that a claim is about, with its interval."""
-    return [_estimate(claim["effect"], signed=True), *_interval(claim, *_ends(claim, signed=True))]
+    missing = NO_VALUE
+    if claim.get("failed", 0) < claim["n"]:  # a run has a value, and so an effect: a missing one is infinite
+        missing = NEVER if is_time(claim["measure"]) else UNBOUNDED
+    return [number(claim["effect"], missing, signed=True), *_interval(claim, *_ends(claim, signed=True))]
 
 
 def verdict_text(claim: Entry) -> list[Piece]:
@@ -133,11 +136,6 @@ def _needed(more: int | None) -> list[Piece]:
     if more is None:
         return ["; no number of seeds would decide what is seen"]
     return ["; about ", whole(more), " more seeds per arm would decide it if the effect is as large as it looked"]
-
-
-def _estimate(value: float | None, signed: bool = False) -> Number:
-    infinite = value is not None and math.isinf(value)
-    return number(value, UNBOUNDED if infinite else NO_VALUE, signed)
 
 
 def _ends(entry: Entry, signed: bool = False) -> tuple[Number, Number]:

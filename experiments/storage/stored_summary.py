@@ -16,7 +16,7 @@ from experiments.config.schema import Config, one_line
 from experiments.storage.stored_files import StoreError
 from experiments.training.records import Runs
 
-FORMAT = 1  # of result folders and checkpoints; a reader refuses newer ones
+FORMAT = 2  # of result folders and checkpoints; a reader refuses newer ones
 MAX_BYTES = 1 << 26  # of a summary: a hundred thousand failed runs in six arms
 
 

@@ -142,8 +142,8 @@ class BoardSink:
                 self._of_run[place].write(start)
 
     def _write_updates(self, records: Records, now: float) -> None:
-        """What is no finite number has no point: neither a column that an arm does not have (all NaN) nor what
-        overflowed in a run that fails."""
+        """What is no finite number has no point: nothing of a column that an arm does not have (all NaN), and
+        nothing of what overflowed in a run that fails."""
         start = records.columns["start_policy"]
         tags = [*TAGS, *(f"policy/start_probability_{a}" for a in range(start.shape[2]))]
         columns = np.concatenate(

@@ -68,7 +68,7 @@ def completed(progress: Progress, measured: Records, facts: Facts) -> tuple[Prog
             at which the first successful episode ended, -1 where there was none.
         facts: of the runs.
     """
-    unknown = dict.fromkeys(UPDATE_MEASURES, np.full(measured.active.shape, np.nan))
+    unknown = dict.fromkeys(UPDATE_MEASURES, np.full(measured.active.shape, math.nan))
     columns = unknown | measured.columns | _translated(measured.columns, facts)
     success_step = columns.pop("success_step")
     success = measured.active & (success_step >= 0)

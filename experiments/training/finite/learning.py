@@ -62,20 +62,22 @@ class FiniteLearning:
         self._previous_policy = np.exp(self._previous_log_pi)
         self._previous_visits = np.zeros((runs, mdp.states))
 
-    def update(self, entropy_coef: Array, epsilon: float, active: NDArray[np.bool_]) -> Learnt:
+    def update(self, update: int, entropy_coef: Array, epsilon: float, active: NDArray[np.bool_]) -> Learnt:
         """Collect, and move every run once.
 
         What acts, and is measured, is the policy with a share `epsilon` of uniformly random actions.
 
         Args:
+            update: counted from 0.
             entropy_coef: [R].
+            epsilon: the share.
             active: [R], False if the run has failed.
         """
         policy = self._learner.log_pi().double()
         acting = mixed_with_uniform(policy, epsilon)
         log_pi_graph = acting if self._agents[0].behaviour_gradient == "mixture" else policy
         log_pi = acting.detach().numpy()
-        collected = self.source.collect(log_pi, entropy_coef)
+        collected = self.source.collect(log_pi, entropy_coef, update)
         terms = loss_terms(log_pi_graph, collected.experience, torch.from_numpy(entropy_coef))
         grad_norm = self._learner.step(terms.loss)
         self._visits += collected.visits * active[:, None]

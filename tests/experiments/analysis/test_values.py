@@ -34,7 +34,7 @@ def test_a_failed_run_has_no_value_but_of_what_happened_before() -> None:
         ("final_episode_length", [3.0, np.inf, 7.0], [3, np.nan, np.nan]),
         ("stuck", [True, True, False], [1, np.nan, np.nan]),
         ("first_success_env_step", [-1, -1, 7], [np.inf, np.nan, 7]),
-        ("never_successful", [True, True, False], [1, np.nan, np.nan]),
+        ("never_successful", [True, True, False], [1, np.nan, 0]),
         ("failed", failed, [0, 1, 1]),
     ]:
         np.testing.assert_array_equal(values_of(measure, columns_of(measure, values, failed)), known)

@@ -84,7 +84,11 @@ def test_what_is_missing_is_said_by_its_kind() -> None:
     )
     assert plain(measure_text("solved", None)) == "-"
     assert plain(measure_text("final_return", entry | {"low": None})) == "unbounded"
-    assert plain(effect_text(claim(None, None, None))) == "no value"
+    assert plain(effect_text(claim(None, None, None, failed=10))) == "no value"
+    assert plain(effect_text(claim(None, -4.0, None))) == "unbounded [-4.00, unbounded]"
+    assert (
+        plain(effect_text(claim(None, -4.0, None, measure="first_optimal_update"))) == "never [-4.00, unbounded]"
+    )
     assert plain(effect_text(claim(-1e-4, None, 2e-5))) == "-0.00010 [unbounded, +2.0e-05]"
     assert plain(effect_text(claim(math.inf, math.nan, math.inf))) == "unbounded [no value, unbounded]"
 

@@ -43,6 +43,8 @@ def test_grammar(text: str, expected: Expectation) -> None:
         ("a = b within 0", "a number above 0"),
         ("a = b within 1e999", "a number above 0"),
         ("a = b within nan", "a number above 0"),
+        ("a = b within near", "a number above 0"),
+        ("a = b within 1_0", "a number above 0"),
         ("0.9 < a", "the arm comes first"),
         ("a < a", "compares an arm with itself"),
         ("inverted_u(a, b)", "three or more different arms"),

@@ -141,16 +141,25 @@ def test_a_failed_run_counts_as_the_worse_end_of_what_is_known_of_the_others() -
     """And of nothing else: outside finite worlds nobody knows who is stuck, failed or not."""
     arms = {"exploding": {"entropy_coef": 1e308}, "still": {}}
     for kind, known in (("two rooms", True), ("simulator", False)):
-        runs = train(comparison(**KINDS[kind] | {"updates": 3, "arms": arms}, seeds=2)).summary["arms"]
+        result = train(comparison(**KINDS[kind] | {"updates": 3, "arms": arms}, seeds=2))
+        runs, first = result.summary["arms"], result.runs["first_success_env_step"].to_pylist()[:2]
         counts = {name: entry.get("count") for name, entry in runs["exploding"]["measures"].items()}
-        assert [counts[name] for name in ("succeeds", "solved", "greedy_solved", "never_successful")] == [
-            0,
-            0,
-            0,
-            2,
-        ]
+        assert [counts[name] for name in ("succeeds", "solved", "greedy_solved")] == [0, 0, 0]
+        assert counts["never_successful"] == first.count(None)
         assert counts.get("stuck") == (2 if known else None)
         assert ("stuck" in runs["still"]["measures"]) == known
+
+
+def test_a_run_that_succeeded_before_it_failed_was_successful() -> None:
+    late = {"exploding": {"entropy_coef": {"schedule": "linear", "start": 0.0, "end": 1e308}, "optimizer": "sgd"}}
+    result = train(comparison(BANDIT, TABLE, late, seeds=8, updates=3, episodes=1))
+    never, first, failed = (
+        result.runs[name].to_pylist() for name in ("never_successful", "first_success_env_step", "failed")
+    )
+    assert all(failed)
+    assert never == [None if step is None else False for step in first]
+    assert result.summary["arms"]["exploding"]["measures"]["never_successful"]["count"] == first.count(None)
+    assert 0 < first.count(None) < 8
 
 
 @pytest.mark.slow
