@@ -98,9 +98,19 @@ class World:
         return entered_at_end & ~entered_alive
 
     def optimal_actions(self, discount: float) -> NDArray[np.bool_]:
-        """Actions within 1e-9 of the best infinite-horizon value, [S, A]."""
+        """Actions within 1e-9 of the best infinite-horizon value, [S, A].
+
+        Raises:
+            ConfigError: there are none: undiscounted, rewards can be collected for ever.
+        """
         assert self.mdp is not None
-        return optimal_actions(self.mdp, discount)
+        try:
+            return optimal_actions(self.mdp, discount)
+        except ValueError:
+            raise ConfigError(
+                f"agent.discount: {self.environment.id} has no best actions at {discount:g}, for rewards can be "
+                "collected, or costs not be avoided, for ever: take a discount below 1"
+            ) from None
 
     def optimal_return(self, discount: float, horizon: int | None) -> float:
         """The best expected (discounted) return from the start."""
