@@ -4,6 +4,7 @@ Arms differ in colour (Okabe and Ito's colour-blind-safe palette), line and mark
 """
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -120,5 +121,15 @@ def svg_of(figure: Figure, alt: str) -> bytes:
     """A figure as an SVG file, the same one each time, that carries its text in words."""
     file, metadata = io.BytesIO(), {"Date": None, "Creator": None, "Description": alt}
     FigureCanvasSVG(figure).print_svg(file, metadata=metadata)  # type: ignore[no-untyped-call]
+    text = _rounded(file.getvalue().decode())
     # Verdana has the same widths, for whoever has no DejaVu Sans.
-    return file.getvalue().replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, sans-serif")
+    return text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif").encode()
+
+
+def _rounded(svg: str) -> str:
+    """Coordinates to a hundredth of a point, which nobody sees: matplotlib writes millionths."""
+    return re.sub(r' (?:d|x|y)="[^"]*"', lambda places: re.sub(r"\d+\.\d{3,}", _hundredths, places[0]), svg)
+
+
+def _hundredths(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")

@@ -1,12 +1,14 @@
 """One pair of colours tells one story: orange without the entropy term, blue with it."""
 
+import re
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from experiments import load_config
 from experiments.config.schema import Config
-from experiments.figures.style import LOOKS, WITH, WITHOUT, looks, rgb
+from experiments.figures.style import LOOKS, WITH, WITHOUT, looks, rgb, svg_of
 from tests.experiments.comparisons import CONFIGS
 
 
@@ -35,3 +37,13 @@ def test_the_order_of_the_arms_does_not_matter() -> None:
 def test_a_colour_is_three_bytes() -> None:
     assert rgb(WITHOUT) == (213, 94, 0)
     assert rgb(WITH) == (0, 114, 178)
+
+
+def test_a_file_has_hundredths_of_points_and_its_words_have_all_their_digits() -> None:
+    figure = Figure()
+    figure.subplots().plot([0.123456, 1 / 3, 0.77777], [1 / 7, 3.14159, 2 / 9])
+    svg = svg_of(figure, "from 0.0002143 to 0.123456").decode()
+    places = re.findall(r' (?:d|x|y)="([^"]*)"', svg)
+    assert len(places) > 20
+    assert not re.search(r"\.\d{3}", " ".join(places))
+    assert "from 0.0002143 to 0.123456" in svg

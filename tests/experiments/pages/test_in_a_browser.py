@@ -38,7 +38,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A report of two arms, and one of eight with long names."""
     place = tmp_path_factory.mktemp("reports")
-    many = {f"orthogonal_none_{i}_entropy": {"entropy_coef": 0.01 * (i // 2)} for i in range(8)}
+    many = {f"orthogonal_initialization_none_{i}": {"entropy_coef": 0.01 * (i // 2)} for i in range(8)}
     changes: dict[str, Any] = {"arms": many, "training": {"seeds": 4, "updates": 30}, "claims": []}
     folders = {"two": trained(place / "two"), "many": trained(place / "many", **changes)}
     return {name: write_report(folder.path) for name, folder in folders.items()}
@@ -98,7 +98,7 @@ def test_the_slider_moves_the_maps(browser: webdriver.Chrome, pages: dict[str, P
 
 def test_the_maps_of_every_arm_can_be_chosen(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:
     open_page(browser, pages["many"])
-    arms = [f"orthogonal_none_{i}_entropy" for i in range(8)]
+    arms = [f"orthogonal_initialization_none_{i}" for i in range(8)]
     assert browser.execute_script(SHOWN) == [[arm, "mean"] for arm in arms[:2]]
     for arm in [arms[0], *arms[2:]]:
         browser.find_element(By.CSS_SELECTOR, f".slider input[value={arm}]").click()
