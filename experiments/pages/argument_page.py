@@ -6,7 +6,6 @@ from typing import Any, Protocol
 from experiments.analysis import text_numbers, wording
 from experiments.config.plan import PLAN
 from experiments.figures.style import Picture
-from experiments.pages import tables
 from experiments.pages.rendering import render
 from experiments.pages.training_page import Drawn
 from experiments.storage.results import Results
@@ -41,7 +40,11 @@ def argument_page(done: Mapping[str, Shown], summary: Mapping[str, Any]) -> str:
         text_numbers=text_numbers.numbers(),
         tally=lambda name: _tally(claims, name),
         verdicts=VERDICTS,
-        measures={name for shown in done.values() for name in wording.worth_showing(shown.results.summary["arms"].values())},
+        measures={
+            name
+            for shown in done.values()
+            for name in wording.worth_showing(shown.results.summary["arms"].values())
+        },
     )
 
 
