@@ -27,10 +27,8 @@ from experiments.config.loading import load_config
 from experiments.config.plan import PLAN
 from experiments.config.schema import Config
 from experiments.figures.showing import Showing
-from experiments.figures.style import Picture
 from experiments.pages.argument_page import argument_page, count, headline
-from experiments.pages.html import Html
-from experiments.pages.training_page import write_pages
+from experiments.pages.training_page import Drawn, write_pages
 from experiments.session import command_line
 from experiments.session.console import Screen, verdict_table
 from experiments.session.processes import Ended, each_apart
@@ -50,8 +48,7 @@ class Done(NamedTuple):
     """An experiment that has been trained and drawn."""
 
     results: Results
-    drawn: list[Picture]
-    maps: Html | None
+    drawn: Drawn
     trained: bool  # now; False: it was there already
     not_shown: dict[str, str]  # what could not be drawn, and why
 
@@ -110,7 +107,7 @@ def prepare(config: Config, path: Path) -> Done:
     results, showing = read_results(path), Showing()
     drawn = write_pages(path, results, showing)
     failed = {f"{config.name}: {what}": why for what, why in showing.failed.items()}
-    return Done(results, drawn.pictures, drawn.maps, trained, failed)
+    return Done(results, drawn, trained, failed)
 
 
 def _prepare(experiment: tuple[Config, Path]) -> Done:

@@ -59,7 +59,7 @@ def _draw(axes: Axes, results: Results, name: str, logarithmic: bool) -> list[st
     """A line per arm, with a band; returns in words where each begins and ends."""
     measure, x = UPDATE_MEASURES[name], results.at + (1 if logarithmic else 0)
     ends = []
-    for arm, look in looks(list(results.curves)).items():
+    for arm, look in looks(results.config).items():
         values, single = results.curves[arm][name], results.is_one_run(arm)
         band = Band(*[values[0]] * 3) if single else band_of(measure, values)
         draw_line(axes, x, band, look, arm, marked=True)

@@ -12,7 +12,18 @@ from experiments.analysis.estimates import Band, kaplan_meier, performance_profi
 from experiments.analysis.wording import number
 from experiments.config.measures import RUN_MEASURES
 from experiments.figures.doses import doses_of
-from experiments.figures.style import MAX_CURVES, WIDTH, Picture, canvas, draw_line, finished, looks, svg_of
+from experiments.figures.style import (
+    MAX_CURVES,
+    WIDTH,
+    WITH,
+    WITHOUT,
+    Picture,
+    canvas,
+    draw_line,
+    finished,
+    looks,
+    svg_of,
+)
 from experiments.storage.results import Results
 
 Array = NDArray[np.float64]
@@ -33,7 +44,7 @@ def final_returns(results: Results) -> Iterator[Picture]:
     edges = np.linspace(low, high, 25)
     figure = Figure(figsize=(WIDTH, 0.75 + 0.8 * len(returns)))
     rows = figure.subplots(len(returns), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (arm, look) in zip(rows, looks(list(returns)).items(), strict=True):
+    for axes, (arm, look) in zip(rows, looks(results.config).items(), strict=True):
         axes.hist(returns[arm], edges, color=look.colour, edgecolor="white", linewidth=0.5)
         axes.set_title(arm + _left_out(results.runs[arm]["final_return"]), fontsize=10, loc="left", pad=2)
         axes.set_ylim(bottom=0)
@@ -63,7 +74,7 @@ def return_profile(results: Results) -> Iterator[Picture]:
     figure, axes = canvas(returns)
     low, high = _range(everything)
     at, middle, words = np.linspace(low, high, 101), (low + high) / 2, []
-    for arm, look in looks(list(returns)).items():
+    for arm, look in looks(results.config).items():
         band = performance_profile(returns[arm], at)
         draw_line(axes, at, band, look, arm, marked=True)
         axes.fill_between(at, band.low, band.high, color=look.colour, alpha=0.18, linewidth=0)
@@ -88,7 +99,7 @@ def first_success(results: Results) -> Iterator[Picture]:
         return
     figure, axes = canvas(arms)
     words = []
-    for arm, look in looks(list(results.runs)).items():
+    for arm, look in looks(results.config).items():
         if arm not in arms:
             continue
         hit = happened[arm]
@@ -133,7 +144,7 @@ def many_arms(results: Results) -> Iterator[Picture]:
     x, *ends = np.array([[entry[end] for entry in entries] for end in Band._fields], float)
     error = np.abs(x - ends)  # missing where there is one run
     with_term = np.array([results.config.agent_of(arm).entropy_coef != 0 for arm in arms])
-    for flag, look in zip((False, True), looks(["without", "with"]).values(), strict=True):
+    for flag, look in ((False, WITHOUT), (True, WITH)):
         axes.errorbar(x[with_term == flag], y[with_term == flag], xerr=error[:, with_term == flag],
                       fmt=look.marker, color=look.colour, capsize=2, markersize=5)  # fmt: skip
     axes.set_yticks(y, arms, fontsize=8)

@@ -46,7 +46,7 @@ AT_THE_END: dict[str, tuple[Any, str, Any, str]] = {
     "a figure": (pictures, "DRAWINGS", (broken, pictures.entropy, pictures.solved), "figure broken"),
     "a figure after another": (pictures, "DRAWINGS", (late, pictures.solved), "figure late"),
     "the maps": (training_page, "map_slider", broken, "maps of policy and visits"),
-    "the page": (training_page, "experiment", broken, "report.html"),
+    "the page": (training_page, "render", broken, "report.html"),
     "the whole report": (training_page, "read_results", broken, "report"),
     "the command of TensorBoard": (links, "tensorboard_command", broken, "how to look at it"),
 }
