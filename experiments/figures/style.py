@@ -80,7 +80,7 @@ def looks(config: Config) -> dict[str, Look]:
     found: dict[str, Look] = {}
     for arm in config.arms:
         preferred = WARM if config.agent_of(arm).entropy_coef == 0 else COOL
-        taken = found.values() if len(config.arms) <= MOST_CURVES else ()
+        taken = found.values() if len(config.arms) <= MAX_CURVES else ()
         found[arm] = next(LOOKS[index] for index in preferred if LOOKS[index] not in taken)
     return found
 
