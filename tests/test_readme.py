@@ -153,3 +153,24 @@ def test_the_version_has_its_lines_in_the_changelog():
 def test_the_listed_options_exist():
     options = {option for action in train.parser()._actions for option in action.option_strings}
     assert set(re.findall(r"train\.py[^\n`]*?(--[\w-]+)", README)) <= options
+
+
+def test_the_korean_readme_has_the_headline_the_commands_the_pictures_and_the_page():
+    korean = (ROOT / "README.ko.md").read_text(encoding="utf-8")
+    cells = [_cell(_measure("two_rooms", arm, "succeeds")) for arm in ("without_entropy", "with_entropy")]
+    assert f"| {cells[0]} | {cells[1]} |" in korean
+    (claim,) = [claim for claim in SUMMARY["claims"] if claim["experiment"] == "two_rooms"]
+    assert {"supported": "지지됨", "refuted": "반박됨", "inconclusive": "결론 없음"}[claim["verdict"]] in korean
+    assert f"{claim['effect']:.2f} [{claim['low']:.2f}, {claim['high']:.2f}]" in korean
+    assert f"p = {claim['p_adjusted']:.2g}" in korean.replace("\n", " ")
+    assert {"make demo", "make test"} <= {line.split("   ")[0] for line in korean.splitlines()}
+    for target in re.findall(r"\]\(([^)?#]+)", korean):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_page_of_the_text_is_one_click_from_the_first_screen():
+    first_screen = README.splitlines()[:16]
+    assert any("](docs/explain.html)" in line for line in first_screen)
+    assert all(
+        source in WORDS for source in ("a blog post of 2020-06-03", "*An introduction to entropy, cross entropy")
+    )
