@@ -18,8 +18,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from experiments.config.loading import load_config
 from experiments.config.plain_text import printable
-from experiments.config.schema import Config, load_config
+from experiments.config.schema import Config
 from experiments.pages.explain_data import dose_runs, effects, room_maps
 from experiments.pages.explain_page import explain_page
 from experiments.session.command_line import Parser, available_cores, place
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     path: Path = parser.parse_args(arguments).out
     check_page(path)
-    Tree(path.parent).write(path.name, made())
+    Tree(path.parent).write(path.name, made() + "\n")
     print(printable(str(path)))
     return 0
 

@@ -4,24 +4,23 @@ Templates, style, scripts and words are in explain/. Each number says where it i
 stands beside it (`data-line`), a place in docs/argument.json (`data-stored`) or in a config (`data-setting`).
 """
 
-import hashlib
 import tomllib
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import FileSystemLoader
 from markupsafe import Markup
 
 from agents import information
 from experiments.analysis.text_numbers import CONFIDENT, UNDECIDED, numbers
 from experiments.pages.explain_data import classes, text
+from experiments.pages.rendering import environment
 
 HERE = Path(__file__).parent / "explain"
 SCRIPTS = ("formulas.js", "drawing.js", "figures.js", "argument.js", "page.js")
 DASH = "\N{EN DASH}"
-REPORT = "../README.md#what-comes-out"  # where the argument's verdicts can be read
+REPORT = "argument.html"  # beside it in docs/
 
 
 class Line(NamedTuple):
@@ -71,24 +70,13 @@ def explain_page(
         configs: by name, as plain values.
     """
     lines = Lines()
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    style, language = _file("page.css"), _file("language.js")
-    script = "".join(_file(name) for name in SCRIPTS)
     words = tomllib.loads(_file("words.toml"))
-    shown = {"words": words, "text": text(), "classes": classes(), **data}
-    return environment.get_template("page.html").render(
-        policy=_policy(style, language, script),
-        style=style,
-        language=language,
-        script=script,
-        data=shown,
+    template = environment().overlay(loader=FileSystemLoader(HERE)).get_template("page.html")
+    return template.render(
+        style=Markup(_file("page.css")),
+        language=Markup(_file("language.js")),
+        script=Markup("".join(map(_file, SCRIPTS))),
+        data={"words": words, "text": text(), "classes": classes(), **data},
         n=lines.number,
         taken_lines=lines.taken,
         pull=_pull,
@@ -147,13 +135,3 @@ def _text_numbers() -> list[dict[str, Any]]:
 
 def _file(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, *scripts: str) -> str:
-    """A content security policy that lets in nothing but the page's own style and scripts."""
-
-    def digest(content: str) -> str:
-        return f"'sha256-{b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
-
-    own = " ".join(map(digest, scripts))
-    return f"default-src 'none'; style-src {digest(style)}; script-src {own}; base-uri 'none'; form-action 'none'"

@@ -149,6 +149,17 @@ def test_every_word_of_the_figures_is_there_in_both_languages_and_used() -> None
     assert used <= set(words)
 
 
+def test_it_is_made_after_the_argument_that_it_quotes() -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("\ndocs:")[1].split("\n\n")[0].splitlines()
+    order = [
+        next(i for i, line in enumerate(recipe) if name in line)
+        for name in ("argument.json", "experiments.explain")
+    ]
+    assert order == sorted(order)
+    for target in re.findall(r'href="([^"#]+)"', PAGE):
+        assert (ROOT / "docs" / target).exists(), target
+
+
 def test_the_command_writes_a_page_and_replaces_no_other_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,7 +168,7 @@ def test_the_command_writes_a_page_and_replaces_no_other_file(
     place, mine = tmp_path / "page.html", tmp_path / "mine.html"
     for _ in range(2):  # its own page may be replaced
         assert explain.main(["--out", str(place)]) == 0
-        assert place.read_text(encoding="utf-8") == page
+        assert place.read_text(encoding="utf-8") == page + "\n"
     assert data_of(page)["bandit"]["runs"] == 4
     assert data_of(page)["rooms"]["updates"][-1] == 19
     mine.write_text("<p>mine</p>", encoding="utf-8")
