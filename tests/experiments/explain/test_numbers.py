@@ -15,7 +15,7 @@ from experiments.pages.explain_data import effects
 from experiments.pages.explain_page import HERE, SCRIPTS, evaluated, found
 from tests.experiments.report_folder import Page
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "explain.html").read_text(encoding="utf-8")
 ARGUMENT = json.loads((ROOT / "docs" / "argument.json").read_text(encoding="utf-8"))
 NUMBER = re.compile(r'<data value="([^"]*)" data-(line|stored|setting)="([^"]*)">([^<]*)</data>')
