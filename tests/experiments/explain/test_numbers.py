@@ -116,6 +116,17 @@ def test_the_runs_are_those_that_the_argument_has_judged() -> None:
         assert shown["reward"][at] == pytest.approx(measures["final_return"]["mean"], abs=1e-9)
 
 
+def test_what_the_page_says_of_the_two_rooms_is_so() -> None:
+    """A reward of 0.2 two cells from the start, and one of 1 behind the door."""
+    rooms = data_of(PAGE)["rooms"]
+    start = rooms["cells"][rooms["start"]]
+    distance = {reward: abs(row - start[0]) + abs(column - start[1]) for row, column, reward in rooms["goals"]}
+    assert set(distance) == {0.2, 1.0}
+    assert distance[0.2] == 2
+    assert distance[1.0] > rooms["width"] / 2
+    assert rooms["updates"][-1] == load_config(ROOT / "configs" / "two_rooms.toml").training.updates - 1
+
+
 def test_the_picture_of_all_worlds_is_the_stored_one() -> None:
     assert data_of(PAGE)["worlds"] == effects(ARGUMENT)
 
