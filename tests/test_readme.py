@@ -18,7 +18,7 @@ ROWS = {
     "runs that end at the better goal": "succeeds",
     "runs that also walk there straight": "solved",
     "runs whose most probable actions lead there": "greedy_solved",
-    "runs that never saw it": "never_successful",
+    "runs that never reached it": "never_successful",
     "final return (interquartile mean)": "final_return",
     "final entropy, bits": "final_entropy_bits",
 }
@@ -55,25 +55,27 @@ def test_the_tally_of_verdicts_is_the_stored_one():
     tally = SUMMARY["verdicts"]
     assert f"trains {len(SUMMARY['experiments'])} experiments" in WORDS
     assert (
-        "{} claims: of {effects} that were expected to hold {supported} are supported, {refuted} refuted and "
-        "{inconclusive} inconclusive; of {limits} that were expected not to hold {limits_supported} are supported "
-        "after all"
+        "{} claims. Of the {effects} that were expected to hold, {supported} are supported, {refuted} refuted and "
+        "{inconclusive} inconclusive; of the {limits} that were expected not to hold, {limits_supported} are supported."
     ).format(len(SUMMARY["claims"]), **tally) in WORDS
 
 
 def test_the_other_numbers_are_stored_ones():
     doses = [_share("dose_response", arm, "succeeds") for arm in ("entropy_0", "entropy_0_03", "entropy_0_3")]
-    assert "they are {} without the term, {} with 0.03 and {} with ten times as much".format(*doses) in WORDS
+    assert (
+        "{} runs end there without the term, {} with coefficient 0.03 and {} with ten times as much".format(*doses)
+        in WORDS
+    )
     best = [_share("bandit", arm, "succeeds") for arm in ("without_entropy", "with_entropy")]
     assert "{} runs end at the best arm without the term and {} with coefficient 0.1".format(*best) in WORDS
     baseline = _share("bandit_dose", "running_mean", "succeeds")
-    assert f"with a running-mean baseline and without the term {baseline} do" in WORDS
+    assert f"with a running-mean baseline and without the term, {baseline} do" in WORDS
     small_step = _share("learning_rate", "without_0_002", "succeeds")
-    assert f"with a fifth of the step size and no term {small_step} runs end at the better goal" in WORDS
+    assert f"with a fifth of the learning rate and no term, {small_step} runs end at the better goal" in WORDS
     depths = [
         _share(f"deep_sea_{d}", arm, "succeeds") for d in (4, 10) for arm in ("without_entropy", "with_entropy")
     ]
-    assert "{} and {} at depth 4, {} and {} at depth 10".format(*depths) in WORDS
+    assert "{} and {} runs end with the treasure at depth 4, and {} and {} at depth 10".format(*depths) in WORDS
 
 
 def test_the_pictures_are_those_of_the_stored_summary():
