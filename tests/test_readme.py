@@ -56,7 +56,8 @@ def test_the_tally_of_verdicts_is_the_stored_one():
     assert f"trains {len(SUMMARY['experiments'])} experiments" in WORDS
     assert (
         "{} claims. Of the {effects} that were expected to hold, {supported} are supported, {refuted} refuted and "
-        "{inconclusive} inconclusive; of the {limits} that were expected not to hold, {limits_supported} are supported."
+        "{inconclusive} inconclusive; of the {limits} that were expected not to hold, {limits_supported} are "
+        "supported."
     ).format(len(SUMMARY["claims"]), **tally) in WORDS
 
 
