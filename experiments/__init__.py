@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # asks when it is loaded: where NumPy is there already, or the variable is set, nothing changes.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+__version__ = "0.1.0"  # the only place: pyproject.toml reads it here
+
 __all__ = ["Config", "ConfigError", "load_config", "train"]
 
 
