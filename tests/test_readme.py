@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import train
-from experiments import __version__
 from experiments.config.loading import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -146,10 +145,6 @@ def test_the_other_overrides_are_valid():
     assert len(words) >= 3
     for word in words:
         load_config("bandit", [word.replace("'", "")])
-
-
-def test_the_version_has_its_lines_in_the_changelog():
-    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_the_listed_options_exist():
