@@ -15,6 +15,7 @@ from unittest.mock import patch
 import numpy as np
 
 from agents.reinforce import StackedLearner
+from experiments.config.commands import CONFIGS
 from experiments.config.loading import load_config
 from experiments.config.schema import Config
 from experiments.session import run as session
@@ -25,7 +26,6 @@ from experiments.training.finite.learning import FiniteLearning
 from experiments.training.finite.rollout import FiniteRollout
 from experiments.training.loop import Training
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TABULAR = ('agent.policy="tabular"', "agent.learning_rate=0.05")
 NETWORK = (
     'agent.policy="mlp"',
