@@ -17,7 +17,9 @@ import numpy as np
 from agents.reinforce import StackedLearner
 from experiments.config.schema import Config, load_config
 from experiments.session import run as session
+from experiments.session.compiling import compile_ahead
 from experiments.session.processes import end_with
+from experiments.session.surroundings import plain_arithmetic
 from experiments.session.workers import Workers
 from experiments.training.finite.experience import SampledExperience
 from experiments.training.finite.learning import FiniteLearning
@@ -133,9 +135,9 @@ class Timing(NamedTuple):
 def measure(scenario: Scenario) -> Timing:
     """Train a scenario once. Making the world and the runs, and compiling, is not counted; all that follows is."""
     config = scenario.load()
-    with session.plain_torch(), ExitStack() as stack:
+    with plain_arithmetic(), ExitStack() as stack:
         training = stack.enter_context(closing(Training(config)))
-        session.compile_ahead(training, lambda _: None)
+        compile_ahead(training, lambda _: None)
         if scenario.logged:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             options = session.Options(Path(folder) / "run", workers=scenario.workers)
@@ -179,9 +181,9 @@ def phases(config: Config) -> dict[str, float]:
 
         return wrapper
 
-    with session.plain_torch(), ExitStack() as stack:
+    with plain_arithmetic(), ExitStack() as stack:
         training = stack.enter_context(closing(Training(config)))
-        session.compile_ahead(training, lambda _: None)
+        compile_ahead(training, lambda _: None)
         for name, owner, method in PHASES:
             stack.enter_context(patch.object(owner, method, timed(name, getattr(owner, method))))
         began = time.perf_counter()
@@ -226,7 +228,7 @@ def peak_bytes(scenario: Scenario, updates: int = 3) -> int:
 
 def _train_and_tell(parent: int, pipe: Any, scenario: Scenario, updates: int) -> None:
     end_with(parent)
-    with session.plain_torch(), closing(Training(scenario.load())) as training:
+    with plain_arithmetic(), closing(Training(scenario.load())) as training:
         training.advance(updates)
     pipe.send(largest_resident())
 
