@@ -15,7 +15,7 @@ from experiments.session.compiling import compile_ahead
 from experiments.session.interrupts import Interrupts
 from experiments.session.surroundings import plain_arithmetic
 from experiments.session.workers import Workers, check_states
-from experiments.storage.checkpoints import Checkpoints, Moment
+from experiments.storage.checkpoints import Checkpoints, Moment, OlderFormat
 from experiments.storage.run_folder import (
     SOURCE,
     TRAIN,
@@ -247,7 +247,7 @@ class _Session:
                 self._open_sinks(moment.log_steps, "board" in moment.positions)
                 for name, sink in self._sinks.items():
                     sink.restore(moment.positions[name])
-            except NewerFormat:
+            except (NewerFormat, OlderFormat):
                 raise
             except (StoreError, ValueError, KeyError, TypeError) as error:
                 self._notify(f"checkpoint left out: {path}: {one_line(error)}")

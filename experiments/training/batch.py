@@ -76,7 +76,7 @@ class Batch:
         active = self.failed_update < 0
         entropy_coef = self._coefficient(update)
         epsilon = _scheduled(self._agents[0].behaviour_epsilon, update, self.config.training.updates)
-        learnt = self.learning.update(entropy_coef, epsilon, active)
+        learnt = self.learning.update(update, entropy_coef, epsilon, active)
         columns = learnt.columns(self._solved_return) | {"entropy_coef": entropy_coef}
         self._control(columns["entropy_nats"] / math.log(2))
         self._freeze_failed(update, columns)
@@ -128,7 +128,7 @@ class Batch:
         return {
             **final,
             **self._readings(final, ending.start_policy),
-            "never_successful": np.where(failed, np.nan, never),
+            "never_successful": np.where(failed & (never != 0), np.nan, never),
             "first_success_env_step": progress.first_success.copy(),
             "first_optimal_update": progress.first_optimal.copy(),
             "entropy_collapse_update": np.where(failed, -1, progress.collapsed_since),
