@@ -61,7 +61,7 @@ def norm(gradient: Array) -> float:
     total = gradient.dtype.type(0)
     for p in range(len(gradient)):
         total += gradient[p] * gradient[p]
-    return math.sqrt(total)
+    return math.sqrt(np.float64(total))
 
 
 @compiled("contract")

@@ -285,7 +285,7 @@ def _tell_episodes(options: Options, steps: Steps, cut_off: int, columns: Array)
             first = steps.lengths[e] - 1 if first < 0 else min(first, steps.lengths[e] - 1)
     mean = 1 / options.episodes
     rate = successes * mean if options.solved_return < math.inf else math.nan
-    columns[OF_EPISODES : OF_EPISODES + 5] = total * mean, length * mean, cut_off * mean, rate, first
+    columns[OF_EPISODES : OF_EPISODES + 5] = total * mean, length * mean, cut_off * mean, rate, float(first)
 
 
 @compiled()
@@ -293,7 +293,6 @@ def _tell_policy(
     world: World, acting: Policy, memory: Memory, n: int, visits: Array, columns: Array, start_policy: Array
 ) -> None:
     """What acted, and where it went; it becomes the previous one."""
-    memory.visits += visits
     best = at_start(world.start, acting.pi, world.optimal, start_policy)
     columns[OF_POLICY : OF_POLICY + 7] = (
         mean_over(acting.entropy, visits),
@@ -306,6 +305,7 @@ def _tell_policy(
     )
     memory.previous_log_pi[:] = acting.log_pi
     for s in range(len(visits)):
+        memory.visits[s] += visits[s]
         memory.previous_visited[s] = visits[s] > 0
 
 
