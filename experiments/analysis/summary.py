@@ -14,7 +14,7 @@ from experiments.analysis.claims import Claim, Comparison, compare, decide
 from experiments.analysis.estimates import Band, iqm_interval, wilson_interval
 from experiments.analysis.exact_tests import Array, Interval, median_interval
 from experiments.analysis.values import counted, values_of
-from experiments.config.measures import FRACTIONS, OF_SUCCESS, OUTCOMES, Kind
+from experiments.config.measures import RUN_MEASURES, Kind
 from experiments.config.schema import Config
 from experiments.training.numerics import arithmetic
 from experiments.training.records import Column, Runs
@@ -62,13 +62,18 @@ def _failed_runs(runs: Runs, columns: Mapping[str, Column]) -> list[dict[str, An
 
 def _unknown(config: Config, columns: Mapping[str, Column]) -> set[str]:
     """Measures that mean nothing in this comparison: of success without a goal, fractions that no run knows."""
-    no_goal = OF_SUCCESS if config.environment.solved_return is None else ()
-    return {*no_goal, *(name for name in FRACTIONS if np.isnan(columns[name].astype(float)).all())}
+    no_goal = config.environment.solved_return is None
+    return {
+        name
+        for name, measure in RUN_MEASURES.items()
+        if (no_goal and "goal" in measure.needs)
+        or (measure.kind == "fraction" and np.isnan(columns[name].astype(float)).all())
+    }
 
 
 def _arm(config: Config, arm: str, values: Mapping[str, Column], unknown: Collection[str]) -> dict[str, Any]:
     n = 1 if config.agent_of(arm).gradient == "exact" and _is_one_run(values) else len(values["solved"])
-    known = {name: _measure(name, values, n) for name in OUTCOMES if name not in unknown}
+    known = {name: _measure(name, values, n) for name in RUN_MEASURES if name not in unknown}
     if not values["env_steps"].any():  # exact gradients take no steps
         known["first_success_env_step"] = None
     if np.isnan(values["final_optimal_action_probability"]).all():  # nobody knows the optimum
@@ -90,15 +95,14 @@ def _measure(name: str, columns: Mapping[str, Column], n: int) -> dict[str, Any]
     `experiments.analysis.values` says what a value is. A failed run counts as the worse end of its measure, or is
     left out where there is none.
     """
-    outcome, runs = OUTCOMES[name], values_of(name, columns)[:n]
+    measure, runs = RUN_MEASURES[name], values_of(name, columns)[:n]
     missing = np.isnan(runs)
-    nothing = (
-        (missing & ~columns["failed"][:n].astype(bool)).any() if outcome.kind == "fraction" else missing.all()
-    )
+    unknown = missing & ~columns["failed"][:n].astype(bool)
+    nothing = unknown.any() if measure.kind == "fraction" else missing.all()
     if nothing:
         return None
-    values = counted(runs, outcome.failed_as, outcome.kind)
-    return _SUMMARIES[outcome.kind](values) | {"n": len(values), "left_out": n - len(values)}
+    values = counted(runs, measure.failed_as, measure.kind)
+    return _SUMMARIES[measure.kind](values) | {"n": len(values), "left_out": n - len(values)}
 
 
 def _fraction(hits: Array) -> dict[str, Any]:

@@ -4,7 +4,7 @@ R: runs in the config's order (arms in their order, within an arm the seeds in t
 N: lock-steps of a block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Column = NDArray[Any]
+Each = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]  # as `map`, or that of a pool of threads
 T = TypeVar("T", bound=np.generic)
 
 

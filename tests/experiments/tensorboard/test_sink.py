@@ -16,13 +16,14 @@ from scipy import stats
 
 from experiments import Config
 from experiments.analysis.estimates import iqm_interval, wilson_interval
+from experiments.config.measures import TAGS
 from experiments.figures.showing import Showing
 from experiments.session import run as session
 from experiments.storage.run_folder import RunFolder
 from experiments.tensorboard.aggregates import POINTS, grid
 from experiments.tensorboard.hparams_tab import hyperparameters
 from experiments.tensorboard.images_tab import moments
-from experiments.tensorboard.sink import UPDATE_TAGS, BoardSink
+from experiments.tensorboard.sink import BoardSink
 from experiments.training.loop import Training
 from experiments.training.records import snapshot_updates
 from tests.experiments.board_reading import Curve, histograms, images, points, scalars, texts
@@ -83,7 +84,7 @@ def test_every_step_of_every_run(folder: Path) -> None:
 def test_every_update_of_every_run(folder: Path) -> None:
     for arm, seed in every_run():
         rows, found = table(folder, "updates.parquet", arm, seed), scalars(logs(folder, f"{arm}/seed_{seed}"))
-        for tag, column in UPDATE_TAGS.items():
+        for tag, column in TAGS.items():
             assert_curve(found[tag], rows["update"], rows[column])
         for action in range(4):
             start = rows["start_policy"][:, action]
