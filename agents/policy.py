@@ -107,6 +107,11 @@ class PolicyShape:
             at += size
         return views
 
+    def join(self, layers: Sequence[Tensor]) -> Tensor:
+        """The buffer [R, P] of which `split` gives these layers."""
+        buffer = torch.cat([layer.flatten(1) for layer in layers], dim=1)
+        return torch.nn.functional.pad(buffer, (0, self.parameters - buffer.shape[1]))
+
     def logits(self, theta: Tensor, rows: Tensor | None = None) -> Tensor:
         """Logits of every row, differentiable.
 

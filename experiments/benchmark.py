@@ -79,13 +79,6 @@ def speeds(timings: Mapping[str, Sequence[Timing]]) -> Rows:
     return rows
 
 
-def shares(scenario: Scenario) -> Rows:
-    """A row a phase of one process."""
-    spent = scenarios.phases(scenario.load())
-    total = sum(spent.values())
-    return [{"phase": name, "seconds": took, "share": took / total} for name, took in spent.items()]
-
-
 def costs_of_logging(scenario: Scenario, repeats: int) -> Rows:
     """A row a way of logging; CPU seconds of one process."""
     costs = scenarios.logging_costs(scenario.load(), repeats)

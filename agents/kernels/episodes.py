@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.kernels.compiled import compiled
-from agents.kernels.philox import halves, normals
+from agents.kernels.philox import normals, uniforms
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
 
 AT_LEAST = 64  # random numbers that are made at a time, if episodes may be that long
-UNIT = 2.0**-32  # of a number of 32 bits
 
 
 class Tables(NamedTuple):
@@ -77,8 +76,7 @@ def play(
     episodes, limit, actions = len(steps.returns), len(steps.live), edges.shape[1]
     outcomes = len(world.arrival) // edges.size
     ahead = max(1, AT_LEAST // episodes)  # time steps
-    choices, chances = np.empty(ahead * episodes, np.uint32), np.empty(ahead * episodes, np.uint32)
-    noise = np.zeros(ahead * episodes)
+    choices, chances, noise = np.empty(ahead * episodes), np.empty(ahead * episodes), np.zeros(ahead * episodes)
     at, running = np.empty(episodes, np.int64), np.arange(episodes)
     _begin(world, numbers, at, visited)
     steps.returns[:] = 0
@@ -89,13 +87,13 @@ def play(
         base, still, total = t % ahead * episodes, 0, 0.0
         for k in range(number):
             state, episode = at[k], running[k]
-            uniform, action = choices[base + episode] * UNIT, 0
+            uniform, action = choices[base + episode], 0
             for a in range(actions - 1):
                 action += edges[state, a] <= uniform
             taken = state * actions + action
             place = taken * outcomes
             if outcomes > 1:
-                chance, first = chances[base + episode] * UNIT, place
+                chance, first = chances[base + episode], place
                 for outcome in range(first, first + outcomes - 1):
                     place += world.cumulative[outcome] <= chance
             reward = world.reward[place] + world.reward_std * noise[base + episode]
@@ -117,10 +115,10 @@ def play(
 @compiled()
 def _begin(world: Tables, numbers: Numbers, at: Ints, visited: NDArray[np.bool_]) -> None:
     """The first state of every episode, [E]."""
-    uniforms = np.empty(len(at), np.uint32)
-    halves(numbers.seed, numbers.starts, numbers.update, 0, uniforms)
+    chances = np.empty(len(at))
+    uniforms(numbers.seed, numbers.starts, numbers.update, 0, chances)
     for e in range(len(at)):
-        at[e] = np.searchsorted(world.start, uniforms[e] * UNIT, side="right")
+        at[e] = np.searchsorted(world.start, chances[e], side="right")
         visited[at[e]] = True
 
 
@@ -129,8 +127,8 @@ def _draw(
     world: Tables, numbers: Numbers, outcomes: int, first: int, choices: Array, chances: Array, noise: Array
 ) -> None:
     """The random numbers of the next time steps, as far as the world asks for them."""
-    halves(numbers.seed, numbers.actions, numbers.update, first, choices)
+    uniforms(numbers.seed, numbers.actions, numbers.update, first, choices)
     if outcomes > 1:
-        halves(numbers.seed, numbers.outcomes, numbers.update, first, chances)
+        uniforms(numbers.seed, numbers.outcomes, numbers.update, first, chances)
     if world.reward_std > 0:
         normals(numbers.seed, numbers.rewards, numbers.update, first, noise)

@@ -40,9 +40,9 @@ def gradient_by_logits(
 ) -> None:  # fmt: skip
     """Fill in the gradient of the loss by the logits, [S, A].
 
-    With p = (1 - epsilon) pi + epsilon / A: d loss / d log p_a = - advantages_a + coef * count * p_a (log p_a + H),
-    d log p_a / d log pi_a = (1 - epsilon) pi_a / p_a, and through the softmax, from d_a = d loss / d log pi_a,
-    comes d_a - pi_a * sum(d).
+    With p = (1 - epsilon) pi + epsilon / A: d loss / d log p_a = - advantages_a + coef * count * p_a *
+    (log p_a + H), d log p_a / d log pi_a = (1 - epsilon) pi_a / p_a, and through the softmax comes, from
+    d_a = d loss / d log pi_a, d_a - pi_a * sum(d).
 
     Args:
         score: log p, p and the entropy H of p, [S, A], [S, A] and [S].

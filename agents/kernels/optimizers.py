@@ -47,7 +47,7 @@ def move_all(
     theta: Array, gradient: Array, means: Array, frozen: NDArray[np.bool_], step: int, learning_rate: float,
     max_grad_norm: float, norms: Array,
 ) -> None:  # fmt: skip
-    """`move` for runs side by side, with a first axis R; those that are frozen stay as they are. norms: filled in."""
+    """`move` for runs side by side, with a first axis R; those that are frozen stay. Their norms are filled in."""
     for r in range(len(theta)):
         if frozen[r]:
             norms[r] = norm(gradient[r])

@@ -51,7 +51,7 @@ def subtract_baseline(
         mean: of all earlier returns-to-go.
         advantages: filled in, [N].
     """
-    if kind == BATCH_MEAN or kind == LEAVE_ONE_OUT:
+    if kind in (BATCH_MEAN, LEAVE_ONE_OUT):
         _subtract_mean_of_others(kind, steps, returns, advantages)
         return
     for n in range(len(returns)):

@@ -6,22 +6,17 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import numpy as np
 
-from agents.reinforce import StackedLearner
 from experiments.config.schema import Config, load_config
 from experiments.session import run as session
 from experiments.session.processes import end_with
 from experiments.session.workers import Workers
-from experiments.training.finite.experience import SampledExperience
-from experiments.training.finite.learning import FiniteLearning
-from experiments.training.finite.rollout import FiniteRollout
 from experiments.training.loop import Training
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -107,16 +102,6 @@ SIZES = (
     ),
 )  # fmt: skip
 
-# What the time goes to: a name, and the method whose time it is. Nested ones are taken out of the outer.
-PHASES: tuple[tuple[str, type, str], ...] = (
-    ("sampling", FiniteRollout, "collect"),
-    ("returns and sums", SampledExperience, "collect"),
-    ("forward", StackedLearner, "log_pi"),
-    ("backward", StackedLearner, "step"),
-    ("optimiser", StackedLearner, "apply"),
-    ("measures", FiniteLearning, "_measured"),
-)
-
 
 class Timing(NamedTuple):
     """One training of a scenario."""
@@ -157,37 +142,6 @@ def in_turns(scenarios: Sequence[Scenario], repeats: int) -> dict[str, list[Timi
         for scenario in scenarios:
             timings[scenario.name].append(measure(scenario))
     return timings
-
-
-def phases(config: Config) -> dict[str, float]:
-    """Seconds of one process that each phase takes; what is in none of them is "the rest"."""
-    spent: dict[str, float] = dict.fromkeys([name for name, _, _ in PHASES], 0.0)
-    running: list[str] = []
-
-    def timed(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(*arguments: Any, **keywords: Any) -> Any:
-            began = time.perf_counter()
-            running.append(name)
-            try:
-                return method(*arguments, **keywords)
-            finally:
-                took = time.perf_counter() - began
-                running.pop()
-                spent[name] += took
-                if running:  # a phase within a phase: the outer one did not spend this time
-                    spent[running[-1]] -= took
-
-        return wrapper
-
-    with session.plain_torch(), ExitStack() as stack:
-        training = stack.enter_context(closing(Training(config)))
-        session.compile_ahead(training, lambda _: None)
-        for name, owner, method in PHASES:
-            stack.enter_context(patch.object(owner, method, timed(name, getattr(owner, method))))
-        began = time.perf_counter()
-        training.advance()
-        total = time.perf_counter() - began
-    return spent | {"the rest": total - sum(spent.values())}
 
 
 # What is written while a training goes on: summary, tables of updates and a checkpoint at the end always.

@@ -11,14 +11,12 @@ from experiments.speed import scenarios
 from experiments.speed.limits import Demand, limits
 from experiments.speed.scenarios import (
     LOGGING,
-    PHASES,
     SCENARIOS,
     SIZES,
     Scenario,
     Size,
     logging_costs,
     measure,
-    phases,
 )
 from experiments.training.loop import Training
 
@@ -33,18 +31,6 @@ def test_a_scenario_counts_the_steps_that_its_config_trains(workers: int, logged
         measure(Scenario("small", "bandit", SMALL, w, log)).env_steps for w, log in ((1, False), (workers, logged))
     }
     assert steps == {2 * 3 * 4}  # a bandit's episode is one step: arms x seeds x updates
-
-
-def test_the_phases_take_time_and_none_is_counted_twice() -> None:
-    began = phases(Scenario("small", "two_rooms", SMALL).load())
-    assert set(began) == {name for name, _, _ in PHASES} | {"the rest"}
-    assert min(began.values()) > 0
-
-
-def test_timing_leaves_the_methods_as_they_were() -> None:
-    before = [getattr(owner, method) for _, owner, method in PHASES]
-    phases(Scenario("small", "bandit", SMALL).load())
-    assert [getattr(owner, method) for _, owner, method in PHASES] == before
 
 
 def test_each_way_of_logging_has_a_cost() -> None:

@@ -1,4 +1,4 @@
-"""Measures of one run's policy and visits, compiled. Their readable counterparts: `experiments.training.exploration`.
+"""Measures of one run's policy and visits, compiled. Readable counterparts: `experiments.training.exploration`.
 
 S: states, A: actions. Entropies in nats.
 """
@@ -40,6 +40,18 @@ def mean_divergence(log_p: Array, log_q: Array, states: Mask) -> float:
             total += max(divergence, 0.0)
             number += 1
     return total / number if number > 0 else 0.0
+
+
+@compiled()
+def mean_optimal_probability(pi: Array, optimal: Mask, visits: Array) -> float:
+    """The total probability of the optimal actions, mean over the visits: [S, A] twice, [S]."""
+    total = weight = 0.0
+    for s in range(len(visits)):
+        if visits[s] > 0:
+            weight += visits[s]
+            for a in range(pi.shape[1]):
+                total += visits[s] * pi[s, a] * optimal[s, a]
+    return total / weight
 
 
 @compiled()

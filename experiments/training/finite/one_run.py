@@ -2,8 +2,8 @@
 
 S: states, A: actions, E: episodes of an update, T: time limit, N: steps of an update, P: parameters, U: updates.
 
-What is called in here are the formulas, each a small function of its own (`agents/kernels/`, `measuring.py`) that is
-tested against its readable counterpart. Parameters, moments and tables of one run stay in the core's cache, and
+What is called in here are the formulas, each a small function of its own (`agents/kernels/`, `measuring.py`) that
+is tested against its readable counterpart. Parameters, moments and tables of one run stay in the core's cache, and
 nothing returns to Python in between.
 """
 
@@ -35,6 +35,7 @@ from experiments.training.finite.measuring import (
     entropy_of_visits,
     mean_cross_entropy,
     mean_divergence,
+    mean_optimal_probability,
     mean_over,
     share_of,
 )
@@ -48,7 +49,7 @@ COLUMNS = (
     "return_mean", "episode_length", "truncation_rate", "success_rate", "success_step",
     "entropy_coef", "policy_loss", "negative_entropy", "loss", "grad_norm",
     "entropy_nats", "all_state_entropy_bits", "kl_from_previous", "optimal_action_probability",
-    "cross_entropy_to_optimal", "state_coverage", "visit_entropy_bits",
+    "path_optimal_action_probability", "cross_entropy_to_optimal", "state_coverage", "visit_entropy_bits",
 )  # fmt: skip
 OF_EPISODES, OF_LOSS, OF_POLICY = 0, 5, 10  # where those begin that are found together
 NATS = math.log(2)  # of a bit
@@ -149,7 +150,9 @@ class Room(NamedTuple):
 
 
 @compiled()
-def advance(options: Options, world: World, run: Run, memory: Memory, block: Block, purposes: tuple[int, ...]) -> Any:
+def advance(
+    options: Options, world: World, run: Run, memory: Memory, block: Block, purposes: tuple[int, ...]
+) -> Any:
     """Move a run by a block of updates; once it fails it stays where it is.
 
     Returns:
@@ -157,7 +160,11 @@ def advance(options: Options, world: World, run: Run, memory: Memory, block: Blo
     """
     room = _room(options, world, memory)
     updates = len(block.columns)
-    live, entropy, filled = np.empty(updates * options.time_limit, np.int64), np.empty(updates * options.time_limit), 0
+    live, entropy, filled = (
+        np.empty(updates * options.time_limit, np.int64),
+        np.empty(updates * options.time_limit),
+        0,
+    )
     for u in range(updates):
         if memory.failed_update[0] >= 0:
             break
@@ -242,7 +249,9 @@ def _weigh(
     """
     steps, baseline = room.steps, options.baseline
     returns, advantages, weights = room.of_steps[0, :n], room.of_steps[1, :n], room.of_steps[2, :n]
-    bonus = entropy_coef * (entropy - options.soft_return_offset) if options.soft_return else np.zeros(len(entropy))
+    bonus = (
+        entropy_coef * (entropy - options.soft_return_offset) if options.soft_return else np.zeros(len(entropy))
+    )
     returns_to_go(steps, run.discount, bonus, returns)
     mean = memory.returns[0] / max(memory.returns[1], 1.0)
     subtract_baseline(baseline, steps, returns, memory.values, mean, advantages)
@@ -294,11 +303,12 @@ def _tell_policy(
 ) -> None:
     """What acted, and where it went; it becomes the previous one."""
     best = at_start(world.start, acting.pi, world.optimal, start_policy)
-    columns[OF_POLICY : OF_POLICY + 7] = (
+    columns[OF_POLICY : OF_POLICY + 8] = (
         mean_over(acting.entropy, visits),
         mean_over(acting.entropy, world.acting) / NATS,
         mean_divergence(memory.previous_log_pi, acting.log_pi, memory.previous_visited),
         best,
+        mean_optimal_probability(acting.pi, world.optimal, visits),
         mean_cross_entropy(acting.log_pi, acting.pi, world.optimal, visits),
         share_of(memory.visited, world.reachable),
         entropy_of_visits(visits, n) / NATS,
@@ -326,7 +336,7 @@ def _control(run: Run, entropy_bits: float, memory: Memory) -> None:
 
 @compiled()
 def _freeze_if_failed(update: int, loss: float, memory: Memory) -> None:
-    """A run with a number that is not finite moves no more. Its parameters become 0, so that nothing of it spreads."""
+    """A run with a number that is not finite moves no more; its parameters become 0, a uniform policy."""
     if not math.isfinite(loss + np.float64(memory.theta.sum())):
         memory.failed_update[0] = update
         memory.theta[:] = 0

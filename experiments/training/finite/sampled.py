@@ -4,10 +4,11 @@ R: runs, S: states, A: actions, U: updates of a block, K: outcomes of an action.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from agents.kernels.episodes import Tables
@@ -15,15 +16,15 @@ from agents.kernels.returns import BASELINES
 from agents.reinforce import StackedLearner
 from envs.finite_mdp import FiniteMDP
 from experiments.config.schema import Agent, Config, TargetEntropy
+from experiments.training import exploration
 from experiments.training.finite import one_run
 from experiments.training.finite.ending import ending
 from experiments.training.randomness import Purpose
-from experiments.training.records import Column, Records, Snapshot, Steps
+from experiments.training.records import Column, Each, Records, Snapshot, Steps
 from experiments.training.update import Ending
 from experiments.training.worlds import World
 
 Array = NDArray[np.float64]
-Each = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]
 
 PURPOSES = tuple(int(p) for p in (Purpose.ACTIONS, Purpose.OUTCOMES, Purpose.REWARDS, Purpose.STARTS))
 
@@ -98,9 +99,7 @@ class SampledLearning:
 
         def moved(run: int) -> tuple[NDArray[np.int64], Array]:
             asked = first, by_run[run], epsilon, wanted
-            block = one_run.Block(
-                *asked, columns[run], start_policy[run], length[run], policies[run], visits[run]
-            )
+            block = one_run.Block(*asked, columns[run], start_policy[run], length[run], policies[run], visits[run])
             return one_run.advance(*self._runs[run], block, PURPOSES)
 
         live, entropy = zip(*each(moved, range(runs)), strict=True)
@@ -117,10 +116,10 @@ class SampledLearning:
 
     def final(self) -> Ending:
         """The policies as they are now, and what their most probable actions earn."""
-        visited = self._memory["visited"] & self._world.reachable
-        coverage = visited.sum(1) / self._world.reachable.sum()
-        unknown = np.full(len(coverage), math.nan)
-        return ending(self._learner, self._mdp, self._world.time_limit, unknown, coverage)
+        with torch.no_grad():
+            log_pi = self._learner.log_pi().double().numpy()
+        coverage = exploration.state_coverage(self._memory["visited"], self._world.reachable)
+        return ending(self._mdp, self._world.time_limit, log_pi)._replace(state_coverage=coverage)
 
     def state(self) -> dict[str, Column]:
         """What goes on from update to update, beside the learner's."""
