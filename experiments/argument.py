@@ -31,9 +31,10 @@ from experiments.pages.argument_page import argument_page, count, headline
 from experiments.pages.html import Html
 from experiments.pages.training_page import write_pages
 from experiments.session import command_line
+from experiments.session.compiling import compile_ahead
 from experiments.session.console import Screen, verdict_table
 from experiments.session.processes import Ended, each_apart
-from experiments.session.run import Options, compile_ahead, holds, run
+from experiments.session.run import Options, holds, run
 from experiments.storage.owned_folder import OwnedFolder
 from experiments.storage.results import Results, read_results
 from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError

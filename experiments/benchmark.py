@@ -242,7 +242,6 @@ def measured(quick: bool) -> dict[str, Rows]:
         "environment steps trained a second, millions": speeds(
             in_turns(scenarios.QUICK if quick else scenarios.SCENARIOS, repeats)
         ),
-        "where the time goes, default comparison, one process": shares(default),
         "what logging costs, default comparison, one process": costs_of_logging(default, repeats),
         "beside the limits of one thread, default comparison": fractions(default),
     }

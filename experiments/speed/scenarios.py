@@ -15,7 +15,9 @@ import numpy as np
 
 from experiments.config.schema import Config, load_config
 from experiments.session import run as session
+from experiments.session.compiling import compile_ahead
 from experiments.session.processes import end_with
+from experiments.session.surroundings import plain_arithmetic
 from experiments.session.workers import Workers
 from experiments.training.loop import Training
 
@@ -118,9 +120,9 @@ class Timing(NamedTuple):
 def measure(scenario: Scenario) -> Timing:
     """Train a scenario once. Making the world and the runs, and compiling, is not counted; all that follows is."""
     config = scenario.load()
-    with session.plain_torch(), ExitStack() as stack:
+    with plain_arithmetic(), ExitStack() as stack:
         training = stack.enter_context(closing(Training(config)))
-        session.compile_ahead(training, lambda _: None)
+        compile_ahead(training, lambda _: None)
         if scenario.logged:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             options = session.Options(Path(folder) / "run", workers=scenario.workers)
@@ -180,7 +182,7 @@ def peak_bytes(scenario: Scenario, updates: int = 3) -> int:
 
 def _train_and_tell(parent: int, pipe: Any, scenario: Scenario, updates: int) -> None:
     end_with(parent)
-    with session.plain_torch(), closing(Training(scenario.load())) as training:
+    with plain_arithmetic(), closing(Training(scenario.load())) as training:
         training.advance(updates)
     pipe.send(largest_resident())
 

@@ -122,7 +122,7 @@ def test_a_second_ctrl_c_does_not_wait_for_threads(tmp_path: Path) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(session, "compile_ahead", lambda *_: None)
+            patched.setattr(session, "compile_ahead", lambda *_: math.inf)
             patched.setattr(Training, "advance", slow)
             threading.Thread(target=twice).start()
             with pytest.raises(KeyboardInterrupt):

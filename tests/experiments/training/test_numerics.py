@@ -13,6 +13,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from experiments.session import run as session
+from experiments.session.surroundings import plain_arithmetic
 from experiments.storage.run_folder import RunFolder
 from experiments.training.numerics import arithmetic, differences
 from tests.experiments.comparisons import assert_same, comparison, run_by_run
@@ -125,9 +126,29 @@ def test_training_computes_with_one_blas_thread_and_gives_back_the_others() -> N
         return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
 
     with threadpool_limits(2, "blas"):
-        with session.plain_torch():
+        with plain_arithmetic():
             assert threads() == {1}
         assert threads() == {2}
+
+
+COMPILED_PRODUCT = """
+import numba, numpy as np
+from threadpoolctl import threadpool_info
+import experiments.session.surroundings as surroundings
+
+product = numba.njit(lambda a, b: np.dot(a, b))
+with surroundings.plain_arithmetic():
+    product(np.ones((9, 9)), np.ones((9, 9)))
+    print({library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"})
+"""
+
+
+def test_the_blas_of_compiled_code_has_one_thread_whatever_the_environment_says() -> None:
+    """It is SciPy's, which is loaded at the first product: too late for a limit that was set before."""
+    words = [sys.executable, "-c", COMPILED_PRODUCT]
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "3", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "{1}\n"
 
 
 def test_the_number_of_blas_threads_changes_nothing() -> None:

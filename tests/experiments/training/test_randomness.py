@@ -100,8 +100,7 @@ def test_no_number_of_a_training_is_used_twice(
 
         monkeypatch.setattr(philox, name, noted)
     training = Training(comparison(world, TABLE, {"one": {}}, seeds=[5, 8], updates=2))
-    for _ in training.records():
-        pass
+    training.advance()
     training.final()
     training.close()
     assert {seed for seed, *_ in asked} == {5, 8}
