@@ -6,23 +6,57 @@ All parameters of a run lie in one row of a flat buffer [R, P], so that one opti
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.kernels.network import COLUMNS, network
+from agents.kernels.network import backward_all, forward_all
 
 Array = NDArray[np.float64]
 Initialization = Literal["orthogonal", "torch", "small_uniform"]
 
 # Rows of the flat buffer start at multiples of this many numbers, those of a vector instruction.
 ALIGNMENT = 16
+
+
+class _Network(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, theta: Tensor, widths: Sequence[int], rows: Tensor | None) -> Tensor:
+        rows = theta.new_empty(len(theta), widths[0], 0) if rows is None else rows
+        ctx.theta, ctx.widths, ctx.rows = theta.detach().numpy(), np.array(widths), rows.contiguous().numpy()
+        ctx.hidden = theta.new_empty(len(theta), rows.shape[1] * sum(widths[1:-1])).numpy()
+        logits = theta.new_empty(*rows.shape[:2], widths[-1])
+        forward_all(ctx.theta, ctx.widths, ctx.rows, ctx.hidden, logits.numpy())
+        return logits
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        of_theta = np.empty_like(ctx.theta)
+        backward_all(ctx.theta, ctx.widths, ctx.rows, ctx.hidden, gradient.contiguous().numpy(), of_theta)
+        return torch.from_numpy(of_theta), None, None
+
+
+def network(theta: Tensor, widths: Sequence[int], rows: Tensor | None) -> Tensor:
+    """Logits of networks of tanh layers, differentiable in their parameters.
+
+    Args:
+        theta: weight, bias, weight, ... of each run side by side, [R, P]; what is behind them has no effect.
+        widths: of the rows, the hidden layers and the output: D, H, ..., A.
+        rows: [R, N, D]; None: the identity. A product with it is left out: the first weight itself is what the
+            first layer sees.
+    Returns:
+        [R, N, A].
+    """
+    if rows is not None and (rows.shape[0], rows.shape[2]) != (len(theta), widths[0]):
+        raise ValueError(
+            f"rows of {len(theta)} runs must be [{len(theta)}, N, {widths[0]}], not {list(rows.shape)}"
+        )
+    return cast(Tensor, _Network.apply(theta, widths, rows))  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
@@ -41,12 +75,16 @@ class PolicyShape:
     actions: int
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Of the rows, the hidden layers and the logits of a network; of a table, none."""
+        return () if self.hidden_sizes is None else (self.inputs, *self.hidden_sizes, self.actions)
+
+    @property
     def shapes(self) -> list[tuple[int, ...]]:
         """Shapes of one run's parameters: weight, bias, weight, bias, ...; tabular: the logits alone."""
         if self.hidden_sizes is None:
             return [(self.inputs, self.actions)]
-        widths = [self.inputs, *self.hidden_sizes, self.actions]
-        return [shape for a, b in pairwise(widths) for shape in ((a, b), (b,))]
+        return [shape for a, b in pairwise(self.widths) for shape in ((a, b), (b,))]
 
     @property
     def labels(self) -> list[str]:
@@ -69,6 +107,11 @@ class PolicyShape:
             at += size
         return views
 
+    def join(self, layers: Sequence[Tensor]) -> Tensor:
+        """The buffer [R, P] of which `split` gives these layers."""
+        buffer = torch.cat([layer.flatten(1) for layer in layers], dim=1)
+        return torch.nn.functional.pad(buffer, (0, self.parameters - buffer.shape[1]))
+
     def logits(self, theta: Tensor, rows: Tensor | None = None) -> Tensor:
         """Logits of every row, differentiable.
 
@@ -78,23 +121,10 @@ class PolicyShape:
         Returns:
             logits, [R, N, A] (N = S without rows).
         """
-        if self.hidden_sizes:
-            filled_up = tuple(math.ceil(size / COLUMNS) * COLUMNS for size in self.hidden_sizes)
-            if filled_up != self.hidden_sizes:
-                theta = replace(self, hidden_sizes=filled_up).filled(self.split(theta))
-            return network(theta, (self.inputs, *filled_up, self.actions), rows)
-        weight, *bias = self.split(theta)
-        logits = weight if rows is None else torch.bmm(rows, weight)
-        return logits + bias[0][:, None] if bias else logits
-
-    def filled(self, layers: Sequence[Tensor]) -> Tensor:
-        """A buffer [R, P] of smaller layers, with zeros where this shape has more."""
-        parts = []
-        for layer, shape in zip(layers, self.shapes, strict=True):
-            missing = [more - size for more, size in zip(shape, layer.shape[1:], strict=True)]
-            parts.append(F.pad(layer, [n for size in reversed(missing) for n in (0, size)]).flatten(1))
-        buffer = torch.cat(parts, dim=1)
-        return F.pad(buffer, (0, self.parameters - buffer.shape[1]))
+        if self.hidden_sizes is not None:
+            return network(theta, self.widths, rows)
+        (table,) = self.split(theta)
+        return table if rows is None else torch.bmm(rows, table)
 
     def initial(
         self, numbers: Array, initialization: Initialization, initial_policy: Sequence[float] | None

@@ -5,14 +5,15 @@ A: actions, P: parameters of one run. Source of the gradient: Williams, *Simple 
 Gradient-Following Algorithms for Connectionist Reinforcement Learning* (1992), which also has the entropy.
 """
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.information import entropy_from_log
-from agents.kernels.optimizers import adam, norms, sgd
+from agents.kernels.optimizers import move_all
 from agents.policy import PolicyShape
 
 
@@ -52,6 +53,7 @@ class StackedLearner:
     Attributes:
         shape: the policy without its parameters.
         theta: all parameters, [R, P].
+        means: running means of Adam, of the gradient and of its square, [R, 2, P]; of SGD, [R, 0, P].
         frozen: runs that no longer move, [R]; see `freeze`.
     """
 
@@ -68,10 +70,10 @@ class StackedLearner:
         self.theta.grad = torch.zeros_like(theta)
         self.frozen = torch.zeros(len(theta), dtype=torch.bool)
         self._max_grad_norm, self._learning_rate = max_grad_norm, learning_rate
-        self._optimizer: dict[str, Tensor] = {}  # what it remembers: of SGD, nothing
-        if optimizer == "adam":
-            moments = {name: torch.zeros_like(theta) for name in ("exp_avg", "exp_avg_sq")}
-            self._optimizer = {"step": torch.zeros(()), **moments}
+        self.means: NDArray[Any] = np.zeros(
+            (len(theta), 2 if optimizer == "adam" else 0, theta.shape[1]), self.theta.detach().numpy().dtype
+        )
+        self._steps = 0
 
     def log_pi(self, rows: Tensor | None = None, runs: Tensor | None = None) -> Tensor:
         """Log-probabilities, differentiable.
@@ -83,8 +85,7 @@ class StackedLearner:
             [R, N, A], or [M, N, A].
         """
         theta = self.theta if runs is None else self.theta.index_select(0, runs)
-        # As over the last axis, in a quarter of the time, and laid out as `agents.kernels.network.network` lays
-        # it out.
+        # As over the last axis, in a quarter of the time.
         return torch.log_softmax(self.shape.logits(theta, rows).transpose(1, 2), dim=1).transpose(1, 2)
 
     def step(self, loss: Tensor) -> Tensor:
@@ -111,19 +112,13 @@ class StackedLearner:
     def apply(self) -> Tensor:
         """Move every run along the gradient in `theta.grad`; returns its norm before clipping, [R]."""
         assert self.theta.grad is not None
-        theta, gradient, memory = self.theta.detach().numpy(), self.theta.grad.numpy(), self._optimizer
-        norm = norms(gradient)
-        scale = (
-            np.minimum(self._max_grad_norm / (norm + 1e-6), 1.0) if self._max_grad_norm > 0 else np.ones_like(norm)
-        )
-        scale[self.frozen.numpy()] = 0
-        if memory:
-            memory["step"] += 1
-            means = memory["exp_avg"].numpy(), memory["exp_avg_sq"].numpy()
-            adam(theta, gradient, scale, *means, int(memory["step"]), self._learning_rate)
-        else:
-            sgd(theta, gradient, scale, self._learning_rate)
-        return torch.from_numpy(norm)
+        self._steps += 1
+        norm = torch.empty(len(self.theta), dtype=self.theta.dtype)
+        move_all(
+            self.theta.detach().numpy(), self.theta.grad.numpy(), self.means, self.frozen.numpy(), self._steps,
+            self._learning_rate, self._max_grad_norm, norm.numpy(),
+        )  # fmt: skip
+        return norm
 
     def freeze(self, runs: Tensor) -> None:
         """Stop moving the runs [R] (bool) for good, because a number of theirs is no longer finite.
@@ -136,13 +131,12 @@ class StackedLearner:
 
     def state(self) -> dict[str, Tensor]:
         """Everything that training needs to go on, as plain tensors."""
-        return {"theta": self.theta.detach(), "frozen": self.frozen} | {
-            f"optimizer.{key}": value for key, value in self._optimizer.items()
-        }
+        means = {"means": torch.from_numpy(self.means), "steps": torch.tensor(self._steps)}
+        return {"theta": self.theta.detach(), "frozen": self.frozen} | means
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Go on from `state()` of a learner of the same shape."""
         with torch.no_grad():
             self.theta.copy_(state["theta"])
             self.frozen.copy_(state["frozen"])
-        self._optimizer = {key: state[f"optimizer.{key}"].clone() for key in self._optimizer}
+        self.means[:], self._steps = state["means"].numpy(), int(state["steps"])

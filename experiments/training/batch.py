@@ -1,7 +1,7 @@
 """Runs in one set of stacked operations; they differ in seed, coefficient, discount and initial policy alone.
 
 R: runs, A: actions, W: updates that final values are means over. What depends on the kind of world is in
-`experiments.training.finite.learning` and `experiments.training.simulated.learning`, behind the same four methods.
+`experiments.training.finite` and `experiments.training.simulated`.
 """
 
 import math
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from agents import schedules
 from experiments.config.schema import Agent, Config, Exponential, Linear, TargetEntropy
 from experiments.training import exploration
-from experiments.training.finite.learning import FiniteLearning
+from experiments.training.finite.exact import ExactLearning
+from experiments.training.finite.sampled import SampledLearning
 from experiments.training.initial import check_fits, initial_learner
 from experiments.training.progress import Facts, Progress, completed
 from experiments.training.records import Column, Each, Records, Runs, snapshot_updates
@@ -37,11 +38,6 @@ class Batch:
             check_fits(agent, world, arm, config.training.episodes_per_update)
         self._seeds = len(seeds)
         self.learner = initial_learner(self._agents, world, seeds)
-        self.learning: FiniteLearning | SimulatedLearning
-        if world.mdp is not None:
-            self.learning = FiniteLearning(config, world, world.mdp, self._agents, seeds, self.learner)
-        else:
-            self.learning = SimulatedLearning(config, world, self._agents, self.runs, self.learner)
         self.progress = Progress.start(len(self.runs.arm), config.training.updates)
         sampled = self._agents[0].gradient == "sampled"
         self._facts = Facts(
@@ -55,7 +51,15 @@ class Batch:
             if isinstance(agent.entropy_coef, TargetEntropy):
                 self.controlled[run_slice] = agent.entropy_coef.start
         self.failed_update = np.full(len(self.runs.arm), -1, np.int64)
-        self._snapshots = frozenset(snapshot_updates(config.training.updates))
+        self._snapshots = snapshot_updates(config.training.updates)
+        self.learning: SampledLearning | ExactLearning | SimulatedLearning
+        if world.mdp is None:
+            self.learning = SimulatedLearning(config, world, self._agents, self.runs, self.learner)
+        elif sampled:
+            own = self.controlled, self.failed_update
+            self.learning = SampledLearning(config, world, world.mdp, self._agents, seeds, self.learner, *own)
+        else:
+            self.learning = ExactLearning(world, world.mdp, self._agents, seeds, self.learner)
 
     def _by_arm(self) -> Iterator[tuple[slice, Agent]]:
         for index, agent in enumerate(self._agents):
@@ -64,24 +68,35 @@ class Batch:
     @property
     def is_compiled(self) -> bool:
         """Whether nothing but compiled code moves its runs."""
-        return self.world.mdp is not None and self._agents[0].gradient == "sampled"
+        return isinstance(self.learning, SampledLearning)
 
     def advance(self, first: int, updates: int, each: Each) -> Records:
         """The next updates of every run of the batch, the first of them with this number."""
-        measured = stacked(first, [self._update(first + number) for number in range(updates)])
+        numbers = range(first, first + updates)
+        if isinstance(self.learning, SampledLearning):
+            snapshots = [update for update in self._snapshots if update in numbers]
+            entropy_coef = np.stack([self._coefficient(update) for update in numbers])
+            epsilon = np.array([self._epsilon(update) for update in numbers])
+            measured = self.learning.advance(first, entropy_coef, epsilon, snapshots, each)
+            self.learner.frozen[:] = torch.from_numpy(self.failed_update >= 0)
+        else:
+            measured = stacked(first, [self._update(self.learning, update) for update in numbers])
         self.progress, records = completed(self.progress, measured, self._facts)
         return records
 
-    def _update(self, update: int) -> Update:
+    def _update(self, learning: "ExactLearning | SimulatedLearning", update: int) -> Update:
         active = self.failed_update < 0
         entropy_coef = self._coefficient(update)
-        epsilon = _scheduled(self._agents[0].behaviour_epsilon, update, self.config.training.updates)
-        learnt = self.learning.update(update, entropy_coef, epsilon, active)
+        learnt = learning.update(update, entropy_coef, self._epsilon(update), active)
         columns = learnt.columns(self._solved_return) | {"entropy_coef": entropy_coef}
         self._control(columns["entropy_nats"] / math.log(2))
         self._freeze_failed(update, columns)
-        snapshot = self.learning.snapshot() if update in self._snapshots else None
+        snapshot = learning.snapshot() if update in self._snapshots else None
         return Update(columns, active, learnt.steps, snapshot)
+
+    def _epsilon(self, update: int) -> float:
+        """The share of random actions."""
+        return _scheduled(self._agents[0].behaviour_epsilon, update, self.config.training.updates)
 
     def _coefficient(self, update: int) -> Array:
         """The entropy coefficient of every run, [R]."""
@@ -163,7 +178,8 @@ class Batch:
         """Trained parameters by "<arm>/seed_<k>/<layer>", and what else acting needs."""
         shape = self.learner.shape
         layers = dict(zip(shape.labels, shape.split(self.learner.theta.detach()), strict=True))
-        layers |= self.learning.parameters()
+        if isinstance(self.learning, SimulatedLearning):
+            layers |= self.learning.parameters()
         return {
             f"{arm}/seed_{seed}/{label}": layer[run].contiguous()
             for run, (arm, seed) in enumerate(zip(*self.runs, strict=True))
@@ -189,7 +205,7 @@ class Batch:
         self.learner.load({key: torch.from_numpy(value.copy()) for key, value in part("learner.").items()})
         self.learning.load(part("learning."))
         self.progress = Progress(**{key: value.copy() for key, value in part("progress.").items()})
-        self.failed_update, self.controlled = state["failed_update"].copy(), state["controlled"].copy()
+        self.failed_update[:], self.controlled[:] = state["failed_update"], state["controlled"]
 
 
 def _scheduled(spec: float | Linear | Exponential, update: int, updates: int) -> float:

@@ -7,6 +7,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from experiments.training.finite.rollout import FiniteRollout
 from numpy.typing import NDArray
 
 import envs  # noqa: F401  (registers our ids)
@@ -18,7 +19,6 @@ from experiments.config.schema import Agent
 from experiments.textbook import Reinforce, Terms, episode
 from experiments.training import batch
 from experiments.training.finite import rollout
-from experiments.training.finite.rollout import FiniteRollout
 from experiments.training.initial import initial_learner
 from experiments.training.loop import Training
 from experiments.training.worlds import World

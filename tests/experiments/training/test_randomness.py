@@ -8,11 +8,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from experiments.training.finite.rollout import FiniteRollout
 
 from agents.kernels import philox
 from envs.toy_text import finite_mdp_of
 from experiments import train
-from experiments.training.finite.rollout import FiniteRollout
 from experiments.training.loop import Training
 from experiments.training.randomness import Purpose, environment_seeds, normals, uniforms
 from tests.experiments.comparisons import BANDIT, NOISY_BANDIT, TABLE, comparison
