@@ -41,11 +41,13 @@ def compiled(*freedoms: str) -> Callable[[Function], Function]:
             and a sum may become one operation, rounded once. "reassoc" and "nsz": a sum may be taken in another
             order, always the same one for the same length.
     """
-    options: dict[str, Any] = {"fastmath": set(freedoms), "error_model": "numpy", "nogil": True}
+    common: dict[str, Any] = {"fastmath": set(freedoms), "error_model": "numpy", "nogil": True}
 
     def decorator(function: Function) -> Function:
         if not is_compiling():
             return function
+        private = function.__name__.startswith("_")
+        options = common | {"no_cpython_wrapper": private, "no_cfunc_wrapper": True}
         try:
             dispatcher = numba.njit(function, cache=True, **options)
         except RuntimeError:  # no folder can be written to: it is compiled in every process

@@ -161,17 +161,17 @@ def _run(agent: Agent, seed: int) -> one_run.Run:
 
 def _compared(world: World, mdp: FiniteMDP, discount: float) -> one_run.World:
     """The tables of a world, and what its measures compare with."""
-    # Where every outcome is sure, that one alone.
+    acting = (world.reachable & ~world.terminal).astype(float)
+    optimal = world.optimal_actions(discount).copy()
+    return one_run.World(tables(mdp), mdp.start.copy(), optimal, world.reachable.copy(), acting)
+
+
+def tables(mdp: FiniteMDP) -> Tables:
+    """A world as its episodes look it up. Where every outcome is sure, that one alone."""
     kept = np.arange(mdp.outcomes) if mdp.is_stochastic else mdp.probability.argmax(-1)[..., None]
     arrival, reward, cumulative = (
         np.take_along_axis(table, np.broadcast_to(kept, (*table.shape[:2], kept.shape[-1])), axis=-1).ravel()
         for table in (2 * mdp.next_state + mdp.terminated, mdp.reward, mdp.cumulative_probability)
     )
     start = mdp.cumulative_start.copy()
-    return one_run.World(
-        Tables(start, arrival.astype(np.int32), reward, cumulative, float(mdp.reward_std)),
-        mdp.start.copy(),
-        world.optimal_actions(discount).copy(),
-        world.reachable.copy(),
-        (world.reachable & ~world.terminal).astype(float),
-    )
+    return Tables(start, arrival.astype(np.int32), reward, cumulative, float(mdp.reward_std))
