@@ -8,55 +8,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from agents.kernels.network import backward_all, forward_all
+from agents.kernels.network import forward_all
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Array = NDArray[np.float64]
 Initialization = Literal["orthogonal", "torch", "small_uniform"]
 
 # Rows of the flat buffer start at multiples of this many numbers, those of a vector instruction.
 ALIGNMENT = 16
-
-
-class _Network(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, theta: Tensor, widths: Sequence[int], rows: Tensor | None) -> Tensor:
-        rows = theta.new_empty(len(theta), widths[0], 0) if rows is None else rows
-        ctx.theta, ctx.widths, ctx.rows = theta.detach().numpy(), np.array(widths), rows.contiguous().numpy()
-        ctx.hidden = theta.new_empty(len(theta), rows.shape[1] * sum(widths[1:-1])).numpy()
-        logits = theta.new_empty(*rows.shape[:2], widths[-1])
-        forward_all(ctx.theta, ctx.widths, ctx.rows, ctx.hidden, logits.numpy())
-        return logits
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        of_theta = np.empty_like(ctx.theta)
-        backward_all(ctx.theta, ctx.widths, ctx.rows, ctx.hidden, gradient.contiguous().numpy(), of_theta)
-        return torch.from_numpy(of_theta), None, None
-
-
-def network(theta: Tensor, widths: Sequence[int], rows: Tensor | None) -> Tensor:
-    """Logits of networks of tanh layers, differentiable in their parameters.
-
-    Args:
-        theta: weight, bias, weight, ... of each run side by side, [R, P]; what is behind them has no effect.
-        widths: of the rows, the hidden layers and the output: D, H, ..., A.
-        rows: [R, N, D]; None: the identity. A product with it is left out: the first weight itself is what the
-            first layer sees.
-    Returns:
-        [R, N, A].
-    """
-    if rows is not None and (rows.shape[0], rows.shape[2]) != (len(theta), widths[0]):
-        raise ValueError(
-            f"rows of {len(theta)} runs must be [{len(theta)}, N, {widths[0]}], not {list(rows.shape)}"
-        )
-    return cast(Tensor, _Network.apply(theta, widths, rows))  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
@@ -98,21 +64,23 @@ class PolicyShape:
         """P, a multiple of ALIGNMENT; what lies behind the last layer stays 0."""
         return math.ceil(sum(map(math.prod, self.shapes)) / ALIGNMENT) * ALIGNMENT
 
-    def split(self, buffer: Tensor) -> list[Tensor]:
-        """Views of a buffer [R, P] as one tensor [R, *shape] for each of `shapes`."""
+    def split(self, buffer: Any) -> list[Any]:
+        """Views of a buffer [R, P], an array or a tensor, as one [R, *shape] for each of `shapes`."""
         views, at = [], 0
         for shape in self.shapes:
             size = math.prod(shape)
-            views.append(buffer[:, at : at + size].view(-1, *shape))
+            views.append(buffer[:, at : at + size].reshape(-1, *shape))
             at += size
         return views
 
-    def join(self, layers: Sequence[Tensor]) -> Tensor:
+    def join(self, layers: "Sequence[Tensor]") -> "Tensor":
         """The buffer [R, P] of which `split` gives these layers."""
+        import torch
+
         buffer = torch.cat([layer.flatten(1) for layer in layers], dim=1)
         return torch.nn.functional.pad(buffer, (0, self.parameters - buffer.shape[1]))
 
-    def logits(self, theta: Tensor, rows: Tensor | None = None) -> Tensor:
+    def logits(self, theta: "Tensor", rows: "Tensor | None" = None) -> "Tensor":
         """Logits of every row, differentiable.
 
         Args:
@@ -122,9 +90,11 @@ class PolicyShape:
             logits, [R, N, A] (N = S without rows).
         """
         if self.hidden_sizes is not None:
+            from agents.differentiable import network  # loads torch, which compiled training does without
+
             return network(theta, self.widths, rows)
         (table,) = self.split(theta)
-        return table if rows is None else torch.bmm(rows, table)
+        return table if rows is None else rows @ table
 
     def initial(
         self, numbers: Array, initialization: Initialization, initial_policy: Sequence[float] | None
@@ -181,12 +151,21 @@ def orthogonal(normals: Array) -> Array:
     return np.asarray(q * np.sign(np.diag(r)))
 
 
-def mixed_with_uniform(log_pi: Tensor, epsilon: float) -> Tensor:
-    """Log-probabilities of (1 - epsilon) pi + epsilon / A, differentiable, [..., A] -> [..., A].
+class Policies(NamedTuple):
+    """R policies of one shape, as plain arrays that training changes in place."""
 
-    Not by torch.logaddexp: it rounds the last numbers of a buffer otherwise than the rest, so that a run's
-    numbers would depend on its place among the others. What is added is at least epsilon / A: nothing is lost.
-    """
-    if epsilon == 0.0:
-        return log_pi
-    return torch.log((1 - epsilon) * log_pi.exp() + epsilon / log_pi.shape[-1])
+    shape: PolicyShape
+    theta: NDArray[Any]  # [R, P]
+
+    def log_pi(self) -> Array:
+        """Log-probabilities of all states in double precision, [R, S, A]."""
+        shape, theta = self.shape, self.theta
+        logits = np.empty((len(theta), shape.inputs, shape.actions), theta.dtype)
+        if shape.hidden_sizes is None:
+            logits[:] = shape.split(theta)[0]
+        else:
+            identity = np.empty((len(theta), shape.inputs, 0), theta.dtype)
+            hidden = np.empty((len(theta), shape.inputs * sum(shape.hidden_sizes)), theta.dtype)
+            forward_all(theta, np.array(shape.widths), identity, hidden, logits)
+        below = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+        return below - np.log(np.exp(below).sum(-1, keepdims=True))

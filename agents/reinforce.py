@@ -5,6 +5,7 @@ A: actions, P: parameters of one run. Source of the gradient: Williams, *Simple 
 Gradient-Following Algorithms for Connectionist Reinforcement Learning* (1992), which also has the entropy.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -120,23 +121,23 @@ class StackedLearner:
         )  # fmt: skip
         return norm
 
-    def freeze(self, runs: Tensor) -> None:
+    def finite(self) -> NDArray[np.bool_]:
+        """Whether all parameters of a run are finite, [R]."""
+        return np.isfinite(self.theta.detach().sum(1).double().numpy())
+
+    def freeze(self, runs: NDArray[np.bool_]) -> None:
         """Stop moving the runs [R] (bool) for good, because a number of theirs is no longer finite.
 
         Their parameters are set to 0, a uniform policy, so that what they do from now on is harmless
         and finite; they are reported as failed, never averaged.
         """
-        self.frozen |= runs
-        self.theta.detach()[runs] = 0.0
+        self.frozen |= torch.from_numpy(runs)
+        self.theta.detach().numpy()[runs] = 0.0
 
-    def state(self) -> dict[str, Tensor]:
-        """Everything that training needs to go on, as plain tensors."""
-        means = {"means": torch.from_numpy(self.means), "steps": torch.tensor(self._steps)}
-        return {"theta": self.theta.detach(), "frozen": self.frozen} | means
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything that training needs to go on beside `theta`."""
+        return {"frozen": self.frozen.numpy().copy(), "means": self.means.copy(), "steps": np.array(self._steps)}
 
-    def load(self, state: dict[str, Tensor]) -> None:
+    def load(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from `state()` of a learner of the same shape."""
-        with torch.no_grad():
-            self.theta.copy_(state["theta"])
-            self.frozen.copy_(state["frozen"])
-        self.means[:], self._steps = state["means"].numpy(), int(state["steps"])
+        self.frozen.numpy()[:], self.means[:], self._steps = state["frozen"], state["means"], int(state["steps"])

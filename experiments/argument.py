@@ -40,6 +40,7 @@ from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError
 from experiments.storage.sources import digest
 from experiments.storage.tree import link
 from experiments.training.loop import Training
+from experiments.training.numerics import arithmetic
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 QUICK_SEEDS, QUICK_UPDATES = 6, 12  # how many seeds, and which part of the updates
@@ -176,7 +177,7 @@ def summary_of(done: dict[str, Done], quick: bool, seconds: float) -> dict[str, 
             name: {key: found.results.summary[key] for key in ("arms", "env_steps", "wall_seconds")}
             for name, found in done.items()
         },
-        **provenance(training, steps),
+        **provenance(training, steps, arithmetic(with_torch=True)),
         "command_seconds": round(seconds, 1),
     }
 

@@ -1,7 +1,7 @@
 """Softmax policies of one run: log-probabilities, entropies and the policy that acts, compiled.
 
 N: rows (states), A: actions. Entropies in nats. The readable counterparts: `torch.log_softmax`,
-`agents.information.entropy_from_log` and `agents.policy.mixed_with_uniform`.
+`agents.information.entropy_from_log` and `agents.differentiable.mixed_with_uniform`.
 """
 
 import math

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numba.core.event
 
 from experiments.storage.stored_files import StoreError
-from experiments.training.initial import initial_learner
+from experiments.training.initial import initial_policies, learner_of
 from experiments.training.loop import Training
 
 
@@ -68,7 +68,7 @@ def _touch(training: Training) -> float:
     import torch
 
     for agent in map(config.agent_of, config.arms):
-        learner = initial_learner([agent], world, seeds)
+        learner = learner_of(initial_policies([agent], world, seeds), agent)
         row = torch.zeros(1, 1, world.inputs, dtype=learner.theta.dtype)
         learner.step(learner.log_pi(row).sum((1, 2)))
     return math.inf

@@ -100,7 +100,9 @@ def train_in_memory(config: Config) -> Result:
         records = joined([block.records for block in workers.blocks(lambda _: False)])
         columns = workers.final()
         summary = summarize(config, training.runs, columns)
-    summary |= provenance(time.monotonic() - began, int(np.sum(columns["env_steps"])))
+    summary |= provenance(
+        time.monotonic() - began, int(np.sum(columns["env_steps"])), arithmetic(not training.is_compiled)
+    )
     return Result(
         update_table(records, training.runs),
         step_table(records, training.runs),
@@ -194,6 +196,7 @@ class _Session:
         self._config, self._training, self._folder, self._options = config, training, folder, options
         self._notify, self._interrupts, self._showing = notify, interrupts, showing
         self._checkpoints = Checkpoints(folder)
+        self._arithmetic = arithmetic(not training.is_compiled)
         self._sinks: dict[str, Sink] = {}
         self._changes: list[str] = []  # of the arithmetic, at resumptions so far
 
@@ -264,7 +267,7 @@ class _Session:
     def _compare_arithmetic(self, moment: Moment) -> None:
         """Say why the last bits of the numbers will not be those of a training that was never stopped."""
         self._changes = list(moment.changes)
-        if change := differences(moment.arithmetic, arithmetic()):
+        if change := differences(moment.arithmetic, self._arithmetic):
             self._changes.append(one_line(change))
             self._notify(
                 f"the last bits of the numbers will differ from here on, for this is another arithmetic: {change}"
@@ -314,7 +317,7 @@ class _Session:
         self._folder.sync("tensorboard")  # else a loss of power might take what the positions count on
         seconds = began - self._began
         self._checkpoints.save(
-            Moment(update, states, positions, self._log_steps, seconds, arithmetic(), self._changes)
+            Moment(update, states, positions, self._log_steps, seconds, self._arithmetic, self._changes)
         )
         return time.monotonic() - began
 
@@ -333,7 +336,7 @@ class _Session:
         self._folder.write_table("runs.parquet", run_table(columns, runs))
         self._folder.write_policies(workers.parameters())
         summary = summarize(self._config, runs, columns)
-        summary |= provenance(time.monotonic() - self._began, int(np.sum(columns["env_steps"])))
+        summary |= provenance(time.monotonic() - self._began, int(np.sum(columns["env_steps"])), self._arithmetic)
         if self._changes:
             summary["arithmetic_changes"] = self._changes
         self._folder.write_summary(summary)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from experiments.session.members import Local, Member, Process, State, Threads, close_all
 from experiments.storage.stored_states import check_values
@@ -141,11 +140,9 @@ class Workers:
         parts = self._all("final")
         return {name: scattered([part[name] for part in parts], self._places) for name in parts[0]}
 
-    def parameters(self) -> dict[str, torch.Tensor]:
+    def parameters(self) -> dict[str, Column]:
         """Trained parameters by "<arm>/seed_<k>/<layer>"."""
-        return {
-            name: torch.from_numpy(array) for arrays in self._all("parameters") for name, array in arrays.items()
-        }
+        return {name: array for arrays in self._all("parameters") for name, array in arrays.items()}
 
     def _all(self, what: str) -> list[Any]:
         for member in self._members:

@@ -7,7 +7,6 @@ batch; arms that differ in anything else are batches of their own behind the sam
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 
 from agents.kernels.compiled import is_compiling
 from experiments.config.schema import Agent, Config, ConfigError
@@ -74,9 +73,9 @@ class Training:
         for batch in self.batches:
             batch.close()
 
-    def parameters(self) -> dict[str, torch.Tensor]:
+    def parameters(self) -> dict[str, Column]:
         """Trained parameters by "<arm>/seed_<k>/<layer>"."""
-        found: dict[str, torch.Tensor] = {}
+        found: dict[str, Column] = {}
         for batch in self.batches:
             found |= batch.parameters()
         return found

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import envs  # noqa: F401  (registers our ids)
 from agents.information import entropy_from_log
 from agents.kernels.episodes import Numbers, Steps, play
-from agents.reinforce import StackedLearner
+from agents.policy import Policies
 from envs.finite_mdp import FiniteMDP
 from envs.toy_text import finite_mdp_of
 from experiments import load_config, textbook
@@ -20,7 +20,7 @@ from experiments.config.schema import Agent
 from experiments.textbook import Reinforce, Step, Terms, episode
 from experiments.training import batch
 from experiments.training.finite.sampled import PURPOSES, tables
-from experiments.training.initial import initial_learner
+from experiments.training.initial import initial_policies
 from experiments.training.loop import Training
 from experiments.training.worlds import World
 from tests.experiments.comparisons import CONFIGS, NOISY_BANDIT, TWO_ROOMS, comparison
@@ -191,7 +191,7 @@ LEARNT_IN: dict[str, dict[str, Any]] = {
 def test_the_fast_update_is_the_textbooks(
     habit: dict[str, Any], policy: dict[str, Any], world: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "initial_learner", in_double_precision)
+    monkeypatch.setattr(batch, "initial_policies", in_double_precision)
     options = {"optimizer": "sgd", "learning_rate": 0.5, "discount": 0.9} | habit | policy
     config = comparison(world, options, {"a": {}}, seeds=[5, 8], updates=3)
     training, agent = Training(config), config.agent_of("a")
@@ -204,7 +204,7 @@ def test_the_fast_update_is_the_textbooks(
         for seed in config.training.seed_list
     ]
     for _ in range(config.training.updates):
-        log_pi = training.batches[0].learner.log_pi().detach().double().numpy()
+        log_pi = training.batches[0].policies.log_pi()
         start = [parameters(training, seed) for seed in config.training.seed_list]
         columns = training.advance(1).columns
         for run, seed in enumerate(config.training.seed_list):
@@ -219,17 +219,20 @@ def test_the_fast_update_is_the_textbooks(
                 torch.testing.assert_close(moved, layer.detach(), **close)
 
 
-def in_double_precision(agents: Sequence[Agent], world: World, seeds: Sequence[int]) -> StackedLearner:
+def in_double_precision(agents: Sequence[Agent], world: World, seeds: Sequence[int]) -> Policies:
     """Networks are trained in single precision, whose rounding hides what is to be seen here."""
-    learner, agent = initial_learner(agents, world, seeds), agents[0]
-    theta = learner.theta.detach().double()
-    return StackedLearner(learner.shape, theta, agent.optimizer, agent.learning_rate, agent.max_grad_norm)
+    policies = initial_policies(agents, world, seeds)
+    return policies._replace(theta=policies.theta.astype(np.float64))
 
 
 def parameters(training: Training, seed: int) -> list[torch.Tensor]:
     """Weights and biases of a run, laid out as torch's own layers have them."""
     prefix = f"a/seed_{seed}/"
-    return [tensor.t().clone() for name, tensor in training.parameters().items() if name.startswith(prefix)]
+    return [
+        torch.from_numpy(array).t().clone()
+        for name, array in training.parameters().items()
+        if name.startswith(prefix)
+    ]
 
 
 def take_over(values: list[torch.Tensor], book: Reinforce) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.differentiable import mixed_with_uniform
 from agents.information import entropy_from_log
-from agents.policy import mixed_with_uniform
 from agents.reinforce import StackedLearner, loss_terms
 from envs.finite_mdp import FiniteMDP
 from envs.success import success_probability

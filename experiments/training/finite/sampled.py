@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from agents.kernels.episodes import Tables
 from agents.kernels.returns import BASELINES
-from agents.reinforce import StackedLearner
+from agents.policy import Policies, PolicyShape
 from envs.finite_mdp import FiniteMDP
 from experiments.config.schema import Agent, Config, TargetEntropy
 from experiments.training import exploration
@@ -38,7 +37,7 @@ class SampledLearning:
         mdp: its tables.
         agents: of the arms; they differ in entropy coefficient, discount and initial policy only.
         seeds: of every arm.
-        learner: of all runs, arm by arm; its parameters and moments are moved in place.
+        policies: of all runs, arm by arm; their parameters are moved in place.
         controlled: coefficients that hold an entropy, [R], changed in place.
         failed_update: when a run failed, [R], changed in place; -1: it did not.
     """
@@ -50,15 +49,17 @@ class SampledLearning:
         mdp: FiniteMDP,
         agents: Sequence[Agent],
         seeds: Sequence[int],
-        learner: StackedLearner,
+        policies: Policies,
         controlled: Array,
         failed_update: NDArray[np.int64],
     ) -> None:
-        self._world, self._mdp, self._learner = world, mdp, learner
+        self._world, self._mdp, self._policies = world, mdp, policies
         self._failed_update = failed_update
-        self._options = _options(config, world, agents[0], learner)
+        self._options = _options(config, world, agents[0], policies.shape)
         runs, table = len(failed_update), (mdp.states, mdp.actions)
+        theta, moments = policies.theta, 2 if agents[0].optimizer == "adam" else 0
         self._memory: dict[str, NDArray[Any]] = {
+            "means": np.zeros((runs, moments, theta.shape[1]), theta.dtype),
             "values": np.zeros((runs, mdp.states)),
             "returns": np.zeros((runs, 2)),
             "visits": np.zeros((runs, mdp.states)),
@@ -66,14 +67,17 @@ class SampledLearning:
             "previous_log_pi": np.zeros((runs, *table)),
             "previous_visited": np.zeros((runs, mdp.states), dtype=bool),
         }
-        theta = learner.theta.detach().numpy()
         self._runs = []
         for arm, agent in enumerate(agents):
             compared = _compared(world, mdp, agent.discount)
             for place, seed in enumerate(seeds, start=arm * len(seeds)):
                 own = {name: array[place] for name, array in self._memory.items()}
-                single = controlled[place : place + 1], failed_update[place : place + 1]
-                memory = one_run.Memory(theta[place], learner.means[place], *single, **own)
+                memory = one_run.Memory(
+                    theta=theta[place],
+                    controlled=controlled[place : place + 1],
+                    failed_update=failed_update[place : place + 1],
+                    **own,
+                )
                 self._runs.append((self._options, compared, _run(agent, seed), memory))
 
     def advance(
@@ -116,10 +120,8 @@ class SampledLearning:
 
     def final(self) -> Ending:
         """The policies as they are now, and what their most probable actions earn."""
-        with torch.no_grad():
-            log_pi = self._learner.log_pi().double().numpy()
         coverage = exploration.state_coverage(self._memory["visited"], self._world.reachable)
-        return ending(self._mdp, self._world.time_limit, log_pi)._replace(state_coverage=coverage)
+        return ending(self._mdp, self._world.time_limit, self._policies.log_pi())._replace(state_coverage=coverage)
 
     def state(self) -> dict[str, Column]:
         """What goes on from update to update, beside the learner's."""
@@ -131,13 +133,13 @@ class SampledLearning:
             array[:] = state[name]
 
 
-def _options(config: Config, world: World, agent: Agent, learner: StackedLearner) -> one_run.Options:
+def _options(config: Config, world: World, agent: Agent, shape: PolicyShape) -> one_run.Options:
     solved = config.environment.solved_return
     mdp = world.mdp
     assert mdp is not None
     longest = mdp.longest_episode
     return one_run.Options(
-        widths=np.array(learner.shape.widths, dtype=np.int64),
+        widths=np.array(shape.widths, dtype=np.int64),
         episodes=config.training.episodes_per_update,
         time_limit=world.time_limit if longest is None else min(world.time_limit, longest),
         solved_return=math.inf if solved is None else solved,
