@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from experiments.analysis import text_numbers
+from experiments.config.loading import load_config
 from experiments.config.plan import PLAN
-from experiments.config.schema import load_config
 from tests.experiments.report_folder import Page
 from tests.experiments.test_report import numbers_in
 
