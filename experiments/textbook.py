@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.information import entropy_from_log
-from experiments.config.schema import Agent, Config, load_config
+from experiments.config.loading import load_config
+from experiments.config.schema import Agent, Config
 from experiments.session.command_line import Parser
 from experiments.training.worlds import make_world
 

@@ -52,7 +52,7 @@ class Options(NamedTuple):
         resume: go on from the last checkpoint.
         overwrite: replace what is in the folder.
         workers: threads or processes.
-        log_steps: write each how many lock-steps; 0: none.
+        log_steps: k: write every k-th lock-step of an update; 0: none.
         tensorboard: write event files.
         flush_seconds: how often TensorBoard gets to see something new.
         checkpoint_seconds: how often a moment is kept for `resume`; less often where that would be slow.
@@ -73,12 +73,18 @@ class Options(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A finished training in memory."""
+    """A finished training in memory. As the last line of a notebook's cell it shows itself."""
 
     updates: pa.Table
     steps: pa.Table
     runs: pa.Table
     summary: Mapping[str, Any]
+    config: Config
+
+    def _repr_html_(self) -> str:
+        from experiments.session.notebook import shown  # draws: only when somebody looks
+
+        return shown(self.config, self.updates, self.summary)
 
 
 Notify = Callable[[str], None]
@@ -106,6 +112,7 @@ def train_in_memory(config: Config) -> Result:
         step_table(records, training.runs),
         run_table(columns, training.runs),
         summary,
+        training.config,
     )
 
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.config.schema import Config, load_config
+from experiments.config.loading import load_config
+from experiments.config.schema import Config
 from experiments.session import run as session
 from experiments.session.compiling import compile_ahead
 from experiments.session.processes import end_with

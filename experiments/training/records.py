@@ -91,10 +91,9 @@ class Runs(NamedTuple):
         return cls(tuple(arm for arm in arms for _ in seeds), tuple(seeds) * len(arms))
 
 
-def snapshot_updates(updates: int, moments: int = 12) -> list[int]:
-    """The first and the last update and moments spaced evenly in log(1 + update) between them."""
-    spaced = np.expm1(np.linspace(0, np.log(updates), moments))
-    return sorted({min(updates - 1, round(x)) for x in spaced})
+def snapshot_updates(updates: int, moments: int = 21) -> list[int]:
+    """The first and the last update and moments spaced evenly between them."""
+    return sorted({round(x) for x in np.linspace(0, updates - 1, moments)})
 
 
 def merged(parts: Sequence[Records], places: Sequence[Ints], runs: int) -> Records:
