@@ -57,19 +57,29 @@ def _episodes(number: int) -> str:
 
 
 QUICK = (
-    Scenario("default comparison, 1 process", "two_rooms"),
-    Scenario("default comparison, 2 processes", "two_rooms", workers=2),
-    Scenario("default comparison, 2 processes, logged", "two_rooms", workers=2, logged=True),
+    Scenario("default comparison, 1 worker", "two_rooms"),
+    Scenario("default comparison, 2 workers", "two_rooms", workers=2),
+    Scenario("default comparison, 2 workers, logged", "two_rooms", workers=2, logged=True),
+)
+# What two revisions are compared in.
+COMPARED = (
+    *QUICK,
+    Scenario("64 episodes an update, 1 worker", "two_rooms", (_episodes(64),)),
+    Scenario("64 episodes an update, 2 workers", "two_rooms", (_episodes(64),), 2),
+    Scenario("64 episodes an update, 2 workers, logged", "two_rooms", (_episodes(64),), 2, logged=True),
+    Scenario("tabular, 64 episodes, 1 worker", "two_rooms", (*TABULAR, _episodes(64))),
+    Scenario("tabular, 64 episodes, 2 workers", "two_rooms", (*TABULAR, _episodes(64)), 2),
+    Scenario("bandit, 200 runs, 1 episode an update, 1 worker", "bandit"),
 )
 LONG = "training.updates=1500"  # the end, with its tables and pictures, weighs less
 SCENARIOS = (
     *QUICK,
-    Scenario("five times as many updates, 2 processes", "two_rooms", (LONG,), 2),
-    Scenario("five times as many updates, 2 processes, logged", "two_rooms", (LONG,), 2, logged=True),
-    Scenario("64 episodes an update, 2 processes", "two_rooms", (_episodes(64),), 2),
-    Scenario("64 episodes an update, 2 processes, logged", "two_rooms", (_episodes(64),), 2, logged=True),
-    Scenario("tabular, 16 episodes, 2 processes", "two_rooms", TABULAR, 2),
-    Scenario("tabular, 64 episodes, 2 processes", "two_rooms", (*TABULAR, _episodes(64)), 2),
+    Scenario("five times as many updates, 2 workers", "two_rooms", (LONG,), 2),
+    Scenario("five times as many updates, 2 workers, logged", "two_rooms", (LONG,), 2, logged=True),
+    Scenario("64 episodes an update, 2 workers", "two_rooms", (_episodes(64),), 2),
+    Scenario("64 episodes an update, 2 workers, logged", "two_rooms", (_episodes(64),), 2, logged=True),
+    Scenario("tabular, 16 episodes, 2 workers", "two_rooms", TABULAR, 2),
+    Scenario("tabular, 64 episodes, 2 workers", "two_rooms", (*TABULAR, _episodes(64)), 2),
     Scenario("four rooms", "four_rooms", ("training.updates=300",)),
     Scenario("deep sea of 10", "deep_sea_10", ("training.updates=100", "training.seeds=30")),
     Scenario(
