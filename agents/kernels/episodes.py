@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from agents.kernels.compiled import compiled
 from agents.kernels.philox import normals, uniforms
+from agents.kernels.rows import fill
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -76,10 +77,11 @@ def play(
     episodes, limit, actions = len(steps.returns), len(steps.live), edges.shape[1]
     outcomes = len(world.arrival) // edges.size
     ahead = max(1, AT_LEAST // episodes)  # time steps
-    choices, chances, noise = np.empty(ahead * episodes), np.empty(ahead * episodes), np.zeros(ahead * episodes)
-    at, running = np.empty(episodes, np.int64), np.arange(episodes)
-    _begin(world, numbers, at, visited)
-    steps.returns[:] = 0
+    choices, chances, noise = np.empty(ahead * episodes), np.empty(ahead * episodes), np.empty(ahead * episodes)
+    at, running = np.empty(episodes, np.int64), np.empty(episodes, np.int64)
+    fill(noise, 0.0)
+    _begin(world, numbers, at, running, visited)
+    fill(steps.returns, 0.0)
     n, number, t = 0, episodes, 0
     while t < limit and number > 0:
         if t % ahead == 0:
@@ -113,12 +115,18 @@ def play(
 
 
 @compiled()
-def _begin(world: Tables, numbers: Numbers, at: Ints, visited: NDArray[np.bool_]) -> None:
-    """The first state of every episode, [E]."""
-    chances = np.empty(len(at))
-    uniforms(numbers.seed, numbers.starts, numbers.update, 0, chances)
+def _begin(world: Tables, numbers: Numbers, at: Ints, running: Ints, visited: NDArray[np.bool_]) -> None:
+    """The first state of every episode, [E], all of which run."""
+    chances, first = np.empty(len(at)), 0
+    fill(chances, 0.0)
+    while world.start[first] == 0:
+        first += 1
+    if world.start[first] < 1:  # not the only one
+        uniforms(numbers.seed, numbers.starts, numbers.update, 0, chances)
     for e in range(len(at)):
-        at[e] = np.searchsorted(world.start, chances[e], side="right")
+        running[e], at[e] = e, first
+        while world.start[at[e]] <= chances[e]:
+            at[e] += 1
         visited[at[e]] = True
 
 

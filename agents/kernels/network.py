@@ -16,6 +16,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from agents.kernels.compiled import compiled
+from agents.kernels.rows import copy, copy_row, fill
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -126,7 +127,8 @@ def _column(left: Array, right: Array, out: Array, j: int) -> None:
                 total += row[k] * factors[k]
             out[i, j] = total
     else:
-        totals = np.zeros(left.shape[0], out.dtype)
+        totals = np.empty(left.shape[0], out.dtype)
+        fill(totals, 0.0)
         for k in range(inner):
             column = left[:, k]
             for i in range(len(totals)):
@@ -158,7 +160,7 @@ def forward(theta: Array, widths: Ints, rows: Array, hidden: Array, logits: Arra
         if below.shape[1]:
             product(below, weight, above)
         else:
-            _copy(weight, above)
+            copy(weight, above)
         if layer == last:
             _add_bias(above, bias)
         else:
@@ -172,7 +174,7 @@ def backward(theta: Array, widths: Ints, rows: Array, hidden: Array, gradient: A
 
     Rows where the latter is 0, as of a state that was not visited, are left out.
     """
-    found[:] = 0
+    fill(found, 0.0)
     used = _rows_in_use(gradient)
     delta = _rows(gradient, used)  # the gradient of a layer's sums, before their tanh
     for layer in range(len(widths) - 1, 0, -1):
@@ -182,14 +184,14 @@ def backward(theta: Array, widths: Ints, rows: Array, hidden: Array, gradient: A
             below = _rows(_outputs(hidden, widths, layer - 1, len(rows)), used)
             product(below.T, delta, of_weight)
             weight, _ = _parameters(theta, widths, layer)
-            above, delta = delta, np.empty_like(below)
+            above, delta = delta, np.empty((len(below), below.shape[1]), below.dtype)
             product(above, _transposed(weight), delta)
             _times_slope(delta, below)
         elif rows.shape[1]:
             product(_rows(rows, used).T, delta, of_weight)
         else:
             for n in range(len(used)):
-                _copy_row(delta[n], of_weight[used[n]])
+                copy_row(delta[n], of_weight[used[n]])
 
 
 @compiled("contract")
@@ -242,20 +244,8 @@ def _rows_in_use(matrix: Array) -> Ints:
 def _rows(matrix: Array, chosen: Ints) -> Array:
     found = np.empty((len(chosen), matrix.shape[1]), matrix.dtype)
     for n in range(len(chosen)):
-        _copy_row(matrix[chosen[n]], found[n])
+        copy_row(matrix[chosen[n]], found[n])
     return found
-
-
-@compiled()
-def _copy_row(row: Array, place: Array) -> None:
-    for column in range(len(row)):
-        place[column] = row[column]
-
-
-@compiled()
-def _copy(matrix: Array, place: Array) -> None:
-    for row in range(len(matrix)):
-        _copy_row(matrix[row], place[row])
 
 
 @compiled()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from agents.kernels.compiled import compiled
 from agents.kernels.episodes import Steps
+from agents.kernels.rows import fill
 
 Array = NDArray[Any]
 
@@ -30,7 +31,8 @@ def returns_to_go(steps: Steps, discount: float, bonus: Array, returns: Array) -
             constant that does not depend on the action.
         returns: filled in, [N].
     """
-    later = np.zeros(len(steps.returns))
+    later = np.empty(len(steps.returns))
+    fill(later, 0.0)
     for n in range(len(returns) - 1, -1, -1):
         episode = steps.episode[n]
         returns[n] = steps.reward[n] + discount * later[episode]
@@ -110,7 +112,7 @@ def discount_weights(steps: Steps, discount: float, weights: Array) -> None:
 @compiled()
 def add_up(places: NDArray[np.int32], values: Array, sums: Array) -> None:
     """The sum of the values [N] of each place; sums is flat."""
-    sums[:] = 0
+    fill(sums, 0.0)
     for n in range(len(values)):
         sums[places[n]] += values[n]
 
@@ -126,6 +128,6 @@ def move_values(values: Array, return_sums: Array, visits: Array, rate: float) -
 @compiled()
 def count(places: NDArray[np.int32], numbers: Array) -> None:
     """How often each place is named; numbers is flat."""
-    numbers[:] = 0
+    fill(numbers, 0.0)
     for n in range(len(places)):
         numbers[places[n]] += 1

@@ -5,6 +5,7 @@ batch; arms that differ in anything else are batches of their own behind the sam
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Training:
         arms = list(config.arms)
         grouped: dict[str, list[str]] = {}
         for arm in arms:
-            grouped.setdefault(_batch_key(config.agent_of(arm)), []).append(arm)
+            grouped.setdefault(_batch_key(config.agent_of(arm), self.world.mdp is not None), []).append(arm)
         self.batches = [Batch(config, self.world, group, self.seeds) for group in grouped.values()]
         n = len(self.seeds)
         self._places = [
@@ -95,6 +96,9 @@ class Training:
             batch.load({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
 
 
-def _batch_key(agent: Agent) -> str:
-    numbers = {"entropy_coef": 0.0, "discount": 0.0, "initial_policy": None}
+def _batch_key(agent: Agent, has_tables: bool) -> str:
+    """Equal for arms that share a batch: what they differ in is a number of each run."""
+    numbers: dict[str, Any] = {"entropy_coef": 0.0, "discount": 0.0, "initial_policy": None}
+    if has_tables and agent.gradient == "sampled":
+        numbers["learning_rate"] = 1.0
     return agent.model_copy(update=numbers).model_dump_json()

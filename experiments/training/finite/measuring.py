@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.kernels.compiled import compiled
+from agents.kernels.rows import fill
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -104,7 +105,7 @@ def share_of(found: Mask, possible: Mask) -> float:
 @compiled()
 def at_start(start: Array, pi: Array, optimal: Mask, policy: Array) -> float:
     """Fill in the action probabilities at the start, mean over starts, [A]; that of the optimal actions."""
-    policy[:] = 0
+    fill(policy, 0.0)
     best = 0.0
     for s in range(len(start)):
         if start[s] > 0:

@@ -29,6 +29,7 @@ from agents.kernels.returns import (
     returns_to_go,
     subtract_baseline,
 )
+from agents.kernels.rows import copy, copy_row, fill, total
 from agents.kernels.softmax import cumulative, entropies, log_softmax, mix_with_uniform
 from experiments.training.finite.measuring import (
     at_start,
@@ -147,6 +148,8 @@ class Room(NamedTuple):
     counts: Array  # [S] visits, weighted
     visits: Array  # [S]
     sums: Array  # [S]
+    bonus: Array  # [S] what a soft return pays
+    flat_sums: Array  # [S * A] the advantage sums side by side
 
 
 @compiled()
@@ -188,7 +191,7 @@ def advance(
         )
 
         _tell_episodes(options, steps, cut_off, columns)
-        columns[OF_LOSS : OF_LOSS + 5] = coefficient, terms[0], terms[1], loss, grad_norm
+        _put(columns, OF_LOSS, (coefficient, terms[0], terms[1], loss, grad_norm))
         _tell_policy(world, acting, memory, n, room.visits, columns, block.start_policy[u])
         _keep_snapshot(block, update, acting.pi, memory.visits)
         for t in range(length):
@@ -200,16 +203,17 @@ def advance(
     return live[:filled].copy(), entropy[:filled].copy()
 
 
-@compiled()
+@compiled(inlined=True)
 def _room(options: Options, world: World, memory: Memory) -> Room:
     states, actions = world.optimal.shape
     hidden, steps, number = 0, options.time_limit * options.episodes, memory.theta.dtype
-    for width in options.widths[1:-1]:
-        hidden += states * width
-    table = (states, actions)
+    for layer in range(1, len(options.widths) - 1):
+        hidden += states * options.widths[layer]
+    table, flat_sums, by_theta = (states, actions), np.empty(states * actions), np.empty(len(memory.theta), number)
+    fill(by_theta, 0.0)
     return Room(
         np.empty((states, 0), number), np.empty(hidden, number), np.empty(table, number), np.empty(table, number),
-        np.zeros(len(memory.theta), number),
+        by_theta,
         Policy(np.empty(table), np.empty(table), np.empty(states)),
         Policy(np.empty(table), np.empty(table), np.empty(states)),
         np.empty(table),
@@ -218,17 +222,18 @@ def _room(options: Options, world: World, memory: Memory) -> Room:
             np.empty(options.time_limit, np.int64), np.empty(options.time_limit),
             np.empty(options.episodes), np.empty(options.episodes, np.int64),
         ),
-        np.empty((3, steps)), np.empty(table), np.empty(states), np.empty(states), np.empty(states),
+        np.empty((3, steps)), flat_sums.reshape(states, actions), np.empty(states), np.empty(states),
+        np.empty(states), np.empty(states), flat_sums,
     )  # fmt: skip
 
 
-@compiled()
+@compiled(inlined=True)
 def _policies(options: Options, theta: Array, epsilon: float, room: Room) -> tuple[Policy, Policy]:
     """The policy of the parameters, and the one that acts."""
     if len(options.widths) > 0:
         forward(theta, options.widths, room.rows, room.hidden, room.logits)
     else:
-        room.logits[:] = theta[: room.logits.size].reshape(room.logits.shape)
+        copy(theta[: room.logits.size].reshape(room.logits.shape[0], room.logits.shape[1]), room.logits)
     policy, mixture = room.policy, room.mixture
     log_softmax(room.logits, policy.log_pi, policy.pi)
     entropies(policy.log_pi, policy.pi, policy.entropy)
@@ -239,7 +244,7 @@ def _policies(options: Options, theta: Array, epsilon: float, room: Room) -> tup
     return policy, mixture
 
 
-@compiled()
+@compiled(inlined=True)
 def _weigh(
     options: Options, run: Run, memory: Memory, entropy_coef: float, entropy: Array, n: int, room: Room
 ) -> float:
@@ -249,61 +254,68 @@ def _weigh(
     """
     steps, baseline = room.steps, options.baseline
     returns, advantages, weights = room.of_steps[0, :n], room.of_steps[1, :n], room.of_steps[2, :n]
-    bonus = (
-        entropy_coef * (entropy - options.soft_return_offset) if options.soft_return else np.zeros(len(entropy))
-    )
-    returns_to_go(steps, run.discount, bonus, returns)
+    for s in range(len(entropy)):
+        room.bonus[s] = entropy_coef * (entropy[s] - options.soft_return_offset) if options.soft_return else 0.0
+    returns_to_go(steps, run.discount, room.bonus, returns)
     mean = memory.returns[0] / max(memory.returns[1], 1.0)
     subtract_baseline(baseline, steps, returns, memory.values, mean, advantages)
     if options.normalize_advantages:
         normalize(advantages)
     count(steps.state[:n], room.visits)
     if baseline == RUNNING_MEAN:
-        memory.returns[0] += returns.sum()
+        memory.returns[0] += total(returns)
         memory.returns[1] += n
     elif baseline == VALUE:
         add_up(steps.state[:n], returns, room.sums)
         move_values(memory.values, room.sums, room.visits, options.value_learning_rate)
     if options.discount_weighting:
         discount_weights(steps, run.discount, weights)
-        advantages *= weights
+        for k in range(n):
+            advantages[k] *= weights[k]
         add_up(steps.state[:n], weights, room.counts)
     else:
-        room.counts[:] = room.visits
-    add_up(steps.taken[:n], advantages, room.advantage_sums.reshape(room.advantage_sums.size))
+        copy_row(room.visits, room.counts)
+    add_up(steps.taken[:n], advantages, room.flat_sums)
     return float(n if options.per_step else options.episodes)
 
 
-@compiled()
+@compiled(inlined=True)
 def _gradient_by_theta(options: Options, theta: Array, room: Room) -> None:
     if len(options.widths) > 0:
         backward(theta, options.widths, room.rows, room.hidden, room.by_logits, room.by_theta)
     else:
-        room.by_theta[: room.by_logits.size] = room.by_logits.reshape(room.by_logits.size)
+        table = room.by_logits
+        copy(table, room.by_theta[: table.size].reshape(table.shape[0], table.shape[1]))
 
 
-@compiled()
+@compiled(inlined=True)
+def _put(columns: Array, first: int, values: tuple[float, ...]) -> None:
+    for place in range(len(values)):
+        columns[first + place] = values[place]
+
+
+@compiled(inlined=True)
 def _tell_episodes(options: Options, steps: Steps, cut_off: int, columns: Array) -> None:
     """What the update played, as means over its episodes; and the lock-step at which the first success ended."""
-    total, length, successes, first = 0.0, 0, 0, -1
+    returns, length, successes, first = 0.0, 0, 0, -1
     for e in range(options.episodes):
-        total += steps.returns[e]
+        returns += steps.returns[e]
         length += steps.lengths[e]
         if steps.returns[e] >= options.solved_return - 1e-9:
             successes += 1
             first = steps.lengths[e] - 1 if first < 0 else min(first, steps.lengths[e] - 1)
     mean = 1 / options.episodes
     rate = successes * mean if options.solved_return < math.inf else math.nan
-    columns[OF_EPISODES : OF_EPISODES + 5] = total * mean, length * mean, cut_off * mean, rate, float(first)
+    _put(columns, OF_EPISODES, (returns * mean, length * mean, cut_off * mean, rate, float(first)))
 
 
-@compiled()
+@compiled(inlined=True)
 def _tell_policy(
     world: World, acting: Policy, memory: Memory, n: int, visits: Array, columns: Array, start_policy: Array
 ) -> None:
     """What acted, and where it went; it becomes the previous one."""
     best = at_start(world.start, acting.pi, world.optimal, start_policy)
-    columns[OF_POLICY : OF_POLICY + 8] = (
+    told = (
         mean_over(acting.entropy, visits),
         mean_over(acting.entropy, world.acting) / NATS,
         mean_divergence(memory.previous_log_pi, acting.log_pi, memory.previous_visited),
@@ -313,30 +325,31 @@ def _tell_policy(
         share_of(memory.visited, world.reachable),
         entropy_of_visits(visits, n) / NATS,
     )
-    memory.previous_log_pi[:] = acting.log_pi
+    _put(columns, OF_POLICY, told)
+    copy(acting.log_pi, memory.previous_log_pi)
     for s in range(len(visits)):
         memory.visits[s] += visits[s]
         memory.previous_visited[s] = visits[s] > 0
 
 
-@compiled()
+@compiled(inlined=True)
 def _keep_snapshot(block: Block, update: int, pi: Array, visits: Array) -> None:
     for m in range(len(block.snapshot_updates)):
         if block.snapshot_updates[m] == update:
-            block.snapshot_policy[m] = pi
-            block.snapshot_visits[m] = visits
+            copy(pi, block.snapshot_policy[m])
+            copy_row(visits, block.snapshot_visits[m])
 
 
-@compiled()
+@compiled(inlined=True)
 def _control(run: Run, entropy_bits: float, memory: Memory) -> None:
     """One step of `agents.schedules.target_entropy`."""
     if run.target_bits == run.target_bits and entropy_bits == entropy_bits:
         memory.controlled[0] = max(memory.controlled[0] + run.target_rate * (run.target_bits - entropy_bits), 0.0)
 
 
-@compiled()
+@compiled(inlined=True)
 def _freeze_if_failed(update: int, loss: float, memory: Memory) -> None:
     """A run with a number that is not finite moves no more; its parameters become 0, a uniform policy."""
-    if not math.isfinite(loss + np.float64(memory.theta.sum())):
+    if not math.isfinite(loss + total(memory.theta)):
         memory.failed_update[0] = update
-        memory.theta[:] = 0
+        fill(memory.theta, 0.0)
