@@ -141,7 +141,7 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
     )
     try:
         with progress(screen, config.training.updates) as bar:
-            summary = session.run(config, how, bar, screen.say, interrupts, showing)
+            summary = session.run(config, how, bar, screen.say, interrupts, showing, bar.compiling)
         show(summary, options.out, screen, showing)
     except KeyboardInterrupt:
         interrupts.ignore()

@@ -5,14 +5,16 @@ A: actions, P: parameters of one run. Source of the gradient: Williams, *Simple 
 Gradient-Following Algorithms for Connectionist Reinforcement Learning* (1992), which also has the entropy.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.information import entropy_from_log
-from agents.kernels.optimizers import adam, norms, sgd
+from agents.kernels.optimizers import move_all
 from agents.policy import PolicyShape
 
 
@@ -52,6 +54,7 @@ class StackedLearner:
     Attributes:
         shape: the policy without its parameters.
         theta: all parameters, [R, P].
+        means: running means of Adam, of the gradient and of its square, [R, 2, P]; of SGD, [R, 0, P].
         frozen: runs that no longer move, [R]; see `freeze`.
     """
 
@@ -68,10 +71,10 @@ class StackedLearner:
         self.theta.grad = torch.zeros_like(theta)
         self.frozen = torch.zeros(len(theta), dtype=torch.bool)
         self._max_grad_norm, self._learning_rate = max_grad_norm, learning_rate
-        self._optimizer: dict[str, Tensor] = {}  # what it remembers: of SGD, nothing
-        if optimizer == "adam":
-            moments = {name: torch.zeros_like(theta) for name in ("exp_avg", "exp_avg_sq")}
-            self._optimizer = {"step": torch.zeros(()), **moments}
+        self.means: NDArray[Any] = np.zeros(
+            (len(theta), 2 if optimizer == "adam" else 0, theta.shape[1]), self.theta.detach().numpy().dtype
+        )
+        self._steps = 0
 
     def log_pi(self, rows: Tensor | None = None, runs: Tensor | None = None) -> Tensor:
         """Log-probabilities, differentiable.
@@ -83,8 +86,7 @@ class StackedLearner:
             [R, N, A], or [M, N, A].
         """
         theta = self.theta if runs is None else self.theta.index_select(0, runs)
-        # As over the last axis, in a quarter of the time, and laid out as `agents.kernels.network.network` lays
-        # it out.
+        # As over the last axis, in a quarter of the time.
         return torch.log_softmax(self.shape.logits(theta, rows).transpose(1, 2), dim=1).transpose(1, 2)
 
     def step(self, loss: Tensor) -> Tensor:
@@ -111,38 +113,31 @@ class StackedLearner:
     def apply(self) -> Tensor:
         """Move every run along the gradient in `theta.grad`; returns its norm before clipping, [R]."""
         assert self.theta.grad is not None
-        theta, gradient, memory = self.theta.detach().numpy(), self.theta.grad.numpy(), self._optimizer
-        norm = norms(gradient)
-        scale = (
-            np.minimum(self._max_grad_norm / (norm + 1e-6), 1.0) if self._max_grad_norm > 0 else np.ones_like(norm)
-        )
-        scale[self.frozen.numpy()] = 0
-        if memory:
-            memory["step"] += 1
-            means = memory["exp_avg"].numpy(), memory["exp_avg_sq"].numpy()
-            adam(theta, gradient, scale, *means, int(memory["step"]), self._learning_rate)
-        else:
-            sgd(theta, gradient, scale, self._learning_rate)
-        return torch.from_numpy(norm)
+        self._steps += 1
+        norm = torch.empty(len(self.theta), dtype=self.theta.dtype)
+        move_all(
+            self.theta.detach().numpy(), self.theta.grad.numpy(), self.means, self.frozen.numpy(), self._steps,
+            self._learning_rate, self._max_grad_norm, norm.numpy(),
+        )  # fmt: skip
+        return norm
 
-    def freeze(self, runs: Tensor) -> None:
+    def finite(self) -> NDArray[np.bool_]:
+        """Whether all parameters of a run are finite, [R]."""
+        return np.isfinite(self.theta.detach().sum(1).double().numpy())
+
+    def freeze(self, runs: NDArray[np.bool_]) -> None:
         """Stop moving the runs [R] (bool) for good, because a number of theirs is no longer finite.
 
         Their parameters are set to 0, a uniform policy, so that what they do from now on is harmless
         and finite; they are reported as failed, never averaged.
         """
-        self.frozen |= runs
-        self.theta.detach()[runs] = 0.0
+        self.frozen |= torch.from_numpy(runs)
+        self.theta.detach().numpy()[runs] = 0.0
 
-    def state(self) -> dict[str, Tensor]:
-        """Everything that training needs to go on, as plain tensors."""
-        return {"theta": self.theta.detach(), "frozen": self.frozen} | {
-            f"optimizer.{key}": value for key, value in self._optimizer.items()
-        }
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything that training needs to go on beside `theta`."""
+        return {"frozen": self.frozen.numpy().copy(), "means": self.means.copy(), "steps": np.array(self._steps)}
 
-    def load(self, state: dict[str, Tensor]) -> None:
+    def load(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from `state()` of a learner of the same shape."""
-        with torch.no_grad():
-            self.theta.copy_(state["theta"])
-            self.frozen.copy_(state["frozen"])
-        self._optimizer = {key: state[f"optimizer.{key}"].clone() for key in self._optimizer}
+        self.frozen.numpy()[:], self.means[:], self._steps = state["frozen"], state["means"], int(state["steps"])

@@ -10,8 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.kernels.compiled import compiled
-
 Array = NDArray[np.float64]
 
 
@@ -24,18 +22,10 @@ def returns_to_go(rewards: Array, discount: Array) -> Array:
     Returns:
         returns-to-go, [T, R, E].
     """
-    found = np.empty(rewards.shape)
-    _to_go(rewards, discount, found)
+    found = rewards.copy()
+    for t in range(len(rewards) - 2, -1, -1):
+        found[t] += discount[:, None] * found[t + 1]
     return found
-
-
-@compiled()
-def _to_go(rewards: Array, discount: Array, found: Array) -> None:
-    for t in range(rewards.shape[0] - 1, -1, -1):
-        for r in range(rewards.shape[1]):
-            for e in range(rewards.shape[2]):
-                later = discount[r] * found[t + 1, r, e] if t + 1 < rewards.shape[0] else 0.0
-                found[t, r, e] = rewards[t, r, e] + later
 
 
 def batch_mean(returns: Array) -> Array:

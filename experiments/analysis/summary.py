@@ -17,7 +17,6 @@ from experiments.analysis.values import counted, is_one_run, values_of
 from experiments.config.measures import RUN_MEASURES, Kind
 from experiments.config.schema import Config
 from experiments.config.version import __version__
-from experiments.training.numerics import arithmetic
 from experiments.training.records import Column, Runs
 
 PACKAGES = ("gymnasium", "torch", "numpy", "scipy", "tensorboard")
@@ -149,8 +148,8 @@ def comparisons(config: Config, by_arm: Mapping[str, Mapping[str, Column]]) -> l
     return [compare(Claim(**claim.model_dump()), measures, seeds, exact) for claim in config.claims]
 
 
-def provenance(wall_seconds: float, env_steps: int) -> dict[str, Any]:
-    """Versions, machine and clock; and what the last bits of the numbers depend on."""
+def provenance(wall_seconds: float, env_steps: int, arithmetic: Mapping[str, str]) -> dict[str, Any]:
+    """Versions, machine and clock; and what the last bits of the numbers depend on (`numerics.arithmetic`)."""
     return {
         "versions": {
             "entropy-exploration": __version__,
@@ -158,7 +157,7 @@ def provenance(wall_seconds: float, env_steps: int) -> dict[str, Any]:
             **{name: version(name) for name in PACKAGES},
         },
         "platform": f"{sys.platform} {platform.machine()}",
-        "arithmetic": arithmetic(),
+        "arithmetic": dict(arithmetic),
         "wall_seconds": round(wall_seconds, 3),
         "env_steps": env_steps,
         "env_steps_per_second": round(env_steps / wall_seconds) if wall_seconds > 0 else 0,

@@ -88,7 +88,7 @@ def load_policy(path: Path, arm: str | None, seed: int | None) -> StoredPolicy:
     return StoredPolicy(
         world,
         shape,
-        shape.filled([tensors[label][None] for label in shape.labels]),
+        shape.join([tensors[label][None] for label in shape.labels]),
         (moments[0], moments[1]) if moments else None,
     )
 

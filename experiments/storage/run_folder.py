@@ -15,9 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tomli_w
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import save as tensor_bytes
+from safetensors.numpy import save as array_bytes
 
 from experiments.config.loading import load_config
 from experiments.config.measures import MEASURES, RUN_MEASURES
@@ -138,14 +137,14 @@ class RunFolder(OwnedFolder):
     def write_config(self, config: Config) -> None:
         self.write("config.toml", config_text(config))
 
-    def write_policies(self, parameters: Mapping[str, torch.Tensor]) -> None:
+    def write_policies(self, parameters: Mapping[str, NDArray[Any]]) -> None:
         """One file per arm: policies/<arm>.safetensors with "seed_<k>/<layer>"."""
-        by_arm: dict[str, dict[str, torch.Tensor]] = {}
-        for name, tensor in parameters.items():
+        by_arm: dict[str, dict[str, NDArray[Any]]] = {}
+        for name, array in parameters.items():
             arm, _, rest = name.partition("/")
-            by_arm.setdefault(arm, {})[rest] = tensor
-        for arm, tensors in by_arm.items():
-            self.write(f"policies/{arm}.safetensors", tensor_bytes(tensors))
+            by_arm.setdefault(arm, {})[rest] = array
+        for arm, arrays in by_arm.items():
+            self.write(f"policies/{arm}.safetensors", array_bytes(arrays))
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Finish the folder: the sums of all results, and then the summary."""

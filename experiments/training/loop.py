@@ -5,9 +5,9 @@ batch; arms that differ in anything else are batches of their own behind the sam
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import torch
 
 from agents.kernels.compiled import is_compiling
 from experiments.config.schema import Agent, Config, ConfigError
@@ -38,7 +38,7 @@ class Training:
         arms = list(config.arms)
         grouped: dict[str, list[str]] = {}
         for arm in arms:
-            grouped.setdefault(_batch_key(config.agent_of(arm)), []).append(arm)
+            grouped.setdefault(_batch_key(config.agent_of(arm), self.world.mdp is not None), []).append(arm)
         self.batches = [Batch(config, self.world, group, self.seeds) for group in grouped.values()]
         n = len(self.seeds)
         self._places = [
@@ -74,9 +74,9 @@ class Training:
         for batch in self.batches:
             batch.close()
 
-    def parameters(self) -> dict[str, torch.Tensor]:
+    def parameters(self) -> dict[str, Column]:
         """Trained parameters by "<arm>/seed_<k>/<layer>"."""
-        found: dict[str, torch.Tensor] = {}
+        found: dict[str, Column] = {}
         for batch in self.batches:
             found |= batch.parameters()
         return found
@@ -96,6 +96,9 @@ class Training:
             batch.load({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
 
 
-def _batch_key(agent: Agent) -> str:
-    numbers = {"entropy_coef": 0.0, "discount": 0.0, "initial_policy": None}
+def _batch_key(agent: Agent, has_tables: bool) -> str:
+    """Equal for arms that share a batch: what they differ in is a number of each run."""
+    numbers: dict[str, Any] = {"entropy_coef": 0.0, "discount": 0.0, "initial_policy": None}
+    if has_tables and agent.gradient == "sampled":
+        numbers["learning_rate"] = 1.0
     return agent.model_copy(update=numbers).model_dump_json()

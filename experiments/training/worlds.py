@@ -146,6 +146,8 @@ def make_world(environment: Environment) -> World:
         except ValueError as error:
             raise ConfigError(f"environment: {error}") from None
         if world.mdp is None:
+            import torch  # noqa: F401  (its training needs it: from here on the world may draw from it)
+
             _look(env, world)
         return world
 
@@ -153,9 +155,14 @@ def make_world(environment: Environment) -> World:
 def _made(
     id: str, kwargs: dict[str, Any], seed: int, time_limit: int | None, disable_env_checker: bool
 ) -> "gymnasium.Env[Any, Any]":
+    had_torch = "torch" in sys.modules
     with warnings.catch_warnings(), GlobalGenerators(swapped=True).acting(seed):
         warnings.simplefilter("ignore")
-        return gymnasium.make(id, time_limit, disable_env_checker, **kwargs)
+        env = gymnasium.make(id, time_limit, disable_env_checker, **kwargs)
+    if had_torch or "torch" not in sys.modules:
+        return env
+    with closed(env):  # it has loaded torch, and may have drawn from a generator that nobody had given a seed
+        return _made(id, kwargs, seed, time_limit, disable_env_checker)
 
 
 def bare(env: "gymnasium.Env[Any, Any]") -> "gymnasium.Env[Any, Any]":

@@ -159,7 +159,7 @@ class SimulatedLearning:
             state_coverage=np.full(len(active), math.nan),
         )
 
-    def parameters(self) -> dict[str, Tensor]:
+    def parameters(self) -> dict[str, Column]:
         """What acting needs beside the learner's parameters, [R, D] each."""
         return self._observations.parameters()
 
