@@ -63,6 +63,15 @@ class Arm(Stored):
     measures: dict[Text, Entry | None]
 
 
+class WorldCount(Stored):
+    """As `experiments.analysis.contrasts.WorldCount`."""
+
+    higher: Count
+    equal: Count
+    lower: Count
+    sign_test_p: Share
+
+
 class Verdict(Stored):
     """As `experiments.analysis.claims.Verdict`."""
 
@@ -84,6 +93,7 @@ class Verdict(Stored):
     )
     mean_difference: Finite | None = None
     more_seeds: Count | None
+    worlds: WorldCount | None = None
 
 
 class FailedRun(Stored):
