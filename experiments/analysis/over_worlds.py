@@ -120,10 +120,12 @@ def mean_tails(apart: Array, truth: float = 0.0) -> Tails:
 
 def _signs(worlds: int) -> Iterator[Array]:
     """Choices of signs in blocks, [at most BLOCK, W] each; from raw numbers, which no version of NumPy changes."""
+    flipped: NDArray[np.bool_]
     if worlds <= EVERY_SIGN:
-        bits = np.arange(2**worlds)[:, None] >> np.arange(worlds) & 1
+        flipped = (np.arange(2**worlds)[:, None] >> np.arange(worlds) & 1).astype(np.bool_)
     else:
         words = np.random.Philox(key=np.array([worlds, 0], np.uint64)).random_raw(CHOICES * -(-worlds // 64))
-        bits = np.unpackbits(words.astype("<u8").view(np.uint8)).reshape(CHOICES, -1)[:, :worlds]
-        bits[0] = 0  # the data as they are
-    return (1.0 - 2.0 * bits[start : start + BLOCK] for start in range(0, len(bits), BLOCK))
+        bits = np.unpackbits(words.astype("<u8").view(np.uint8)).reshape(CHOICES, -1)
+        flipped = bits[:, :worlds].astype(np.bool_)
+        flipped[0] = False  # the data as they are
+    return (np.where(flipped[start : start + BLOCK], -1.0, 1.0) for start in range(0, len(flipped), BLOCK))
