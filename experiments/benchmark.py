@@ -57,7 +57,7 @@ START_UP = {
     "from command to first update": [
         "-c",
         "from experiments import load_config; from experiments.training.loop import Training; "
-        "Training(load_config('configs/two_rooms.toml')).update()",
+        "Training(load_config('configs/two_rooms.toml')).advance(1)",
     ],
 }
 

@@ -81,8 +81,8 @@ def each_action_is_paid_the_discounted_rewards_that_follow_it() -> None:
     pi = [0.01, 0.97, 0.01, 0.01]
     agent = TABLE | {"initial_policy": pi, "learning_rate": 1.0, "discount": 0.5}
     training = Training(comparison(corridor, agent, {"a": {}}, seeds=1, updates=1, episodes=1))
-    (record,) = training.records()
-    assert record.columns["episode_length"].tolist() == [3]  # it went straight
+    records = training.advance()
+    assert records.columns["episode_length"].tolist() == [[3]]  # it went straight
     moved = training.parameters()["a/seed_0/logits"].numpy() - np.log(pi)
     to_go = np.array([0.25, 0.5, 1.0, 0.0])  # nobody acts at the goal
     np.testing.assert_allclose(moved, to_go[:, None] * (np.array([0, 1, 0, 0]) - pi), atol=1e-12)
@@ -101,9 +101,9 @@ def actions_follow_the_policy() -> None:
 def a_run_is_a_function_of_its_config() -> None:
     config = comparison(TWO_ROOMS, MLP | {"initialization": "torch"}, {"a": {}})
     first, second = Training(config), Training(config)
-    for one, other in zip(first.records(), second.records(), strict=True):
-        np.testing.assert_array_equal(one.columns["loss"], other.columns["loss"])
-        np.testing.assert_array_equal(one.columns["visit_entropy_bits"], other.columns["visit_entropy_bits"])
+    one, other = first.advance().columns, second.advance().columns
+    np.testing.assert_array_equal(one["loss"], other["loss"])
+    np.testing.assert_array_equal(one["visit_entropy_bits"], other["visit_entropy_bits"])
     for name, layer in first.parameters().items():
         assert torch.equal(layer, second.parameters()[name])
 

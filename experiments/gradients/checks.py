@@ -126,7 +126,7 @@ class Setting:
         for _ in range(updates):
             with torch.no_grad():
                 learner.theta.copy_(theta)
-            training.update()
+            training.advance(1)
             total += learner.theta.detach().double() - theta.double()
         return (total / updates).numpy()
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from experiments.analysis.wording import effect_text, measure_text, plain, verdict_text
 from experiments.config.measures import OUTCOMES
 from experiments.config.plain_text import printable
-from experiments.training.records import UpdateRecord
+from experiments.training.records import Records
 
 WIDE = Console(width=100_000)  # to measure what a table wants
 
@@ -70,22 +70,22 @@ def progress(console: Console, updates: int, done: int = 0) -> Iterator["Progres
 
 
 class ProgressBar:
-    """Follows the records. It starts with the first: processes are forked before that, and a forked process should
+    """Follows the blocks. It starts with the first: processes are forked before that, and a forked process should
     not inherit the lock of a thread that draws."""
 
     def __init__(self, bar: Progress, updates: int, done: int) -> None:
         self._bar = bar
         self._task = bar.add_task("", total=updates, completed=done, rate="")
 
-    def __call__(self, record: UpdateRecord) -> None:
+    def __call__(self, records: Records) -> None:
         self._bar.start()
         task = self._bar.tasks[0]
-        if task.elapsed and record.steps is not None:
-            steps = float(record.columns["env_steps"].sum())
+        if task.elapsed and records.steps is not None:
+            steps = float(records.columns["env_steps"][-1].sum())
             rate = f"{steps / task.elapsed / 1e6:.2f} M steps/s"
-            self._bar.update(self._task, completed=record.update + 1, rate=rate)
+            self._bar.update(self._task, completed=records.end, rate=rate)
         else:
-            self._bar.update(self._task, completed=record.update + 1)
+            self._bar.update(self._task, completed=records.end)
 
 
 ROWS = (

@@ -35,15 +35,15 @@ from experiments.tensorboard.sink import BoardSink
 from experiments.training.initial import initial_learner
 from experiments.training.loop import Training
 from experiments.training.numerics import arithmetic, differences
-from experiments.training.records import UpdateRecord
+from experiments.training.records import Records
 
 LARGEST_SHARE = 0.05  # of the time that checkpoints may take
 
 
 class Sink(Protocol):
-    """Something that consumes records and can be cut back to an earlier position."""
+    """Something that consumes blocks of updates and can be cut back to an earlier position."""
 
-    def write(self, record: UpdateRecord) -> None: ...
+    def write(self, records: Records) -> None: ...
     def flush(self) -> Position: ...
     def restore(self, position: Position) -> None: ...
 
@@ -86,7 +86,7 @@ class Result(NamedTuple):
 
 
 Notify = Callable[[str], None]
-Advance = Callable[[UpdateRecord], None]
+Advance = Callable[[Records], None]
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def train_in_memory(config: Config) -> Result:
     """Train without a folder; see `experiments.train`."""
     began = time.monotonic()
     with plain_torch(), np.errstate(invalid="ignore", over="ignore"), closing(Training(config)) as training:
-        records = list(training.records())
+        records = training.advance()
         columns = training.final()
         summary = summarize(config, training.runs, columns)
     summary |= provenance(time.monotonic() - began, int(np.sum(columns["env_steps"])))
@@ -127,7 +127,7 @@ def train_in_memory(config: Config) -> Result:
 def run(
     config: Config,
     options: Options,
-    on_update: Advance,
+    on_block: Advance,
     notify: Notify,
     interrupts: Interrupts | None = None,
     showing: Showing | None = None,
@@ -137,7 +137,7 @@ def run(
     Args:
         config: what to train.
         options: how.
-        on_update: called with every record, for a progress bar.
+        on_block: called with every block of updates, for a progress bar.
         notify: called with one line of text that the user should see.
         interrupts: what may end it early, after a checkpoint.
         showing: keeps what TensorBoard could not be told; the results do not depend on it.
@@ -165,7 +165,7 @@ def run(
             folder.tidy()
             return folder.read_summary()
         workers = stack.enter_context(session.begin())
-        session.train(workers, on_update)
+        session.train(workers, on_block)
         return session.finish(workers)
 
 
@@ -193,7 +193,7 @@ def compile_ahead(training: Training, notify: Notify) -> None:
     try:
         with numba.core.event.install_listener("numba:compile", Telling()):
             if world.mdp is not None:
-                Training(config, seeds).update()
+                Training(config, seeds).advance(1)
                 return
             for agent in map(config.agent_of, config.arms):
                 learner = initial_learner([agent], world, seeds)
@@ -315,7 +315,7 @@ class _Session:
                 f"the last bits of the numbers will differ from here on, for this is another arithmetic: {change}"
             )
 
-    def train(self, workers: Workers, on_update: Advance) -> None:
+    def train(self, workers: Workers, on_block: Advance) -> None:
         """All updates that are left, with flushes and checkpoints at their times."""
         last_flush = last_moment = time.monotonic()
         updates, wait = self._config.training.updates, self._options.checkpoint_seconds
@@ -330,10 +330,9 @@ class _Session:
 
         with self._interrupts.deferred():
             for block in workers.blocks(moment_due):
-                for record in block.records:
-                    for sink in self._sinks.values():
-                        sink.write(record)
-                    on_update(record)
+                for sink in self._sinks.values():
+                    sink.write(block.records)
+                on_block(block.records)
                 now = time.monotonic()
                 if block.states is not None:
                     cost = self._save(workers.update_count, block.states)

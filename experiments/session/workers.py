@@ -21,7 +21,7 @@ from experiments.config.schema import Config
 from experiments.session.processes import CONTEXT, end, start, why_ended
 from experiments.storage.stored_states import check_values
 from experiments.training.loop import Training
-from experiments.training.records import Column, Runs, UpdateRecord, merged, merged_records, stacked
+from experiments.training.records import Column, Records, Runs, merged, scattered
 from experiments.training.simulated.simulators import SimulatorError
 
 BLOCK_SECONDS = 0.25  # a block is about as many updates as take this long
@@ -32,7 +32,7 @@ State = dict[str, NDArray[Any]]
 class Block(NamedTuple):
     """Updates in a row, and what training needs to go on after them where it was asked for."""
 
-    records: list[UpdateRecord]
+    records: Records
     states: list[State] | None  # one for each share of the seeds
 
 
@@ -147,18 +147,17 @@ class Workers:
             want_state = pending.pop(0)
             answers = [member.answer() for member in self._members]
             took, began = time.monotonic() - began, time.monotonic()
-            parts = [part for part, _ in answers]
-            records = parts[0] if len(parts) == 1 else merged_records(parts, self._places, len(self.runs.arm))
-            self.update_count += len(records)
+            records = merged([part for part, _ in answers], self._places, len(self.runs.arm))
+            updates = records.end - self.update_count
+            self.update_count = records.end
             # Blocks grow and shrink gently: one slow block says little about the next.
-            size = max(1, min(2 * size, round(len(records) * BLOCK_SECONDS / max(took, 1e-6))))
+            size = max(1, min(2 * size, round(updates * BLOCK_SECONDS / max(took, 1e-6))))
             yield Block(records, [state for _, state in answers] if want_state else None)
 
     def final(self) -> dict[str, Column]:
         """The columns of runs.parquet."""
-        answers = self._all("final")
-        parts = [UpdateRecord(0, columns, columns["failed"], None, None) for columns in answers]
-        return merged(parts, self._places, len(self.runs.arm)).columns
+        parts = self._all("final")
+        return {name: scattered([part[name] for part in parts], self._places) for name in parts[0]}
 
     def parameters(self) -> dict[str, torch.Tensor]:
         """Trained parameters by "<arm>/seed_<k>/<layer>"."""
@@ -175,8 +174,7 @@ class Workers:
 def _perform(training: Training, what: str, arguments: tuple[Any, ...]) -> Any:
     if what == "advance":
         updates, want_state = arguments
-        records = [training.update() for _ in range(updates)]
-        return records, training.state() if want_state else None
+        return training.advance(updates), training.state() if want_state else None
     if what == "final":
         return training.final()
     return {name: tensor.numpy() for name, tensor in training.parameters().items()}
@@ -242,10 +240,7 @@ def _serve(
                 training.load(state)
             while True:
                 what, arguments = pipe.recv()
-                value = _perform(training, what, arguments)
-                if what == "advance":
-                    value = stacked(value[0]), value[1]
-                pipe.send(Answer(value, None))
+                pipe.send(Answer(_perform(training, what, arguments), None))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the main process is gone, or has no more questions
     except SimulatorError as error:

@@ -40,7 +40,7 @@ def stepping_speeds(config: Config, rounds: int, steps: int = 20_000) -> dict[st
         )
         vector = stack.enter_context(closing(made))
         training = stack.enter_context(closing(Training(config)))
-        training.update()
+        training.advance(1)
         ways: dict[str, Callable[[], int]] = {
             "one environment, random actions": lambda: _bare(env, world, steps),
             f"SyncVectorEnv of {episodes}, random actions": lambda: _vector(vector, world, steps),
@@ -77,5 +77,5 @@ def _random_actions(world: World, steps: int) -> NDArray[np.int64]:
 
 
 def _trained(training: Training) -> int:
-    steps = training.update().steps
+    steps = training.advance(1).steps
     return 0 if steps is None else int(steps.live.sum())

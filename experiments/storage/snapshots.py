@@ -15,7 +15,7 @@ from agents.information import entropy_of_weights
 from experiments.storage.run_folder import Position, RunFolder
 from experiments.storage.stored_arrays import arrays_of
 from experiments.storage.stored_files import StoreError, content
-from experiments.training.records import Runs, Snapshot, UpdateRecord, snapshot_updates
+from experiments.training.records import Records, Runs, Snapshot, snapshot_updates
 
 FILE = "snapshots.safetensors"
 MAX_BYTES = 1 << 30  # of the file
@@ -53,9 +53,10 @@ class SnapshotSink:
         self._moments: list[Snapshots] = []
         self._written = 0
 
-    def write(self, record: UpdateRecord) -> None:
-        if record.snapshot is not None:
-            self._moments.append(_moment(record.update, record.snapshot, record.active, self._arms))
+    def write(self, records: Records) -> None:
+        for update, snapshot in records.snapshots.items():
+            active = records.active[update - records.first]
+            self._moments.append(_moment(update, snapshot, active, self._arms))
 
     def flush(self) -> Position:
         """Bring everything to disk."""

@@ -30,7 +30,7 @@ def check_values(training: Training, state: Mapping[str, NDArray[Any]], update: 
         "progress.first_success": (-1, episodes * training.world.time_limit),
         "progress.env_steps": (0, episodes * training.world.time_limit),
         "progress.episodes": (0, episodes),
-        "progress.coefficient": (0, np.inf),
+        "controlled": (0, np.inf),
         "learner.optimizer.step": (0, update),
         "learning.(previous_)?visits": (0, np.inf),
         "learning.previous_log_pi": (-np.inf, 1e-6),

@@ -8,7 +8,7 @@ from experiments.storage.run_folder import Position, RunFolder, StoreError, parq
 from experiments.storage.stored_rows import UpdateRows, fitting
 from experiments.storage.stored_tables import read_batches, schema_of
 from experiments.storage.tables import STEP_SCHEMA, step_table, update_table
-from experiments.training.records import Runs, UpdateRecord
+from experiments.training.records import Records, Runs, joined
 
 PART_BYTES = 1 << 26  # of records that wait in memory for their part
 TABLES = ("updates", "steps")
@@ -27,12 +27,12 @@ class TableSink:
     def __init__(self, folder: RunFolder, runs: Runs, updates: int, log_steps: int) -> None:
         self._folder, self._runs, self._updates, self._log_steps = folder, runs, updates, log_steps
         self._sums: dict[str, list[str]] = {name: [] for name in TABLES}  # SHA-256 of every part
-        self._records: list[UpdateRecord] = []
+        self._records: list[Records] = []
         self._bytes = 0
 
-    def write(self, record: UpdateRecord) -> None:
-        self._records.append(record)
-        self._bytes += sum(array.nbytes for array in (*record.columns.values(), *(record.steps or ())))
+    def write(self, records: Records) -> None:
+        self._records.append(records)
+        self._bytes += sum(array.nbytes for array in (*records.columns.values(), *(records.steps or ())))
         if self._bytes > PART_BYTES:
             self._write_parts()
 
@@ -43,9 +43,9 @@ class TableSink:
         return {name: list(sums) for name, sums in self._sums.items()}
 
     def _write_parts(self) -> None:
-        every = self._log_steps
-        updates = update_table(self._records, self._runs)
-        steps = step_table(self._records if every else [], self._runs, every or 1)
+        records, every = joined(self._records), self._log_steps
+        updates = update_table(records, self._runs)
+        steps = step_table(records, self._runs, every) if every else STEP_SCHEMA.empty_table()
         for name, table in zip(TABLES, (updates, steps), strict=True):
             part = _part(name, len(self._sums[name]))
             self._sums[name].append(self._folder.write_table(part, table))

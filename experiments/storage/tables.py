@@ -1,13 +1,13 @@
 """Records as Arrow tables: the columns of updates.parquet, steps.parquet and runs.parquet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from experiments.config.measures import FRACTIONS, TIMES
-from experiments.training.records import Column, Runs, UpdateRecord
+from experiments.training.records import Column, Records, Runs
 
 TRUTHS = frozenset({*FRACTIONS, "succeeded"})  # columns of truth values; where one is missing it is null
 
@@ -24,34 +24,32 @@ STEP_SCHEMA = pa.schema(
 )
 
 
-def update_table(records: Sequence[UpdateRecord], runs: Runs) -> pa.Table:
-    """A row a run and update, in that order in time; a frozen run has no row after the update it failed in."""
-    active = np.concatenate([record.active for record in records])
-    place = np.tile(np.arange(len(runs.arm)), len(records))[active]
-    update = np.repeat([record.update for record in records], len(runs.arm))[active]
-    columns = {
-        name: np.concatenate([record.columns[name] for record in records])[active] for name in records[0].columns
-    }
-    return _table(runs, place, {"update": update, **columns})
+def update_table(records: Records, runs: Runs) -> pa.Table:
+    """A row per update and run, in this order; a frozen run has no row after the update it failed in."""
+    update, place = np.nonzero(records.active)
+    columns = {name: column[update, place] for name, column in records.columns.items()}
+    return _table(runs, place, {"update": records.first + update, **columns})
 
 
-def step_table(records: Sequence[UpdateRecord], runs: Runs, every: int = 1) -> pa.Table:
-    """A row a lock-step of a run; with `every` k, each k-th lock-step of each run's update."""
-    parts = [_step_columns(record, every) for record in records if record.steps is not None]
-    if not parts:
+def step_table(records: Records, runs: Runs, every: int = 1) -> pa.Table:
+    """A row per update, run and lock-step, in this order; with `every` k, each k-th lock-step of each run's
+    update."""
+    steps = records.steps
+    if steps is None:
         return STEP_SCHEMA.empty_table()
-    place, *columns = (np.concatenate(pieces) for pieces in zip(*parts, strict=True))
-    names = ("env_step", "update", "t", "live", "entropy_nats")
-    return _table(runs, place, dict(zip(names, columns, strict=True)))
-
-
-def _step_columns(record: UpdateRecord, every: int) -> tuple[NDArray[np.generic], ...]:
-    steps = record.steps
-    assert steps is not None
-    t, place = np.nonzero(steps.live[::every])
-    t *= every
-    at = (t, place)
-    return place, steps.env_step[at], np.full(len(t), record.update), t, steps.live[at], steps.entropy_nats[at]
+    length = steps.length.ravel()
+    update, place = np.indices(steps.length.shape).reshape(2, -1).repeat(length, axis=1)
+    t = np.arange(length.sum()) - (np.cumsum(length) - length).repeat(length)
+    row = steps.start.ravel().repeat(length) + t
+    update, place, t, row = (column[t % every == 0] for column in (update, place, t, row))
+    columns = {
+        "env_step": records.env_step[row],
+        "update": records.first + update,
+        "t": t,
+        "live": steps.live[row],
+        "entropy_nats": steps.entropy_nats[row],
+    }
+    return _table(runs, place, columns)
 
 
 def run_table(columns: Mapping[str, Column], runs: Runs) -> pa.Table:

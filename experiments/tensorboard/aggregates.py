@@ -17,7 +17,7 @@ from experiments.config.measures import FailedAs
 from experiments.config.schema import Config
 from experiments.tensorboard.events import MarginChart, MultilineChart, finite_scalars_block
 from experiments.training.exploration import mean_of_known
-from experiments.training.records import UpdateRecord
+from experiments.training.records import Records
 from experiments.training.worlds import World
 
 Array = NDArray[np.float64]
@@ -85,32 +85,34 @@ def grid(updates: int) -> frozenset[int]:
 
 
 def aggregate_block(
-    records: Sequence[UpdateRecord],
+    records: Records,
+    on_grid: frozenset[int],
     runs: NDArray[np.int64],
     shown: Sequence[Curve],
     exact: bool,
     wall_time: float,
 ) -> bytes:
-    """The points of an arm at some updates of the grid.
+    """The points of an arm at those updates of a block that are on the grid.
 
     A frozen run has neither return nor entropy any more: it counts as not solved and with a return below any
     number, and is left out of the entropy.
 
     Args:
-        records: of those updates.
+        records: the block.
+        on_grid: updates that have a point.
         runs: places of the arm's runs on the run axis, [n].
         shown: what to tell; what the arm cannot tell is left out.
         exact: nothing is sampled, so runs that are equal are one run, and one run has no interval.
         wall_time: seconds since 1970.
     """
-    records = [record for record in records if record.active[runs].any()]
-    if not records:
+    rows = np.flatnonzero(np.isin(records.updates, list(on_grid)) & records.active[:, runs].any(1))
+    if not len(rows):
         return b""
-    active = np.stack([record.active[runs] for record in records])
+    place = np.ix_(rows, runs)
 
     def column(name: str) -> Array:
         """[U, n]; NaN: the run is frozen."""
-        return np.where(active, np.stack([record.columns[name][runs] for record in records]), np.nan)
+        return np.where(records.active[place], records.columns[name][place], np.nan)
 
     one_run = exact & _all_equal(column("entropy_bits")) & _all_equal(column("return_mean"))
     points: dict[str, Array] = {}
@@ -119,8 +121,8 @@ def aggregate_block(
     for tag, name in LOSSES.items():
         values = column(name)
         points[tag] = mean_of_known(np.where(np.isfinite(values), values, np.nan).T)
-    updates = np.array([record.update for record in records])
-    return finite_scalars_block(list(points), updates, np.stack(list(points.values()), axis=1), wall_time)
+    values = np.stack(list(points.values()), axis=1)
+    return finite_scalars_block(list(points), records.updates[rows], values, wall_time)
 
 
 def _band(curve: Curve, values: Array, one_run: NDArray[np.bool_]) -> Band:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from agents.information import entropy_of_weights
 from experiments.figures.grid_maps import png, policy_map, visit_map
 from experiments.tensorboard.events import histogram_record, image_record
-from experiments.training.records import Snapshot, UpdateRecord, snapshot_updates
+from experiments.training.records import Records, Snapshot, snapshot_updates
 from experiments.training.worlds import World
 
 Array = NDArray[np.float64]
@@ -30,28 +30,28 @@ def moments(updates: int) -> frozenset[int]:
     return frozenset([*kept[::2], kept[-1]])
 
 
-def picture_block(record: UpdateRecord, arm: Arm, world: World, wall_time: float) -> bytes:
+def picture_block(records: Records, update: int, arm: Arm, world: World, wall_time: float) -> bytes:
     """Histograms of action probabilities and, where the world is a grid, maps of policy and visits.
 
     Frozen runs are left out; their policies are no policies.
     """
-    going = arm.runs[record.active[arm.runs]]
+    row, snapshot = update - records.first, records.snapshots.get(update)
+    going = arm.runs[records.active[row, arm.runs]]
     if not len(going):
         return b""
-    probabilities = {"policy/start_probabilities": record.columns["start_policy"][going]}
+    probabilities = {"policy/start_probabilities": records.columns["start_policy"][row, going]}
     maps: dict[str, bytes] = {}
-    if record.snapshot is not None and world.mdp is not None:
+    if snapshot is not None and world.mdp is not None:
         states = np.flatnonzero(world.reachable & ~world.terminal)
-        probabilities["policy/action_probabilities"] = record.snapshot.policy[going][:, states]
+        probabilities["policy/action_probabilities"] = snapshot.policy[going][:, states]
         if world.mdp.drawing is not None:
-            maps |= _maps("mean", record.snapshot, going, world)
+            maps |= _maps("mean", snapshot, going, world)
         if world.mdp.drawing is not None and going[0] == arm.runs[0]:
-            maps |= _maps(f"seed_{arm.seeds[0]}", record.snapshot, going[:1], world)
+            maps |= _maps(f"seed_{arm.seeds[0]}", snapshot, going[:1], world)
     histograms = [  # rounding may lift a probability above 1
-        histogram_record(tag, record.update, np.minimum(values, 1.0), wall_time)
-        for tag, values in probabilities.items()
+        histogram_record(tag, update, np.minimum(values, 1.0), wall_time) for tag, values in probabilities.items()
     ]
-    return b"".join(histograms + [image_record(tag, record.update, png, wall_time) for tag, png in maps.items()])
+    return b"".join(histograms + [image_record(tag, update, png, wall_time) for tag, png in maps.items()])
 
 
 def _maps(name: str, snapshot: Snapshot, runs: NDArray[np.int64], world: World) -> dict[str, bytes]:

@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.figures.showing import Showing
 from experiments.storage.run_folder import Position, RunFolder
@@ -30,7 +29,7 @@ from experiments.tensorboard.events import (
 )
 from experiments.tensorboard.images_tab import Arm, moments, picture_block
 from experiments.training.loop import Training
-from experiments.training.records import Column, UpdateRecord
+from experiments.training.records import Column, Records, Steps, joined
 
 STEP_TAG = "step/entropy_bits"
 
@@ -81,7 +80,7 @@ class BoardSink:
         self._curves = curves(training.config, training.world)
         updates = training.config.training.updates
         self._grid, self._moments = grid(updates), moments(updates)
-        self._records: list[UpdateRecord] = []
+        self._records: list[Records] = []
         self._artist = ThreadPoolExecutor(1)  # draws while training goes on
         self._pictures: dict[str, list[Future[bytes]]] = {arm: [] for arm in self._arms}
         self._opened = False
@@ -89,11 +88,11 @@ class BoardSink:
     def _all_files(self) -> list[EventFile]:
         return [self._root, *self._of_arm.values(), *self._of_run]
 
-    def write(self, record: UpdateRecord) -> None:
-        self._records.append(record)
-        if record.update in self._moments:
+    def write(self, records: Records) -> None:
+        self._records.append(records)
+        for update in sorted(self._moments.intersection(records.updates.tolist())):
             for name, arm in self._arms.items():
-                drawing = self._artist.submit(picture_block, record, arm, self._world, time.time())
+                drawing = self._artist.submit(picture_block, records, update, arm, self._world, time.time())
                 self._pictures[name].append(drawing)
 
     def flush(self) -> Position:
@@ -102,10 +101,11 @@ class BoardSink:
         if not self._opened:
             self._open(now)
         if self._records:
-            self._write_updates(now)
-            if self._log_steps and self._records[0].steps is not None:
-                self._write_steps(now)
-            self._write_arms(now)
+            records = joined(self._records)
+            self._write_updates(records, now)
+            if self._log_steps and records.steps is not None:
+                self._write_steps(records, records.steps, now)
+            self._write_arms(records, now)
             self._records.clear()
         for file in self._all_files():
             file.flush()
@@ -159,41 +159,31 @@ class BoardSink:
             for place in self._arms[arm].runs:
                 self._of_run[place].write(start)
 
-    def _write_updates(self, now: float) -> None:
-        updates = np.array([record.update for record in self._records])
-        active = np.stack([record.active for record in self._records])
-        tags, columns = self._scalars()
-        for arm in self._arms.values():
-            for place in arm.runs:
-                rows = active[:, place]
-                self._of_run[place].write(finite_scalars_block(tags, updates[rows], columns[rows, place], now))
-
-    def _scalars(self) -> tuple[list[str], NDArray[np.float64]]:
-        """The tags and their values, [U, R, K]."""
-        values = [np.stack([r.columns[name] for r in self._records]) for name in UPDATE_TAGS.values()]
-        start = np.stack([record.columns["start_policy"] for record in self._records])
+    def _write_updates(self, records: Records, now: float) -> None:
+        start = records.columns["start_policy"]
         tags = [*UPDATE_TAGS, *(f"policy/start_probability_{a}" for a in range(start.shape[2]))]
-        return tags, np.concatenate([np.stack(values, axis=2, dtype=np.float64), start], axis=2)
+        columns = np.concatenate(
+            [np.stack([records.columns[name] for name in UPDATE_TAGS.values()], axis=2, dtype=np.float64), start],
+            axis=2,
+        )
+        for place, file in enumerate(self._of_run):
+            rows = records.active[:, place]
+            file.write(finite_scalars_block(tags, records.updates[rows], columns[rows, place], now))
 
-    def _write_steps(self, now: float) -> None:
+    def _write_steps(self, records: Records, steps: Steps, now: float) -> None:
         """One point a lock-step; `every` picks among each update's lock-steps."""
-        every = self._log_steps
-        steps = [record.steps for record in self._records if record.steps is not None]
-        # Runs first, so that a run's points lie side by side.
-        live = np.concatenate([s.live[::every] for s in steps]).T > 0
-        env_step = np.concatenate([s.env_step[::every] for s in steps]).T[live]
-        bits = np.concatenate([s.entropy_nats[::every] for s in steps]).T[live] / math.log(2)
-        ends = np.cumsum(live.sum(1))
+        env_step, bits, logged = records.env_step, steps.entropy_nats / math.log(2), steps.t % self._log_steps == 0
+        ends = np.cumsum(steps.length.sum(0))
         for file, start, end in zip(self._of_run, [0, *ends], ends, strict=False):
-            if start < end:
-                file.write(scalar_block(STEP_TAG, env_step[start:end], bits[start:end], now))
+            rows = start + np.flatnonzero(logged[start:end])
+            if len(rows):
+                file.write(scalar_block(STEP_TAG, env_step[rows], bits[rows], now))
 
-    def _write_arms(self, now: float) -> None:
-        on_grid = [record for record in self._records if record.update in self._grid]
+    def _write_arms(self, records: Records, now: float) -> None:
         for name, arm in self._arms.items():
             exact = self._config.agent_of(name).gradient == "exact"
             file = self._of_arm[name]
-            file.write(aggregate_block(on_grid, arm.runs, self._curves, exact, now))
+            file.write(aggregate_block(records, self._grid, arm.runs, self._curves, exact, now))
             drawings = [self._showing.attempt(f"pictures of {name}", d.result) for d in self._pictures[name]]
             file.write(b"".join(drawing or b"" for drawing in drawings))
             self._pictures[name].clear()

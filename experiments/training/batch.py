@@ -6,7 +6,7 @@ R: runs, A: actions, W: updates that final values are means over. What depends o
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,53 +17,14 @@ from experiments.config.schema import Agent, Config, Exponential, Linear, Target
 from experiments.training import exploration
 from experiments.training.finite.learning import FiniteLearning
 from experiments.training.initial import check_fits, initial_learner
-from experiments.training.records import Column, Runs, StepRecord, UpdateRecord, snapshot_updates
+from experiments.training.progress import Facts, Progress, completed
+from experiments.training.records import Column, Records, Runs, snapshot_updates
 from experiments.training.simulated.learning import SimulatedLearning
-from experiments.training.update import Learnt
+from experiments.training.update import Update, stacked
 from experiments.training.worlds import World
 
 Array = NDArray[np.float64]
 State = dict[str, NDArray[Any]]
-
-# Columns of runs.parquet that are means over the last W updates, and the column of updates.parquet they are of.
-FINAL = {
-    "final_success_rate": "success_rate",
-    "final_return": "return_mean",
-    "final_episode_length": "episode_length",
-    "final_entropy_bits": "entropy_bits",
-    "final_all_state_entropy_bits": "all_state_entropy_bits",
-    "final_kl_to_uniform": "kl_to_uniform",
-    "final_kl_from_previous": "kl_from_previous",
-    "final_optimal_action_probability": "optimal_action_probability",
-    "final_cross_entropy_to_optimal": "cross_entropy_to_optimal",
-    "final_visit_entropy_bits": "visit_entropy_bits",
-}
-
-
-class Progress(NamedTuple):
-    """What is counted over training, for each run."""
-
-    env_steps: NDArray[np.int64]  # [R]
-    episodes: NDArray[np.int64]  # [R]
-    first_success: NDArray[np.int64]  # [R] env_step; -1: none so far
-    first_optimal: NDArray[np.int64]  # [R] update; -1: none so far
-    collapsed_since: NDArray[np.int64]  # [R] update; -1: the entropy is not collapsed
-    regret: Array  # [R] summed over updates
-    recent: Array  # [len(FINAL), W, R] columns of the last W updates
-    coefficient: Array  # [R] of the target-entropy controller
-
-    @classmethod
-    def start(cls, runs: int, updates: int) -> "Progress":
-        return cls(
-            np.zeros(runs, np.int64),
-            np.zeros(runs, np.int64),
-            np.full(runs, -1, np.int64),
-            np.full(runs, -1, np.int64),
-            np.full(runs, -1, np.int64),
-            np.zeros(runs),
-            np.full((len(FINAL), exploration.window(updates), runs), np.nan),
-            np.zeros(runs),
-        )
 
 
 class Batch:
@@ -82,33 +43,44 @@ class Batch:
         else:
             self.learning = SimulatedLearning(config, world, self._agents, self.runs, self.learner)
         self.progress = Progress.start(len(self.runs.arm), config.training.updates)
+        sampled = self._agents[0].gradient == "sampled"
+        self._facts = Facts(
+            config.training.episodes_per_update if sampled else 0,
+            world.actions,
+            config.environment.solved_return,
+            _optimal_return(self._agents[0], world),
+        )
+        self.controlled = np.zeros(len(self.runs.arm))  # coefficients that hold an entropy, [R]
         for run_slice, agent in self._by_arm():
             if isinstance(agent.entropy_coef, TargetEntropy):
-                self.progress.coefficient[run_slice] = agent.entropy_coef.start
+                self.controlled[run_slice] = agent.entropy_coef.start
         self.failed_update = np.full(len(self.runs.arm), -1, np.int64)
-        self._optimal_return = _optimal_return(self._agents[0], world)
         self._snapshots = frozenset(snapshot_updates(config.training.updates))
 
     def _by_arm(self) -> Iterator[tuple[slice, Agent]]:
         for index, agent in enumerate(self._agents):
             yield slice(index * self._seeds, (index + 1) * self._seeds), agent
 
-    def update(self, update: int) -> UpdateRecord:
-        """One update of every run of the batch."""
+    def advance(self, first: int, updates: int) -> Records:
+        """The next updates of every run of the batch, the first of them with this number."""
+        measured = stacked(first, [self._update(first + number) for number in range(updates)])
+        self.progress, records = completed(self.progress, measured, self._facts)
+        return records
+
+    def _update(self, update: int) -> Update:
         active = self.failed_update < 0
         entropy_coef = self._coefficient(update)
         epsilon = _scheduled(self._agents[0].behaviour_epsilon, update, self.config.training.updates)
         learnt = self.learning.update(entropy_coef, epsilon, active)
-        steps = self._count(update, learnt, active)
-        columns = self._columns(update, learnt, entropy_coef)
-        self._control(columns["entropy_bits"])
+        columns = learnt.columns(self._solved_return) | {"entropy_coef": entropy_coef}
+        self._control(columns["entropy_nats"] / math.log(2))
         self._freeze_failed(update, columns)
         snapshot = self.learning.snapshot() if update in self._snapshots else None
-        return UpdateRecord(update, columns, active, steps, snapshot)
+        return Update(columns, active, learnt.steps, snapshot)
 
     def _coefficient(self, update: int) -> Array:
         """The entropy coefficient of every run, [R]."""
-        coefficient = self.progress.coefficient.copy()
+        coefficient = self.controlled.copy()
         for run_slice, agent in self._by_arm():
             if not isinstance(agent.entropy_coef, TargetEntropy):
                 updates = self.config.training.updates
@@ -119,79 +91,9 @@ class Batch:
         for run_slice, agent in self._by_arm():
             spec = agent.entropy_coef
             if isinstance(spec, TargetEntropy):
-                self.progress.coefficient[run_slice] = schedules.target_entropy(
-                    self.progress.coefficient[run_slice], entropy_bits[run_slice], spec.target_bits, spec.rate
+                self.controlled[run_slice] = schedules.target_entropy(
+                    self.controlled[run_slice], entropy_bits[run_slice], spec.target_bits, spec.rate
                 )
-
-    def _count(self, update: int, learnt: Learnt, active: NDArray[np.bool_]) -> StepRecord | None:
-        """Moves the progress on; the update's lock-steps, counted since the start of training."""
-        progress = self.progress
-        if learnt.steps is None:
-            return None
-        live = np.where(active, learnt.steps.live, 0)
-        env_step = np.cumsum(live, axis=0) + progress.env_steps
-        new = active & (progress.first_success < 0) & (learnt.success_step >= 0)
-        progress.first_success[new] = env_step[learnt.success_step[new], np.flatnonzero(new)]
-        progress.env_steps[:] += live.sum(0)
-        progress.episodes[active] += learnt.returns.shape[1]
-        return StepRecord(live, env_step, learnt.steps.entropy)
-
-    def _columns(self, update: int, learnt: Learnt, entropy_coef: Array) -> dict[str, Column]:
-        """The columns of updates.parquet, [R] each (start_policy [R, A])."""
-        progress, measured = self.progress, learnt.measured
-        columns = {
-            "env_steps": progress.env_steps.copy(),
-            "episodes": progress.episodes.copy(),
-            "return_mean": learnt.returns.mean(1),
-            "episode_length": learnt.lengths.mean(1),
-            "truncation_rate": measured.truncation_rate,
-            "entropy_nats": measured.entropy_nats,
-            "entropy_bits": measured.entropy_nats / math.log(2),
-            "all_state_entropy_bits": measured.all_state_entropy_nats / math.log(2),
-            "effective_actions": np.exp(measured.entropy_nats),
-            "kl_from_previous": measured.kl_from_previous,
-            "kl_to_uniform": math.log(self.world.actions) - measured.entropy_nats,
-            "optimal_action_probability": measured.optimal_action_probability,
-            "cross_entropy_to_optimal": measured.cross_entropy_to_optimal,
-            "state_coverage": measured.state_coverage,
-            "visit_entropy_bits": measured.visit_entropy_bits,
-            "success_rate": self._success_rate(learnt),
-            "succeeded": self._known_of_successes(progress.first_success >= 0),
-            "start_policy": measured.start_policy,
-            "entropy_coef": entropy_coef,
-            "policy_loss": learnt.policy_loss,
-            "negative_entropy": learnt.negative_entropy,
-            "loss": learnt.loss,
-            "grad_norm": learnt.grad_norm,
-        }
-        return columns | self._over_time(update, columns)
-
-    def _over_time(self, update: int, columns: Mapping[str, Column]) -> dict[str, Column]:
-        """What is said of all updates so far, or of the last W."""
-        progress = self.progress
-        for recent, name in zip(progress.recent, FINAL.values(), strict=True):
-            recent[update % len(recent)] = columns[name]
-        progress.regret[:] += self._optimal_return - columns["return_mean"]
-        progress.first_optimal[(progress.first_optimal < 0) & (columns["optimal_action_probability"] > 0.5)] = (
-            update
-        )
-        progress.collapsed_since[:] = exploration.entropy_collapse(
-            progress.collapsed_since, columns["entropy_bits"], update
-        )
-        recent_return = exploration.mean_of_known(progress.recent[list(FINAL).index("final_return")])
-        solved = exploration.reaches(recent_return, self._solved_return)
-        return {"solved": solved, "regret": progress.regret / (update + 1)}
-
-    def _known_of_successes(self, values: Column) -> Array:
-        """Truth values [R] as numbers; NaN where no single episode can be a success."""
-        counted = self._solved_return is not None and self._agents[0].gradient == "sampled"
-        return values.astype(float) if counted else np.full(len(values), math.nan)
-
-    def _success_rate(self, learnt: Learnt) -> Array:
-        """Share of the episodes that reached `solved_return`, [R]; NaN: no single episode can be a success."""
-        if learnt.steps is None:
-            return np.full(len(learnt.returns), math.nan)
-        return exploration.reaches(learnt.returns, self._solved_return).mean(1)
 
     @property
     def _solved_return(self) -> float | None:
@@ -213,12 +115,11 @@ class Batch:
         """
         progress, ending = self.progress, self.learning.final()
         failed = self.failed_update >= 0
-        recent = {name: exploration.mean_over_first(r) for name, r in zip(FINAL, progress.recent, strict=True)}
-        final = {name: np.where(failed, np.nan, mean) for name, mean in recent.items()}
+        final = {name: np.where(failed, np.nan, mean) for name, mean in progress.final_means().items()}
         final["greedy_return"] = np.where(failed, np.nan, ending.greedy_return)
         if self._agents[0].gradient == "exact":
             final["final_success_rate"] = ending.success_probability
-        never = self._known_of_successes(progress.first_success < 0)
+        never = np.where(self._facts.tell_success, progress.first_success < 0, np.nan)
         return {
             **final,
             **self._readings(final, ending.start_policy),
@@ -271,6 +172,7 @@ class Batch:
             **{f"learning.{key}": value for key, value in self.learning.state().items()},
             **{f"progress.{key}": value.copy() for key, value in self.progress._asdict().items()},
             "failed_update": self.failed_update.copy(),
+            "controlled": self.controlled.copy(),
         }
 
     def load(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -282,7 +184,7 @@ class Batch:
         self.learner.load({key: torch.from_numpy(value.copy()) for key, value in part("learner.").items()})
         self.learning.load(part("learning."))
         self.progress = Progress(**{key: value.copy() for key, value in part("progress.").items()})
-        self.failed_update = state["failed_update"].copy()
+        self.failed_update, self.controlled = state["failed_update"].copy(), state["controlled"].copy()
 
 
 def _scheduled(spec: float | Linear | Exponential, update: int, updates: int) -> float:

@@ -45,6 +45,18 @@ def mean_of_known(values: Array) -> Array:
     )
 
 
+def trailing_means(values: Array, window: int) -> Array:
+    """Mean at each update of what is not NaN in the last so many: [window - 1 + U, R] -> [U, R]; NaN where nothing
+    is. Added up one after the other, wherever a block of updates begins."""
+    known, updates = ~np.isnan(values), len(values) - window + 1
+    filled = np.where(known, values, 0.0)
+    total, number = np.zeros((2, updates, *values.shape[1:]))
+    for lag in range(window):
+        total += filled[lag : lag + updates]
+        number += known[lag : lag + updates]
+    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+
+
 def kl_divergence(log_p: Array, log_q: Array, p: Array | None = None) -> Array:
     """KL(p||q) = sum p (log p - log q) in nats, [..., A] -> [...]; never below 0. p: exp(log_p), if known."""
     return np.maximum(((np.exp(log_p) if p is None else p) * (log_p - log_q)).sum(-1), 0.0)
@@ -107,11 +119,15 @@ def window(updates: int) -> int:
     return max(1, round(0.05 * updates))
 
 
-def entropy_collapse(since: NDArray[np.int64], entropy_bits: Array, update: int) -> NDArray[np.int64]:
+def entropy_collapse(since: NDArray[np.int64], entropy_bits: Array, first: int) -> NDArray[np.int64]:
     """The first update since when the path entropy has stayed below COLLAPSED_BITS, [R]; -1: it is not below.
 
     Args:
-        since: what this function said after the update before, [R]; -1 at the start.
-        entropy_bits: of this update, [R].
+        since: what this function said of the updates before, [R]; -1 at the start.
+        entropy_bits: of the updates that follow them, [U, R].
+        first: the number of the first of these.
     """
-    return np.where(entropy_bits < COLLAPSED_BITS, np.where(since >= 0, since, update), -1)
+    above = ~(entropy_bits < COLLAPSED_BITS)
+    below = above[::-1].argmax(0)  # so many in the end
+    fallen = np.where(below > 0, first + len(above) - below, -1)
+    return np.where(above.any(0), fallen, np.where(since >= 0, since, first))

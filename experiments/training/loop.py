@@ -1,10 +1,10 @@
-"""The training loop: a generator of records. It knows nothing of files, screens or TensorBoard.
+"""The training loop: it moves all runs by a block of updates. It knows nothing of files, screens or TensorBoard.
 
 R: runs, A: actions. Arms that differ only in entropy coefficient, discount and initial policy share one
 batch; arms that differ in anything else are batches of their own behind the same interface.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from agents.kernels.compiled import is_compiling
 from experiments.config.schema import Agent, Config, ConfigError
 from experiments.training.batch import Batch, State
 from experiments.training.memory import keep_freed_memory
-from experiments.training.records import Column, Runs, UpdateRecord, merged
+from experiments.training.records import Column, Records, Runs, merged, scattered
 from experiments.training.worlds import make_world
 
 
@@ -45,26 +45,19 @@ class Training:
             np.concatenate([np.arange(n) + arms.index(arm) * n for arm in group]) for group in grouped.values()
         ]
 
-    def update(self) -> UpdateRecord:
-        """Collect, learn, move every run once."""
+    def advance(self, updates: int | None = None) -> Records:
+        """Move every run by so many updates; None: by all that are left. How many it is changes no number."""
+        first = self.update_count
+        number = self.config.training.updates - first if updates is None else updates
         with np.errstate(invalid="ignore", over="ignore"):  # a run that overflows is frozen, not a warning
-            parts = [batch.update(self.update_count) for batch in self.batches]
-        self.update_count += 1
-        return parts[0] if len(parts) == 1 else merged(parts, self._places, len(self.runs.arm))
-
-    def records(self) -> Iterator[UpdateRecord]:
-        """The updates that are left."""
-        while self.update_count < self.config.training.updates:
-            yield self.update()
+            parts = [batch.advance(first, number) for batch in self.batches]
+        self.update_count += number
+        return merged(parts, self._places, len(self.runs.arm))
 
     def final(self) -> dict[str, Column]:
         """The columns of runs.parquet, [R] each (start_policy [R, A])."""
-        record = merged(
-            [UpdateRecord(0, b.final(), b.failed_update < 0, None, None) for b in self.batches],
-            self._places,
-            len(self.runs.arm),
-        )
-        return record.columns
+        parts = [batch.final() for batch in self.batches]
+        return {name: scattered([part[name] for part in parts], self._places) for name in parts[0]}
 
     def close(self) -> None:
         """Close the simulators, if there are any."""

@@ -1,6 +1,7 @@
-"""What the training loop hands out: a record an update, a table of runs at the end.
+"""What the training loop hands out: blocks of updates, and a table of runs at the end.
 
-R: runs in the config's order (arms in their order, within an arm the seeds in theirs), T: time steps.
+R: runs in the config's order (arms in their order, within an arm the seeds in theirs), U: updates of a block,
+N: lock-steps of a block.
 """
 
 from collections.abc import Sequence
@@ -10,16 +11,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Column = NDArray[Any]
 T = TypeVar("T", bound=np.generic)
 
 
-class StepRecord(NamedTuple):
-    """The lock-steps of one update."""
+class Steps(NamedTuple):
+    """The lock-steps of a block: run by run, within a run update by update, within an update in time.
 
-    live: NDArray[np.int64]  # [T, R] episodes of the run still running; 0: the run has no such step
-    env_step: NDArray[np.int64]  # [T, R] the run's live steps so far, this lock-step's included
-    entropy_nats: Array  # [T, R] mean over the live ones
+    A run's environments step together; a lock-step is one step of all that are still running.
+    """
+
+    length: Ints  # [U, R] lock-steps of each update; 0: the run was frozen
+    live: Ints  # [N] episodes still running, one at least
+    entropy_nats: Array  # [N] of the policy, mean over those
+
+    @property
+    def start(self) -> Ints:
+        """Where the lock-steps of each update begin, [U, R]."""
+        by_run = self.length.T
+        return (by_run.cumsum() - by_run.ravel()).reshape(by_run.shape).T
+
+    @property
+    def t(self) -> Ints:
+        """Number of each lock-step within its update, from 0, [N]."""
+        return np.arange(len(self.live)) - np.repeat(self.start.T, self.length.T.ravel())
+
+    def taken(self) -> tuple[Ints, Ints]:
+        """Environment steps up to and with each lock-step, counted over the whole block, with 0 before the first
+        ([N + 1]); and those of each update, [U, R]."""
+        total = np.concatenate([[0], np.cumsum(self.live)])
+        return total, total[self.start + self.length] - total[self.start]
 
 
 class Snapshot(NamedTuple):
@@ -29,14 +51,32 @@ class Snapshot(NamedTuple):
     visits: Array  # [R, S] steps acted in each state since the start of training
 
 
-class UpdateRecord(NamedTuple):
-    """One update of every run. A row describes the policy that acted in it, before its gradient step."""
+class Records(NamedTuple):
+    """A block of updates of every run. A row describes the policy that acted in it, before its gradient step."""
 
-    update: int
-    columns: dict[str, Column]  # [R] each, but start_policy [R, A]; the columns of updates.parquet
-    active: NDArray[np.bool_]  # [R] False: the run failed in an earlier update and is frozen
-    steps: StepRecord | None  # None: exact gradients take no steps
-    snapshot: Snapshot | None  # only at the moments of `snapshot_updates`, only in finite worlds
+    first: int  # the number of its first update
+    columns: dict[str, Column]  # [U, R] each, but start_policy [U, R, A]; the columns of updates.parquet
+    active: NDArray[np.bool_]  # [U, R] False: the run failed in an earlier update and is frozen
+    steps: Steps | None  # None: exact gradients take no steps
+    snapshots: dict[int, Snapshot]  # of `snapshot_updates` among its updates, only in finite worlds
+
+    @property
+    def end(self) -> int:
+        """The number of updates done when it ends."""
+        return self.first + len(self.active)
+
+    @property
+    def updates(self) -> Ints:
+        """The numbers of its updates, [U]."""
+        return np.arange(self.first, self.end)
+
+    @property
+    def env_step(self) -> Ints:
+        """The live steps of its run so far at each lock-step, this one's included, [N]."""
+        assert self.steps is not None
+        total, taken = self.steps.taken()
+        before = self.columns["env_steps"][0] - taken[0] - total[self.steps.start[0]]
+        return total[1:] + np.repeat(before, self.steps.length.sum(0))
 
 
 class Runs(NamedTuple):
@@ -56,137 +96,79 @@ def snapshot_updates(updates: int, moments: int = 12) -> list[int]:
     return sorted({min(updates - 1, round(x)) for x in spaced})
 
 
-def merged(parts: Sequence[UpdateRecord], places: Sequence[NDArray[np.int64]], runs: int) -> UpdateRecord:
-    """One record of all runs out of records of some of them each.
+def merged(parts: Sequence[Records], places: Sequence[Ints], runs: int) -> Records:
+    """The same updates of all runs out of those of some of them each.
 
     Args:
-        parts: records of the same update.
+        parts: blocks of the same updates.
         places: where each part's runs stand on the run axis.
         runs: R.
     """
-    if len(parts) == 1 and len(places[0]) == runs and (np.diff(places[0]) == 1).all():
+    if len(parts) == 1 and np.array_equal(places[0], np.arange(runs)):
         return parts[0]
     first = parts[0]
-    columns = {name: _scattered([part.columns[name] for part in parts], places, runs) for name in first.columns}
-    active = _scattered([part.active for part in parts], places, runs)
-    return UpdateRecord(
-        first.update,
-        columns,
+    snapshots = {
+        update: _merged_snapshots([part.snapshots[update] for part in parts], places) for update in first.snapshots
+    }
+    return Records(
+        first.first,
+        {name: scattered([part.columns[name] for part in parts], places, axis=1) for name in first.columns},
+        scattered([part.active for part in parts], places, axis=1),
+        _assembled(
+            [part.steps for part in parts], [np.s_[:, place] for place in places], (len(first.active), runs)
+        ),
+        snapshots,
+    )
+
+
+def joined(parts: Sequence[Records]) -> Records:
+    """One block of all updates of some blocks that follow each other."""
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    slots = [np.s_[part.first - first.first : part.end - first.first] for part in parts]
+    active = np.concatenate([part.active for part in parts])
+    return Records(
+        first.first,
+        {name: np.concatenate([part.columns[name] for part in parts]) for name in first.columns},
         active,
-        _merged_steps(parts, places, runs),
-        _merged_snapshots([part.snapshot for part in parts], places, runs),
+        _assembled([part.steps for part in parts], slots, active.shape),
+        {update: snapshot for part in parts for update, snapshot in part.snapshots.items()},
     )
 
 
-class Stacked(NamedTuple):
-    """Records of U updates in a row, laid end to end: a few large arrays pass between processes, not many small
-    ones."""
-
-    updates: list[int]
-    columns: dict[str, Column]  # [U, R, ...]
-    active: NDArray[np.bool_]  # [U, R]
-    lengths: NDArray[np.int64]  # [U] lock-steps of each update
-    steps: StepRecord | None  # [sum of lengths, R]
-    snapshots: list[Snapshot | None]
-
-
-def stacked(records: Sequence[UpdateRecord]) -> Stacked:
-    """Records of the same runs, one or more."""
-    steps = [record.steps for record in records if record.steps is not None]
-    return Stacked(
-        [record.update for record in records],
-        {name: np.stack([record.columns[name] for record in records]) for name in records[0].columns},
-        np.stack([record.active for record in records]),
-        np.array([len(step.live) for step in steps]),
-        StepRecord(*(np.concatenate(pieces) for pieces in zip(*steps, strict=True))) if steps else None,
-        [record.snapshot for record in records],
-    )
-
-
-def merged_records(parts: Sequence[Stacked], places: Sequence[NDArray[np.int64]], runs: int) -> list[UpdateRecord]:
-    """Records of all runs out of records of some of them each; the same updates in every part.
+def _assembled(parts: Sequence[Steps | None], slots: Sequence[Any], shape: tuple[int, ...]) -> Steps | None:
+    """The lock-steps of a block out of those of parts of it.
 
     Args:
-        parts: of some runs each.
-        places: where each part's runs stand on the run axis.
-        runs: R.
+        parts: None for runs that take no steps.
+        slots: what picks each part's updates and runs out of [U, R].
+        shape: of the block, U and R.
     """
-    first = parts[0]
-    columns = {
-        name: _scattered([part.columns[name] for part in parts], places, runs, axis=1) for name in first.columns
-    }
-    active = _scattered([part.active for part in parts], places, runs, axis=1)
-    steps = _split_steps(parts, places, runs)
-    return [
-        UpdateRecord(
-            update,
-            {name: column[u] for name, column in columns.items()},
-            active[u],
-            steps[u],
-            _merged_snapshots([part.snapshots[u] for part in parts], places, runs),
-        )
-        for u, update in enumerate(first.updates)
-    ]
-
-
-def _split_steps(
-    parts: Sequence[Stacked], places: Sequence[NDArray[np.int64]], runs: int
-) -> Sequence[StepRecord | None]:
-    """The lock-steps of each update; one that is longer in some part than in another ends with 0 live there."""
-    stepping = [(part, part.steps, place) for part, place in zip(parts, places, strict=True) if part.steps]
-    if not stepping:
-        return [None] * len(parts[0].updates)
-    lengths = np.max([part.lengths for part, _, _ in stepping], axis=0)
-    starts = np.cumsum(lengths) - lengths
-    whole = _no_steps(int(lengths.sum()), runs)
-    for part, steps, place in stepping:
-        own_starts = np.cumsum(part.lengths) - part.lengths
-        rows = np.arange(part.lengths.sum()) + np.repeat(starts - own_starts, part.lengths)
-        for array, piece in zip(whole, steps, strict=True):
-            array[rows[:, None], place] = piece
-    live, env_step, entropy = whole
-    return [
-        StepRecord(live[a:b], env_step[a:b], entropy[a:b]) for a, b in zip(starts, starts + lengths, strict=True)
-    ]
-
-
-def _no_steps(number: int, runs: int) -> StepRecord:
-    shape = number, runs
-    return StepRecord(np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.full(shape, np.nan))
-
-
-def _merged_steps(
-    parts: Sequence[UpdateRecord], places: Sequence[NDArray[np.int64]], runs: int
-) -> StepRecord | None:
-    longest = max((len(part.steps.live) for part in parts if part.steps), default=0)
-    if longest == 0:
+    given = [(part, slot) for part, slot in zip(parts, slots, strict=True) if part is not None]
+    if not given:
         return None
-    merged_steps = _no_steps(longest, runs)
-    for part, place in zip(parts, places, strict=True):
-        if part.steps is not None:
-            for whole, piece in zip(merged_steps, part.steps, strict=True):
-                whole[: len(piece), place] = piece
-    return merged_steps
+    length = np.zeros(shape, np.int64)
+    for part, slot in given:
+        length[slot] = part.length
+    whole = Steps(length, np.empty(length.sum(), np.int64), np.empty(length.sum()))
+    start = whole.start
+    for part, slot in given:
+        moved = (start[slot] - part.start).T.ravel()
+        place = np.arange(len(part.live)) + np.repeat(moved, part.length.T.ravel())
+        whole.live[place], whole.entropy_nats[place] = part.live, part.entropy_nats
+    return whole
 
 
-def _merged_snapshots(
-    parts: Sequence[Snapshot | None], places: Sequence[NDArray[np.int64]], runs: int
-) -> Snapshot | None:
-    snapshots = [part for part in parts if part is not None]
-    if not snapshots:
-        return None
-    return Snapshot(
-        _scattered([snapshot.policy for snapshot in snapshots], places, runs),
-        _scattered([snapshot.visits for snapshot in snapshots], places, runs),
-    )
+def _merged_snapshots(parts: Sequence[Snapshot], places: Sequence[Ints]) -> Snapshot:
+    return Snapshot(*(scattered(pieces, places) for pieces in zip(*parts, strict=True)))
 
 
-def _scattered(
-    pieces: Sequence[NDArray[T]], places: Sequence[NDArray[np.int64]], runs: int, axis: int = 0
-) -> NDArray[T]:
+def scattered(pieces: Sequence[NDArray[T]], places: Sequence[Ints], axis: int = 0) -> NDArray[T]:
+    """Pieces of an array put in their places on an axis, which they fill."""
     # What is a truth value in one batch may be unknown (NaN) in another.
     shape = list(pieces[0].shape)
-    shape[axis] = runs
+    shape[axis] = sum(map(len, places))
     whole = np.empty(shape, dtype=np.result_type(*pieces))
     for piece, place in zip(pieces, places, strict=True):
         whole[(slice(None),) * axis + (place,)] = piece

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.training.update import Steps
+from experiments.training.update import LockSteps
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,14 +48,14 @@ class Played(NamedTuple):
         sums = np.bincount(self.place, values, self.truncated.size).astype(float)
         return sums.reshape(self.truncated.shape)
 
-    def lock_steps(self, entropy: Array) -> Steps:
+    def lock_steps(self, entropy: Array) -> LockSteps:
         """The run's environments step together: their number and their mean entropy, from entropies [N]."""
         runs = len(self.truncated)
         shape = (int(self.t.max(initial=-1)) + 1, runs)
         index = self.t * runs + self.run
         live = np.bincount(index, minlength=math.prod(shape)).reshape(shape)
         total = np.bincount(index, entropy, math.prod(shape)).reshape(shape)
-        return Steps(live, np.divide(total, live, out=np.full(shape, np.nan), where=live > 0))
+        return LockSteps(live, np.divide(total, live, out=np.full(shape, np.nan), where=live > 0))
 
     def at_start(self) -> Array:
         """Action probabilities at the first step, mean over the episodes: [R, A]; NaN for a run without any."""

@@ -4,15 +4,20 @@ R: runs, E: episodes of one update, A: actions. NaN: the world does not tell (a 
 or the run has failed and plays no more.
 """
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.training import exploration
+from experiments.training.records import Column, Records, Snapshot, Steps
+
 Array = NDArray[np.float64]
 
 
-class Steps(NamedTuple):
+class LockSteps(NamedTuple):
     """The lock-steps of one update: a run's E environments step together."""
 
     live: NDArray[np.int64]  # [T, R] episodes still running; 0: the run has no such step
@@ -39,12 +44,33 @@ class Learnt(NamedTuple):
     returns: Array  # [R, E] undiscounted; of a truncated episode, what was seen of it
     lengths: Array  # [R, E] steps
     success_step: NDArray[np.int64]  # [R] lock-step at which the first successful episode ended; -1: none
-    steps: Steps | None  # None: exact gradients take no steps
+    steps: LockSteps | None  # None: exact gradients take no steps
     policy_loss: Array  # [R]
     negative_entropy: Array  # [R] nats
     loss: Array  # [R]
     grad_norm: Array  # [R] before clipping
     measured: Measured
+
+    def columns(self, solved_return: float | None) -> dict[str, Column]:
+        """By name, [R] each (start_policy [R, A]).
+
+        Args:
+            solved_return: what an episode has to return to be a success; None: there is no such thing.
+        """
+        told = self.measured._asdict()
+        told["all_state_entropy_bits"] = told.pop("all_state_entropy_nats") / math.log(2)
+        success = exploration.reaches(self.returns, None if self.steps is None else solved_return)
+        return {
+            "return_mean": self.returns.mean(1),
+            "episode_length": self.lengths.mean(1),
+            **told,
+            "success_rate": success.mean(1),
+            "success_step": self.success_step,
+            "policy_loss": self.policy_loss,
+            "negative_entropy": self.negative_entropy,
+            "loss": self.loss,
+            "grad_norm": self.grad_norm,
+        }
 
 
 class Ending(NamedTuple):
@@ -54,3 +80,35 @@ class Ending(NamedTuple):
     greedy_return: Array  # [R] of the most probable actions: exact in finite worlds, else a mean of episodes
     success_probability: Array  # [R] of an episode; NaN: episodes tell (sampled), or it cannot be computed
     state_coverage: Array  # [R]
+
+
+class Update(NamedTuple):
+    """One update of the runs of a batch, as it goes into a block."""
+
+    columns: dict[str, Column]  # [R] each, but start_policy [R, A]
+    active: NDArray[np.bool_]  # [R]
+    steps: LockSteps | None
+    snapshot: Snapshot | None
+
+
+def stacked(first: int, updates: Sequence[Update]) -> Records:
+    """A block of updates, one or more, the first of them with this number."""
+    active = np.stack([update.active for update in updates])
+    return Records(
+        first,
+        {name: np.stack([update.columns[name] for update in updates]) for name in updates[0].columns},
+        active,
+        _run_by_run([update.steps for update in updates], active),
+        {first + u: update.snapshot for u, update in enumerate(updates) if update.snapshot is not None},
+    )
+
+
+def _run_by_run(updates: Sequence[LockSteps | None], active: NDArray[np.bool_]) -> Steps | None:
+    """The lock-steps of some updates; a run that is not active has none."""
+    steps = [update for update in updates if update is not None]
+    if not steps:
+        return None
+    live = np.concatenate([np.where(a, s.live, 0) for s, a in zip(steps, active, strict=True)]).T
+    entropy = np.concatenate([s.entropy for s in steps]).T
+    length = np.stack([(s.live > 0).sum(0) for s in steps]) * active
+    return Steps(length, live[live > 0], entropy[live > 0])

@@ -17,7 +17,7 @@ from experiments.session import workers
 from experiments.session.interrupts import Interrupts
 from experiments.storage.run_folder import RunFolder
 from experiments.tensorboard.event_file import FOOTER, HEADER, complete_length
-from experiments.training.records import UpdateRecord
+from experiments.training.records import Records
 
 CONFIG = """
 name = "small"
@@ -65,7 +65,7 @@ def train(
     config: Config | None = None,
     *,
     crash_at: int | None = None,
-    on_update: Callable[[UpdateRecord], None] | None = None,
+    on_block: Callable[[Records], None] | None = None,
     interrupts: Interrupts | None = None,
     often: bool | None = None,
     **options: Any,
@@ -75,8 +75,8 @@ def train(
     Args:
         out: the run folder.
         config: None: `small_config()`.
-        crash_at: update whose record is the last to be seen.
-        on_update, interrupts: as in `session.run`.
+        crash_at: update whose block is the last to be seen.
+        on_block, interrupts: as in `session.run`.
         often: a checkpoint after every update, else at the end alone, which takes half the time;
             None: often, unless this training is left alone.
         options: of the session.
@@ -85,13 +85,13 @@ def train(
     """
     told: list[str] = []
 
-    def seen(record: UpdateRecord) -> None:
-        if on_update:
-            on_update(record)
-        if record.update == crash_at:
+    def seen(records: Records) -> None:
+        if on_block:
+            on_block(records)
+        if records.first == crash_at:
             raise Crash
 
-    often = (crash_at, on_update, interrupts) != (None, None, None) if often is None else often
+    often = (crash_at, on_block, interrupts) != (None, None, None) if often is None else often
     how = session.Options(out, checkpoint_seconds=0.0 if often else 1e9, **options)
     with many_checkpoints():
         summary = session.run(config or small_config(), how, seen, told.append, interrupts)

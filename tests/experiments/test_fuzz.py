@@ -395,7 +395,7 @@ def test_every_environment_is_made_or_refused_in_one_line() -> None:
         arms = {"one": {"policy": rng.choice(["mlp", "tabular"]), "gradient": rng.choice(["sampled", "exact"])}}
         refusal = ""
         try:
-            Trained(load_config(table | {"arms": arms})).update()
+            Trained(load_config(table | {"arms": arms})).advance(1)
         except ConfigError as error:
             refusal = str(error)
         except Exception as mistake:

@@ -135,8 +135,7 @@ BETTER_CORNER = {"without_entropy": 35, "entropy_0_1": 39, "entropy_0_5": 40, "d
 def test_ahmed_et_al_entropy_finds_the_better_corner_and_more_is_not_always_better() -> None:
     config = load_config(config_path("trap"))
     training = Training(config)
-    for _ in training.records():
-        pass
+    training.advance()
     final, arms = training.final(), np.array(training.runs.arm)
     for arm, published in BETTER_CORNER.items():
         found = int(final["solved"][arms == arm].sum())

@@ -213,15 +213,15 @@ def test_the_fast_update_is_the_textbooks(
     for _ in range(config.training.updates):
         log_pi = training.batches[0].learner.log_pi().detach().double().numpy()
         start = [parameters(training, seed) for seed in config.training.seed_list]
-        record = training.update()
+        columns = training.advance(1).columns
         for run, seed in enumerate(config.training.seed_list):
             take_over(start[run], books[run])
             episodes = own[run].update(log_pi[run])
             terms = books[run].learn(episodes, float(habit.get("entropy_coef", 0.0)))
-            found = [record.columns[name][run] for name in Terms._fields]
+            found = [columns[name][0, run] for name in Terms._fields]
             np.testing.assert_allclose(found, terms, **close)
             mean_return = np.mean([sum(step.reward for step in steps) for steps in episodes])
-            np.testing.assert_allclose(record.columns["return_mean"][run], mean_return, rtol=0, atol=1e-12)
+            np.testing.assert_allclose(columns["return_mean"][0, run], mean_return, rtol=0, atol=1e-12)
             for layer, moved in zip(books[run].network.parameters(), parameters(training, seed), strict=True):
                 torch.testing.assert_close(moved, layer.detach(), **close)
 

@@ -19,7 +19,7 @@ from experiments.config.schema import Agent
 from experiments.training.exploration import first_success
 from experiments.training.finite.rollout import Episodes, FiniteRollout
 from experiments.training.streams import Purpose
-from experiments.training.update import Steps
+from experiments.training.update import LockSteps
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -35,7 +35,7 @@ class Collected(NamedTuple):
     truncation_rate: Array  # [R] share of the episodes that the time limit cut off; exact: the expected one
     visits: Array  # [R, S] steps in each state; exact: see ExactExperience
     visited: NDArray[np.bool_] | None  # [R, S] acted in or arrived at; None: exact, nobody went anywhere
-    steps: Steps | None  # None: exact
+    steps: LockSteps | None  # None: exact
     success_step: NDArray[np.int64]  # [R] lock-step at which the first successful episode ended; -1: none
 
 
@@ -62,7 +62,7 @@ class SampledExperience:
             played.truncated / self._rollout.episodes,
             played.visits,
             played.visited,
-            Steps(played.live, played.entropy),
+            LockSteps(played.live, played.entropy),
             first_success(played.returns, played.lengths, self._solved_return),
         )
 

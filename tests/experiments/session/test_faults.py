@@ -23,7 +23,7 @@ from experiments.session import console
 from experiments.session import run as session
 from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.training.loop import Training
-from experiments.training.records import UpdateRecord
+from experiments.training.records import Records
 from tests.experiments.processes import PATIENCE, Ended, ended, hear_signals, in_a_child
 from tests.experiments.small_training import (
     CONFIG,
@@ -61,12 +61,12 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", place], check=True)
 
 
-def at_update(number: int, action: Callable[[], Any]) -> Callable[[UpdateRecord], None]:
-    def on_update(record: UpdateRecord) -> None:
-        if record.update == number:
+def at_update(number: int, action: Callable[[], Any]) -> Callable[[Records], None]:
+    def on_block(records: Records) -> None:
+        if records.first == number:
             action()
 
-    return on_update
+    return on_block
 
 
 class TestTheDisk:
@@ -97,7 +97,7 @@ class TestTheDisk:
             subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", disk / "run" / "parts"], check=True)
 
         with pytest.raises(OSError, match="Read-only file system"):
-            train(disk / "run", on_update=at_update(12, mount_read_only))
+            train(disk / "run", on_block=at_update(12, mount_read_only))
         subprocess.run(["umount", disk / "run" / "parts"], check=True)
         train(disk / "run", resume=True)
         assert_same(contents(disk / "run"), undisturbed)
@@ -116,19 +116,19 @@ class TestTheFolder:
     def test_is_removed_and_does_not_come_back(self, tmp_path: Path) -> None:
         folder = tmp_path / "run"
         with pytest.raises(StoreError, match=rf"^{folder}: the folder, or the \.lock in it, was removed"):
-            train(folder, on_update=at_update(12, lambda: shutil.rmtree(folder)))
+            train(folder, on_block=at_update(12, lambda: shutil.rmtree(folder)))
         assert not folder.exists()
 
     def test_loses_a_part_and_says_so_at_the_end(self, tmp_path: Path) -> None:
         part = tmp_path / "parts" / "steps-000003.parquet"
         with pytest.raises(StoreError, match=r"steps-000003\.parquet: No such file or directory"):
-            train(tmp_path, on_update=at_update(12, part.unlink))
+            train(tmp_path, on_block=at_update(12, part.unlink))
         assert not RunFolder(tmp_path).is_finished
 
     def test_loses_an_event_file_and_says_so_at_once(self, tmp_path: Path) -> None:
         file = tmp_path / "tensorboard" / "table" / "seed_1" / "events.out.tfevents.0000000000"
         with pytest.raises(OSError, match="was changed or removed during training") as caught:
-            train(tmp_path, on_update=at_update(12, file.unlink))
+            train(tmp_path, on_block=at_update(12, file.unlink))
         assert caught.value.filename == str(file)
         with pytest.raises(StoreError, match="no checkpoint can be used"):
             train(tmp_path, resume=True)
@@ -188,9 +188,9 @@ class TestInterrupts:
         """Have a command send signals to itself while it looks at an update."""
         call = console.ProgressBar.__call__
 
-        def hit(self: console.ProgressBar, record: UpdateRecord) -> None:
-            call(self, record)
-            if record.update == update:
+        def hit(self: console.ProgressBar, records: Records) -> None:
+            call(self, records)
+            if records.first == update:
                 for number in numbers:
                     os.kill(os.getpid(), number)
 

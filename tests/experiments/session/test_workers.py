@@ -28,7 +28,7 @@ from experiments.session.workers import WorkerFailed, Workers, check_states, sha
 from experiments.storage import table_sink
 from experiments.storage.table_sink import TableSink
 from experiments.training.loop import Training
-from experiments.training.records import UpdateRecord
+from experiments.training.records import Records, joined
 from tests.experiments.processes import ended, forked, in_a_child, wait_for
 from tests.experiments.small_training import small_config, train
 
@@ -47,27 +47,32 @@ def test_shares_are_the_seeds_in_order_and_nearly_equal(seeds: list[int], worker
 
 def test_records_are_those_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     config = small_config("training.updates=12", "training.seeds=3")
-    alone = list(Training(config).records())
+    alone = Training(config).advance()
     with Workers(Training(config), 2) as workers:
-        shared = [record for block in workers.blocks(never) for record in block.records]
+        shared = joined([block.records for block in workers.blocks(never)])
         final = workers.final()
-    assert len(shared) == len(alone) == 12
-    for one, two in zip(alone, shared, strict=True):
-        assert_same_record(one, two)
+    assert len(shared.active) == 12
+    assert_same_records(alone, shared)
     training = Training(config)
-    list(training.records())
+    training.advance()
     for name, column in training.final().items():
         np.testing.assert_array_equal(final[name], column, err_msg=name)
 
 
-def assert_same_record(one: UpdateRecord, two: UpdateRecord) -> None:
-    assert one.update == two.update
+def assert_same_records(one: Records, two: Records) -> None:
+    assert one.first == two.first
+    assert one.columns.keys() == two.columns.keys()
     for name, column in one.columns.items():
         np.testing.assert_array_equal(two.columns[name], column, err_msg=name)
+    np.testing.assert_array_equal(two.active, one.active)
     assert one.steps is not None
     assert two.steps is not None
     for a, b in zip(one.steps, two.steps, strict=True):
-        np.testing.assert_array_equal(np.where(one.steps.live > 0, a, 0), np.where(two.steps.live > 0, b, 0))
+        np.testing.assert_array_equal(a, b)
+    assert one.snapshots.keys() == two.snapshots.keys()
+    for update, snapshot in one.snapshots.items():
+        for a, b in zip(snapshot, two.snapshots[update], strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_states_come_with_the_blocks_that_were_asked_for() -> None:
@@ -75,7 +80,7 @@ def test_states_come_with_the_blocks_that_were_asked_for() -> None:
     with Workers(training, 2) as workers:
         ends = []
         for block in workers.blocks(lambda update: update >= 10):
-            ends.append(block.records[-1].update + 1)
+            ends.append(block.records.end)
             assert (block.states is not None) == (ends[-1] >= 10)
             if block.states is not None:
                 assert [int(state["update_count"]) for state in block.states] == [ends[-1]] * 2
@@ -88,8 +93,7 @@ def test_neither_order_nor_company_changes_a_run() -> None:
 
     def columns_by_run(config: Config) -> dict[tuple[str, int], dict[str, bytes]]:
         training = Training(config)
-        records = list(training.records())
-        columns = {f"{r.update} {name}": column for r in records for name, column in r.columns.items()}
+        columns = {f"of updates: {name}": c.swapaxes(0, 1) for name, c in training.advance().columns.items()}
         return {
             run: {name: column[place].tobytes() for name, column in (columns | training.final()).items()}
             for place, run in enumerate(zip(*training.runs, strict=True))
@@ -106,26 +110,27 @@ def test_neither_order_nor_company_changes_a_run() -> None:
 
 class TestAProcessThatDies:
     def test_is_named_in_one_message_and_the_folder_can_be_resumed(self, tmp_path: Path) -> None:
-        def kill_one(record: UpdateRecord) -> None:
-            if record.update == 12:
+        def kill_one(records: Records) -> None:
+            if records.first == 12:
                 os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
 
         with pytest.raises(WorkerFailed, match=r"^a training process ended unexpectedly \(killed by signal 9\)$"):
-            train(tmp_path, workers=2, on_update=kill_one)
+            train(tmp_path, workers=2, on_block=kill_one)
         assert multiprocessing.active_children() == []
         assert list((tmp_path / "checkpoint").iterdir())
         train(tmp_path, resume=True)
 
     def test_does_not_hide_what_it_raised(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls = iter(range(100))
-        update = Training.update
+        advance = Training.advance
+        monkeypatch.setattr(workers_module, "BLOCK_SECONDS", 0.0)
 
-        def failing(training: Training) -> UpdateRecord:
+        def failing(training: Training, updates: int) -> Records:
             if next(calls) == 5:
                 raise ZeroDivisionError("in a world far away")
-            return update(training)
+            return advance(training, updates)
 
-        monkeypatch.setattr(Training, "update", failing)
+        monkeypatch.setattr(Training, "advance", failing)
         with Workers(Training(small_config()), 2) as workers, pytest.raises(WorkerFailed) as caught:
             list(workers.blocks(never))
         assert "ZeroDivisionError: in a world far away" in str(caught.value)
@@ -227,8 +232,8 @@ def test_a_stopped_worker_does_not_defy_a_second_ctrl_c(tmp_path: Path) -> None:
         let_go.append(process)
         os.kill(process, signal.SIGCONT)
 
-    def stop_one_and_ask_twice(record: UpdateRecord) -> None:
-        if record.update == 3:
+    def stop_one_and_ask_twice(records: Records) -> None:
+        if records.first == 3:
             process = multiprocessing.active_children()[0].pid or 0
             os.kill(process, signal.SIGSTOP)
             os.waitpid(process, os.WUNTRACED)  # it has stopped
@@ -241,7 +246,7 @@ def test_a_stopped_worker_does_not_defy_a_second_ctrl_c(tmp_path: Path) -> None:
     def interrupted() -> int:
         interrupts = Interrupts().install()
         with pytest.raises(KeyboardInterrupt):
-            train(tmp_path / "run", workers=2, on_update=stop_one_and_ask_twice, interrupts=interrupts)
+            train(tmp_path / "run", workers=2, on_block=stop_one_and_ask_twice, interrupts=interrupts)
         assert multiprocessing.active_children() == []
         assert let_go == []
         return 0

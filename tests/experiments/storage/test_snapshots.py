@@ -8,7 +8,7 @@ import safetensors.numpy
 
 from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.storage.snapshots import FEATURED, FILE, MEAN, SnapshotSink, read_snapshots
-from experiments.training.records import Runs, Snapshot, UpdateRecord, snapshot_updates
+from experiments.training.records import Records, Runs, Snapshot, snapshot_updates
 
 RUNS = Runs.of(["a", "b"], [7, 8, 9])
 STATES, ACTIONS = 5, 4
@@ -18,12 +18,12 @@ def sink_into(folder: RunFolder) -> SnapshotSink:
     return SnapshotSink(folder, RUNS, updates=5, tables=(STATES, ACTIONS))
 
 
-def record(update: int, failed: tuple[int, ...] = (), kept: bool = True) -> UpdateRecord:
+def record(update: int, failed: tuple[int, ...] = (), kept: bool = True) -> Records:
     rng = np.random.default_rng(update)
     policy = rng.dirichlet(np.ones(ACTIONS), (6, STATES))
     active = ~np.isin(np.arange(6), failed)
     visits = rng.integers(0, 9, (6, STATES)).astype(float)
-    return UpdateRecord(update, {}, active, None, Snapshot(policy, visits) if kept else None)
+    return Records(update, {}, active[None], None, {update: Snapshot(policy, visits)} if kept else {})
 
 
 def test_it_keeps_the_mean_of_each_arm_and_its_first_seed(tmp_path: Path) -> None:
@@ -34,12 +34,11 @@ def test_it_keeps_the_mean_of_each_arm_and_its_first_seed(tmp_path: Path) -> Non
     assert sink.flush() == {"moments": 1}
     found = read_snapshots(folder)
     assert found is not None
-    assert one.snapshot is not None
     assert found.update.tolist() == [3]
-    policy = one.snapshot.policy.reshape(2, 3, STATES, ACTIONS)
+    policy = one.snapshots[3].policy.reshape(2, 3, STATES, ACTIONS)
     assert found.policy[0, MEAN] == pytest.approx(policy.mean(1), abs=1e-6)
     assert found.policy[0, FEATURED] == pytest.approx(policy[:, 0], abs=1e-6)
-    assert found.visits[0, MEAN] == pytest.approx(one.snapshot.visits.reshape(2, 3, STATES).mean(1))
+    assert found.visits[0, MEAN] == pytest.approx(one.snapshots[3].visits.reshape(2, 3, STATES).mean(1))
     # The mean of the runs' entropies; the mean policy's would be higher.
     entropy = -(policy * np.log(policy)).sum(-1)
     assert found.entropy[0, MEAN] == pytest.approx(entropy.mean(1), abs=1e-6)
@@ -54,8 +53,7 @@ def test_a_failed_run_is_left_out_of_the_mean_and_an_arm_of_failed_runs_is_missi
     sink.flush()
     found = read_snapshots(folder)
     assert found is not None
-    assert one.snapshot is not None
-    assert found.policy[0, MEAN, 0] == pytest.approx(one.snapshot.policy[[0, 2]].mean(0), abs=1e-6)
+    assert found.policy[0, MEAN, 0] == pytest.approx(one.snapshots[3].policy[[0, 2]].mean(0), abs=1e-6)
     assert np.isnan(found.policy[0, MEAN, 1]).all()
 
 

@@ -146,7 +146,7 @@ class TestAForgedCheckpoint:
         [
             ("failed_update", 3), ("failed_update", -2), ("progress.env_steps", -1), ("progress.env_steps", 2**61),
             ("progress.episodes", -(2**63)), ("progress.first_success", 2**40), ("progress.first_optimal", 3),
-            ("progress.coefficient", -1.0), ("learner.optimizer.step", -1.0), ("learner.optimizer.step", math.nan),
+            ("controlled", -1.0), ("learner.optimizer.step", -1.0), ("learner.optimizer.step", math.nan),
             ("learner.optimizer.step", math.inf), ("learning.visits", -5.0), ("learning.previous_visits", -1.0),
             ("learning.source.stream.actions", 0), ("learning.source.stream.actions", 2**64 - 1),
         ],

@@ -291,9 +291,9 @@ def test_points_do_not_depend_on_when_they_are_written(every: int, tmp_path: Pat
         folder.mkdir()
         training = Training(config)
         sink = BoardSink(RunFolder(folder), training, 1, Showing())
-        for record in training.records():
-            sink.write(record)
-            if (record.update + 1) % every == 0:
+        for update in range(8):
+            sink.write(training.advance(1))
+            if (update + 1) % every == 0:
                 sink.flush()
         sink.flush()
         assert training.final()["failed_update"].tolist() == [4]

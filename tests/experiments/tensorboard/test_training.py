@@ -15,7 +15,7 @@ from experiments.look import PINNED, deep_link, tab_link
 from experiments.session import run as session
 from experiments.tensorboard.aggregates import grid
 from experiments.tensorboard.images_tab import moments
-from experiments.training.records import UpdateRecord
+from experiments.training.records import Records
 from tests.experiments.browser import chromium, find, needs_browser
 from tests.experiments.comparisons import BOTH_ARMS, TWO_ROOMS, comparison
 from tests.experiments.processes import wait_for
@@ -159,12 +159,12 @@ def test_curves_move_while_training_goes_on(tmp_path: Path, monkeypatch: pytest.
         known = tag in server.get_json("data/plugin/scalars/tags").get(run, {})
         return len(server.scalars(run, tag)) if known else 0
 
-    def look(record: UpdateRecord) -> None:
-        if record.update in (late, UPDATES - 1):
-            least = record.update - 1  # the update before is on disk
+    def look(records: Records) -> None:
+        if records.first in (late, UPDATES - 1):
+            least = records.first - 1  # the update before is on disk
             wait_for(lambda: length(RUNS[0], "loss/total") >= least)
             wait_for(lambda: length(AGGREGATES[0], "band/entropy_bits/iqm") >= least)
-            seen[record.update] = length(RUNS[0], "loss/total")
+            seen[records.first] = length(RUNS[0], "loss/total")
 
     with tensorboard_server(tmp_path / "run" / "tensorboard", tmp_path / "server.txt") as server:
         session.run(CONFIG, session.Options(tmp_path / "run", flush_seconds=0.0), look, lambda line: None)

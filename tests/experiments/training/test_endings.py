@@ -109,8 +109,7 @@ def test_exact_the_rate_is_the_chance_of_the_final_policy(horizon: str, kwargs: 
     """Also where leaving a goal does not end the episode, but nothing is paid any more."""
     agent = EXACT | {"horizon": horizon, "discount": 0.9, "discount_weighting": True, "learning_rate": 1.0}
     training = Training(comparison(TRAP | {"kwargs": kwargs}, agent, updates=30, episodes=1))
-    for _ in training.records():
-        pass
+    training.advance()
     mdp, pi = training.world.mdp, training.batches[0].learner.log_pi().detach().exp().numpy()
     assert mdp is not None
     final, limit = training.final(), training.world.time_limit if horizon == "time_limit" else 10_000

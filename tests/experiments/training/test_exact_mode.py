@@ -9,7 +9,6 @@ import pytest
 from envs.exact import evaluate
 from experiments.config.schema import ConfigError
 from experiments.training.loop import Training
-from experiments.training.records import UpdateRecord
 from tests.experiments.comparisons import comparison
 
 WORLDS: dict[str, dict[str, Any]] = {
@@ -41,6 +40,11 @@ def exact(world: dict[str, Any], agent: dict[str, Any], updates: int = 2, seeds:
     return Training(comparison(world, shared, arms, seeds=seeds, updates=updates, episodes=1))
 
 
+def one_update(*trainings: Training) -> list[dict[str, np.ndarray]]:
+    """The columns of the next update of each training, [R] each."""
+    return [{name: column[0] for name, column in t.advance(1).columns.items()} for t in trainings]
+
+
 def policy_of(training: Training) -> np.ndarray:
     """[R, S, A]."""
     return np.asarray(training.batches[0].learner.log_pi().detach().exp().numpy())
@@ -61,19 +65,18 @@ def test_it_works_in_every_finite_world(
         "learning_rate": 1e-4
     }  # at the cliff, a large step makes a policy that never ends and costs infinity
     training = exact(world, policy | objective | gentle | {"horizon": horizon, "discount_weighting": True})
-    records = list(training.records())
-    for record in records:
-        assert record.steps is None
-        assert record.active.all()
-        for name, column in record.columns.items():
-            if name in UNKNOWN:
-                assert np.isnan(column).all(), name
-            elif name == "episode_length":  # infinite where episodes never end
-                assert (column >= 1).all()
-            else:
-                assert np.isfinite(column).all(), name
+    records = training.advance()
+    assert records.steps is None
+    assert records.active.all()
+    for name, column in records.columns.items():
+        if name in UNKNOWN:
+            assert np.isnan(column).all(), name
+        elif name == "episode_length":  # infinite where episodes never end
+            assert (column >= 1).all()
+        else:
+            assert np.isfinite(column).all(), name
     at_rest = world["id"] == "FourAction/TwoState-v0" and policy is TABLE  # uniform, where it begins, and unpaid
-    moved = records[-1].columns["kl_from_previous"][np.array(training.runs.arm) == "with"]
+    moved = records.columns["kl_from_previous"][-1, np.array(training.runs.arm) == "with"]
     assert (moved > 0).all() or at_rest
     final = training.final()
     assert not final["failed"].any()
@@ -92,12 +95,12 @@ def test_an_update_reports_what_an_episode_is_like_on_average(world: str, horizo
     an infinite horizon by discount^t."""
     training = exact(WORLDS[world], NETWORK | {"horizon": horizon, "discount_weighting": weighted})
     pi = policy_of(training)
-    record = training.update()
+    (columns,) = one_update(training)
     mdp, limit = training.world.mdp, training.world.time_limit if horizon == "time_limit" else None
     assert mdp is not None
     found = evaluate(mdp, pi, horizon=limit)
-    np.testing.assert_allclose(record.columns["return_mean"], found.expected_return, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(record.columns["episode_length"], found.expected_length, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(columns["return_mean"], found.expected_return, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(columns["episode_length"], found.expected_length, rtol=1e-9, atol=1e-12)
     weights = found.visit_counts
     if horizon == "infinite":
         # sum_t discount^t P(s_t = s), by summing up a long while
@@ -110,13 +113,13 @@ def test_an_update_reports_what_an_episode_is_like_on_average(world: str, horizo
             now = np.einsum("rs,rsa,sab->rb", now, pi, onward)
     entropy = -(pi * np.log(pi)).sum(-1)
     expected = (weights * entropy).sum(-1) / weights.sum(-1)
-    np.testing.assert_allclose(record.columns["entropy_nats"], expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(columns["entropy_nats"], expected, rtol=1e-9, atol=1e-12)
 
 
 def test_the_expected_share_of_episodes_cut_off_is_the_chance_to_be_alive_at_the_limit() -> None:
     """Corridor S.G under the uniform policy: of four actions one goes right and one, in the middle, back."""
     corridor = {"id": "FourAction/Grid-v0", "kwargs": {"map": ["S.G"]}, "max_episode_steps": 4}
-    (expected,) = set(exact(corridor, TABLE).update().columns["truncation_rate"].tolist())
+    (expected,) = set(exact(corridor, TABLE).advance(1).columns["truncation_rate"].ravel().tolist())
     at_start, in_the_middle = 1.0, 0.0
     for _ in range(4):
         at_start, in_the_middle = (
@@ -124,7 +127,7 @@ def test_the_expected_share_of_episodes_cut_off_is_the_chance_to_be_alive_at_the
             at_start / 4 + in_the_middle / 2,
         )
     assert expected == pytest.approx(at_start + in_the_middle, rel=1e-12)
-    endless = exact(corridor, TABLE | {"horizon": "infinite"}).update()
+    endless = exact(corridor, TABLE | {"horizon": "infinite"}).advance(1)
     assert (endless.columns["truncation_rate"] == 0).all()
 
 
@@ -132,14 +135,14 @@ def test_an_absorbing_state_changes_nothing_but_the_length_where_entropy_does_no
     """Nothing is paid in it: the same updates, returns and policies; only its time goes on."""
     agent = TABLE | {"horizon": "infinite", "discount_weighting": True, "learning_rate": 1.0}
     ended, absorbing = (exact(WORLDS[name], agent, updates=20) for name in ("trap", "absorbing trap"))
-    for plain, endless in zip(ended.records(), absorbing.records(), strict=True):
-        without = np.array(ended.runs.arm) == "without"
-        for name in ("return_mean", "policy_loss", "grad_norm", "optimal_action_probability", "regret"):
-            np.testing.assert_allclose(  # values of order 1 out of linear systems; a regret is 0, or all rounding
-                plain.columns[name][without], endless.columns[name][without], rtol=1e-9, atol=1e-12
-            )
-        assert (endless.columns["episode_length"] == math.inf).all()
-        assert (plain.columns["episode_length"] < math.inf).all()
+    plain, endless = ended.advance().columns, absorbing.advance().columns
+    without = np.array(ended.runs.arm) == "without"
+    for name in ("return_mean", "policy_loss", "grad_norm", "optimal_action_probability", "regret"):
+        np.testing.assert_allclose(  # values of order 1 out of linear systems; a regret is 0, or all rounding
+            plain[name][:, without], endless[name][:, without], rtol=1e-9, atol=1e-12
+        )
+    assert (endless["episode_length"] == math.inf).all()
+    assert (plain["episode_length"] < math.inf).all()
     np.testing.assert_allclose(policy_of(ended)[:2], policy_of(absorbing)[:2, :25], rtol=1e-9, atol=1e-12)
 
 
@@ -165,7 +168,8 @@ def test_small_steps_climb_the_soft_return(world: str, policy: dict[str, Any], h
         return evaluate(mdp, pi, horizon=limit, discount=0.9, entropy_bonus=bonus).expected_return
 
     values = [soft_return()]
-    for _ in training.records():
+    for _ in range(10):
+        training.advance(1)
         values.append(soft_return())
     assert (np.diff(values, axis=0) > 0).all()
 
@@ -181,7 +185,7 @@ def test_the_mean_of_many_sampled_updates_is_an_exact_one() -> None:
         )
         for gradient, episodes in (("sampled", 100), ("exact", 1))
     )
-    samples, exactly = sampled.update().columns, expected.update().columns
+    samples, exactly = one_update(sampled, expected)
     for name in ("return_mean", "episode_length", "truncation_rate", "negative_entropy"):
         error = samples[name].std(ddof=1) / math.sqrt(40)
         assert abs(samples[name].mean() - exactly[name][0]) < 3.55 * error + 1e-12  # 99.9 %, 39 degrees of freedom
@@ -203,18 +207,14 @@ def test_runs_that_start_alike_are_one_run_without_an_interval() -> None:
         assert networks.summary["arms"][arm]["n"] == 3
 
 
-def without_its_neighbours(record: UpdateRecord, whole: UpdateRecord, places: list[int]) -> None:
-    for name, column in record.columns.items():
-        np.testing.assert_array_equal(column, whole.columns[name][places], err_msg=name)
-
-
 @pytest.mark.parametrize("horizon", ["time_limit", "infinite"])
 def test_a_run_does_not_know_its_neighbours(horizon: str) -> None:
     """Bit for bit, at a time limit and in linear systems."""
     agent = NETWORK | SOFT | {"horizon": horizon, "discount_weighting": True}
     alone, together = (exact(WORLDS["absorbing trap"], agent, updates=5, seeds=n) for n in (1, 4))
-    for one, all_of_them in zip(alone.records(), together.records(), strict=True):
-        without_its_neighbours(one, all_of_them, [0, 4])
+    everything = together.advance().columns
+    for name, column in alone.advance().columns.items():
+        np.testing.assert_array_equal(column, everything[name][:, [0, 4]], err_msg=name)
 
 
 # --- refusals ---
@@ -223,10 +223,10 @@ def test_a_run_does_not_know_its_neighbours(horizon: str) -> None:
 def test_a_policy_that_never_ends_costs_infinity_and_stops_nobody() -> None:
     """A step of 0.1 on a gradient of hundreds; the discounted gradient stays finite."""
     training = exact(WORLDS["cliff"], NETWORK | {"horizon": "infinite", "discount_weighting": True})
-    *_, last = training.records()
-    assert (last.columns["return_mean"] == -math.inf).any()
-    assert (last.columns["episode_length"] >= 1).all()
-    assert np.isfinite(last.columns["grad_norm"]).all()
+    last = {name: column[-1] for name, column in training.advance().columns.items()}
+    assert (last["return_mean"] == -math.inf).any()
+    assert (last["episode_length"] >= 1).all()
+    assert np.isfinite(last["grad_norm"]).all()
 
 
 def test_infinite_visits_are_refused_with_a_way_out() -> None:

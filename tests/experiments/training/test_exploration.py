@@ -25,11 +25,15 @@ def collapse_by_hand(curve: list[float]) -> int:
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.lists(st.sampled_from([0.0, 0.05, 0.1, 0.5, 2.0, math.nan]), min_size=1, max_size=12))
-def test_the_entropy_has_collapsed_since_it_last_fell_below_a_tenth_of_a_bit(curve: list[float]) -> None:
+@given(
+    st.lists(st.sampled_from([0.0, 0.05, 0.1, 0.5, 2.0, math.nan]), min_size=1, max_size=12), st.integers(1, 13)
+)
+def test_the_entropy_has_collapsed_since_it_last_fell_below_a_tenth_of_a_bit(
+    curve: list[float], at_once: int
+) -> None:
     since = np.array([-1])
-    for update, bits in enumerate(curve):
-        since = exploration.entropy_collapse(since, np.array([bits]), update)
+    for first in range(0, len(curve), at_once):
+        since = exploration.entropy_collapse(since, np.array(curve[first : first + at_once])[:, None], first)
     assert since.tolist() == [collapse_by_hand(curve)]
 
 
@@ -152,7 +156,7 @@ def test_never_successful_is_the_other_side_of_first_success() -> None:
 def test_a_time_that_most_runs_have_not_reached_is_no_number() -> None:
     config = comparison(TWO_ROOMS, TABLE, seeds=9, updates=3)
     training = Training(config)
-    list(training.records())
+    training.advance()
     columns = training.final()
     columns["first_success_env_step"] = np.array([5, 7, -1, -1, -1, -1, -1, -1, 9] + [1] * 9)
     without, with_entropy = summarize(config, training.runs, columns)["arms"].values()

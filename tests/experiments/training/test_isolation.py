@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from experiments.config.schema import Config, Environment
 from experiments.training.loop import Training
-from experiments.training.records import Snapshot, StepRecord
+from experiments.training.records import Steps
 from tests.experiments.comparisons import (
     BANDIT,
     MLP,
@@ -85,27 +85,26 @@ class Numbers(NamedTuple):
 
 def numbers(training: Training) -> Numbers:
     """Train to the end."""
-    columns: dict[str, NDArray[Any]] = {}
-    for record in training.records():
-        told = {**record.columns}
-        if record.steps is not None:
-            told |= {
-                name: _to_the_limit(part, record.steps.live, training) for name, part in _fields(record.steps)
-            }
-        if record.snapshot is not None:
-            told |= _fields(record.snapshot)
-        columns |= {f"{name} of update {record.update}": column for name, column in told.items()}
+    records = training.advance()
+    columns = {f"{name} of updates": column.swapaxes(0, 1) for name, column in records.columns.items()}
+    if records.steps is not None:
+        columns["lengths"] = records.steps.length.T
+        for name, part in (*records.steps._asdict().items(), ("env_step", records.env_step)):
+            if name != "length":
+                columns[f"{name} of lock-steps"] = _by_run(part, records.steps, training)
+    for update, snapshot in records.snapshots.items():
+        columns |= {f"{name} of update {update}": column for name, column in snapshot._asdict().items()}
     columns |= {f"{name} at the end": column for name, column in training.final().items()}
     return Numbers(list(zip(*training.runs, strict=True)), columns, training.parameters())
 
 
-def _fields(record: StepRecord | Snapshot) -> list[tuple[str, NDArray[Any]]]:
-    return list(record._asdict().items())
-
-
-def _to_the_limit(part: NDArray[Any], live: NDArray[np.int64], training: Training) -> NDArray[Any]:
-    """[T, R] -> [R, time limit]; 0 where a run has no step."""
-    return np.pad(np.where(live > 0, part, 0).T, [(0, 0), (0, training.world.time_limit - len(part))])
+def _by_run(part: NDArray[Any], steps: Steps, training: Training) -> NDArray[Any]:
+    """[N] -> [R, U x time limit]; 0 where a run has no step."""
+    whole = np.zeros((steps.length.shape[1], len(steps.length) * training.world.time_limit))
+    run = np.arange(len(whole)).repeat(steps.length.sum(0))
+    first = np.cumsum(steps.length.sum(0)) - steps.length.sum(0)
+    whole[run, np.arange(len(part)) - first[run]] = part
+    return whole
 
 
 def differences(part: Numbers, whole: Numbers) -> list[str]:
@@ -157,7 +156,7 @@ def test_with_any_option_a_run_is_the_same_alone_in_twos_in_sevens_and_among_all
 @pytest.mark.parametrize("kind", KINDS)
 def test_with_any_option_a_stored_state_goes_on_as_what_it_was_stored_of(kind: str) -> None:
     whole, resumed = (Training(of_kind(kind, SEEDS[:2], updates=3)) for _ in range(2))
-    whole.update()
+    whole.advance(1)
     # As a file keeps it: of an array's layout in memory nothing is left.
     resumed.load({name: np.array(array, order="C") for name, array in whole.state().items()})
     assert differences(numbers(resumed), numbers(whole)) == []

@@ -47,6 +47,9 @@ def test_the_default_comparison_has_its_shape() -> None:
     assert updates.num_rows == 3 * len(runs)
     found = list(zip(*(updates[name].to_pylist() for name in ("update", "arm", "seed")), strict=True))
     assert found == [(update, *run) for update in range(3) for run in runs]
+    steps = zip(*(result.steps[name].to_pylist() for name in ("update", "arm", "seed", "t")), strict=True)
+    in_order = [(update, runs.index((arm, seed)), t) for update, arm, seed, t in steps]
+    assert in_order == sorted(set(in_order))
     assert list(zip(result.runs["arm"].to_pylist(), result.runs["seed"].to_pylist(), strict=True)) == runs
     assert {
         tuple(pair) for pair in zip(result.steps["arm"].to_pylist(), result.steps["seed"].to_pylist(), strict=True)
@@ -287,7 +290,7 @@ def by_arm(training: Training, column: np.ndarray) -> dict[str, np.ndarray]:
 @pytest.mark.slow
 def test_two_rooms_a_third_solves_it_without_the_term_and_nine_in_ten_with_it() -> None:
     training = Training(load_config(CONFIGS / "two_rooms.toml", ["training.seeds={ first = 0, count = 100 }"]))
-    bits = np.array([record.columns["entropy_bits"] for record in training.records()])
+    bits = training.advance().columns["entropy_bits"]
     solved = by_arm(training, training.final()["solved"])
     assert_binomial(solved["without_entropy"].sum(), 100, 1 / 3)
     assert_binomial(solved["with_entropy"].sum(), 100, 0.9)
@@ -308,8 +311,7 @@ def test_bandit_a_third_stays_stuck_without_term_and_baseline_and_none_with_eith
     arms = BOTH_ARMS | {f"{arm}_and_baseline": agent | baseline for arm, agent in BOTH_ARMS.items()}
     agent = TABLE | {"initial_policy": SURE_POLICY}
     training = Training(comparison(BANDIT, agent, arms, seeds=500, updates=2000, episodes=1))
-    for _ in training.records():
-        pass
+    training.advance()
     final = training.final()
     stuck = by_arm(training, final["stuck"])
     assert_binomial(stuck["without_entropy"].sum(), 500, 0.3016)

@@ -75,8 +75,7 @@ def test_no_two_streams_of_a_training_are_the_same(
 
     monkeypatch.setattr(np.random, "PCG64", noted)
     training = Training(comparison(world, TABLE, {"one": {}}, seeds=[5, 8], updates=2))
-    for _ in training.records():
-        pass
+    training.advance()
     training.final()
     assert {seed for seed, *purpose in made if purpose} == {5, 8}
     assert len(made) == len(set(made)) >= 2 * streams

@@ -19,6 +19,7 @@ from experiments.session.workers import WorkerFailed, Workers
 from experiments.speed import simulators
 from experiments.storage.run_folder import RunFolder, config_text
 from experiments.training.loop import Training
+from experiments.training.records import joined
 from experiments.training.simulated.simulators import SimulatorError
 from experiments.training.spaces import converter
 from experiments.training.worlds import make_world
@@ -30,8 +31,7 @@ STATE = {"declares": "states"}
 def trained(config: Any, seeds: Sequence[int] | None = None) -> dict[str, np.ndarray]:
     """The columns of every update and of the end, [U, R] and [R]."""
     training = Training(config, seeds)
-    records = list(training.records())
-    columns = {f"updates.{name}": np.stack([r.columns[name] for r in records]) for name in records[0].columns}
+    columns = {f"updates.{name}": column for name, column in training.advance().columns.items()}
     columns |= training.final()
     training.close()
     return columns
@@ -313,21 +313,19 @@ class TestGeneratorsThatAllCodeShares:
     def in_processes(config: Any, number: int) -> dict[str, np.ndarray]:
         training = Training(config)
         with Workers(training, number) as workers:
-            records = [record for block in workers.blocks(lambda _: False) for record in block.records]
+            records = joined([block.records for block in workers.blocks(lambda _: False)])
             final = workers.final()
         training.close()
-        return {f"{r.update}.{name}": column for r in records for name, column in r.columns.items()} | final
+        return records.columns | final
 
     @pytest.mark.parametrize("draws", GLOBAL)
     def test_a_training_that_was_stopped_goes_on_with_the_same_numbers(self, draws: str) -> None:
         config = strange(draws=draws)
         whole, stopped, resumed = Training(config), Training(config), Training(config)
-        expected = [record.columns for record in whole.records()]
-        for _ in range(2):
-            stopped.update()
+        expected = whole.advance().columns
+        stopped.advance(2)
         resumed.load({name: array.copy() for name, array in stopped.state().items()})
-        for update in (2, 3):
-            assert_same(expected[update], resumed.update().columns)
+        assert_same({name: column[2:] for name, column in expected.items()}, resumed.advance().columns)
         assert_same(whole.final(), resumed.final())
 
     @pytest.mark.parametrize("draws", ["np_random", *GLOBAL])
@@ -439,7 +437,7 @@ class TestEverySimulatorIsClosed:
         with pytest.raises(
             SimulatorError, match=r"failed at the making of .*seed 2, environment 0.*too many devices"
         ):
-            training.update()
+            training.advance(1)
         training.close()
         self.assert_closed(log, 1 + 4)
 

@@ -51,7 +51,7 @@ def test_every_combination_that_is_accepted_has_a_gradient(world: dict[str, Any]
             continue
         accepted[f"arm_{len(accepted)}"] = options
     assert len(accepted) > 40
-    norms = Training(load_config(table | {"arms": accepted})).update().columns["grad_norm"]
+    norms = Training(load_config(table | {"arms": accepted})).advance(1).columns["grad_norm"]
     largest = np.reshape(norms, (len(accepted), 8)).max(1)
     assert [options for options, norm in zip(accepted.values(), largest, strict=True) if norm < 1e-12] == []
 

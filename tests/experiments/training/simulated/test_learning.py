@@ -14,7 +14,7 @@ from scipy import stats
 
 from experiments.config.schema import ConfigError, load_config
 from experiments.training.loop import Training
-from experiments.training.records import UpdateRecord
+from experiments.training.records import Records
 from experiments.training.simulated.chunks import CHUNK
 from experiments.training.simulated.simulators import PlainDiscrete, SimulatorError
 from experiments.training.streams import Purpose, Streams
@@ -99,15 +99,6 @@ CARTPOLE = {"id": "CartPole-v1", "max_episode_steps": 60}
 TWO_ROOMS = {"id": "FourAction/TwoRooms-v0", "solved_return": 0.95}
 
 
-def updates(training: Training) -> list[UpdateRecord]:
-    return list(training.records())
-
-
-def columns(records: Sequence[UpdateRecord]) -> dict[str, NDArray[Any]]:
-    """[U, R] each."""
-    return {name: np.stack([record.columns[name] for record in records]) for name in records[0].columns}
-
-
 def assert_same(first: Columns, second: Columns, at: Any = ...) -> None:
     """Bit for bit; `at` picks the runs of the first."""
     assert first.keys() == second.keys()
@@ -119,15 +110,12 @@ def assert_same(first: Columns, second: Columns, at: Any = ...) -> None:
 
 
 def test_environments_are_stepped_to_the_end_of_their_episodes_and_no_further() -> None:
-    records = updates(Training(config_of(COUNTDOWN)))  # Countdown itself raises when stepped after an end
-    got = columns(records)
-    steps = [record.steps for record in records]
-    assert all(s is not None for s in steps)
-    for record, update_steps in zip(records, steps, strict=True):
-        assert update_steps is not None
-        lengths = record.columns["episode_length"] * 3
-        np.testing.assert_array_equal(update_steps.live.sum(0), lengths)
-        np.testing.assert_array_equal(update_steps.env_step[-1], record.columns["env_steps"])
+    records = Training(config_of(COUNTDOWN)).advance()  # Countdown itself raises when stepped after an end
+    got, steps = records.columns, records.steps
+    assert steps is not None
+    _, taken = steps.taken()
+    np.testing.assert_array_equal(taken, got["episode_length"] * 3)
+    np.testing.assert_array_equal(records.env_step[steps.start + steps.length - 1], got["env_steps"])
     np.testing.assert_array_equal(np.cumsum(got["episode_length"] * 3, axis=0), got["env_steps"])
     # 1 + 2 + ... + n = n (n + 1) / 2 is paid: with lengths 1 to 6 the mean return lies between 1 and 21.
     assert (got["return_mean"] >= got["episode_length"]).all()
@@ -137,14 +125,14 @@ def test_environments_are_stepped_to_the_end_of_their_episodes_and_no_further() 
 @pytest.mark.parametrize("environment", [{"max_episode_steps": 5}, {"max_episode_steps": 9, "kwargs": {"cut": 5}}])
 def test_a_truncated_episode_pays_what_was_seen_of_it(environment: dict[str, Any]) -> None:
     kwargs = {"endless": True, **environment.get("kwargs", {})}
-    got = columns(updates(Training(config_of({**COUNTDOWN, **environment, "kwargs": kwargs}))))
+    got = Training(config_of({**COUNTDOWN, **environment, "kwargs": kwargs})).advance().columns
     assert (got["episode_length"] == 5).all()
     assert (got["return_mean"] == 1 + 2 + 3 + 4 + 5).all()
     assert (got["truncation_rate"] == 1).all()
 
 
 def test_an_episode_that_terminates_at_the_time_limit_is_not_truncated() -> None:
-    got = columns(updates(Training(config_of({**COUNTDOWN, "max_episode_steps": 6}))))
+    got = Training(config_of({**COUNTDOWN, "max_episode_steps": 6})).advance().columns
     assert got["episode_length"].max() > 3
     assert (got["truncation_rate"] == 0).all()
 
@@ -152,7 +140,7 @@ def test_an_episode_that_terminates_at_the_time_limit_is_not_truncated() -> None
 def test_every_episode_has_a_seed_from_the_stream_of_its_run_and_arms_share_it() -> None:
     training = Training(config_of(COUNTDOWN, training={"seeds": [4, 9], "updates": 5}))
     Countdown.resets.clear()  # making the world looked at a first step
-    updates(training)
+    training.advance()
     got = np.array(Countdown.resets).reshape(5, 2, 2, 3)  # updates, arms, seeds, episodes
     np.testing.assert_array_equal(got[:, 0], got[:, 1])
     assert len(np.unique(got[:, 0])) == 5 * 2 * 3
@@ -167,8 +155,8 @@ def test_wrappers_that_change_the_environment_stay() -> None:
         return gymnasium.wrappers.TransformReward(Countdown(), lambda reward: 2 * reward)
 
     gymnasium.register("Doubled-v0", entry_point=doubled)
-    plain = columns(updates(Training(config_of(COUNTDOWN, training={"updates": 1}))))
-    wrapped = columns(updates(Training(config_of({**COUNTDOWN, "id": "Doubled-v0"}, training={"updates": 1}))))
+    plain = Training(config_of(COUNTDOWN, training={"updates": 1})).advance().columns
+    wrapped = Training(config_of({**COUNTDOWN, "id": "Doubled-v0"}, training={"updates": 1})).advance().columns
     np.testing.assert_array_equal(wrapped["return_mean"], 2 * plain["return_mean"])
 
 
@@ -211,16 +199,16 @@ AGENTS = [
 def test_stepping_a_deterministic_world_gives_what_its_tables_give(agent: dict[str, Any]) -> None:
     """The same uniforms choose the same actions, so only the order of sums is different."""
 
-    def trained(tables: bool) -> tuple[dict[str, NDArray[Any]], list[UpdateRecord], Training]:
+    def trained(tables: bool) -> tuple[Records, Training]:
         environment = {**TWO_ROOMS, "tables": tables}
         training = Training(
             config_of(environment, {"policy": "tabular", **agent}, {"episodes_per_update": 8, "updates": 12})
         )
-        records = updates(training)
-        return columns(records), records, training
+        return training.advance(), training
 
-    tables, table_records, table_training = trained(True)
-    stepped, stepped_records, stepped_training = trained(False)
+    table_records, table_training = trained(True)
+    stepped_records, stepped_training = trained(False)
+    tables, stepped = table_records.columns, stepped_records.columns
     assert table_training.world.mdp is not None
     assert stepped_training.world.mdp is None
     for name in ("env_steps", "episodes", "solved", "success_rate", "episode_length"):
@@ -228,12 +216,13 @@ def test_stepping_a_deterministic_world_gives_what_its_tables_give(agent: dict[s
     close = ("return_mean", "entropy_nats", "entropy_coef", "policy_loss", "negative_entropy", "loss", "grad_norm")
     for name in (*close, "start_policy", "kl_to_uniform", "effective_actions"):
         np.testing.assert_allclose(stepped[name], tables[name], rtol=1e-9, atol=1e-12, err_msg=name)
-    for one, other in zip(table_records, stepped_records, strict=True):
-        assert one.steps is not None
-        assert other.steps is not None
-        np.testing.assert_array_equal(one.steps.live, other.steps.live)
-        np.testing.assert_array_equal(one.steps.env_step, other.steps.env_step)
-        np.testing.assert_allclose(one.steps.entropy_nats, other.steps.entropy_nats, rtol=1e-9, atol=1e-12)
+    assert table_records.steps is not None
+    assert stepped_records.steps is not None
+    np.testing.assert_array_equal(table_records.steps.length, stepped_records.steps.length)
+    np.testing.assert_array_equal(table_records.steps.live, stepped_records.steps.live)
+    np.testing.assert_array_equal(table_records.env_step, stepped_records.env_step)
+    entropies = table_records.steps.entropy_nats, stepped_records.steps.entropy_nats
+    np.testing.assert_allclose(*entropies, rtol=1e-9, atol=1e-12)
     end, stepped_end = table_training.final(), stepped_training.final()
     for name in ("final_return", "greedy_return", "final_entropy_bits", "start_policy", "first_success_env_step"):
         np.testing.assert_allclose(stepped_end[name], end[name], rtol=1e-9, atol=1e-12, err_msg=name)
@@ -244,7 +233,7 @@ def test_stepping_a_deterministic_world_gives_what_its_tables_give(agent: dict[s
 def test_the_gradient_of_a_network_in_chunks_is_the_gradient_of_its_table() -> None:
     training = {"episodes_per_update": 8, "updates": 1}
     tables, stepped = (
-        columns(updates(Training(config_of({**TWO_ROOMS, "tables": tables}, training=training))))
+        Training(config_of({**TWO_ROOMS, "tables": tables}, training=training)).advance().columns
         for tables in (True, False)
     )
     assert tables["env_steps"].min() > 2 * CHUNK
@@ -264,7 +253,7 @@ def test_stepping_a_random_world_gives_what_its_tables_give_on_average() -> None
         environment = {"id": "FrozenLake-v1", "kwargs": {"success_rate": 0.8}, "tables": tables}
         agent = {"policy": "tabular", "optimizer": "adam", "learning_rate": 0.3, "baseline": "leave_one_out"}
         training = {"seeds": 40, "episodes_per_update": 8, "updates": 30}
-        got = columns(updates(Training(config_of(environment, agent, training, {"one": {}}))))
+        got = Training(config_of(environment, agent, training, {"one": {}})).advance().columns
         return got["return_mean"][-10:].mean(0)
 
     tables, stepped = final_returns(True), final_returns(False)
@@ -274,9 +263,9 @@ def test_stepping_a_random_world_gives_what_its_tables_give_on_average() -> None
 
 def test_the_divergence_of_a_single_state_is_that_of_its_table() -> None:
     got = [
-        columns(
-            updates(Training(config_of({"id": "FourAction/Bandit-v0", "tables": tables}, {"policy": "tabular"})))
-        )
+        Training(config_of({"id": "FourAction/Bandit-v0", "tables": tables}, {"policy": "tabular"}))
+        .advance()
+        .columns
         for tables in (True, False)
     ]
     assert (got[1]["kl_from_previous"][0] == 0).all()
@@ -289,7 +278,7 @@ def test_probes_are_learnt_from_what_is_shown(world: str) -> None:
     environment = {"id": f"FourAction/{world}-v0", "tables": False}
     agent = {"optimizer": "adam", "baseline": "leave_one_out", "learning_rate": 0.03}
     training = Training(config_of(environment, agent, {"episodes_per_update": 16, "updates": 80}))
-    updates(training)
+    training.advance()
     best = Training(config_of({"id": f"FourAction/{world}-v0"}, agent)).world.optimal_return(1.0, 1)
     assert (training.final()["greedy_return"] == best).all()
 
@@ -311,11 +300,11 @@ def test_a_run_alone_gives_its_numbers_among_others(shape: dict[str, Any], norma
     environment = {**CARTPOLE, "normalize_observations": normalize}
     config = config_of(environment, agent, {**shape["training"], "seeds": 5})
     together = Training(config)
-    all_columns = columns(updates(together))
+    all_columns = together.advance().columns
     end, parameters = together.final(), together.parameters()
     for seed in (1, 4):
         alone = Training(config, seeds=[seed])
-        got = columns(updates(alone))
+        got = alone.advance().columns
         for name, values in got.items():
             np.testing.assert_array_equal(values, all_columns[name][:, [seed, 5 + seed]], name)
         for name, layer in alone.parameters().items():
@@ -335,7 +324,7 @@ def test_the_rows_of_a_policy_are_the_same_whoever_acts_beside_it(hidden: tuple[
 
 
 def test_arms_of_a_seed_agree_until_the_first_gradient_step() -> None:
-    got = columns(updates(Training(config_of(CARTPOLE, training={"updates": 2}))))
+    got = Training(config_of(CARTPOLE, training={"updates": 2})).advance().columns
     for name in ("return_mean", "entropy_nats", "policy_loss"):
         np.testing.assert_array_equal(got[name][0, :2], got[name][0, 2:])
     assert (got["entropy_nats"][1, :2] != got["entropy_nats"][1, 2:]).all()
@@ -350,14 +339,13 @@ def test_a_training_stopped_and_resumed_equals_one_that_was_not(id: str) -> None
     environment = {"id": id, "normalize_observations": True, "max_episode_steps": 150}
     config = config_of(environment, agent, {"seeds": 2, "updates": 4}, arms)
     whole = Training(config)
-    expected = columns(updates(whole))
+    expected = whole.advance().columns
     stopped, resumed = Training(config), Training(config)
-    stopped.update()
-    stopped.update()
+    stopped.advance(2)
     stopped.final()  # looking at the policies in between changes nothing
     state = {name: array.copy() for name, array in stopped.state().items()}
     resumed.load(state)
-    got = columns(updates(resumed))
+    got = resumed.advance().columns
     for name, values in got.items():
         np.testing.assert_array_equal(values, expected[name][2:], name)
     for name, values in resumed.state().items():
@@ -379,10 +367,10 @@ def test_an_error_in_a_simulator_names_the_environment_the_run_and_the_step(flaw
     training = Training(
         config_of({**COUNTDOWN, "kwargs": {"flaw": flaw, "flawed": flawed}}, training={"seeds": [5, 7]})
     )
-    training.update()
+    training.advance(1)
     moment = "reset" if flaw == "reset" else "step 2"
     with pytest.raises(SimulatorError) as caught:
-        updates(training)
+        training.advance()
     message = str(caught.value)
     assert message.startswith(f"Countdown-v0 failed at {moment} of an episode (arm without, seed 7, environment ")
     assert "OSError: " in message
@@ -394,17 +382,17 @@ def test_what_is_not_finite_stops_its_run_alone(flaw: str) -> None:
     environment = {**COUNTDOWN, "kwargs": {"flaw": flaw, "flawed": reset_seeds(1, 2)[3:]}}
     config = config_of(environment, {"optimizer": "adam"}, {"seeds": 3, "updates": 5})
     training = Training(config)
-    records = updates(training)
-    got, end = columns(records), training.final()
+    records = training.advance()
+    got, end = records.columns, training.final()
     failed = np.array([False, True, False] * 2)
     np.testing.assert_array_equal(end["failed"], failed)
     np.testing.assert_array_equal(end["failed_update"], np.where(failed, 1, -1))
-    np.testing.assert_array_equal([record.active for record in records], [[True] * 6] * 2 + [~failed] * 3)
+    np.testing.assert_array_equal(records.active, [[True] * 6] * 2 + [~failed] * 3)
     np.testing.assert_array_equal(np.isnan(end["greedy_return"]), failed)
     np.testing.assert_array_equal(np.isnan(end["final_return"]), failed)
     assert (got["env_steps"][1, failed] == got["env_steps"][-1, failed]).all()  # it plays no more
     others = Training(config, seeds=[0, 2])
-    expected = columns(updates(others))
+    expected = others.advance().columns
     for name, values in expected.items():
         np.testing.assert_array_equal(got[name][:, ~failed], values, name)
     for name, values in others.final().items():
@@ -415,8 +403,8 @@ def test_training_goes_on_to_its_end_when_every_run_has_failed() -> None:
     flawed = reset_seeds(0, 1)
     environment = {**COUNTDOWN, "kwargs": {"flaw": "reward", "flawed": flawed, "endless": True}}
     training = Training(config_of(environment, training={"seeds": 1}))
-    records = updates(training)
-    assert [bool(record.active.any()) for record in records] == [True, False, False]
+    records = training.advance()
+    assert records.active.any(1).tolist() == [True, False, False]
     assert training.final()["failed"].all()
 
 
@@ -445,6 +433,6 @@ def test_a_pole_is_balanced() -> None:
     agent = {"hidden_sizes": [32], "optimizer": "adam", "learning_rate": 0.01, "discount": 0.99}
     training = {"seeds": 4, "episodes_per_update": 8, "updates": 40}
     config = config_of({"id": "CartPole-v1"}, {**agent, "baseline": "leave_one_out"}, training, {"one": {}})
-    got = columns(updates(Training(config)))["return_mean"]
+    got = Training(config).advance().columns["return_mean"]
     assert (got[0] < 40).all()  # the uniform policy falls after some 22 steps
     assert np.median(got[-5:]) > 5 * np.median(got[0])
