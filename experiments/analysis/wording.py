@@ -74,7 +74,8 @@ def measure_text(name: str, entry: Entry | None) -> list[Piece]:
     kind = OUTCOMES[name].kind
     if kind == "time":
         ends = time(entry["low"], UNBOUNDED), time(entry["high"])
-        return [time(entry["estimate"]), *_interval(entry, *ends)]
+        share = [" of the budget"] if entry.get("worlds") else []  # of a family
+        return [time(entry["estimate"]), *_interval(entry, *ends), *share]
     counted: list[Piece] = []
     if kind == "fraction":
         counted = [whole(entry["count"]), "/", whole(entry["n"]), " = "]

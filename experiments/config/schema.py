@@ -41,6 +41,16 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+Count = Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+
+
+class Range(Section):
+    """The numbers first, first + 1, ..., first + count - 1."""
+
+    first: Annotated[int, Field(ge=0, lt=2**63 - MOST_SEEDS)]
+    count: Count
+
+
 class Environment(Section):
     id: str = Field(description="any Gymnasium id with a Discrete action space")
     kwargs: dict[str, Any] = Field(default={}, description="keyword arguments of the environment")
@@ -50,6 +60,11 @@ class Environment(Section):
     solved_return: Finite | None = Field(
         default=None,
         description="undiscounted return that makes an episode a success; without it nothing is said of success",
+    )
+    worlds: Count | Range | None = Field(
+        default=None,
+        description="a family: a count n for the worlds 0..n-1, or a first one and their count; sets the "
+        "constructor's argument world, and the world becomes the unit of tests and intervals",
     )
     tables: bool = Field(
         default=True, description="train a finite world on its tables; false: step it like any other world"
@@ -78,7 +93,23 @@ class Environment(Section):
                     f"kwargs.{key} = {kwargs[key]!r} contradicts {key} = {value!r}: leave one of them out"
                 )
             kwargs.pop(key, None)
+        if "world" in kwargs and given.get("worlds") is not None:
+            raise ValueError("kwargs.world and worlds both say which world it is: leave one of them out")
         return {**given, "kwargs": kwargs, "max_episode_steps": limit}
+
+    @property
+    def world_list(self) -> tuple[int | None, ...]:
+        """The numbers of the worlds of a family, in order; (None,): it is a single world."""
+        if self.worlds is None:
+            return (None,)
+        found = Range(first=0, count=self.worlds) if isinstance(self.worlds, int) else self.worlds
+        return tuple(range(found.first, found.first + found.count))
+
+    def of_world(self, world: int | None) -> "Environment":
+        """The environment of one world of the family; None: as it is."""
+        if world is None:
+            return self
+        return self.model_copy(update={"kwargs": {**self.kwargs, "world": world}, "worlds": None})
 
 
 class Linear(Section):
@@ -214,18 +245,8 @@ class Agent(Section):
         return self
 
 
-Count = Annotated[int, Field(ge=1, le=MOST_SEEDS)]
-
-
-class SeedRange(Section):
-    """The seeds first, first + 1, ..., first + count - 1."""
-
-    first: Annotated[int, Field(ge=0, lt=2**63 - MOST_SEEDS)]
-    count: Count
-
-
 class Training(Section):
-    seeds: Count | Annotated[tuple[Seed, ...], Field(strict=False, max_length=MOST_SEEDS)] | SeedRange = Field(
+    seeds: Count | Annotated[tuple[Seed, ...], Field(strict=False, max_length=MOST_SEEDS)] | Range = Field(
         description="a count n for the seeds 0..n-1, a list of distinct ones, or a first one and their count; "
         "as an override a count takes the first n of the config's own"
     )
@@ -236,7 +257,7 @@ class Training(Section):
 
     @field_validator("seeds")
     @classmethod
-    def _distinct(cls, seeds: int | tuple[int, ...] | SeedRange) -> int | tuple[int, ...] | SeedRange:
+    def _distinct(cls, seeds: int | tuple[int, ...] | Range) -> int | tuple[int, ...] | Range:
         if isinstance(seeds, tuple) and (not seeds or len(set(seeds)) != len(seeds)):
             raise ValueError("seeds must be a count of at least 1 or a list of distinct numbers")
         return seeds
@@ -246,7 +267,7 @@ class Training(Section):
         """The seeds, in order."""
         if isinstance(self.seeds, tuple):
             return self.seeds
-        found = SeedRange(first=0, count=self.seeds) if isinstance(self.seeds, int) else self.seeds
+        found = Range(first=0, count=self.seeds) if isinstance(self.seeds, int) else self.seeds
         return tuple(range(found.first, found.first + found.count))
 
 
@@ -272,7 +293,7 @@ class Config(Section):
     def _arms_are_agents(self) -> Self:
         if not self.arms:
             raise ValueError("needs at least one arm, as in [arms.without_entropy]")
-        runs = len(self.arms) * len(self.training.seed_list)
+        runs = len(self.arms) * self.runs_per_arm
         if len(self.arms) > MOST_ARMS or runs > MOST_RUNS:
             raise ValueError(
                 f"{len(self.arms):,} arms with {runs:,} runs are too many: valid are up to {MOST_ARMS:,} arms "
@@ -298,6 +319,11 @@ class Config(Section):
             except ValueError as error:
                 raise ValueError(f"claims.{number}: {error}") from None
         return self
+
+    @property
+    def runs_per_arm(self) -> int:
+        """Seeds, times the worlds of a family."""
+        return len(self.environment.world_list) * len(self.training.seed_list)
 
     def agent_of(self, arm: str) -> Agent:
         """The agent of an arm: the base with the arm's differences."""
@@ -432,7 +458,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "environment": Environment,
     "agent": Agent,
     "training": Training,
-    "SeedRange": SeedRange,
+    "Range": Range,
     "claims": ClaimText,
     "linear": Linear,
     "exponential": Exponential,

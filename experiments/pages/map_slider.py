@@ -32,7 +32,7 @@ def map_slider(results: Results) -> Html | None:
     Raises:
         StoreError: the snapshots are of another world.
     """
-    environment = results.config.environment
+    environment = results.config.environment.of_world(results.config.environment.world_list[0])
     if results.snapshots is None or unimported_module(environment) is not None:
         return None
     mdp = make_world(environment).mdp

@@ -28,18 +28,26 @@ State = dict[str, NDArray[Any]]
 
 
 class Batch:
-    """The runs of some arms that differ in entropy coefficient, discount and initial policy only."""
+    """The runs of some arms in one world that differ in entropy coefficient, discount and initial policy only."""
 
-    def __init__(self, config: Config, world: World, arms: Sequence[str], seeds: Sequence[int]) -> None:
-        self.config, self.world, self.runs = config, world, Runs.of(arms, seeds)
+    def __init__(
+        self,
+        config: Config,
+        world: World,
+        arms: Sequence[str],
+        seeds: Sequence[int],
+        keeps_snapshots: bool = True,
+    ) -> None:
+        self.config, self.world, self.runs = config, world, Runs.of(arms, seeds, [world.number])
         self._agents = [config.agent_of(arm) for arm in arms]
         for arm, agent in zip(arms, self._agents, strict=True):
             check_fits(agent, world, arm, config.training.episodes_per_update)
         self._seeds = len(seeds)
-        self.learner = initial_learner(self._agents, world, seeds)
+        streams = [world.stream_seed(seed) for seed in seeds]
+        self.learner = initial_learner(self._agents, world, streams)
         self.learning: FiniteLearning | SimulatedLearning
         if world.mdp is not None:
-            self.learning = FiniteLearning(config, world, world.mdp, self._agents, seeds, self.learner)
+            self.learning = FiniteLearning(config, world, world.mdp, self._agents, streams, self.learner)
         else:
             self.learning = SimulatedLearning(config, world, self._agents, self.runs, self.learner)
         self.progress = Progress.start(len(self.runs.arm), config.training.updates)
@@ -55,7 +63,7 @@ class Batch:
             if isinstance(agent.entropy_coef, TargetEntropy):
                 self.controlled[run_slice] = agent.entropy_coef.start
         self.failed_update = np.full(len(self.runs.arm), -1, np.int64)
-        self._snapshots = frozenset(snapshot_updates(config.training.updates))
+        self._snapshots = frozenset(snapshot_updates(config.training.updates) if keeps_snapshots else ())
 
     def _by_arm(self) -> Iterator[tuple[slice, Agent]]:
         for index, agent in enumerate(self._agents):
@@ -155,13 +163,13 @@ class Batch:
             self.learning.close()
 
     def parameters(self) -> dict[str, torch.Tensor]:
-        """Trained parameters by "<arm>/seed_<k>/<layer>", and what else acting needs."""
+        """Trained parameters by the run's path and the layer, and what else acting needs."""
         shape = self.learner.shape
         layers = dict(zip(shape.labels, shape.split(self.learner.theta.detach()), strict=True))
         layers |= self.learning.parameters()
         return {
-            f"{arm}/seed_{seed}/{label}": layer[run].contiguous()
-            for run, (arm, seed) in enumerate(zip(*self.runs, strict=True))
+            f"{path}/{label}": layer[run].contiguous()
+            for run, path in enumerate(self.runs.paths())
             for label, layer in layers.items()
         }
 

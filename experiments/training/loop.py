@@ -1,7 +1,8 @@
 """The training loop: it moves all runs by a block of updates. It knows nothing of files, screens or TensorBoard.
 
 R: runs, A: actions. Arms that differ only in entropy coefficient, discount and initial policy share one
-batch; arms that differ in anything else are batches of their own behind the same interface.
+batch; arms that differ in anything else, and the worlds of a family, are batches of their own behind the same
+interface.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +15,15 @@ from experiments.config.schema import Agent, Config, ConfigError
 from experiments.training.batch import Batch, State
 from experiments.training.memory import keep_freed_memory
 from experiments.training.records import Column, Records, Runs, merged, scattered
-from experiments.training.worlds import make_world
+from experiments.training.worlds import make_worlds
 
 
 class Training:
     """All runs of a config. Whoever trains closes it in the end: simulators may hold more than memory.
+
+    Attributes:
+        worlds: of a family; else there is one.
+        world: the first of them, which is the one that pictures show.
 
     Args:
         config: what to train; where it names a file, `Training.config` has what the file says.
@@ -30,20 +35,25 @@ class Training:
         if not is_compiling():
             raise ConfigError("NUMBA_DISABLE_JIT is set, and training needs its loops compiled: unset it")
         keep_freed_memory()
-        self.world = make_world(config.environment)
-        self.config = config = config.model_copy(update={"environment": self.world.environment})
+        self.worlds = make_worlds(config.environment)
+        self.world = self.worlds[0]
+        if config.environment.worlds is None:
+            config = config.model_copy(update={"environment": self.world.environment})
+        self.config = config
         self.seeds = config.training.seed_list if seeds is None else tuple(seeds)
-        self.runs = Runs.of(list(config.arms), self.seeds)
+        self.runs = Runs.of(list(config.arms), self.seeds, config.environment.world_list)
         self.update_count = 0
         arms = list(config.arms)
         grouped: dict[str, list[str]] = {}
         for arm in arms:
             grouped.setdefault(_batch_key(config.agent_of(arm)), []).append(arm)
-        self.batches = [Batch(config, self.world, group, self.seeds) for group in grouped.values()]
-        n = len(self.seeds)
-        self._places = [
-            np.concatenate([np.arange(n) + arms.index(arm) * n for arm in group]) for group in grouped.values()
-        ]
+        self.batches: list[Batch] = []
+        self._places = []
+        n, runs = len(self.seeds), np.arange(len(self.runs.arm)).reshape(len(arms), len(self.worlds), -1)
+        for place, world in enumerate(self.worlds):
+            for group in grouped.values():
+                self.batches.append(Batch(config, world, group, self.seeds, keeps_snapshots=place == 0))
+                self._places.append(runs[[arms.index(arm) for arm in group], place].reshape(len(group) * n))
 
     def advance(self, updates: int | None = None) -> Records:
         """Move every run by so many updates; None: by all that are left. How many it is changes no number."""
@@ -65,7 +75,7 @@ class Training:
             batch.close()
 
     def parameters(self) -> dict[str, torch.Tensor]:
-        """Trained parameters by "<arm>/seed_<k>/<layer>"."""
+        """Trained parameters by "<arm>/seed_<k>/<layer>"; in a family "<arm>/world_<w>/seed_<k>/<layer>"."""
         found: dict[str, torch.Tensor] = {}
         for batch in self.batches:
             found |= batch.parameters()

@@ -1,10 +1,11 @@
 """From a config's [environment] to a world: its tables where it has some, its size, its time limit."""
 
+import inspect
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -35,6 +36,7 @@ class World:
         observations: what it shows, state numbers if it has tables.
         inputs: width of what the policy sees: S one-hot states, or the size of an observation.
         time_limit: steps after which an episode is cut off.
+        number: of a family, which of its worlds this is.
     """
 
     environment: Environment
@@ -43,6 +45,15 @@ class World:
     observations: Discrete | Box
     inputs: int
     time_limit: int
+    number: int | None = None
+
+    def stream_seed(self, seed: int) -> int:
+        """What the random numbers of a run follow from: its seed, and in a family its world as well. Runs of one
+        seed in several worlds would else begin alike, and their luck would be counted once a world."""
+        if self.number is None:
+            return seed
+        key = np.array([seed, self.number], np.uint64)
+        return int(np.random.Philox(key=key).random_raw()) >> 1
 
     def make(
         self, render_mode: str | None = None, checked: bool = False, seed: int = 0
@@ -108,10 +119,54 @@ class World:
         return float(self.mdp.start @ values)
 
 
+def time_limit(environment: Environment) -> int:
+    """Steps after which an episode is cut off, without making a world where the config or the registry says it."""
+    known = environment.max_episode_steps or gymnasium.spec(environment.id).max_episode_steps
+    return known or make_world(environment.of_world(environment.world_list[0])).time_limit
+
+
 def unimported_module(environment: Environment) -> str | None:
     """The module that making the environment would import and run, as in "module:Name-v0"; None: there is none."""
     module, colon, _ = environment.id.partition(":")
     return module if colon and module not in sys.modules else None
+
+
+def make_worlds(environment: Environment) -> tuple[World, ...]:
+    """The worlds of a family, or the one world of an environment that is none.
+
+    Raises:
+        ConfigError: as `make_world`; the environment is no family, or its worlds have different actions.
+    """
+    if environment.worlds is None:
+        return (make_world(environment),)
+    try:
+        worlds = [replace(make_world(environment.of_world(k)), number=k) for k in environment.world_list]
+    except ConfigError:
+        make_world(environment.of_world(None))  # says what is wrong whatever the world
+        if _takes_worlds(environment.id):
+            raise
+        raise ConfigError(
+            f"environment.worlds: {environment.id} is no family, its constructor takes no argument `world`; "
+            "leave worlds out"
+        ) from None
+    for world in worlds:
+        if world.action_space != worlds[0].action_space:
+            raise ConfigError(
+                f"environment.worlds: world {world.number} has the actions {world.action_space}, world "
+                f"{worlds[0].number} has {worlds[0].action_space}; all worlds of a family need the same"
+            )
+    return tuple(worlds)
+
+
+def _takes_worlds(id: str) -> bool:
+    """Whether the constructor has an argument `world`, or takes any."""
+    made = gymnasium.spec(id).entry_point
+    creator = gymnasium.envs.registration.load_env_creator(made) if isinstance(made, str) else made
+    try:
+        arguments = inspect.signature(creator).parameters if creator is not None else {}
+    except (TypeError, ValueError):
+        return True
+    return "world" in arguments or any(a.kind is a.VAR_KEYWORD for a in arguments.values())
 
 
 def make_world(environment: Environment) -> World:

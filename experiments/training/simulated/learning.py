@@ -48,7 +48,7 @@ class SimulatedLearning:
         solved = config.environment.solved_return
         self._solved_return = math.inf if solved is None else solved
         self._episodes = config.training.episodes_per_update
-        self._seeds = runs.seed[: len(runs.seed) // len(agents)]
+        self._seeds = [world.stream_seed(seed) for seed in runs.seed[: len(runs.seed) // len(agents)]]
         discount = np.repeat([agent.discount for agent in agents], len(self._seeds))
         # Views, so that they move with the learner.
         self._layers = [layer.numpy() for layer in learner.shape.split(learner.theta.detach())]

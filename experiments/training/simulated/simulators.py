@@ -131,7 +131,8 @@ class Simulators:
 
     def _make(self) -> None:
         """Environments without the wrappers that check, and without the time limit, which is kept here."""
-        seeds = Streams(self._runs.seed, Purpose.CONSTRUCTORS).uniforms(1, self._episodes)[0] * 2**31
+        streams = [self._world.stream_seed(seed) for seed in self._runs.seed]
+        seeds = Streams(streams, Purpose.CONSTRUCTORS).uniforms(1, self._episodes)[0] * 2**31
         for place, seed in enumerate(seeds.ravel().astype(np.int64).tolist()):
             try:
                 env = bare(self._open.enter_context(closed(self._world.make(seed=seed))))
