@@ -1,5 +1,7 @@
 """For all tests."""
 
+import os
+
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -22,3 +24,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.pluginmanager.hasplugin("xdist"):
         for item in items:
             item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}{'-slow' * slow[item]}"))
+
+
+@pytest.fixture(autouse=True)
+def _no_signal_to_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suite's own process may ignore signals, as the background of a script does: what they do is tested in a
+    child (`tests.experiments.processes`)."""
+    suite, kill = os.getpid(), os.kill
+
+    def to_others(process: int, number: int) -> None:
+        assert process != suite or number == 0, "a test sends a signal to the process of the suite"
+        kill(process, number)
+
+    monkeypatch.setattr(os, "kill", to_others)

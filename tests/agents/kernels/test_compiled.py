@@ -1,9 +1,11 @@
 """What is compiled is kept on disk, and must be made anew when anything in it changes."""
 
+import ast
 import importlib
 import importlib.util
 import pkgutil
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
@@ -13,15 +15,16 @@ import numba
 import pytest
 from numba.core.dispatcher import Dispatcher
 
-import agents
+import agents.kernels.compiled
 import envs
 import experiments
-from agents.kernels.compiled import compiled
+from agents.kernels.compiled import compiled, digest
 
+KERNELS = agents.kernels.compiled.__name__.rpartition(".")[0]
 MODULES = [
-    f"{package.__name__}.{module.name}"
+    module.name
     for package in (agents, envs, experiments)
-    for module in pkgutil.iter_modules(package.__path__)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
 ]
 
 
@@ -32,18 +35,31 @@ def compiled_in(module: str) -> dict[str, FunctionType]:
 
 
 def test_there_is_something_compiled() -> None:
-    assert "_forward" in compiled_in("agents.kernels.network")
-    assert "_play" in compiled_in("experiments.training.finite.rollout")
+    assert "compiled" not in compiled_in("agents.kernels.compiled")
+    with_some = {module for module in MODULES if compiled_in(module)}
+    assert {"agents.kernels.network", "agents.kernels.optimizers"} <= with_some
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_compiled_functions_call_none_of_another_file(module: str) -> None:
-    """numba makes a function anew when its own file has changed; a change elsewhere would go unnoticed."""
-    known = compiled_in(module)
-    for function in known.values():
+def test_compiled_functions_use_what_the_digest_covers(module: str) -> None:
+    """Code that is kept on disk is made of a function, of those it calls and of their constants; a change in
+    a file of another folder than theirs and the kernels' would go unnoticed."""
+    own = {n: f for n, f in compiled_in(module).items() if f.__module__ == module}
+    if not own:
+        return
+    source = ast.parse(Path(own.popitem()[1].__code__.co_filename).read_text())
+    folder = module.rpartition(".")[0]
+    imported = {
+        alias.asname or alias.name: node.module
+        for node in ast.walk(source)
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+        if node.module.partition(".")[0] in ("agents", "envs", "experiments")
+    }
+    for function in compiled_in(module).values():
         if function.__module__ == module:
-            for name in set(function.__code__.co_names) & known.keys():
-                assert known[name].__module__ == module, f"{module}.{function.__name__} calls {name}"
+            for name in set(function.__code__.co_names) & imported.keys():
+                assert imported[name].rpartition(".")[0] in (folder, KERNELS), f"{module}: {name}"
 
 
 def test_without_a_folder_to_write_to_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,40 +79,59 @@ def test_without_a_folder_to_write_to_it_is_compiled_all_the_same(monkeypatch: p
     assert doubled(1.5) == 3.0
 
 
-KEPT = """
+CALLEE = """
 from agents.kernels.compiled import compiled
+
+FACTOR = 2.0
 
 
 @compiled()
-def twice(x):
-    return 2 * x
+def multiplied(x):
+    return FACTOR * x
+"""
+
+KEPT = """
+from agents.kernels.compiled import compiled
+from callee import FACTOR, multiplied
+
+
+@compiled()
+def kept(x):
+    return multiplied(x) - FACTOR
 """
 
 
 class Kept:
-    """A compiled function whose machine code lies beside its module."""
+    """A compiled function that calls one of another file; machine code lies beside its module."""
 
-    def __init__(self, folder: Path) -> None:
-        self._source = folder / "kept.py"
-        self._source.write_text(KEPT)
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._folder = folder
+        (folder / "kept.py").write_text(KEPT)
+        (folder / "callee.py").write_text(CALLEE)
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)  # by the second, while the test changes files faster
 
-    def comes_from(self) -> str:
+    def set_factor(self, factor: float) -> None:
+        """Change the callee alone."""
+        (self._folder / "callee.py").write_text(CALLEE.replace("FACTOR = 2.0", f"FACTOR = {factor}"))
+
+    def comes_from(self, expected: float = 4.0) -> str:
         """Where a new process would have the function from; it computes what it should in either case."""
-        spec = importlib.util.spec_from_file_location("kept", self._source)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        assert module.twice(3.0) == 6.0
-        return "the disk" if module.twice.stats.cache_hits else "the compiler"
+        digest.cache_clear()
+        for name in ("kept", "callee"):
+            sys.modules.pop(name, None)
+        module = importlib.import_module("kept")
+        assert module.kept(3.0) == expected
+        return "the disk" if module.kept.stats.cache_hits else "the compiler"
 
     def file(self, kind: str) -> Path:
-        (found,) = self._source.parent.rglob(f"*.{kind}")
+        """What is kept of the function itself."""
+        (found,) = self._folder.rglob(f"kept*.{kind}")
         return found
 
 
-def test_damaged_code_is_made_anew_and_never_executed(tmp_path: Path) -> None:
-    kept, rng = Kept(tmp_path), random.Random(0)
+def test_damaged_code_is_made_anew_and_never_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, rng = Kept(tmp_path, monkeypatch), random.Random(0)
     assert [kept.comes_from(), kept.comes_from()] == ["the compiler", "the disk"]
     for kind in ("nbi", "nbc"):
         whole = kept.file(kind).read_bytes()
@@ -113,7 +148,29 @@ def test_damaged_code_is_made_anew_and_never_executed(tmp_path: Path) -> None:
 
 
 def test_code_of_other_flags_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = Kept(tmp_path)
+    kept = Kept(tmp_path, monkeypatch)
     assert [kept.comes_from(), kept.comes_from()] == ["the compiler", "the disk"]
     monkeypatch.setattr(numba.config, "LOOP_VECTORIZE", 1 - numba.config.LOOP_VECTORIZE)
     assert [kept.comes_from(), kept.comes_from()] == ["the compiler", "the disk"]
+
+
+def test_a_change_in_what_is_called_is_never_overlooked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept(tmp_path, monkeypatch)
+    assert [kept.comes_from(), kept.comes_from()] == ["the compiler", "the disk"]
+    for factor in (5.0, 2.0):
+        kept.set_factor(factor)
+        expected = factor * 3.0 - factor
+        assert [kept.comes_from(expected), kept.comes_from(expected)] == ["the compiler", "the disk"]
+
+
+def test_code_that_another_process_put_in_its_place_is_not_executed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two processes with other sources or flags each, one writes the index, then the other its code."""
+    kept = Kept(tmp_path, monkeypatch)
+    assert kept.comes_from() == "the compiler"
+    of_two = kept.file("nbc").read_bytes()
+    kept.set_factor(5.0)
+    assert kept.comes_from(10.0) == "the compiler"
+    kept.file("nbc").write_bytes(of_two)
+    assert [kept.comes_from(10.0), kept.comes_from(10.0)] == ["the compiler", "the disk"]

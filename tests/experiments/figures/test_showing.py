@@ -19,6 +19,7 @@ from experiments.storage.results import Results
 from experiments.storage.run_folder import RunFolder
 from experiments.tensorboard import hparams_tab, sink, text_tab
 from experiments.tensorboard.sink import BoardSink
+from tests.experiments.processes import in_a_child
 from tests.experiments.small_training import CONFIG, assert_same, contents, train
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -223,13 +224,13 @@ def test_killed_before_tensorboard_is_told_the_end_it_is_told_later(
 
 
 def test_ctrl_c_while_the_report_is_drawn_says_how_to_draw_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(training_page, "read_results", lambda path: os.kill(os.getpid(), signal.SIGINT))
-        assert run(tmp_path) == 130
-    error = capsys.readouterr().err
-    assert error == (
+        stopped = in_a_child(lambda: run(tmp_path), tmp_path)
+    assert stopped.status == 130
+    assert stopped.error == (
         "train.py: stopped; the results are complete: "
         f"python -m experiments.report {tmp_path / 'run'} draws them\n"
     )
