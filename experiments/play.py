@@ -70,7 +70,7 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
                 action = int(pi.argmax() if greedy else (pi[:-1].cumsum() <= uniform).sum())
                 with generators.acting():
                     observation, reward, terminated, truncated, _ = env.step(world.first_action + action)
-                reward = reward_of(reward)
+                reward = world.paid(reward_of(reward))
                 terminated, truncated = flag_of(terminated, "terminated"), flag_of(truncated, "truncated")
                 total += reward
                 outcome = "ended" if terminated else "cut off by the time limit" if truncated else ""

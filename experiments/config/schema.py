@@ -66,6 +66,10 @@ class Environment(Section):
         description="a family: a count n for the worlds 0..n-1, or a first one and their count; sets the "
         "constructor's argument world, and the world becomes the unit of tests and intervals",
     )
+    reward_scale: Positive = Field(
+        default=1.0, description="every reward is multiplied by this; solved_return is in scaled rewards"
+    )
+    reward_offset: Finite = Field(default=0.0, description="added to every reward, after scaling")
     tables: bool = Field(
         default=True, description="train a finite world on its tables; false: step it like any other world"
     )

@@ -31,7 +31,7 @@ class World:
 
     Attributes:
         environment: the config it was made from, with what a file says in place of the file's name.
-        mdp: its tables; None: it can only be stepped.
+        mdp: its tables, with rewards as the agent is paid them; None: it can only be stepped.
         action_space: of A actions, which the environment may number from another number than 0.
         observations: what it shows, state numbers if it has tables.
         inputs: width of what the policy sees: S one-hot states, or the size of an observation.
@@ -46,6 +46,10 @@ class World:
     inputs: int
     time_limit: int
     number: int | None = None
+
+    def paid(self, reward: float) -> float:
+        """What the agent is paid where the environment pays this: scaled and offset as the config says."""
+        return self.environment.reward_scale * reward + self.environment.reward_offset
 
     def stream_seed(self, seed: int) -> int:
         """What the random numbers of a run follow from: its seed, and in a family its world as well. Runs of one
@@ -241,12 +245,20 @@ def _world_of(env: "gymnasium.Env[Any, Any]", environment: Environment) -> World
         raise ValueError(f"{environment.id} has the observation space {observations}; needs Box or Discrete")
     check_size(actions, observations)
     limit = time_limit_of(env, environment.max_episode_steps)
-    mdp = finite_mdp_of(env) if environment.tables else None
+    mdp = _paying(finite_mdp_of(env), environment) if environment.tables else None
     if environment.normalize_observations and (mdp is not None or isinstance(observations, Discrete)):
         raise ValueError(
             f"normalize_observations: {environment.id} shows states, which have no mean; leave it out"
         )
     return World(_resolved(environment, env), mdp, actions, observations, flatdim(observations), limit)
+
+
+def _paying(mdp: FiniteMDP | None, environment: Environment) -> FiniteMDP | None:
+    """The tables with rewards scaled and offset, as `World.paid`; noise is scaled alike."""
+    scale, offset = environment.reward_scale, environment.reward_offset
+    if mdp is None or (scale, offset) == (1, 0):
+        return mdp
+    return replace(mdp, reward=scale * mdp.reward + offset, reward_std=scale * mdp.reward_std)
 
 
 def _resolved(environment: Environment, env: "gymnasium.Env[Any, Any]") -> Environment:

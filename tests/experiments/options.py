@@ -118,7 +118,10 @@ gymnasium.register("Tests/Features-v0", entry_point=Features)
 WORLDS: dict[str, dict[str, Any]] = {
     "tables": {"id": "Tests/Tables-v0", "max_episode_steps": 9, "solved_return": 0.5},
     "bandit": {"id": "Tests/Tables-v0", "kwargs": {"states": 1}, "max_episode_steps": 1, "solved_return": 0.5},
-    "numbers": {"id": "Tests/Tables-v0", "max_episode_steps": 9, "solved_return": 0.5, "tables": False},
+    "numbers": {
+        "id": "Tests/Tables-v0", "max_episode_steps": 9, "solved_return": 0.5, "tables": False,
+        "reward_scale": 3.0, "reward_offset": -0.1,
+    },
     "family": {"id": "FourAction/Maze-v0", "worlds": {"first": 1, "count": 2}, "solved_return": 0.5},
     "features": {"id": "Tests/Features-v0", "max_episode_steps": 9, "solved_return": 0.5},
     "normalized features": {

@@ -170,7 +170,7 @@ class Simulators:
                 if generators.swapped:
                     generators.leave(place)
                 raw[place] = convert(observation)
-                rewards.append(reward_of(reward))
+                rewards.append(self._world.paid(reward_of(reward)))
                 terminations.append(flag_of(terminated, "terminated"))
                 truncations.append(flag_of(truncated, "truncated"))
         except Exception as error:
