@@ -129,9 +129,7 @@ class RunFolder(OwnedFolder):
 
     def write_table(self, name: str, table: pa.Table) -> str:
         """Write a Parquet file; returns its SHA-256."""
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, **parquet_options(table.schema))
-        content = sink.getvalue()
+        content = parquet_bytes(table)
         self.write(name, content)
         return hashlib.sha256(content).hexdigest()
 
@@ -204,6 +202,13 @@ class RunFolder(OwnedFolder):
         """
         if self.is_finished and read_sums(self.path / SUMS).get(name) != sha256(self.path / name):
             raise StoreError(f"{self.path / name}: damaged (not the file that {SUMS} was made of)")
+
+
+def parquet_bytes(table: pa.Table) -> pa.Buffer:
+    """A table as a Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, **parquet_options(table.schema))
+    return sink.getvalue()
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
