@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         type=count,
         default=None,
         metavar="N",
-        help="processes (default: one a core); changes no number",
+        help="threads, or processes for simulators and exact gradients (default: one per core); changes no number",
     )
     top.add_argument(
         "--log-steps",
@@ -116,7 +116,7 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
     """Train, print the verdicts and how to look at the rest; returns the exit status."""
     from experiments.session import run as session
     from experiments.session.console import Screen, progress
-    from experiments.session.workers import WorkerFailed
+    from experiments.session.members import WorkerFailed
 
     screen, showing, interrupts = Screen(), Showing(), Interrupts().install()
     how = session.Options(

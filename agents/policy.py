@@ -13,10 +13,12 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.kernels.network import COLUMNS, network
 
+Array = NDArray[np.float64]
 Initialization = Literal["orthogonal", "torch", "small_uniform"]
 
 # Rows of the flat buffer start at multiples of this many numbers, those of a vector instruction.
@@ -95,50 +97,58 @@ class PolicyShape:
         return F.pad(buffer, (0, self.parameters - buffer.shape[1]))
 
     def initial(
-        self,
-        generator: torch.Generator,
-        initialization: Initialization,
-        initial_policy: Sequence[float] | None,
-        dtype: torch.dtype,
-    ) -> Tensor:
-        """One run's initial parameters, [P], from the run's own generator.
+        self, numbers: Array, initialization: Initialization, initial_policy: Sequence[float] | None
+    ) -> Array:
+        """One run's initial parameters, [P], from the run's own random numbers.
 
         Args:
-            generator: of this run alone.
+            numbers: one per parameter, [P]; standard normal for "orthogonal", else uniform in [0, 1).
             initialization: of the hidden and output layers of an MLP; a table starts uniform.
                 "orthogonal": gain sqrt 2, output layer 0.01, biases 0 (Andrychowicz et al., *What Matters
                 In On-Policy Reinforcement Learning?* (2020)). "torch": torch's habit, U(+-1/sqrt fan_in)
                 for weights and biases. "small_uniform": first layer U(+-1/sqrt 3), others
                 U(+-1/sqrt fan_in), output a tenth of that, biases 0.
             initial_policy: action probabilities in every state, [A], all positive; None: as it comes.
-            dtype: of the parameters.
         """
-        buffer = torch.zeros(1, self.parameters, dtype=dtype)
-        layers = [layer[0] for layer in self.split(buffer)]
-        if self.hidden_sizes is not None:
-            _initialize(layers, generator, initialization)
+        theta = np.array(numbers)
+        *pieces, unused = np.split(theta, np.cumsum([math.prod(shape) for shape in self.shapes]))
+        layers = [piece.reshape(shape) for piece, shape in zip(pieces, self.shapes, strict=True)]  # views
+        unused[:] = 0
+        if self.hidden_sizes is None:
+            layers[0][:] = 0
+        else:
+            _initialize(layers, initialization)
         if initial_policy is not None:
-            log_p = torch.tensor(np.log(initial_policy), dtype=dtype)
             if self.hidden_sizes is not None:
-                layers[-2].zero_()  # the bias alone speaks: the same policy in every state
-            layers[-1].copy_(log_p.expand_as(layers[-1]))
-        return buffer[0]
+                layers[-2][:] = 0  # the bias alone speaks: the same policy in every state
+            layers[-1][:] = np.log(initial_policy)
+        return theta
 
 
-def _initialize(layers: Sequence[Tensor], generator: torch.Generator, how: Initialization) -> None:
+def _initialize(layers: Sequence[Array], how: Initialization) -> None:
+    """Turn random numbers into weights and biases, in place."""
     weights, biases = layers[::2], layers[1::2]
     for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         first, last = index == 0, index == len(weights) - 1
-        fan_in = weight.shape[0]
+        bound = 1 / math.sqrt(len(weight))
         if how == "orthogonal":
-            torch.nn.init.orthogonal_(weight, 0.01 if last else math.sqrt(2), generator=generator)
+            weight[:] = (0.01 if last else math.sqrt(2)) * orthogonal(weight)
+            bias[:] = 0
         elif how == "torch":
-            bound = 1 / math.sqrt(fan_in)
-            weight.uniform_(-bound, bound, generator=generator)
-            bias.uniform_(-bound, bound, generator=generator)
+            weight[:], bias[:] = bound * (2 * weight - 1), bound * (2 * bias - 1)
         else:
-            bound = 1 / math.sqrt(3 if first else fan_in) / (10 if last else 1)
-            weight.uniform_(-bound, bound, generator=generator)
+            bound = (1 / math.sqrt(3) if first else bound) / (10 if last else 1)
+            weight[:], bias[:] = bound * (2 * weight - 1), 0
+
+
+def orthogonal(normals: Array) -> Array:
+    """The orthogonal matrix of a matrix of standard normal numbers, its rows or columns, whichever are fewer, of
+    length 1: evenly distributed over all of them (Mezzadri, *How to Generate Random Matrices from the Classical
+    Compact Groups* (2007): the signs make the factorisation unique)."""
+    if len(normals) < len(normals.T):
+        return orthogonal(normals.T).T
+    q, r = np.linalg.qr(normals)
+    return np.asarray(q * np.sign(np.diag(r)))
 
 
 def mixed_with_uniform(log_pi: Tensor, epsilon: float) -> Tensor:

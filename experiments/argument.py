@@ -22,8 +22,7 @@ from typing import Any, NamedTuple
 
 from experiments.analysis.claims import Comparison, decide
 from experiments.analysis.summary import comparisons, in_json, provenance
-from experiments.config.failures import Failure, explained
-from experiments.config.mistakes import one_line
+from experiments.config.failures import Failure
 from experiments.config.plan import PLAN
 from experiments.config.schema import Config, load_config
 from experiments.figures.showing import Showing
@@ -113,16 +112,8 @@ def prepare(config: Config, path: Path) -> Done:
     return Done(results, drawn.pictures, drawn.maps, trained, failed)
 
 
-def attempt(experiment: tuple[Config, Path]) -> Done | str:
-    """`prepare`, or in one line why it cannot be."""
-    config, path = experiment
-    try:
-        return prepare(config, path)
-    except Exception as error:
-        failure = explained(error)
-        if failure is None:
-            raise
-        return one_line(failure)
+def _prepare(experiment: tuple[Config, Path]) -> Done:
+    return prepare(*experiment)
 
 
 def prepare_all(found: Sequence[Config], out: Path, workers: int, screen: Screen) -> dict[str, Done]:
@@ -140,12 +131,10 @@ def prepare_all(found: Sequence[Config], out: Path, workers: int, screen: Screen
         compile_ahead(training, screen.say)  # once, before there are processes
     done: dict[str, Done] = {}
     experiments = [(config, out / config.name) for config in sorted(found, key=_size)]
-    with closing(each_apart(attempt, experiments, workers)) as answers:
+    with closing(each_apart(_prepare, experiments, workers)) as answers:
         for (config, _), answer in answers:
             if isinstance(answer, Ended):
-                answer = f"its process ended unexpectedly ({answer.why})"
-            if isinstance(answer, str):
-                fail("experiments.argument", f"{config.name}: {answer}", status=1)
+                fail("experiments.argument", f"{config.name}: {answer.why}", status=1)
                 continue
             done[config.name] = answer
             how = f"{answer.results.summary['wall_seconds']:.1f} s"

@@ -11,6 +11,7 @@ if __name__ == "__main__":
 import json
 import os
 import shlex
+import shutil
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from urllib.parse import quote, urlencode
 from experiments.config.failures import Failure
 from experiments.config.plain_text import printable
 from experiments.session.command_line import Parser, folder
+from experiments.session.processes import run_program
 
 PORT = 6006  # TensorBoard's own
 PINNED = ("step/entropy_bits", "policy/entropy_bits", "band/entropy_bits/iqm", "band/solved/fraction")
@@ -97,7 +99,7 @@ def look_lines(logs: Path) -> list[str]:
 
 @command("experiments.look")
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Start TensorBoard on a run folder; returns the exit status, 2 if there is nothing to show."""
+    """Start TensorBoard on a run folder; returns the exit status: its own, 2 if there is nothing to show."""
     parser = Parser("experiments.look", (__doc__ or "").split(":")[0])
     parser.add_argument("folder", type=folder, help="run folder, as in runs/two_rooms")
     run = parser.parse_args(arguments).folder
@@ -110,8 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise Failure(f"{run}: {missing}; python train.py --out {run} would train into it")
     port = _free_port()
     words = shlex.split(tensorboard_command(logs, port))
+    if shutil.which(words[0]) is None:
+        raise Failure(f"{words[0]}: there is no such program; TensorBoard comes with this one")
     print(f"{printable(shlex.join(words))}\n{links(port)}", flush=True)
-    os.execvp(words[0], words)
+    return run_program(words)
 
 
 def _free_port() -> int:

@@ -25,8 +25,8 @@ from experiments.session.command_line import Parser, folder, place
 from experiments.storage.policies import StoredPolicy, load_policy
 from experiments.storage.run_folder import StoreError
 from experiments.training.global_generators import GlobalGenerators
+from experiments.training.randomness import Purpose, uniforms
 from experiments.training.spaces import flag_of, reward_of
-from experiments.training.streams import Purpose, Streams
 from experiments.training.worlds import World, closed
 
 
@@ -52,20 +52,20 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
     Args:
         policy: who plays, in its own world.
         render_mode: of the environment; None: nothing is drawn.
-        seed: of the environment and, as a stream of its own, of the actions.
+        seed: of the environment and, independently, of the actions.
         greedy: take the most probable action instead of drawing one.
     Raises:
         PlayError: the environment raised.
     """
     world, total, generators = policy.world, 0.0, GlobalGenerators(swapped=True)
-    uniforms = Streams([seed], Purpose.ACTIONS).uniforms(world.time_limit, 1).ravel()
+    (numbers,) = uniforms([seed], Purpose.ACTIONS, 0, (world.time_limit,))
     try:
         with closed(world.make(render_mode)) as env:
             draw = env.render if render_mode else lambda: None
             with generators.acting(seed):
                 observation, _ = env.reset(seed=seed)
             yield Move(None, 0.0, 0.0, 0.0, 0.0, "", draw())
-            for uniform in uniforms:
+            for uniform in numbers:
                 pi = policy.probabilities(observation)
                 action = int(pi.argmax() if greedy else (pi[:-1].cumsum() <= uniform).sum())
                 with generators.acting():

@@ -6,7 +6,7 @@ python -m experiments.verify --quick    only the smallest worlds
 Exit status 1 if anything disagrees that should agree. What is biased by design is listed, with its bias.
 """
 
-from experiments.session.command import begin, command, fail, leave
+from experiments.session.command import begin, command, leave
 
 if __name__ == "__main__":
     begin("experiments.verify")  # before anything else: Ctrl-C is heard from here on
@@ -18,6 +18,7 @@ from contextlib import closing
 from scipy import stats
 
 from experiments.analysis.text_numbers import likelihood_ratios, numbers
+from experiments.config.failures import Failure
 from experiments.gradients.cases import LARGE, LEVEL, RUNS, SMALL, Row, Task, biased, examine, judged, tasks
 from experiments.session.command_line import Parser, available_cores
 from experiments.session.processes import Ended, each_apart
@@ -58,15 +59,27 @@ def print_numbers() -> int:
 
 
 def print_gradients(todo: Sequence[Task]) -> int:
-    """The table of all cases; how many of them disagree."""
-    rows, ended = [], 0
+    """The table of all cases; how many of them disagree.
+
+    Raises:
+        Failure: worlds that could not be looked at, and why.
+    """
+    rows: list[Row] = []
+    failed: dict[str, dict[str, None]] = {}  # why -> worlds, in order
     with closing(each_apart(_examine, list(enumerate(todo)), available_cores())) as answers:
         for (_, task), answer in sorted(answers, key=lambda pair: pair[0][0]):
             if isinstance(answer, Ended):
-                ended += 1
-                fail("experiments.verify", f"{task.world}: its process ended ({answer.why})", status=1)
+                failed.setdefault(answer.why, {})[task.world] = None
             else:
                 rows += answer
+    wrong = print_rows(rows) if rows else 0
+    if failed:
+        raise Failure("; ".join(f"{', '.join(worlds)}: {why}" for why, worlds in failed.items()), status=1)
+    return wrong
+
+
+def print_rows(rows: Sequence[Row]) -> int:
+    """The table of the cases that were looked at; how many of them disagree."""
     verdicts = judged(rows)
     print(f"\nMean of many sampled updates ({RUNS} runs, 4 episodes an update) beside the exact gradient")
     print("(batch_mean: beside 3/4 of the part of the returns, and the whole of the entropy's)\n")
@@ -82,7 +95,7 @@ def print_gradients(todo: Sequence[Task]) -> int:
         )
     smallest = min(p for _, p in verdicts)
     print(f"\nsmallest p, corrected for all {2 * len(rows)} tests (Holm): {smallest:.2g}; limit {LEVEL}")
-    return ended + sum(not agrees for agrees, _ in verdicts)
+    return sum(not agrees for agrees, _ in verdicts)
 
 
 def _examine(numbered: tuple[int, Task]) -> list[Row]:

@@ -178,15 +178,15 @@ def of_the_next_step(right: Any) -> Any:
 
 
 def greedy(right: Any) -> Any:
-    return lambda rollout, pi, entropy: right(rollout, np.eye(pi.shape[2])[pi.argmax(2)], entropy)
+    return lambda rollout, pi, *rest: right(rollout, np.eye(pi.shape[2])[pi.argmax(2)], *rest)
 
 
 def from_the_global_generator(right: Any) -> Any:
-    return lambda streams, *shape: torch.rand(right(streams, *shape).shape, dtype=torch.float64).numpy()
+    return lambda *place: torch.rand(right(*place).shape, dtype=torch.float64).numpy()
 
 
 def drawn_from_the_global_generator(right: Any) -> Any:
-    return lambda shape, generator, *how: right(shape, torch.default_generator, *how)
+    return lambda shape, numbers, *how: right(shape, torch.rand(len(numbers), dtype=torch.float64).numpy(), *how)
 
 
 def with_values_negated(right: Any) -> Any:
@@ -227,7 +227,7 @@ MUTANTS = {
         "experiments.training.finite.rollout.FiniteRollout.collect", greedy, actions_follow_the_policy
     ),
     "actions from the global generator": Mutant(
-        "experiments.training.streams.Streams.uniforms",
+        "experiments.training.randomness.uniforms",
         from_the_global_generator,
         a_run_is_a_function_of_its_config,
     ),

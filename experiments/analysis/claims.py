@@ -41,7 +41,7 @@ __all__ = [
     "read_claim",
 ]
 
-Outcome: TypeAlias = Literal["supported", "refuted", "inconclusive"]
+Decision: TypeAlias = Literal["supported", "refuted", "inconclusive"]
 Values: TypeAlias = Mapping[str, Mapping[str, NDArray[Any]]]  # arm -> measure -> [n]
 Seeds: TypeAlias = Mapping[str, ArrayLike]  # arm -> [n]
 
@@ -81,7 +81,7 @@ class Verdict:
     measure: str
     expect: str
     limit: bool
-    verdict: Outcome
+    verdict: Decision
     effect: float | None
     low: float | None  # 95 % interval of the effect; None: unbounded, or no interval
     high: float | None
@@ -207,7 +207,7 @@ def decide(comparisons: Sequence[Comparison]) -> list[Verdict]:
 
 
 def _verdict(found: Comparison, adjusted: float | None, level: float) -> Verdict:
-    verdict: Outcome = "inconclusive"
+    verdict: Decision = "inconclusive"
     if found.favours is not None and (adjusted is None or adjusted <= ALPHA):
         verdict = "supported" if found.favours else "refuted"
     needed = found.n if verdict != "inconclusive" else found.seeds(level)

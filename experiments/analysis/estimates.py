@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from experiments.analysis.exact_tests import ALPHA, Array, Interval, Z, paired_proportions_interval
-from experiments.config.measures import FailedAs
+from experiments.config.measures import FailedAs, Measure
 
 
 class Band(NamedTuple):
@@ -64,6 +64,19 @@ def iqm_interval(values: Array, failed_as: FailedAs = "low", resamples: int = 20
         ends = np.quantile(resampled, [ALPHA / 2, 1 - ALPHA / 2], axis=0, method="inverted_cdf")
         band[:, counts == n] = np.stack([_weighted(_trimmed_weights(np.ones(n)), some), *ends])
     return Band(*(part.reshape(np.shape(values)[1:]) for part in band))
+
+
+def band_of(measure: Measure, values: Array) -> Band:
+    """What runs came to in a measure, with a 95 % interval, [n, U] -> [U]: the fraction of runs of which it is
+    true, or else the interquartile mean. A missing value is one of a failed run: it counts as the worse end of the
+    measure, or is left out where there is none."""
+    if measure.kind == "fraction":
+        return wilson_interval((values == 1).sum(0), np.full(values.shape[1], len(values)))
+    if measure.failed_as == "missing":
+        return iqm_interval(values, "missing")
+    known = ~np.isnan(values)
+    worse = measure.bounds[measure.failed_as == "high"]
+    return iqm_interval(np.where(known | ~known.any(0), values, worse), measure.failed_as)
 
 
 def _weighted(weights: Array, ranked: Array) -> Array:

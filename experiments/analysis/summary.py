@@ -16,7 +16,7 @@ from experiments.analysis.exact_tests import Array, Interval, median_interval
 from experiments.analysis.over_worlds import Worlds as Ints
 from experiments.analysis.over_worlds import mean_interval, world_means
 from experiments.analysis.values import counted, values_of
-from experiments.config.measures import FRACTIONS, OF_SUCCESS, OUTCOMES, TIMES, Kind
+from experiments.config.measures import RUN_MEASURES, Kind
 from experiments.config.schema import Config
 from experiments.training.numerics import arithmetic
 from experiments.training.records import Column, Runs
@@ -66,18 +66,23 @@ def _failed_runs(runs: Runs, columns: Mapping[str, Column]) -> list[dict[str, An
 
 def _unknown(config: Config, columns: Mapping[str, Column]) -> set[str]:
     """Measures that mean nothing in this comparison: of success without a goal, fractions that no run knows."""
-    no_goal = OF_SUCCESS if config.environment.solved_return is None else ()
-    return {*no_goal, *(name for name in FRACTIONS if np.isnan(columns[name].astype(float)).all())}
+    no_goal = config.environment.solved_return is None
+    return {
+        name
+        for name, measure in RUN_MEASURES.items()
+        if (no_goal and "goal" in measure.needs)
+        or (measure.kind == "fraction" and np.isnan(columns[name].astype(float)).all())
+    }
 
 
 def _arm(config: Config, arm: str, values: Mapping[str, Column], unknown: Collection[str]) -> dict[str, Any]:
     worlds = worlds_of(config)
     if worlds is not None:
         n, values = len(values["solved"]), shares_of_budget(config, values)
-        known = {name: _over_worlds(name, values, worlds) for name in OUTCOMES if name not in unknown}
+        known = {name: _over_worlds(name, values, worlds) for name in RUN_MEASURES if name not in unknown}
     else:
         n = 1 if config.agent_of(arm).gradient == "exact" and _is_one_run(values) else len(values["solved"])
-        known = {name: _measure(name, values, n) for name in OUTCOMES if name not in unknown}
+        known = {name: _measure(name, values, n) for name in RUN_MEASURES if name not in unknown}
     if not values["env_steps"].any():  # exact gradients take no steps
         known["first_success_env_step"] = None
     if np.isnan(values["final_optimal_action_probability"]).all():  # nobody knows the optimum
@@ -99,24 +104,23 @@ def _measure(name: str, columns: Mapping[str, Column], n: int) -> dict[str, Any]
     `experiments.analysis.values` says what a value is. A failed run counts as the worse end of its measure, or is
     left out where there is none.
     """
-    outcome, runs = OUTCOMES[name], values_of(name, columns)[:n]
+    measure, runs = RUN_MEASURES[name], values_of(name, columns)[:n]
     missing = np.isnan(runs)
-    nothing = (
-        (missing & ~columns["failed"][:n].astype(bool)).any() if outcome.kind == "fraction" else missing.all()
-    )
+    unknown = missing & ~columns["failed"][:n].astype(bool)
+    nothing = unknown.any() if measure.kind == "fraction" else missing.all()
     if nothing:
         return None
-    values = counted(runs, outcome.failed_as, outcome.kind)
-    return _SUMMARIES[outcome.kind](values) | {"n": len(values), "left_out": n - len(values)}
+    values = counted(runs, measure.failed_as, measure.kind)
+    return _SUMMARIES[measure.kind](values) | {"n": len(values), "left_out": n - len(values)}
 
 
 def _over_worlds(name: str, columns: Mapping[str, Column], worlds: Ints) -> dict[str, Any] | None:
     """As `_measure`, in a family: the mean over worlds of their seeds' means, with a bootstrap over worlds."""
-    kind, runs = OUTCOMES[name].kind, values_of(name, columns)
+    kind, runs = RUN_MEASURES[name].kind, values_of(name, columns)
     if np.isnan(runs).all() or (kind == "fraction" and (np.isnan(runs) & ~columns["failed"].astype(bool)).any()):
         return None
-    end = "fraction" if kind == "time" else kind  # of a time: all of the budget
-    failed_as = OUTCOMES[name].failed_as
+    end: Kind = "number" if kind == "number" else "fraction"  # of a time: all of the budget
+    failed_as = RUN_MEASURES[name].failed_as
     known = ~np.isnan(runs) if failed_as == "missing" else np.full(len(runs), True)
     values = counted(np.minimum(runs, 1.0) if kind == "time" else runs, failed_as, end)
     entry = _entry(mean_interval(world_means(values, worlds[known])))
@@ -195,7 +199,8 @@ def shares_of_budget(config: Config, columns: Mapping[str, Column]) -> dict[str,
     """
     training = config.training
     steps = training.updates * training.episodes_per_update * time_limit(config.environment)
-    budgets = {name: steps if name.endswith("_env_step") else training.updates for name in TIMES}
+    times = [name for name, measure in RUN_MEASURES.items() if measure.kind == "time"]
+    budgets = {name: steps if name.endswith("_env_step") else training.updates for name in times}
     return {
         name: np.where(column < 0, -1.0, column / budgets[name]) if name in budgets else column
         for name, column in columns.items()

@@ -1,12 +1,13 @@
 """What a measure says of each run: a value, which may be infinite, or nothing.
 
 * An infinite length and a time that never came are values: they are larger than any number.
-* A *failed* run has no value, except of what happened before it failed: a time that came, and the failure itself.
+* A *failed* run has no value, except of what happened before it failed: a time that came, a success, and the
+  failure itself.
 * A measure that means nothing here (`stuck` where nobody knows the optimum) has no value in any run.
 
 What a failed run counts as is decided where it is counted: a claim takes it at its worst and at its best
 (`experiments.analysis.contrasts`); estimates and curves, which know no claim, at the worse end of the measure,
-which is `Outcome.failed_as`.
+which is `Measure.failed_as`.
 """
 
 from collections.abc import Mapping
@@ -15,19 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.config.expectations import is_time
-from experiments.config.measures import OUTCOMES, FailedAs, Kind
+from experiments.config.measures import RUN_MEASURES, FailedAs, Kind, is_time
 
 Array = NDArray[np.float64]
 
 
 def kind_of(measure: str, columns: Mapping[str, NDArray[Any]]) -> Kind:
-    """What kind of measure a column is of: as `OUTCOMES` says, else by its name and values."""
-    if measure in OUTCOMES:
-        return OUTCOMES[measure].kind
+    """What kind of measure a column is of: as `RUN_MEASURES` says, else by its values."""
+    if measure in RUN_MEASURES:
+        return RUN_MEASURES[measure].kind
     known = [value for value in np.asarray(columns[measure]).tolist() if value is not None]
     boolean = bool(known) and all(isinstance(value, bool) for value in known)
-    return "time" if is_time(measure) else "fraction" if boolean else "number"
+    return "fraction" if boolean else "number"
 
 
 def values_of(measure: str, columns: Mapping[str, NDArray[Any]]) -> Array:
@@ -50,7 +50,8 @@ def values_of(measure: str, columns: Mapping[str, NDArray[Any]]) -> Array:
     if is_time(measure):
         values = np.where(np.isnan(values) | (values < 0), np.inf, values)
         return np.where(failed & np.isinf(values), np.nan, values)
-    return np.where(failed, np.nan, values)
+    unknown = failed & (values != 0) if measure == "never_successful" else failed
+    return np.where(unknown, np.nan, values)
 
 
 def counted(values: Array, failed_as: FailedAs, kind: Kind = "number") -> Array:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from experiments.config.measures import OUTCOMES
+from experiments.config.measures import RUN_MEASURES, is_time
 
 NEVER, UNBOUNDED, NO_VALUE = "never", "unbounded", "no value"
 
@@ -62,6 +62,20 @@ def time(value: float | None, missing: str = NEVER) -> Number:
     return number(value, missing)
 
 
+def worth_showing(arms: Iterable[Entry], names: Iterable[str] = RUN_MEASURES) -> list[str]:
+    """Which measures a table of arms has: those that are known of some arm, and failures where there are any.
+
+    Args:
+        arms: of the summary.
+        names: of the measures to choose from.
+    """
+    found: dict[str, list[Entry]] = {}
+    for name in names:
+        if RUN_MEASURES[name].shown != "nowhere":
+            found[name] = [entry for arm in arms if (entry := arm["measures"].get(name))]
+    return [n for n, entries in found.items() if any(n != "failed" or entry["count"] for entry in entries)]
+
+
 def measure_text(name: str, entry: Entry | None) -> list[Piece]:
     """What an arm's runs came to in a measure: count, estimate and interval; a dash where it means nothing.
 
@@ -71,7 +85,7 @@ def measure_text(name: str, entry: Entry | None) -> list[Piece]:
     """
     if entry is None:
         return ["-"]
-    kind = OUTCOMES[name].kind
+    kind = RUN_MEASURES[name].kind
     if kind == "time":
         ends = time(entry["low"], UNBOUNDED), time(entry["high"])
         share = [" of the budget"] if entry.get("worlds") else []  # of a family
@@ -88,7 +102,10 @@ def measure_text(name: str, entry: Entry | None) -> list[Piece]:
 
 def effect_text(claim: Entry) -> list[Piece]:
     """The effect that a claim is about, with its interval."""
-    return [_estimate(claim["effect"], signed=True), *_interval(claim, *_ends(claim, signed=True))]
+    missing = NO_VALUE
+    if claim.get("failed", 0) < claim["n"]:  # a run has a value, and so an effect: a missing one is infinite
+        missing = NEVER if is_time(claim["measure"]) else UNBOUNDED
+    return [number(claim["effect"], missing, signed=True), *_interval(claim, *_ends(claim, signed=True))]
 
 
 def verdict_text(claim: Entry) -> list[Piece]:
@@ -135,11 +152,6 @@ def _needed(more: int | None, units: str) -> list[Piece]:
     if more is None:
         return [f"; no number of {units.split()[0]} would decide what is seen"]
     return ["; about ", whole(more), f" more {units} would decide it if the effect is as large as it looked"]
-
-
-def _estimate(value: float | None, signed: bool = False) -> Number:
-    infinite = value is not None and math.isinf(value)
-    return number(value, UNBOUNDED if infinite else NO_VALUE, signed)
 
 
 def _ends(entry: Entry, signed: bool = False) -> tuple[Number, Number]:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
+from experiments.config.measures import is_time
+
 GRAMMAR = '"a < b", "a > b", "a = b within 0.1", with a number for b if wanted, or "inverted_u(a, *b, c)"'
 
 _COMPARISON = re.compile(r"([^\s<>=]+)\s*([<>=])\s*([^\s<>=]+)(?:\s+within\s+(\S+))?")
@@ -76,11 +78,6 @@ def read_expectation(measure: str, expect: str, arms: Sequence[str], measures: I
     if expectation.relation == "=" and is_time(measure):
         raise ValueError(f"{measure!r} is a time to an event, without a test of equality; use < or >")
     return expectation
-
-
-def is_time(measure: str) -> bool:
-    """Whether a measure is a time to an event, by its name: a missing value means "not within the budget"."""
-    return re.match(r"first_|time_to_|.*collapse", measure) is not None
 
 
 def _inverted_u(text: str, parts: list[str], arms: Sequence[str]) -> Expectation:

@@ -1,109 +1,208 @@
-"""What is known of a run at its end: the measures that a claim may name, the columns of runs.parquet.
+"""What is measured: one table that says once what every measure is; whatever stores or shows one asks here.
+
+A measure is a number that is known of every update, of every run at its end, or of both. A new one takes three
+places: its formula (`experiments.training.exploration`), the line that computes it, and its row here.
 
 This module imports nothing heavy, so that a claim about a measure that does not exist is refused at once.
 """
 
+import math
 from typing import Literal, NamedTuple, TypeAlias
 
-Kind: TypeAlias = Literal["fraction", "number", "time"]
+Kind: TypeAlias = Literal["fraction", "number", "time"]  # fraction: true or false of each run, counted over runs
 FailedAs: TypeAlias = Literal["low", "high", "missing"]
+Need: TypeAlias = Literal["goal", "tables", "steps"]  # a solved_return; a finite world; gradients from episodes
+
+ANY, AMOUNT, SHARE = (-math.inf, math.inf), (0.0, math.inf), (0.0, 1.0)
 
 
-class Outcome(NamedTuple):
-    """A measure of a run.
+class Measure(NamedTuple):
+    """What a measure is.
 
-    `failed_as` is the worse end of the measure: what a failed run counts as in estimates and curves. Where neither
-    end is worse such runs are missing: left out, and their number is shown.
+    Attributes:
+        label: as the head of a row, without its unit.
+        meaning: in a sentence.
+        of: which tables have a column of this name: updates.parquet, runs.parquet, or both.
+        kind: whether it is true or false of a run, a number, or a time to an event, which may never come.
+        unit: of the numbers; empty for fractions, shares, counts and returns.
+        failed_as: the worse end of the measure: what a failed run counts as in estimates and curves. Where neither
+            end is worse such runs are missing: left out, and their number is shown.
+        bounds: between which its numbers lie.
+        needs: without which it means nothing.
+        tag: of its points in TensorBoard, one per update and run.
+        final: column of runs.parquet that holds its mean over the last 5 % of a run's updates.
+        shown: where it is told what an arm's runs came to; each place also shows what the one before does.
+            "everywhere": pages, pictures, terminal and TensorBoard's bands and HParams.
     """
 
     label: str
-    kind: Kind
     meaning: str
+    of: Literal["update", "run", "both"]
+    kind: Kind = "number"
+    unit: str = ""
     failed_as: FailedAs = "low"
+    bounds: tuple[float, float] = ANY
+    needs: tuple[Need, ...] = ()
+    tag: str | None = None
+    final: str | None = None
+    shown: Literal["everywhere", "terminal", "pages", "nowhere"] = "pages"
+
+    @property
+    def heading(self) -> str:
+        """As the head of a row or column, with its unit."""
+        return f"{self.label}, {self.unit}" if self.unit else self.label
+
+    @property
+    def axis(self) -> str:
+        """What an estimate over runs is of."""
+        return f"fraction of {self.label}" if self.kind == "fraction" else self.heading
 
 
-OUTCOMES = {
-    "succeeds": Outcome(
-        "succeeds", "fraction", "at least half of the episodes of the last 5 % of updates reach solved_return"
-    ),
-    "solved": Outcome("solved", "fraction", "mean return over the last 5 % of updates reaches solved_return"),
-    "greedy_solved": Outcome(
-        "solved greedily", "fraction", "the return of the most probable actions reaches solved_return"
-    ),
-    "stuck": Outcome(
-        "stuck",
-        "fraction",
-        "sure of one action at the start (above .9); neither succeeds nor is solved greedily",
-        "high",
-    ),
-    "never_successful": Outcome(
-        "never successful", "fraction", "no episode of training reached solved_return", "high"
-    ),
-    "failed": Outcome(
-        "not finite", "fraction", "a loss, gradient or parameter overflowed; the run was frozen", "high"
-    ),
-    "final_success_rate": Outcome(
-        "final success rate",
-        "number",
-        "share of episodes that reach solved_return, last 5 % of updates; exact: the chance of one to do so",
-    ),
-    "final_return": Outcome("final return", "number", "sampled return, mean over the last 5 % of updates"),
-    "greedy_return": Outcome("greedy return", "number", "return of the most probable actions after training"),
-    "regret": Outcome("regret per episode", "number", "optimal minus actual return, mean over training", "high"),
-    "final_episode_length": Outcome(
-        "final length, steps", "number", "steps of an episode, last 5 % of updates", "missing"
-    ),
-    "final_entropy_bits": Outcome(
-        "final entropy, bits", "number", "policy entropy along the path, last 5 % of updates", "missing"
-    ),
-    "final_all_state_entropy_bits": Outcome(
-        "final entropy of all states, bits", "number", "policy entropy, mean over all states", "missing"
-    ),
-    "final_kl_to_uniform": Outcome(
-        "final KL to uniform, nats",
-        "number",
-        "KL(policy || uniform) along the path, last 5 % of updates",
-        "missing",
-    ),
-    "final_kl_from_previous": Outcome(
-        "final KL of an update, nats", "number", "KL(old policy || new policy), last 5 % of updates", "missing"
-    ),
-    "final_optimal_action_probability": Outcome(
-        "final probability of the optimal action", "number", "at the start, last 5 % of updates"
-    ),
-    "final_cross_entropy_to_optimal": Outcome(
-        "final cross entropy to the optimum, nats",
-        "number",
-        "-ln of the optimal actions' probability on the path",
-        "high",
-    ),
-    "state_coverage": Outcome("state coverage", "number", "visited / reachable states, over all of training"),
-    "final_visit_entropy_bits": Outcome(
-        "final visit entropy, bits",
-        "number",
-        "entropy of the distribution of visits, last 5 % of updates",
-        "missing",
-    ),
-    "first_success_env_step": Outcome(
-        "first success, step", "time", "environment steps until an episode reached solved_return", "high"
-    ),
-    "first_optimal_update": Outcome(
-        "first optimal, update", "time", "first update whose policy mostly acts optimally at the start", "high"
-    ),
-    "entropy_collapse_update": Outcome(
-        "entropy collapse, update",
-        "time",
-        "first update since when the path entropy stays below 0.1 bits",
-        "missing",
-    ),
-    "env_steps": Outcome("steps of training", "number", "environment steps of the run", "missing"),
-    "episodes": Outcome("episodes of training", "number", "episodes of the run", "missing"),
+# fmt: off
+MEASURES = {
+    # How a run ended.
+    "succeeds": Measure(
+        "runs that succeed", "at least half of the episodes of the last 5 % of updates reach solved_return",
+        "run", "fraction", needs=("goal",), shown="everywhere"),
+    "solved": Measure(
+        "runs solved", "the mean return over the last 5 % of updates reaches solved_return",
+        "both", "fraction", needs=("goal",), tag="explore/solved", shown="everywhere"),
+    "greedy_solved": Measure(
+        "runs solved greedily", "the return of the most probable actions reaches solved_return",
+        "run", "fraction", needs=("goal",), shown="terminal"),
+    "stuck": Measure(
+        "runs stuck",
+        "sure of one action at the start (above .9), and the run neither succeeds nor is solved greedily",
+        "run", "fraction", failed_as="high", needs=("goal", "tables"), shown="terminal"),
+    "never_successful": Measure(
+        "runs never successful", "no episode of training reached solved_return",
+        "run", "fraction", failed_as="high", needs=("goal", "steps")),
+    "succeeded": Measure(
+        "runs successful so far", "an episode has reached solved_return",
+        "update", "fraction", needs=("goal", "steps")),
+    "failed": Measure(
+        "runs not finite", "a loss, gradient or parameter overflowed; the run was frozen",
+        "run", "fraction", failed_as="high", shown="terminal"),
+    # What its episodes brought.
+    "success_rate": Measure(
+        "success rate",
+        "share of episodes that reach solved_return; with exact gradients the chance that one does",
+        "update", bounds=SHARE, needs=("goal",), final="final_success_rate"),
+    "return_mean": Measure(
+        "return", "undiscounted return, mean over episodes; with exact gradients the expected one",
+        "update", tag="episode/return", final="final_return", shown="everywhere"),
+    "greedy_return": Measure(
+        "greedy return", "return of the most probable actions after training",
+        "run", shown="terminal"),
+    "regret": Measure(
+        "regret per episode", "optimal minus actual return, mean over training",
+        "both", failed_as="high"),
+    "episode_length": Measure(
+        "length", "steps of an episode",
+        "update", unit="steps", failed_as="missing", bounds=AMOUNT,
+        tag="episode/length", final="final_episode_length"),
+    "truncation_rate": Measure(
+        "truncation rate", "share of the episodes that the time limit cut off",
+        "update", bounds=SHARE),
+    # How sure the policy was.
+    "entropy_bits": Measure(
+        "entropy along the path", "entropy of the policy, mean over the update's steps",
+        "update", unit="bits", failed_as="missing", bounds=AMOUNT,
+        tag="policy/entropy_bits", final="final_entropy_bits", shown="everywhere"),
+    "entropy_nats": Measure(
+        "entropy along the path", "entropy of the policy, mean over the update's steps",
+        "update", unit="nats", failed_as="missing", bounds=AMOUNT, tag="policy/entropy_nats"),
+    "effective_actions": Measure(
+        "effective actions", "e to the power of the entropy along the path in nats",
+        "update", failed_as="missing", bounds=AMOUNT, tag="policy/effective_actions"),
+    "all_state_entropy_bits": Measure(
+        "entropy of all states", "entropy of the policy, mean over all states that can be reached",
+        "update", unit="bits", failed_as="missing", bounds=AMOUNT,
+        needs=("tables",), final="final_all_state_entropy_bits"),
+    "kl_to_uniform": Measure(
+        "KL to uniform", "KL(policy || uniform), mean over the update's steps",
+        "update", unit="nats", failed_as="missing", bounds=AMOUNT, final="final_kl_to_uniform"),
+    "kl_from_previous": Measure(
+        "KL of an update", "KL(old policy || new policy), mean over the states that the update before visited",
+        "update", unit="nats", failed_as="missing", bounds=AMOUNT,
+        tag="policy/kl_from_previous", final="final_kl_from_previous"),
+    "optimal_action_probability": Measure(
+        "probability of the optimal action", "the policy's probability of the optimal actions at the start",
+        "update", bounds=SHARE, needs=("tables",), final="final_optimal_action_probability"),
+    "path_optimal_action_probability": Measure(
+        "probability of the optimal action along the path",
+        "the policy's probability of the optimal actions, mean over the update's steps",
+        "update", bounds=SHARE, needs=("tables",),
+        tag="policy/path_optimal_action_probability", final="final_path_optimal_action_probability"),
+    "cross_entropy_to_optimal": Measure(
+        "cross entropy to the optimum",
+        "-ln of the optimal actions' total probability, mean over the update's steps",
+        "update", unit="nats", failed_as="high", bounds=AMOUNT,
+        needs=("tables",), tag="policy/cross_entropy_to_optimal", final="final_cross_entropy_to_optimal"),
+    # Where it went.
+    "state_coverage": Measure(
+        "state coverage", "visited / reachable states, over all of training",
+        "both", bounds=SHARE, needs=("tables", "steps"), tag="explore/state_coverage", shown="everywhere"),
+    "visit_entropy_bits": Measure(
+        "visit entropy", "entropy of the distribution of visits over the states",
+        "update", unit="bits", failed_as="missing", bounds=AMOUNT,
+        needs=("tables",), tag="explore/visit_entropy_bits", final="final_visit_entropy_bits"),
+    # The loss and its terms.
+    "policy_loss": Measure(
+        "policy loss", "the term of the returns, as it enters the loss",
+        "update", tag="loss/policy"),
+    "negative_entropy": Measure(
+        "negative entropy", "minus the sum of the entropies along an episode, as it enters the loss",
+        "update", unit="nats", tag="loss/negative_entropy"),
+    "loss": Measure(
+        "loss", "policy loss + coefficient x negative entropy",
+        "update", tag="loss/total"),
+    "entropy_coef": Measure(
+        "coefficient of the negative entropy", "its weight in the loss",
+        "update", tag="loss/entropy_coef"),
+    "grad_norm": Measure(
+        "gradient norm", "norm of a run's gradient before clipping",
+        "update", tag="loss/grad_norm"),
+    # How long it took.
+    "first_success_env_step": Measure(
+        "first success", "environment steps until an episode reached solved_return",
+        "run", "time", unit="step", failed_as="high", needs=("goal", "steps"), shown="everywhere"),
+    "first_optimal_update": Measure(
+        "first optimal", "first update whose policy mostly acts optimally at the start",
+        "run", "time", unit="update", failed_as="high", needs=("tables",)),
+    "entropy_collapse_update": Measure(
+        "entropy collapse", "first update since when the entropy along the path stays below 0.1 bits",
+        "run", "time", unit="update", failed_as="missing", shown="terminal"),
+    "env_steps": Measure(
+        "steps of training", "environment steps of the run so far",
+        "both", failed_as="missing", shown="nowhere"),
+    "episodes": Measure(
+        "episodes of training", "episodes of the run so far",
+        "both", failed_as="missing", shown="nowhere"),
 }
-TIMES = tuple(name for name, outcome in OUTCOMES.items() if outcome.kind == "time")
-FRACTIONS = tuple(name for name, outcome in OUTCOMES.items() if outcome.kind == "fraction")
+# fmt: on
 
-# What is said of successes: missing where the environment has no solved_return.
-OF_SUCCESS = (
-    *("succeeds", "solved", "greedy_solved", "stuck", "never_successful"),
-    *("final_success_rate", "first_success_env_step"),
-)
+
+def _of_runs(name: str, measure: Measure) -> dict[str, Measure]:
+    if measure.final is None:
+        return {} if measure.of == "update" else {name: measure}
+    meaning = f"{measure.meaning}; mean over the last 5 % of updates"
+    return {measure.final: measure._replace(label=f"final {measure.label}", meaning=meaning, of="run")}
+
+
+# By column of runs.parquet, in the order of the table: what a claim may name.
+RUN_MEASURES = {column: found for name, m in MEASURES.items() for column, found in _of_runs(name, m).items()}
+
+# By column of updates.parquet.
+UPDATE_MEASURES = {name: measure for name, measure in MEASURES.items() if measure.of != "run"}
+
+# Column of runs.parquet -> column of updates.parquet whose last 5 % it is the mean of.
+FINAL = {measure.final: name for name, measure in MEASURES.items() if measure.final is not None}
+
+# Tag in TensorBoard -> column of updates.parquet.
+TAGS = {measure.tag: name for name, measure in MEASURES.items() if measure.tag is not None}
+
+
+def is_time(measure: str) -> bool:
+    """Whether a measure of runs is a time to an event: where it is missing, the event did not come in training."""
+    return measure in RUN_MEASURES and RUN_MEASURES[measure].kind == "time"

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from experiments.config.expectations import read_expectation
 from experiments.config.files import read_regular
-from experiments.config.measures import OF_SUCCESS, OUTCOMES
+from experiments.config.measures import RUN_MEASURES
 from experiments.config.mistakes import ConfigError as ConfigError  # everybody takes it from here
 from experiments.config.mistakes import nearest
 from experiments.config.mistakes import one_line as one_line
@@ -315,8 +315,8 @@ class Config(Section):
     def _claims_are_readable(self) -> Self:
         for number, claim in enumerate(self.claims):
             try:
-                read_expectation(claim.measure, claim.expect, list(self.arms), OUTCOMES)
-                if claim.measure in OF_SUCCESS and self.environment.solved_return is None:
+                read_expectation(claim.measure, claim.expect, list(self.arms), RUN_MEASURES)
+                if "goal" in RUN_MEASURES[claim.measure].needs and self.environment.solved_return is None:
                     raise ValueError(
                         f"measure {claim.measure!r} needs environment.solved_return, which is missing"
                     )

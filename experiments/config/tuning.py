@@ -8,7 +8,7 @@ are judged on worlds and seeds that had no say. What an arm tries depends on not
 import itertools
 from collections.abc import Mapping
 
-from experiments.config.measures import OUTCOMES
+from experiments.config.measures import RUN_MEASURES
 from experiments.config.schema import Agent, Config, ConfigError, Range
 from experiments.config.sweeps import Cell, Judge, Settings, Sweep, Tuning, drawn, uniform
 
@@ -20,9 +20,9 @@ def check_tuning(sweep: Sweep, tuning: Tuning, judge: Judge) -> None:
         ConfigError: names the place.
     """
     base = sweep.config()
-    measure = OUTCOMES.get(tuning.choose_by)
+    measure = RUN_MEASURES.get(tuning.choose_by)
     if measure is None or measure.kind == "time" or measure.failed_as == "missing":
-        known = [name for name, m in OUTCOMES.items() if m.kind != "time" and m.failed_as != "missing"]
+        known = [name for name, m in RUN_MEASURES.items() if m.kind != "time" and m.failed_as != "missing"]
         raise ConfigError(f"tuning.choose_by: {tuning.choose_by!r} is none of {', '.join(known)}")
     family = base.environment.worlds is not None
     for name, place in (("tuning", tuning), ("judge", judge)):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from experiments.analysis.estimates import Band
 from experiments.analysis.wording import number
-from experiments.config.measures import OUTCOMES
+from experiments.config.measures import RUN_MEASURES
 from experiments.figures.style import Picture, canvas, draw_line, finished, looks
 from experiments.storage.results import Results
 
@@ -28,28 +28,23 @@ def doses_of(results: Results) -> dict[str, float]:
     return longest if len(longest) >= 5 and max(longest.values()) > 0 else {}
 
 
-DOSE_MEASURES = {
-    "succeeds": "fraction of runs that succeed",
-    "solved": "fraction of runs solved",
-    "final_return": "final return",
-    "final_entropy_bits": "final entropy, bits",
-    "state_coverage": "states visited / reachable",
-}
+DOSE_MEASURES = tuple(
+    name for name, measure in RUN_MEASURES.items() if measure.shown == "everywhere" and measure.kind != "time"
+)
 
 
 def dose_response(results: Results) -> Iterator[Picture]:
     doses = doses_of(results)
-    for measure, label in DOSE_MEASURES.items():
+    for measure in DOSE_MEASURES:
         if measure == "state_coverage" and results.config.environment.max_episode_steps == 1:
             continue  # one state, seen by all
         entries = {arm: results.summary["arms"][arm]["measures"].get(measure) for arm in doses}
         if doses and all(entry and entry["estimate"] is not None for entry in entries.values()):
-            yield _response(doses, entries, measure, label)
+            yield _response(doses, entries, measure)
 
 
-def _response(
-    doses: Mapping[str, float], entries: Mapping[str, Mapping[str, Any]], measure: str, label: str
-) -> Picture:
+def _response(doses: Mapping[str, float], entries: Mapping[str, Mapping[str, Any]], measure: str) -> Picture:
+    label = RUN_MEASURES[measure].axis
     order = sorted(doses, key=doses.__getitem__)
     x = np.array([doses[arm] for arm in order])
     band = Band(*(np.array([entries[arm][end] for arm in order], dtype=float) for end in Band._fields))
@@ -74,9 +69,13 @@ def _response(
         f"{dose:g}: {number(float(value)).text}" for dose, value in zip(x, band.estimate, strict=True)
     )
     alt = f"{label} against the entropy coefficient. {points}. Highest at {x[best]:g}."
-    kind = "Wilson's" if OUTCOMES[measure].kind == "fraction" else "interquartile mean with its"
+    kind = "Wilson's" if RUN_MEASURES[measure].kind == "fraction" else "interquartile mean with its"
     return finished(
-        figure, axes, f"dose_{measure}", alt, f"{label.capitalize()}: {kind} 95 % interval, by coefficient."
+        figure,
+        axes,
+        f"dose_{measure}",
+        alt,
+        f"{label[0].upper()}{label[1:]}: {kind} 95 % interval, by coefficient.",
     )
 
 

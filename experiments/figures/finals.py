@@ -10,16 +10,14 @@ from numpy.typing import NDArray
 
 from experiments.analysis.estimates import Band, kaplan_meier, performance_profile
 from experiments.analysis.wording import number
+from experiments.config.measures import RUN_MEASURES
 from experiments.figures.doses import doses_of
 from experiments.figures.style import MOST_CURVES, WIDTH, Picture, canvas, draw_line, finished, looks, svg_of
 from experiments.storage.results import Results
 
 Array = NDArray[np.float64]
 
-ENDINGS = {
-    "succeeds": "that succeed",
-    "solved": "solved",
-}  # what many arms are compared in: the first that is known
+ENDINGS = ("succeeds", "solved")  # what many arms are compared in: the first that is known
 LARGEST = 1e300  # an axis further out has no finite length
 
 
@@ -71,7 +69,7 @@ def return_profile(results: Results) -> Iterator[Picture]:
         axes.fill_between(at, band.low, band.high, color=look.colour, alpha=0.18, linewidth=0)
         words.append(f"{arm}: {(returns[arm] > middle).mean():.2f} above {number(middle).text}")
     figure.subplots_adjust(right=0.95)  # room for half a number at the end of the axis
-    axes.set_xlabel("final return")
+    axes.set_xlabel(RUN_MEASURES["final_return"].axis)
     axes.set_ylabel("fraction of runs above it")
     axes.set_ylim(0, 1.04)
     axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
@@ -130,7 +128,7 @@ def many_arms(results: Results) -> Iterator[Picture]:
         return
     figure = Figure(figsize=(WIDTH, 0.6 + 0.24 * len(arms)))
     axes = figure.subplots()
-    words, entries = ENDINGS[known[0]], [measured[known[0]] for measured in measures]
+    label, entries = RUN_MEASURES[known[0]].label, [measured[known[0]] for measured in measures]
     y = np.arange(len(arms))[::-1]
     x, *ends = np.array([[entry[end] for entry in entries] for end in Band._fields], float)
     error = np.abs(x - ends)  # missing where there is one run
@@ -140,14 +138,16 @@ def many_arms(results: Results) -> Iterator[Picture]:
                       fmt=look.marker, color=look.colour, capsize=2, markersize=5)  # fmt: skip
     axes.set_yticks(y, arms, fontsize=8)
     axes.set_xlim(-0.03, 1.03)
-    axes.set_xlabel(f"fraction of runs {words}")
+    axes.set_xlabel(f"fraction of {label}")
     height = figure.get_figheight()
     longest = max(map(len, arms))
     figure.subplots_adjust(left=0.06 + 0.0145 * longest, right=0.97, top=1 - 0.1 / height, bottom=0.48 / height)
-    alt = f"Fraction of runs {words} in each arm: " + "; ".join(
+    alt = f"Fraction of {label} in each arm: " + "; ".join(
         f"{arm} {value:.2f}" for arm, value in zip(arms, x, strict=True)
     )
-    caption = f"Runs {words}, with Wilson's 95 % interval; circles: with the entropy term, squares: without."
+    caption = (
+        f"{label.capitalize()}, with Wilson's 95 % interval; circles: with the entropy term, squares: without."
+    )
     yield Picture(f"{known[0]}_by_arm", svg_of(figure, alt), alt, caption)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.analysis import wording
 from experiments.analysis.wording import Piece
-from experiments.config.measures import OUTCOMES
+from experiments.config.measures import RUN_MEASURES
 from experiments.pages.html import Html, element, joined
 
 
@@ -54,9 +54,7 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], caption: str, stac
 def outcome_table(summary: Mapping[str, Any]) -> Html:
     """A row a measure, a column an arm; with many arms a row an arm and a column a measure."""
     arms = summary["arms"]
-    names = [
-        name for name in OUTCOMES if any(_worth_showing(name, arm["measures"].get(name)) for arm in arms.values())
-    ]
+    names = wording.worth_showing(arms.values())
     arm_heads: dict[str, Any] = {arm: [arm, element("small", _runs(content))] for arm, content in arms.items()}
     cells = {
         (name, arm): marked(*wording.measure_text(name, content["measures"].get(name)))
@@ -76,10 +74,6 @@ def outcome_table(summary: Mapping[str, Any]) -> Html:
     return table(head, rows, caption)
 
 
-def _worth_showing(name: str, entry: Mapping[str, Any] | None) -> bool:
-    return entry is not None and (name not in ("failed", "env_steps", "episodes") or bool(entry.get("count")))
-
-
 def _runs(content: Mapping[str, Any]) -> str:
     if content["n"] == content["runs"]:
         return f" {content['n']} run{'s' * (content['n'] > 1)}"
@@ -87,4 +81,4 @@ def _runs(content: Mapping[str, Any]) -> str:
 
 
 def _measure_name(name: str) -> Html:
-    return element("abbr", OUTCOMES[name].label, title=OUTCOMES[name].meaning)
+    return element("abbr", RUN_MEASURES[name].heading, title=RUN_MEASURES[name].meaning)

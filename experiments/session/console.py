@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from experiments.analysis.wording import effect_text, measure_text, plain, verdict_text
-from experiments.config.measures import OUTCOMES
+from experiments.analysis.wording import effect_text, measure_text, plain, verdict_text, worth_showing
+from experiments.config.measures import RUN_MEASURES
 from experiments.config.plain_text import printable
 from experiments.training.records import Records
 
@@ -88,29 +88,18 @@ class ProgressBar:
             self._bar.update(self._task, completed=records.end)
 
 
-ROWS = (
-    "succeeds",
-    "solved",
-    "greedy_solved",
-    "stuck",
-    "failed",
-    "final_return",
-    "greedy_return",
-    "final_entropy_bits",
-    "state_coverage",
-    "first_success_env_step",
-    "entropy_collapse_update",
-)
+ROWS = tuple(name for name, measure in RUN_MEASURES.items() if measure.shown in ("everywhere", "terminal"))
 
 
 def results(summary: Mapping[str, Any], width: int) -> list[Table]:
     """A row a measure and a column an arm; where that is wider than the screen, a row an arm and as many measures
     beside each other as fit, in tables one below the other."""
     arms = summary["arms"]
-    measures = {name: [content["measures"].get(name) for content in arms.values()] for name in ROWS}
-    shown = {name: entries for name, entries in measures.items() if _worth_showing(name, entries)}
-    by_measure = [[plain(measure_text(name, entry)) for entry in shown[name]] for name in shown]
-    labels = [OUTCOMES[name].label for name in shown]
+    shown = worth_showing(arms.values(), ROWS)
+    by_measure = [
+        [plain(measure_text(name, arm["measures"].get(name))) for arm in arms.values()] for name in shown
+    ]
+    labels = [RUN_MEASURES[name].heading for name in shown]
     heads = [f"{arm}\n({_count(content)})" for arm, content in arms.items()]
     title: str | None = printable(summary["description"])
     whole = _table(title, "measure", labels, dict(zip(heads, zip(*by_measure, strict=True), strict=True)))
@@ -126,10 +115,6 @@ def results(summary: Mapping[str, Any], width: int) -> list[Table]:
             columns, title = {}, None
         columns[label] = cells
     return [*tables, _table(title, "arm", heads, columns)]
-
-
-def _worth_showing(name: str, entries: Sequence[Mapping[str, Any] | None]) -> bool:
-    return any(entries) and not (name == "failed" and not any(entry["count"] for entry in entries if entry))
 
 
 def _table(title: str | None, corner: str, rows: Sequence[str], columns: Mapping[str, Sequence[str]]) -> Table:

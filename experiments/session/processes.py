@@ -13,6 +13,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple, TypeVar, cast
 
+from experiments.config.failures import explained
+from experiments.config.mistakes import one_line
+
 Task = TypeVar("Task")
 
 LINUX = sys.platform == "linux"
@@ -23,7 +26,7 @@ PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 
 class Ended(NamedTuple):
-    """A child that ended without an answer; in words, why."""
+    """A child that ended without an answer; in one line, why."""
 
     why: str
 
@@ -90,6 +93,18 @@ def end(processes: Sequence[BaseProcess]) -> None:
             process.join()
 
 
+def run_program(words: Sequence[str]) -> int:
+    """Run another program until it ends; its exit status. Ctrl-C ends it from here: it hears none itself, and so
+    has no traceback to show."""
+    process = start(os.execvp, words[0], words)
+    try:
+        process.join()
+    finally:
+        end([process])
+    status = cast(int, process.exitcode)
+    return status if status >= 0 else 128 - status
+
+
 def why_ended(process: BaseProcess) -> str:
     """In words, of a child that has closed its pipe."""
     process.join(1)
@@ -102,8 +117,8 @@ def each_apart(
 ) -> Generator[tuple[Task, Any], None, None]:
     """Do each task in a process of its own, so many at a time; pairs of task and answer as they come.
 
-    The answer of a process that ended before it gave one is `Ended`. `function` catches what it can put in a line;
-    other exceptions end its process, with their traceback. Close the iterator, and what is under way ends.
+    The answer of a process that failed, or that ended before it gave one, is `Ended`. A mistake of this program
+    ends its process, with its traceback. Close the iterator, and what is under way ends.
     """
     waiting, working = list(reversed(tasks)), dict[Connection, tuple[Task, BaseProcess]]()
     try:
@@ -121,7 +136,14 @@ def each_apart(
 
 
 def _answer(pipe: Connection, function: Callable[[Any], Any], task: Any) -> None:
-    pipe.send(function(task))
+    try:
+        answer = function(task)
+    except Exception as error:
+        failure = explained(error)
+        if failure is None:
+            raise
+        answer = Ended(one_line(failure))
+    pipe.send(answer)
 
 
 def _received(pipe: Connection, process: BaseProcess) -> Any:
@@ -129,6 +151,6 @@ def _received(pipe: Connection, process: BaseProcess) -> Any:
         try:
             answer = pipe.recv()
         except (EOFError, OSError):
-            return Ended(why_ended(process))
+            return Ended(f"its process ended unexpectedly ({why_ended(process)})")
     process.join(PATIENCE)
     return answer

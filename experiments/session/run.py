@@ -17,7 +17,7 @@ from experiments.config.schema import Config, ConfigError, one_line
 from experiments.figures.showing import Showing
 from experiments.session.interrupts import Interrupts
 from experiments.session.workers import Workers, check_states
-from experiments.storage.checkpoints import Checkpoints, Moment
+from experiments.storage.checkpoints import Checkpoints, Moment, OlderFormat
 from experiments.storage.run_folder import (
     SOURCE,
     TRAIN,
@@ -35,7 +35,7 @@ from experiments.tensorboard.sink import BoardSink
 from experiments.training.initial import initial_learner
 from experiments.training.loop import Training
 from experiments.training.numerics import arithmetic, differences
-from experiments.training.records import Records
+from experiments.training.records import Records, joined
 
 LARGEST_SHARE = 0.05  # of the time that checkpoints may take
 
@@ -55,7 +55,7 @@ class Options(NamedTuple):
         out: run folder.
         resume: go on from the last checkpoint.
         overwrite: replace what is in the folder.
-        workers: processes.
+        workers: threads or processes.
         log_steps: write each how many lock-steps; 0: none.
         tensorboard: write event files.
         flush_seconds: how often TensorBoard gets to see something new.
@@ -111,9 +111,14 @@ def plain_torch() -> Iterator[None]:
 def train_in_memory(config: Config) -> Result:
     """Train without a folder; see `experiments.train`."""
     began = time.monotonic()
-    with plain_torch(), np.errstate(invalid="ignore", over="ignore"), closing(Training(config)) as training:
-        records = training.advance()
-        columns = training.final()
+    with (
+        plain_torch(),
+        np.errstate(invalid="ignore", over="ignore"),
+        closing(Training(config)) as training,
+        Workers(training, 1) as workers,  # blocks by block, so that Ctrl-C does not wait for the end
+    ):
+        records = joined([block.records for block in workers.blocks(lambda _: False)])
+        columns = workers.final()
         summary = summarize(config, training.runs, columns)
     summary |= provenance(time.monotonic() - began, int(np.sum(columns["env_steps"])))
     return Result(
@@ -264,7 +269,7 @@ class _Session:
             return Workers(self._training, self._options.workers)
         self._began -= moment.seconds
         self._compare_arithmetic(moment)
-        return Workers(self._training, len(moment.states), moment.states)
+        return Workers(self._training, self._options.workers, moment.states)
 
     def _replace_folder(self) -> None:
         """An earlier training goes, and this one has begun.
@@ -292,7 +297,7 @@ class _Session:
                 self._open_sinks(moment.log_steps, "board" in moment.positions)
                 for name, sink in self._sinks.items():
                     sink.restore(moment.positions[name])
-            except NewerFormat:
+            except (NewerFormat, OlderFormat):
                 raise
             except (StoreError, ValueError, KeyError, TypeError) as error:
                 self._notify(f"checkpoint left out: {path}: {one_line(error)}")

@@ -1,32 +1,23 @@
-"""Training in blocks of updates, in this process or shared between several.
+"""Training in blocks of updates, shared between threads or processes.
 
-The seeds are shared out, each process trains its own in all arms, and the records are put together again. A run's
-numbers do not depend on its neighbours, so the number of processes changes none of them.
+Where runs are compiled, threads of this process move them on, one run after the other. Else the seeds are shared
+out, each process trains its own in all arms, and the blocks are put together again. A run's numbers do not depend
+on its neighbours, so the number of threads or processes changes none of them.
 """
 
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from experiments.config.failures import OUT_OF_MEMORY, Failure, is_out_of_memory
-from experiments.config.schema import Config
-from experiments.session.processes import CONTEXT, end, start, why_ended
+from experiments.session.members import Local, Member, Process, State, Threads, close_all
 from experiments.storage.stored_states import check_values
 from experiments.training.loop import Training
 from experiments.training.records import Column, Records, Runs, merged, scattered
-from experiments.training.simulated.simulators import SimulatorError
 
 BLOCK_SECONDS = 0.25  # a block is about as many updates as take this long
-
-State = dict[str, NDArray[Any]]
 
 
 class Block(NamedTuple):
@@ -34,19 +25,6 @@ class Block(NamedTuple):
 
     records: Records
     states: list[State] | None  # one for each share of the seeds
-
-
-class Answer(NamedTuple):
-    """What a worker sends back for a request."""
-
-    value: Any
-    error: str | None
-
-
-class WorkerFailed(Failure, RuntimeError):
-    """A worker process ended or raised; the message says why."""
-
-    status = 1
 
 
 def shares(seeds: Sequence[int], workers: int) -> list[tuple[int, ...]]:
@@ -62,7 +40,7 @@ def check_states(training: Training, states: Sequence[State], update: int) -> No
         ValueError: an array is missing, too many, not of the shape and type that this training has, or holds what
             no training comes to.
     """
-    parts = shares(training.seeds, max(len(states), 1))
+    parts = shares(training.seeds, 1 if training.is_compiled else max(len(states), 1))
     if len(parts) != len(states):
         raise ValueError(f"has {len(states)} shares of {len(training.seeds)} seeds")
     for part, state in zip(parts, states, strict=True):
@@ -80,44 +58,42 @@ def check_states(training: Training, states: Sequence[State], update: int) -> No
 
 
 class Workers:
-    """All runs of a config, trained by one process for each share of the seeds.
+    """All runs of a config, trained by threads where they are compiled, else by a process per share of the seeds.
 
-    With one share everything happens in this process. Use as a context manager: the processes end with it.
+    One share needs no process. Use as a context manager: threads and processes end with it.
     """
 
     def __init__(self, training: Training, workers: int, states: Sequence[State] | None = None) -> None:
         """Args:
         training: of all seeds, not yet begun; it has checked the config against its world.
-        workers: number of processes.
-        states: to go on from, one a share, as `Block.states` gave them.
+        workers: number of threads or processes; where states are given, as many processes as these.
+        states: to go on from, one per share, as `Block.states` gave them.
         """
         self.config, self.runs = training.config, training.runs
-        parts = shares(training.seeds, workers)
+        parts = shares(training.seeds, 1 if training.is_compiled else len(states) if states else workers)
         order = {run: place for place, run in enumerate(zip(*self.runs, strict=True))}
         arms, worlds = list(self.config.arms), self.config.environment.world_list
         self._places = [
             np.array([order[run] for run in zip(*Runs.of(arms, part, worlds), strict=True)]) for part in parts
         ]
         self.update_count = int(states[0]["update_count"]) if states else 0
-        given: Sequence[State | None] = states or [None] * len(parts)
+        self._members: Sequence[Member]
         if len(parts) == 1:  # whoever made the training closes it
             if states:
                 training.load(states[0])
-            self._members: list[_Local | _Process] = [_Local(training)]
+            self._members = [Threads(training, workers) if training.is_compiled else Local(training)]
         else:
-            self._members = []
+            processes: list[Process] = []
+            given: Sequence[State | None] = states or [None] * len(parts)
             for part, state in zip(parts, given, strict=True):
-                earlier = [member.pipe for member in self._members if isinstance(member, _Process)]
-                self._members.append(_Process(self.config, part, state, earlier))
+                processes.append(Process(self.config, part, state, tuple(processes)))
+            self._members = processes
 
     def __enter__(self) -> "Workers":
         return self
 
     def __exit__(self, *_: object) -> None:
-        processes = [member for member in self._members if isinstance(member, _Process)]
-        for member in processes:
-            member.pipe.close()
-        end([member.process for member in processes])
+        close_all(self._members)
 
     def blocks(self, state_due: Callable[[int], bool]) -> Iterator[Block]:
         """The updates that are left. The next block is already being trained while one is looked at.
@@ -136,7 +112,7 @@ class Workers:
             want_state = state_due(requested)
             pending.append(want_state)
             for member in self._members:
-                member.request("advance", (updates, want_state))
+                member.request("advance", updates, want_state)
 
         if requested < total:
             ask()
@@ -167,84 +143,5 @@ class Workers:
 
     def _all(self, what: str) -> list[Any]:
         for member in self._members:
-            member.request(what, ())
+            member.request(what)
         return [member.answer() for member in self._members]
-
-
-def _perform(training: Training, what: str, arguments: tuple[Any, ...]) -> Any:
-    if what == "advance":
-        updates, want_state = arguments
-        return training.advance(updates), training.state() if want_state else None
-    if what == "final":
-        return training.final()
-    return {name: tensor.numpy() for name, tensor in training.parameters().items()}
-
-
-class _Local:
-    def __init__(self, training: Training) -> None:
-        self._training = training
-        self._requests: list[tuple[str, tuple[Any, ...]]] = []
-
-    def request(self, what: str, arguments: tuple[Any, ...]) -> None:
-        self._requests.append((what, arguments))
-
-    def answer(self) -> Any:
-        try:
-            return _perform(self._training, *self._requests.pop(0))
-        except SimulatorError as error:
-            raise WorkerFailed(str(error)) from error
-
-
-class _Process:
-    def __init__(
-        self,
-        config: Config,
-        seeds: Sequence[int],
-        state: Mapping[str, NDArray[Any]] | None,
-        earlier: Sequence[Connection],
-    ) -> None:
-        self.pipe, theirs = CONTEXT.Pipe()
-        self.process = start(_serve, theirs, [self.pipe, *earlier], config, seeds, state)
-        theirs.close()
-
-    def request(self, what: str, arguments: tuple[Any, ...]) -> None:
-        with suppress(OSError):  # it has ended; the answer says why
-            self.pipe.send((what, arguments))
-
-    def answer(self) -> Any:
-        try:
-            answer: Answer = self.pipe.recv()
-        except (EOFError, OSError):
-            why = why_ended(self.process)
-            raise WorkerFailed(f"a training process ended unexpectedly ({why})") from None
-        if answer.error is not None:
-            raise WorkerFailed(answer.error)
-        return answer.value
-
-
-def _serve(
-    pipe: Connection,
-    inherited: Sequence[Connection],
-    config: Config,
-    seeds: Sequence[int],
-    state: Mapping[str, NDArray[Any]] | None,
-) -> None:
-    """A worker: answer requests until the pipe closes. One thread, since every core has a worker."""
-    for other in inherited:  # of the main process: a pipe closes when nobody holds its other end
-        other.close()
-    torch.set_num_threads(1)
-    threadpool_limits(1, "blas")  # for good
-    try:
-        with closing(Training(config, seeds)) as training:
-            if state is not None:
-                training.load(state)
-            while True:
-                what, arguments = pipe.recv()
-                pipe.send(Answer(_perform(training, what, arguments), None))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the main process is gone, or has no more questions
-    except SimulatorError as error:
-        pipe.send(Answer(None, str(error)))
-    except Exception as error:
-        out_of_memory = is_out_of_memory(error)
-        pipe.send(Answer(None, OUT_OF_MEMORY if out_of_memory else "".join(traceback.format_exception(error))))

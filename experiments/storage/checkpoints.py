@@ -79,6 +79,10 @@ class _About(_Format):
     changes: list[Text] = []
 
 
+class OlderFormat(StoreError):
+    """An earlier version wrote the checkpoint; nothing here goes on from it."""
+
+
 class Checkpoints:
     """`checkpoint/update-<n>-<digest>.safetensors`, the last two."""
 
@@ -111,7 +115,7 @@ class Checkpoints:
             state_bytes: about how large the states are; a much larger file is not read.
         Raises:
             ValueError: it is damaged, or of another config.
-            NewerFormat: a newer program wrote it.
+            OlderFormat, NewerFormat: another version wrote it.
         """
         try:
             data = content(path, 2 * state_bytes + SLACK)
@@ -120,7 +124,13 @@ class Checkpoints:
         if _digest(data) != path.stem.rpartition("-")[2]:
             raise ValueError("damaged (its checksum is wrong)")
         arrays, text = arrays_of(data), metadata_of(data, "about")
-        check_format(path, _Format.model_validate_json(text).format)
+        found = _Format.model_validate_json(text).format
+        check_format(path, found)
+        if found < FORMAT:
+            raise OlderFormat(
+                f"{self._folder.path}: an earlier version began this training, with other random numbers; "
+                "finish it with that version, begin anew with --overwrite, or use --out"
+            )
         about = _About.model_validate_json(text)
         if about.config != self._config():
             raise ValueError("is of another config")

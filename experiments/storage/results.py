@@ -11,21 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.config.measures import MEASURES
 from experiments.config.schema import Config
 from experiments.storage.run_folder import RunFolder
 from experiments.storage.snapshots import FILE, Snapshots, check_fits, read_snapshots
-from experiments.storage.stored_rows import NEEDED, RUN_KINDS, TIME, UpdateRows, fitting
-from experiments.storage.stored_tables import AMOUNT, SHARE, TRUTH, arm_places, schema_of, values
+from experiments.storage.stored_rows import NEEDED, RUN_KINDS, TIME, UpdateRows, fitting, kind_of
+from experiments.storage.stored_tables import arm_places, schema_of, values
 from experiments.training.records import runs_of
 
 Array = NDArray[np.float64]
 
-CURVES = {
-    "entropy_bits": AMOUNT,
-    "solved": TRUTH,
-    "state_coverage": SHARE,
-    "optimal_action_probability": SHARE,
-}
+CURVES = ("entropy_bits", "solved", "state_coverage", "optimal_action_probability")  # what is drawn over training
 RUNS_FILE, UPDATES_FILE = "runs.parquet", "updates.parquet"
 
 
@@ -107,7 +103,7 @@ def _read_curves(
             column = np.searchsorted(at, update)
             drawn = at[np.minimum(column, len(at) - 1)] == update
             for name, curve in zip(CURVES, curves, strict=True):
-                curve[run[drawn], column[drawn]] = values(batch, name, CURVES[name])[drawn]
+                curve[run[drawn], column[drawn]] = values(batch, name, kind_of(MEASURES[name]))[drawn]
     with fitting(place):
         reader.check_complete(np.concatenate([columns["failed_update"] for columns in runs.values()]))
     by_arm = curves.reshape(len(CURVES), len(arms), -1, len(at))

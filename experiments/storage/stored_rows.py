@@ -13,19 +13,29 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from experiments.config.measures import OUTCOMES
+from experiments.config.measures import RUN_MEASURES, Measure
 from experiments.storage.stored_files import StoreError
-from experiments.storage.stored_tables import COUNT, NUMBER, TRUTH, Kind, arm_places, values
+from experiments.storage.stored_tables import COUNT, SLACK, TRUTH, Kind, arm_places, values
 from experiments.training.records import Runs
 
 Ints = NDArray[np.int64]
 
 SEED = Kind("whole", 0, 2**63)
 TIME = replace(COUNT, optional=True)
+
+
+def kind_of(measure: Measure) -> Kind:
+    """What a column of the measure holds."""
+    if measure.kind == "number":
+        low, high = measure.bounds
+        return Kind("number", low - SLACK, high + SLACK, optional=True)
+    return TRUTH if measure.kind == "fraction" else TIME
+
+
 RUN_KINDS = {
     "seed": SEED,
     "world": SEED,
-    **{name: {"fraction": TRUTH, "number": NUMBER, "time": TIME}[o.kind] for name, o in OUTCOMES.items()},
+    **{name: kind_of(measure) for name, measure in RUN_MEASURES.items()},
     "env_steps": COUNT,
     "episodes": COUNT,
     "failed": replace(TRUTH, optional=False),

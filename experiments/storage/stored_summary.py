@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from experiments.config.measures import OUTCOMES
+from experiments.config.measures import RUN_MEASURES
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config, one_line
 from experiments.storage.stored_files import StoreError
 from experiments.training.records import runs_of
 
-FORMAT = 1  # of result folders and checkpoints; a reader refuses newer ones
+FORMAT = 2  # of result folders and checkpoints; a reader refuses newer ones
 MAX_BYTES = 1 << 26  # of a summary: a hundred thousand failed runs in six arms
 
 
@@ -197,9 +197,9 @@ def _check_arm(name: str, arm: Arm, seeds: int) -> None:
     if arm.runs != seeds or arm.n not in (1, seeds):
         raise ValueError(f"arms.{name}: has {arm.runs} runs, {arm.n} of them different; its config has {seeds}")
     for measure, entry in arm.measures.items():
-        if entry is None or measure not in OUTCOMES:
+        if entry is None or measure not in RUN_MEASURES:
             continue
-        place, kind = f"arms.{name}.measures.{measure}", OUTCOMES[measure].kind
+        place, kind = f"arms.{name}.measures.{measure}", RUN_MEASURES[measure].kind
         if entry.n > seeds or (entry.count is not None and entry.count > entry.n):
             raise ValueError(f"{place}: counts more runs than there are")
         if kind != "number" and entry.count is None:

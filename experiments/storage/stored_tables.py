@@ -41,10 +41,7 @@ class Kind:
     optional: bool = False
 
 
-TEXT, TRUTH, NUMBER = Kind("text"), Kind("truth", 0, 1, optional=True), Kind("number", optional=True)
-COUNT = Kind("whole", 0, 2**62)
-SHARE = Kind("number", -SLACK, 1 + SLACK, optional=True)
-AMOUNT = Kind("number", -SLACK, optional=True)
+TEXT, TRUTH, COUNT = Kind("text"), Kind("truth", 0, 1, optional=True), Kind("whole", 0, 2**62)
 
 
 def read_batches(

@@ -6,10 +6,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from experiments.config.measures import FRACTIONS, TIMES
+from experiments.config.measures import MEASURES
 from experiments.training.records import Column, Records, Runs
 
-TRUTHS = frozenset({*FRACTIONS, "succeeded"})  # columns of truth values; where one is missing it is null
+# Columns of truth values and of times; where one is missing it is null.
+TRUTHS = frozenset(name for name, measure in MEASURES.items() if measure.kind == "fraction")
+TIMES = tuple(name for name, measure in MEASURES.items() if measure.kind == "time")
 
 STEP_SCHEMA = pa.schema(
     [

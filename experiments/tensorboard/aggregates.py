@@ -7,13 +7,12 @@ R: runs, n: seeds of an arm, U: updates on the grid.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.analysis.estimates import Band, iqm_interval, wilson_interval
-from experiments.config.measures import FailedAs
+from experiments.analysis.estimates import Band, band_of
+from experiments.config.measures import TAGS, UPDATE_MEASURES, Need
 from experiments.config.schema import Config
 from experiments.tensorboard.events import MarginChart, MultilineChart, finite_scalars_block
 from experiments.training.exploration import mean_of_known
@@ -23,58 +22,46 @@ from experiments.training.worlds import World
 Array = NDArray[np.float64]
 
 POINTS = 100  # of a curve, at most
+SUBJECT = "entropy_bits"  # of the whole experiment: it comes first
+BANDS = (SUBJECT, *(n for n, measure in UPDATE_MEASURES.items() if measure.shown == "everywhere" and n != SUBJECT))
+LOSSES = {tag: name for tag, name in TAGS.items() if tag.startswith("loss/")}
 
 
-class Curve(NamedTuple):
-    """A measure of the updates, drawn with its band."""
-
-    title: str
-    column: str  # of updates.parquet
-    estimate: Literal["iqm", "fraction"]
-    failed_as: FailedAs = "low"  # see `experiments.config.measures`
-
-    @property
-    def tags(self) -> tuple[str, str, str]:
-        """Of the estimate and of the two ends of its interval."""
-        return f"band/{self.column}/{self.estimate}", f"band/{self.column}/low", f"band/{self.column}/high"
+def band_tags(name: str) -> tuple[str, str, str]:
+    """Of the estimate of a measure and of the two ends of its interval."""
+    estimate = "fraction" if UPDATE_MEASURES[name].kind == "fraction" else "iqm"
+    return f"band/{name}/{estimate}", f"band/{name}/low", f"band/{name}/high"
 
 
-ENTROPY = Curve("entropy of the policy, bits", "entropy_bits", "iqm", "missing")
-RETURN = Curve("return of an episode", "return_mean", "iqm")
-SOLVED = Curve("fraction of seeds solved", "solved", "fraction")
-COVERAGE = Curve("state coverage", "state_coverage", "iqm")
-
-# Tag -> column of updates.parquet. Means over seeds, so that total = policy + coefficient x negative entropy.
-LOSSES = {
-    "loss/policy": "policy_loss",
-    "loss/negative_entropy": "negative_entropy",
-    "loss/total": "loss",
-    "loss/entropy_coef": "entropy_coef",
-    "loss/grad_norm": "grad_norm",
-}
+def known_needs(config: Config, world: World) -> set[Need]:
+    """What a comparison has of all that a measure may need."""
+    has: dict[Need, bool] = {
+        "goal": config.environment.solved_return is not None,
+        "tables": world.mdp is not None,
+        "steps": any(config.agent_of(arm).gradient == "sampled" for arm in config.arms),
+    }
+    return {need for need, there in has.items() if there}
 
 
-def curves(config: Config, world: World) -> list[Curve]:
-    """What a comparison can tell: solved needs a goal, coverage a table of states and somebody who walks in it."""
-    solved = [SOLVED] if config.environment.solved_return is not None else []
-    coverage = [COVERAGE] if world.mdp is not None and takes_steps(config) else []
-    return [ENTROPY, RETURN, *solved, *coverage]
+def bands(config: Config, world: World) -> list[str]:
+    """The measures that a comparison can draw a line and a band of."""
+    known = known_needs(config, world)
+    return [name for name in BANDS if known.issuperset(UPDATE_MEASURES[name].needs)]
 
 
-def takes_steps(config: Config) -> bool:
-    """Whether anybody goes anywhere: exact gradients take no steps."""
-    return any(config.agent_of(arm).gradient == "sampled" for arm in config.arms)
-
-
-def charts(shown: Sequence[Curve]) -> dict[str, Sequence[MarginChart | MultilineChart]]:
+def charts(shown: Sequence[str]) -> dict[str, Sequence[MarginChart | MultilineChart]]:
     """The Custom Scalars tab."""
     return {
-        "Arms compared: line and 95 % band over seeds": [MarginChart(curve.title, *curve.tags) for curve in shown],
+        "Arms compared: line and 95 % band over seeds": [
+            MarginChart(UPDATE_MEASURES[name].axis, *band_tags(name)) for name in shown
+        ],
         "Terms of the loss: mean over seeds": [
             MultilineChart("total = policy + coefficient x negative entropy", ["loss/policy", "loss/total"]),
-            MultilineChart("negative entropy, nats", ["loss/negative_entropy"]),
-            MultilineChart("coefficient of the negative entropy", ["loss/entropy_coef"]),
-            MultilineChart("gradient norm", ["loss/grad_norm"]),
+            *(
+                MultilineChart(UPDATE_MEASURES[name].heading, [tag])
+                for tag, name in LOSSES.items()
+                if name not in ("policy_loss", "loss")
+            ),
         ],
     }
 
@@ -88,7 +75,7 @@ def aggregate_block(
     records: Records,
     on_grid: frozenset[int],
     runs: NDArray[np.int64],
-    shown: Sequence[Curve],
+    shown: Sequence[str],
     exact: bool,
     wall_time: float,
 ) -> bytes:
@@ -116,8 +103,8 @@ def aggregate_block(
 
     one_run = exact & _all_equal(column("entropy_bits")) & _all_equal(column("return_mean"))
     points: dict[str, Array] = {}
-    for curve in shown:
-        points |= zip(curve.tags, _band(curve, column(curve.column), one_run), strict=True)
+    for name in shown:
+        points |= zip(band_tags(name), _band(name, column(name), one_run), strict=True)
     for tag, name in LOSSES.items():
         values = column(name)
         points[tag] = mean_of_known(np.where(np.isfinite(values), values, np.nan).T)
@@ -125,12 +112,9 @@ def aggregate_block(
     return finite_scalars_block(list(points), records.updates[rows], values, wall_time)
 
 
-def _band(curve: Curve, values: Array, one_run: NDArray[np.bool_]) -> Band:
+def _band(name: str, values: Array, one_run: NDArray[np.bool_]) -> Band:
     """[U, n] -> [U] each."""
-    if curve.estimate == "iqm":
-        band = iqm_interval(values.T, curve.failed_as)
-    else:
-        band = wilson_interval((values == 1).sum(1), values.shape[1])
+    band = band_of(UPDATE_MEASURES[name], values.T)
     return Band(band.estimate, *(np.where(one_run, band.estimate, end) for end in (band.low, band.high)))
 
 

@@ -6,55 +6,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.config.measures import RUN_MEASURES, Measure, Need
 from experiments.config.schema import Config
-from experiments.tensorboard.aggregates import COVERAGE, SOLVED, Curve, takes_steps
 from experiments.tensorboard.events import Hyperparameter
 from experiments.training.records import Column
 
-RETURN, ENTROPY = "final/return", "final/entropy_bits"  # scalars that each run writes once, at its end
-SUCCEEDS, SOLVED_AT_END, STATE_COVERAGE = "final/succeeds", "final/solved", "final/state_coverage"
-FIRST_SUCCESS = "final/first_success_env_step"
+# Tag -> column of runs.parquet: scalars that each run writes once, at its end.
+FINAL_TAGS = {
+    f"final/{name.removeprefix('final_')}": name
+    for name, measure in RUN_MEASURES.items()
+    if measure.shown == "everywhere"
+}
 
 
-def metrics(config: Config, shown: Collection[Curve]) -> dict[str, str]:
+def metrics(known: Collection[Need]) -> dict[str, str]:
     """Titles, by tag, of what a comparison can tell of its runs' ends.
 
     Args:
-        config: what is compared.
-        shown: the measures that it has curves of.
+        known: what the comparison has of all that a measure may need.
     """
-    titles = {RETURN: "final return"}
-    if SOLVED in shown:
-        titles |= {SUCCEEDS: "fraction that succeeds", SOLVED_AT_END: "fraction solved"}
-    titles[ENTROPY] = "final entropy, bits"
-    if COVERAGE in shown:
-        titles[STATE_COVERAGE] = "state coverage"
-    if SOLVED in shown and takes_steps(config):
-        titles[FIRST_SUCCESS] = "first success, step"
-    return titles
+    return {
+        tag: RUN_MEASURES[name].axis
+        for tag, name in FINAL_TAGS.items()
+        if set(RUN_MEASURES[name].needs) <= set(known)
+    }
 
 
 def final_values(columns: Mapping[str, Column], budget: int) -> dict[str, NDArray[np.float64]]:
     """Of every run, by tag, [R]; NaN: the run cannot tell.
 
-    A failed run neither succeeds nor is solved. A run that never succeeded counts with the budget. Left out, or
-    counted with the steps that it took, it would make an arm look quick whose runs give up soon and end their
-    episodes early.
+    A failed run counts as one of which no fraction is true. A run whose time never came counts with the budget.
+    Left out, or counted with the steps that it took, it would make an arm look quick whose runs give up soon and
+    end their episodes early.
 
     Args:
         columns: of runs.parquet, [R].
         budget: steps that a run may take, the same for all.
     """
-    first, steps = columns["first_success_env_step"], columns["env_steps"]
-    values = {
-        RETURN: columns["final_return"],
-        SUCCEEDS: np.where(columns["failed"], 0.0, columns["succeeds"]),
-        SOLVED_AT_END: np.where(columns["failed"], 0.0, columns["solved"]),
-        ENTROPY: columns["final_entropy_bits"],
-        STATE_COVERAGE: columns["state_coverage"],
-        FIRST_SUCCESS: np.where(steps > 0, np.where(first < 0, budget, first), np.nan),
-    }
-    return {tag: np.asarray(column, np.float64) for tag, column in values.items()}
+    return {tag: _final(RUN_MEASURES[name], columns, columns[name], budget) for tag, name in FINAL_TAGS.items()}
+
+
+def _final(measure: Measure, columns: Mapping[str, Column], values: Column, budget: int) -> NDArray[np.float64]:
+    if measure.kind == "fraction":
+        values = np.where(columns["failed"], 0.0, values)
+    elif measure.kind == "time":
+        values = np.where(columns["env_steps"] > 0, np.where(values < 0, budget, values), np.nan)
+    return np.asarray(values, np.float64)
 
 
 def hyperparameters(config: Config) -> dict[str, dict[str, Hyperparameter]]:

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from experiments.config.measures import TAGS
 from experiments.figures.showing import Showing
 from experiments.storage.run_folder import Position, RunFolder
 from experiments.tensorboard import hparams_tab, text_tab
-from experiments.tensorboard.aggregates import aggregate_block, charts, curves, grid
+from experiments.tensorboard.aggregates import aggregate_block, bands, charts, grid, known_needs
 from experiments.tensorboard.events import (
     EventFile,
     experiment_record,
@@ -34,26 +35,6 @@ from experiments.training.records import Column, Records, Steps, joined
 
 MAX_RUNS = 300  # of a family that have files of their own
 STEP_TAG = "step/entropy_bits"
-
-# Tag -> column of updates.parquet. What is no finite number has no point: nothing of a column that an arm does not
-# have (all NaN), and in a run that fails, nothing of what overflowed.
-UPDATE_TAGS = {
-    "policy/entropy_bits": "entropy_bits",
-    "policy/entropy_nats": "entropy_nats",
-    "policy/effective_actions": "effective_actions",
-    "policy/kl_from_previous": "kl_from_previous",
-    "policy/cross_entropy_to_optimal": "cross_entropy_to_optimal",
-    "loss/policy": "policy_loss",
-    "loss/negative_entropy": "negative_entropy",
-    "loss/total": "loss",
-    "loss/entropy_coef": "entropy_coef",
-    "loss/grad_norm": "grad_norm",
-    "explore/state_coverage": "state_coverage",
-    "explore/visit_entropy_bits": "visit_entropy_bits",
-    "explore/solved": "solved",
-    "episode/return": "return_mean",
-    "episode/length": "episode_length",
-}
 
 
 class BoardSink:
@@ -81,7 +62,8 @@ class BoardSink:
         featured = runs.of_first_world if runs.is_family and len(paths) > MAX_RUNS else range(len(paths))
         self._of_run = {int(place): EventFile(root / paths[place], folder.path) for place in featured}
         self._files = {str(file.path.parent.relative_to(root)): file for file in self._all_files()}
-        self._curves = curves(training.config, training.world)
+        self._curves = bands(training.config, training.world)
+        self._needs = known_needs(training.config, training.world)
         updates = training.config.training.updates
         self._grid, self._moments = grid(updates), moments(updates)
         self._records: list[Records] = []
@@ -143,7 +125,7 @@ class BoardSink:
         training = self._config.training
         budget = training.updates * training.episodes_per_update * self._world.time_limit
         finals = hparams_tab.final_values(columns, budget)
-        shown = hparams_tab.metrics(self._config, self._curves)
+        shown = hparams_tab.metrics(self._needs)
         for place, file in self._of_run.items():
             known = {tag: finals[tag][place] for tag in shown if np.isfinite(finals[tag][place])}
             if known:
@@ -156,7 +138,7 @@ class BoardSink:
             self._root.write(text_record(tag, 0, page, now))
         self._root.write(layout_record(charts(self._curves), now))
         rows = hparams_tab.hyperparameters(self._config)
-        metrics = hparams_tab.metrics(self._config, self._curves)
+        metrics = hparams_tab.metrics(self._needs)
         self._root.write(experiment_record(hparams_tab.values(rows), metrics, now))
         for arm, row in rows.items():
             start = session_start_record(row, arm, now)
@@ -164,10 +146,12 @@ class BoardSink:
                 self._of_run[place].write(start)
 
     def _write_updates(self, records: Records, now: float) -> None:
+        """What is no finite number has no point: nothing of a column that an arm does not have (all NaN), and
+        nothing of what overflowed in a run that fails."""
         start = records.columns["start_policy"]
-        tags = [*UPDATE_TAGS, *(f"policy/start_probability_{a}" for a in range(start.shape[2]))]
+        tags = [*TAGS, *(f"policy/start_probability_{a}" for a in range(start.shape[2]))]
         columns = np.concatenate(
-            [np.stack([records.columns[name] for name in UPDATE_TAGS.values()], axis=2, dtype=np.float64), start],
+            [np.stack([records.columns[name] for name in TAGS.values()], axis=2, dtype=np.float64), start],
             axis=2,
         )
         for place, file in self._of_run.items():

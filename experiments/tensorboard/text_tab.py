@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.analysis import wording
-from experiments.config.measures import OUTCOMES
+from experiments.config.measures import RUN_MEASURES
 from experiments.config.schema import Config
 from experiments.storage.run_folder import config_text
 
@@ -79,10 +79,10 @@ def _effect(claim: Mapping[str, Any]) -> str:
 
 
 def _table(arms: Mapping[str, Any]) -> Sequence[str]:
-    names = [name for name in OUTCOMES if any(arm["measures"].get(name) for arm in arms.values())]
+    names = wording.worth_showing(arms.values())
     rows = [
         [
-            OUTCOMES[name].label,
+            RUN_MEASURES[name].heading,
             *(wording.plain(wording.measure_text(name, arm["measures"].get(name))) for arm in arms.values()),
         ]
         for name in names

@@ -18,7 +18,7 @@ from experiments.training import exploration
 from experiments.training.finite.learning import FiniteLearning
 from experiments.training.initial import check_fits, initial_learner
 from experiments.training.progress import Facts, Progress, completed
-from experiments.training.records import Column, Records, Runs, snapshot_updates
+from experiments.training.records import Column, Each, Records, Runs, snapshot_updates
 from experiments.training.simulated.learning import SimulatedLearning
 from experiments.training.update import Update, stacked
 from experiments.training.worlds import World
@@ -69,7 +69,12 @@ class Batch:
         for index, agent in enumerate(self._agents):
             yield slice(index * self._seeds, (index + 1) * self._seeds), agent
 
-    def advance(self, first: int, updates: int) -> Records:
+    @property
+    def is_compiled(self) -> bool:
+        """Whether nothing but compiled code moves its runs."""
+        return self.world.mdp is not None and self._agents[0].gradient == "sampled"
+
+    def advance(self, first: int, updates: int, each: Each) -> Records:
         """The next updates of every run of the batch, the first of them with this number."""
         measured = stacked(first, [self._update(first + number) for number in range(updates)])
         self.progress, records = completed(self.progress, measured, self._facts)
@@ -79,7 +84,7 @@ class Batch:
         active = self.failed_update < 0
         entropy_coef = self._coefficient(update)
         epsilon = _scheduled(self._agents[0].behaviour_epsilon, update, self.config.training.updates)
-        learnt = self.learning.update(entropy_coef, epsilon, active)
+        learnt = self.learning.update(update, entropy_coef, epsilon, active)
         columns = learnt.columns(self._solved_return) | {"entropy_coef": entropy_coef}
         self._control(columns["entropy_nats"] / math.log(2))
         self._freeze_failed(update, columns)
@@ -131,7 +136,7 @@ class Batch:
         return {
             **final,
             **self._readings(final, ending.start_policy),
-            "never_successful": np.where(failed, np.nan, never),
+            "never_successful": np.where(failed & (never != 0), np.nan, never),
             "first_success_env_step": progress.first_success.copy(),
             "first_optimal_update": progress.first_optimal.copy(),
             "entropy_collapse_update": np.where(failed, -1, progress.collapsed_since),

@@ -74,6 +74,11 @@ def cross_entropy_to_optimal(log_pi: Array, optimal: Mask, pi: Array | None = No
     return np.where(total > SMALLEST, -np.log(np.maximum(total, SMALLEST)), -(peak + np.log(relative)))
 
 
+def optimal_action_probability(pi: Array, optimal: Mask) -> Array:
+    """Total probability of the optimal actions, [R, S, A], optimal [R, S, A] or [S, A] -> [R, S]."""
+    return np.asarray((pi * optimal).sum(-1))
+
+
 def state_coverage(visited: Mask, reachable: Mask) -> Array:
     """Visited / reachable states: [R, S], [S] -> [R]."""
     return np.asarray((visited & reachable).sum(-1) / reachable.sum())

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from gymnasium.spaces import Box
 
 from agents.policy import PolicyShape
 from agents.reinforce import StackedLearner
 from experiments.config.schema import Agent, ConfigError, TargetEntropy
-from experiments.training.streams import parameter_generator
+from experiments.training.randomness import Purpose, normals, uniforms
 from experiments.training.worlds import World
 
 
@@ -86,10 +87,12 @@ def initial_learner(agents: Sequence[Agent], world: World, seeds: Sequence[int])
     shape = policy_shape(agent, world)
     # Tables and exact gradients are cheap in float64; an MLP's products are twice as fast in float32.
     dtype = torch.float32 if agent.policy == "mlp" and agent.gradient == "sampled" else torch.float64
+    draw = normals if agent.initialization == "orthogonal" else uniforms
+    numbers = draw(seeds, Purpose.PARAMETERS, 0, (shape.parameters,))
     policies = [arm.initial_policy for arm in agents]
     initial = {
-        policy: [shape.initial(parameter_generator(seed), agent.initialization, policy, dtype) for seed in seeds]
+        policy: [shape.initial(of_seed, agent.initialization, policy) for of_seed in numbers]
         for policy in set(policies)
     }
-    theta = torch.stack([parameters for policy in policies for parameters in initial[policy]])
+    theta = torch.from_numpy(np.concatenate([initial[policy] for policy in policies])).to(dtype)
     return StackedLearner(shape, theta, agent.optimizer, agent.learning_rate, agent.max_grad_norm)

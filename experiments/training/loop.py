@@ -14,7 +14,7 @@ from agents.kernels.compiled import is_compiling
 from experiments.config.schema import Agent, Config, ConfigError
 from experiments.training.batch import Batch, State
 from experiments.training.memory import keep_freed_memory
-from experiments.training.records import Column, Records, Runs, merged, scattered
+from experiments.training.records import Column, Each, Records, Runs, merged, scattered
 from experiments.training.worlds import make_worlds
 
 
@@ -55,12 +55,22 @@ class Training:
                 self.batches.append(Batch(config, world, group, self.seeds, keeps_snapshots=place == 0))
                 self._places.append(runs[[arms.index(arm) for arm in group], place].reshape(len(group) * n))
 
-    def advance(self, updates: int | None = None) -> Records:
-        """Move every run by so many updates; None: by all that are left. How many it is changes no number."""
+    @property
+    def is_compiled(self) -> bool:
+        """Whether nothing but compiled code moves the runs, so that threads can share them."""
+        return all(batch.is_compiled for batch in self.batches)
+
+    def advance(self, updates: int | None = None, each: Each = map) -> Records:
+        """Move every run by so many updates; None: by all that are left. How many it is changes no number.
+
+        Args:
+            updates: U.
+            each: calls a function with the place of every compiled run, in any order and in any thread.
+        """
         first = self.update_count
         number = self.config.training.updates - first if updates is None else updates
         with np.errstate(invalid="ignore", over="ignore"):  # a run that overflows is frozen, not a warning
-            parts = [batch.advance(first, number) for batch in self.batches]
+            parts = [batch.advance(first, number, each) for batch in self.batches]
         self.update_count += number
         return merged(parts, self._places, len(self.runs.arm))
 

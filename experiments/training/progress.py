@@ -13,26 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.config.measures import FINAL, UPDATE_MEASURES
 from experiments.training import exploration
 from experiments.training.records import Column, Records
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-
-# Columns of runs.parquet that are means over the last W updates, and the column of updates.parquet they are of.
-FINAL = {
-    "final_success_rate": "success_rate",
-    "final_return": "return_mean",
-    "final_episode_length": "episode_length",
-    "final_entropy_bits": "entropy_bits",
-    "final_all_state_entropy_bits": "all_state_entropy_bits",
-    "final_kl_to_uniform": "kl_to_uniform",
-    "final_kl_from_previous": "kl_from_previous",
-    "final_optimal_action_probability": "optimal_action_probability",
-    "final_cross_entropy_to_optimal": "cross_entropy_to_optimal",
-    "final_visit_entropy_bits": "visit_entropy_bits",
-}
 
 
 class Facts(NamedTuple):
@@ -81,7 +68,8 @@ def completed(progress: Progress, measured: Records, facts: Facts) -> tuple[Prog
             at which the first successful episode ended, -1 where there was none.
         facts: of the runs.
     """
-    columns = measured.columns | _translated(measured.columns, facts)
+    unknown = dict.fromkeys(UPDATE_MEASURES, np.full(measured.active.shape, math.nan))
+    columns = unknown | measured.columns | _translated(measured.columns, facts)
     success_step = columns.pop("success_step")
     success = measured.active & (success_step >= 0)
     episodes = progress.episodes + facts.episodes * np.cumsum(measured.active, axis=0)

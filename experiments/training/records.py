@@ -4,7 +4,7 @@ R: runs in the config's order (arms; within an arm the worlds of a family, in th
 U: updates of a block, N: lock-steps of a block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from experiments.config.schema import Config
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Column = NDArray[Any]
+Each = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]  # as `map`, or that of a pool of threads
 T = TypeVar("T", bound=np.generic)
 
 

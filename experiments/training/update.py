@@ -4,7 +4,6 @@ R: runs, E: episodes of one update, A: actions. NaN: the world does not tell (a 
 or the run has failed and plays no more.
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,20 +23,6 @@ class LockSteps(NamedTuple):
     entropy: Array  # [T, R] nats, mean over the live ones; NaN where none is
 
 
-class Measured(NamedTuple):
-    """The policy that acted in the update, seen from outside."""
-
-    entropy_nats: Array  # [R] mean over the update's steps
-    kl_from_previous: Array  # [R] nats, mean over the states that the update before visited; 0 in the first
-    start_policy: Array  # [R, A] action probabilities at the start, mean over starts
-    truncation_rate: Array  # [R] share of the episodes that the time limit cut off; exact: the expected one
-    all_state_entropy_nats: Array  # [R] from here on: finite worlds only
-    optimal_action_probability: Array  # [R] at the start
-    cross_entropy_to_optimal: Array  # [R] nats, mean over the update's steps
-    state_coverage: Array  # [R] since the start of training; NaN: exact, nobody went anywhere
-    visit_entropy_bits: Array  # [R]
-
-
 class Learnt(NamedTuple):
     """One update of a batch: what was played, the terms of the loss, and what was measured."""
 
@@ -49,7 +34,7 @@ class Learnt(NamedTuple):
     negative_entropy: Array  # [R] nats
     loss: Array  # [R]
     grad_norm: Array  # [R] before clipping
-    measured: Measured
+    measured: dict[str, Array]  # columns of updates.parquet, [R] (start_policy [R, A]), that the world can tell
 
     def columns(self, solved_return: float | None) -> dict[str, Column]:
         """By name, [R] each (start_policy [R, A]).
@@ -57,13 +42,11 @@ class Learnt(NamedTuple):
         Args:
             solved_return: what an episode has to return to be a success; None: there is no such thing.
         """
-        told = self.measured._asdict()
-        told["all_state_entropy_bits"] = told.pop("all_state_entropy_nats") / math.log(2)
         success = exploration.reaches(self.returns, None if self.steps is None else solved_return)
         return {
             "return_mean": self.returns.mean(1),
             "episode_length": self.lengths.mean(1),
-            **told,
+            **self.measured,
             "success_rate": success.mean(1),
             "success_step": self.success_step,
             "policy_loss": self.policy_loss,

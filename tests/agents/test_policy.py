@@ -118,8 +118,16 @@ def test_a_run_does_not_know_its_neighbours(shape: PolicyShape, dtype: torch.dty
 # --- initial parameters ---
 
 
+def initial(
+    shape: PolicyShape, how: Initialization, policy: Sequence[float] | None = None, seed: int = 0
+) -> Tensor:
+    rng = np.random.default_rng(seed)
+    numbers = rng.standard_normal(shape.parameters) if how == "orthogonal" else rng.random(shape.parameters)
+    return torch.from_numpy(shape.initial(numbers, how, policy))
+
+
 def layers_of(shape: PolicyShape, how: Initialization, seed: int = 0) -> list[Tensor]:
-    theta = shape.initial(generator(seed), how, None, torch.float64)
+    theta = initial(shape, how, seed=seed)
     return [layer[0] for layer in shape.split(theta[None])]
 
 
@@ -163,8 +171,9 @@ def test_small_uniform_starts_near_the_uniform_policy() -> None:
 
 
 def test_a_table_starts_uniform() -> None:
-    for how in ("orthogonal", "torch", "small_uniform"):
-        assert (TABLE.initial(generator(), how, None, torch.float64) == 0).all()
+    hows: tuple[Initialization, ...] = ("orthogonal", "torch", "small_uniform")
+    for how in hows:
+        assert (initial(TABLE, how) == 0).all()
 
 
 @SHAPES
@@ -174,8 +183,7 @@ def test_a_table_starts_uniform() -> None:
 def test_an_initial_policy_holds_in_every_state(
     shape: PolicyShape, how: Initialization, dtype: torch.dtype, policy: Sequence[float]
 ) -> None:
-    theta = shape.initial(generator(), how, policy, dtype)
-    assert theta.dtype == dtype
+    theta = initial(shape, how, policy).to(dtype)
     pi = torch.softmax(shape.logits(theta[None]), -1)
     expected = torch.tensor(policy, dtype=dtype).expand_as(pi)
     precision = 1e-6 if dtype == torch.float32 else 1e-14
@@ -184,17 +192,17 @@ def test_an_initial_policy_holds_in_every_state(
 
 @SHAPES
 @HOW
-def test_initial_parameters_come_from_the_runs_own_generator(shape: PolicyShape, how: Initialization) -> None:
+def test_initial_parameters_come_from_the_runs_own_numbers(shape: PolicyShape, how: Initialization) -> None:
     torch.manual_seed(5)
     untouched = torch.random.get_rng_state()
     np_state = repr(np.random.get_state())  # noqa: NPY002  (that nobody uses it is the point)
-    first = shape.initial(generator(3), how, None, torch.float32)
+    first = initial(shape, how, seed=3)
     assert torch.equal(torch.random.get_rng_state(), untouched)
     assert repr(np.random.get_state()) == np_state  # noqa: NPY002
     torch.manual_seed(6)
-    assert torch.equal(shape.initial(generator(3), how, None, torch.float32), first)
+    assert torch.equal(initial(shape, how, seed=3), first)
     if shape.hidden_sizes is not None:
-        assert not torch.equal(shape.initial(generator(4), how, None, torch.float32), first)
+        assert not torch.equal(initial(shape, how, seed=4), first)
 
 
 @SHAPES
@@ -202,4 +210,4 @@ def test_initial_parameters_come_from_the_runs_own_generator(shape: PolicyShape,
 def test_the_padding_starts_at_zero(shape: PolicyShape, how: Initialization) -> None:
     used = sum(map(math.prod, shape.shapes))
     assert used < shape.parameters  # these shapes have some
-    assert (shape.initial(generator(), how, None, torch.float32)[used:] == 0).all()
+    assert (initial(shape, how)[used:] == 0).all()

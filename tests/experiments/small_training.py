@@ -49,6 +49,11 @@ def small_config(*overrides: str) -> Config:
     return load_config(tomllib.loads(CONFIG), overrides)
 
 
+def stepped_config(*overrides: str) -> Config:
+    """The same in stepped environments, which processes share."""
+    return small_config("environment.tables=false", "arms.table.baseline=none", *overrides)
+
+
 @contextmanager
 def many_checkpoints() -> Iterator[None]:
     """A block is an update, and each has its checkpoint."""

@@ -297,7 +297,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
         raise Accepted
 
     monkeypatch.setattr(report, "write_report", accept_if_finished(report.write_report))
-    monkeypatch.setattr(os, "execvp", accept)
+    monkeypatch.setattr(look, "run_program", accept)
     for module, work in (
         (play, "play"),
         (verify, "print_numbers"),

@@ -13,6 +13,7 @@ import pytest
 
 from experiments.look import deep_link, links, main, tab_link, tensorboard_command
 from experiments.tensorboard.events import EventFile, scalar_block
+from tests.experiments.processes import in_a_child
 
 
 def test_command_is_one_that_a_shell_splits_as_meant() -> None:
@@ -102,12 +103,35 @@ def test_a_folder_without_event_files_is_refused_by_name(
     assert f"{tmp_path / folder}: " in said.err
 
 
+def test_ctrl_c_while_tensorboard_is_still_starting_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    EventFile(tmp_path / "run").close()
+    starting = "import os, signal, time; os.kill(0, signal.SIGINT); time.sleep(1000)"
+    monkeypatch.setattr(
+        "experiments.look.tensorboard_command", lambda *_: shlex.join([sys.executable, "-c", starting])
+    )
+    status, _, error = in_a_child(lambda: main([str(tmp_path / "run")]), tmp_path)
+    assert (status, error) == (130, "experiments.look: stopped\n")
+
+
+def test_a_tensorboard_that_is_not_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    EventFile(tmp_path / "run").close()
+    monkeypatch.setattr("experiments.look.tensorboard_command", lambda *_: "/nowhere/tensorboard")
+    assert main([str(tmp_path / "run")]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("experiments.look: /nowhere/tensorboard: there is no such program")
+
+
 def test_tensorboard_is_started_on_the_logs_of_a_run_folder_on_a_free_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     EventFile(tmp_path / "tensorboard").close()
     started: list[list[str]] = []
-    monkeypatch.setattr("os.execvp", lambda program, words: started.append(words))
+    monkeypatch.setattr("experiments.look.run_program", lambda words: started.append(words) or 0)
     with socket.create_server(("localhost", 0)) as busy:
         taken = busy.getsockname()[1]
         monkeypatch.setattr("experiments.look.PORT", taken)

@@ -67,7 +67,7 @@ def test_the_fast_rollout_plays_the_textbook_episodes(world: str) -> None:
     for update in range(UPDATES):
         log_pi = random_log_policies(mdp.states, mdp.actions, update)
         entropies = entropy_from_log(log_pi)
-        fast = fast_rollout.collect(np.exp(log_pi), entropies)
+        fast = fast_rollout.collect(np.exp(log_pi), entropies, update)
         run_of, state, action = np.unravel_index(fast.row_action, (RUNS, mdp.states, mdp.actions))
         assert (fast.run == run_of).all()
         assert (fast.row(mdp.actions) == run_of * mdp.states + state).all()
@@ -131,7 +131,7 @@ def test_more_steps_than_there_is_room_for_are_played_again(monkeypatch: pytest.
     mdp = finite_mdp_of(WORLDS["slippery lake"]())
     assert mdp is not None
     log_pi = random_log_policies(mdp.states, mdp.actions, 0)
-    given = np.exp(log_pi), entropy_from_log(log_pi)
+    given = np.exp(log_pi), entropy_from_log(log_pi), 0
     enough = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, 100).collect(*given)
     monkeypatch.setattr(rollout, "FIRST_ROOM", 3)
     small = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, 100)
@@ -143,7 +143,7 @@ def test_what_is_kept_of_an_update_keeps_nothing_larger_alive() -> None:
     mdp = finite_mdp_of(WORLDS["two rooms"]())
     assert mdp is not None
     log_pi = random_log_policies(mdp.states, mdp.actions, 0)
-    played = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, 20_000).collect(np.exp(log_pi), entropy_from_log(log_pi))
+    played = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, 20_000).collect(np.exp(log_pi), entropy_from_log(log_pi), 0)
     for kept in (played.live, played.entropy, played.returns, played.lengths):
         owner: Any = kept.base  # what numba allocated
         assert memoryview(owner).nbytes == kept.nbytes

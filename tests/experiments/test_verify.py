@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -147,6 +148,17 @@ def test_the_command_ends_with_0_and_with_1_where_something_disagrees(
     monkeypatch.setattr(experience, "returns_to_go", lambda rewards, discount: -returns_to_go(rewards, discount))
     assert verify.main(["--quick"]) == 1
     assert "DISAGREES" in capsys.readouterr().out
+
+
+def test_worlds_that_cannot_be_looked_at_are_one_line_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without compiled loops, as NUMBA_DISABLE_JIT leaves them, nothing can be trained."""
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
+    assert verify.main([]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("experiments.verify: Taxi, TwoRooms, ")
+    assert line.count("NUMBA_DISABLE_JIT") == 1
 
 
 def test_a_wrong_number_of_the_text_is_a_disagreement(

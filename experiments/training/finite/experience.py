@@ -18,7 +18,6 @@ from envs.finite_mdp import FiniteMDP
 from experiments.config.schema import Agent
 from experiments.training.exploration import first_success
 from experiments.training.finite.rollout import Episodes, FiniteRollout
-from experiments.training.streams import Purpose
 from experiments.training.update import LockSteps
 
 Array = NDArray[np.float64]
@@ -49,11 +48,11 @@ class SampledExperience:
         self._values = np.zeros((rollout.runs, rollout.mdp.states))
         self._offset = math.log(rollout.mdp.actions) if agent.soft_return_offset == "uniform" else 0.0
 
-    def collect(self, log_pi: Array, entropy_coef: Array) -> Collected:
-        """One update's episodes under log_pi [R, S, A]; entropy_coef [R] enters a soft return only."""
+    def collect(self, log_pi: Array, entropy_coef: Array, update: int) -> Collected:
+        """The episodes of an update under log_pi [R, S, A]; entropy_coef [R] enters a soft return only."""
         policy = np.exp(log_pi)
         state_entropy = entropy_from_log(log_pi, policy)
-        played = self._rollout.collect(policy, state_entropy)
+        played = self._rollout.collect(policy, state_entropy, update)
         return Collected(
             self._summed(played, self._to_go(played, state_entropy, entropy_coef)),
             policy,
@@ -125,15 +124,11 @@ class SampledExperience:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """What goes on from update to update."""
-        streams = {f"stream.{p.name.lower()}": s.state() for p, s in self._rollout.streams.items()}
         total, count = self._running_mean
-        return {**streams, "values": self._values, "baseline_total": total, "baseline_count": count}
+        return {"values": self._values, "baseline_total": total, "baseline_count": count}
 
     def load(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Go on from `state()`."""
-        for name, array in state.items():
-            if name.startswith("stream."):
-                self._rollout.streams[Purpose[name.removeprefix("stream.").upper()]].load(array.astype(np.uint64))
         self._values = state["values"].astype(float)
         self._running_mean = RunningMean(
             state["baseline_total"].astype(float), state["baseline_count"].astype(float)
@@ -161,10 +156,13 @@ class ExactExperience:
         self._ending = (mdp.probability * mdp.terminated).sum(-1)
         self._offset = math.log(mdp.actions) if agent.soft_return_offset == "uniform" else 0.0
         uniform = np.full((len(discount), mdp.states, mdp.actions), -math.log(mdp.actions))
-        self.collect(uniform, np.zeros(len(discount)))
+        self.collect(uniform, np.zeros(len(discount)), 0)
 
-    def collect(self, log_pi: Array, entropy_coef: Array) -> Collected:
-        """What one episode of log_pi [R, S, A] looks like on average; entropy_coef [R] enters a soft return."""
+    def collect(self, log_pi: Array, entropy_coef: Array, update: int) -> Collected:
+        """What one episode of log_pi [R, S, A] looks like on average; entropy_coef [R] enters a soft return.
+
+        Whichever update it is: nothing is sampled.
+        """
         pi = np.exp(log_pi)
         bonus = None
         if self._agent.entropy_objective == "soft_return":

@@ -23,7 +23,7 @@ from experiments.training import exploration
 from experiments.training.finite.experience import Collected, ExactExperience, SampledExperience
 from experiments.training.finite.rollout import FiniteRollout
 from experiments.training.records import Column, Snapshot
-from experiments.training.update import Ending, Learnt, Measured
+from experiments.training.update import Ending, Learnt
 from experiments.training.worlds import World
 
 Array = NDArray[np.float64]
@@ -62,20 +62,22 @@ class FiniteLearning:
         self._previous_policy = np.exp(self._previous_log_pi)
         self._previous_visits = np.zeros((runs, mdp.states))
 
-    def update(self, entropy_coef: Array, epsilon: float, active: NDArray[np.bool_]) -> Learnt:
+    def update(self, update: int, entropy_coef: Array, epsilon: float, active: NDArray[np.bool_]) -> Learnt:
         """Collect, and move every run once.
 
         What acts, and is measured, is the policy with a share `epsilon` of uniformly random actions.
 
         Args:
+            update: counted from 0.
             entropy_coef: [R].
+            epsilon: the share.
             active: [R], False if the run has failed.
         """
         policy = self._learner.log_pi().double()
         acting = mixed_with_uniform(policy, epsilon)
         log_pi_graph = acting if self._agents[0].behaviour_gradient == "mixture" else policy
         log_pi = acting.detach().numpy()
-        collected = self.source.collect(log_pi, entropy_coef)
+        collected = self.source.collect(log_pi, entropy_coef, update)
         terms = loss_terms(log_pi_graph, collected.experience, torch.from_numpy(entropy_coef))
         grad_norm = self._learner.step(terms.loss)
         self._visits += collected.visits * active[:, None]
@@ -93,7 +95,7 @@ class FiniteLearning:
             self._measured(log_pi, collected),
         )
 
-    def _measured(self, log_pi: Array, collected: Collected) -> Measured:
+    def _measured(self, log_pi: Array, collected: Collected) -> dict[str, Array]:
         visits, policy = collected.visits, collected.policy
         state_entropy = entropy_from_log(log_pi, policy)
         kl = np.zeros(len(visits))
@@ -103,17 +105,20 @@ class FiniteLearning:
         cross_entropy = exploration.cross_entropy_to_optimal(log_pi, self._optimal, policy)
         acting = self._world.reachable & ~self._world.terminal
         self._previous_log_pi, self._previous_policy, self._previous_visits = log_pi, policy, visits
-        return Measured(
-            entropy_nats=exploration.mean_over_visits(state_entropy, visits),
-            kl_from_previous=kl,
-            start_policy=self._at_start(policy),
-            truncation_rate=collected.truncation_rate,
-            all_state_entropy_nats=(state_entropy * acting).sum(1) / acting.sum(),
-            optimal_action_probability=self._at_start(policy * self._optimal).sum(1),
-            cross_entropy_to_optimal=exploration.mean_over_visits(cross_entropy, visits),
-            state_coverage=self._state_coverage(),
-            visit_entropy_bits=exploration.visit_entropy_bits(visits),
-        )
+        return {
+            "entropy_nats": exploration.mean_over_visits(state_entropy, visits),
+            "kl_from_previous": kl,
+            "start_policy": self._at_start(policy),
+            "truncation_rate": collected.truncation_rate,
+            "all_state_entropy_bits": (state_entropy * acting).sum(1) / acting.sum() / math.log(2),
+            "optimal_action_probability": self._at_start(policy * self._optimal).sum(1),
+            "path_optimal_action_probability": exploration.mean_over_visits(
+                exploration.optimal_action_probability(policy, self._optimal), visits
+            ),
+            "cross_entropy_to_optimal": exploration.mean_over_visits(cross_entropy, visits),
+            "state_coverage": self._state_coverage(),
+            "visit_entropy_bits": exploration.visit_entropy_bits(visits),
+        }
 
     def _state_coverage(self) -> Array:
         if isinstance(self.source, ExactExperience):

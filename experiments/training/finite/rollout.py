@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from agents.kernels.compiled import compiled
 from envs.finite_mdp import FiniteMDP
-from experiments.training.streams import Purpose, Streams
+from experiments.training import randomness
+from experiments.training.randomness import Purpose
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,23 +54,16 @@ class Episodes(NamedTuple):
 
 
 class FiniteRollout:
-    """Tables laid out for the time loop, and the random streams of the runs."""
+    """Tables laid out for the time loop."""
 
     def __init__(self, mdp: FiniteMDP, seeds: Sequence[int], arms: int, episodes: int, time_limit: int) -> None:
         self.mdp = mdp
         self.runs, self.episodes, self.time_limit = arms * len(seeds), episodes, time_limit
-        self._seeds, stochastic = len(seeds), mdp.is_stochastic
+        self._seeds = seeds
         # Used again and again: fresh memory of this size would be fetched from the system in each update.
         self._steps, self._reward = np.empty((2, FIRST_ROOM), np.int64), np.empty(FIRST_ROOM)
-        self.streams = {Purpose.ACTIONS: Streams(seeds, Purpose.ACTIONS)}
-        if stochastic:
-            self.streams[Purpose.OUTCOMES] = Streams(seeds, Purpose.OUTCOMES)
-        if mdp.reward_std > 0:
-            self.streams[Purpose.REWARDS] = Streams(seeds, Purpose.REWARDS)
-        if mdp.has_random_start:
-            self.streams[Purpose.STARTS] = Streams(seeds, Purpose.STARTS)
         # Where every outcome is sure, that one alone.
-        kept = np.arange(mdp.outcomes) if stochastic else mdp.probability.argmax(-1)[..., None]
+        kept = np.arange(mdp.outcomes) if mdp.is_stochastic else mdp.probability.argmax(-1)[..., None]
         tables: tuple[NDArray[Any], ...] = mdp.next_state, mdp.terminated, mdp.reward, mdp.cumulative_probability
         self._tables: list[NDArray[Any]] = [
             np.take_along_axis(table, np.broadcast_to(kept, (*table.shape[:2], kept.shape[-1])), axis=-1).reshape(
@@ -78,22 +72,23 @@ class FiniteRollout:
             for table in tables
         ]
 
-    def collect(self, pi: Array, entropy: Array) -> Episodes:
+    def collect(self, pi: Array, entropy: Array, update: int) -> Episodes:
         """Play E episodes of every run. Its steps are overwritten by the next call.
 
         Args:
             pi: action probabilities, [R, S, A].
             entropy: of the policy in each state, [R, S] nats.
+            update: counted from 0; which random numbers are used.
         """
-        actions = self._uniforms(Purpose.ACTIONS)
+        block = update, (self.time_limit, self.episodes)
+        actions = randomness.uniforms(self._seeds, Purpose.ACTIONS, *block)
         outcomes = noise = np.empty((0, 0, 0))
-        if Purpose.OUTCOMES in self.streams:
-            outcomes = self._uniforms(Purpose.OUTCOMES)
-        if Purpose.REWARDS in self.streams:
-            normals = self.streams[Purpose.REWARDS].normals(self.time_limit, self.episodes)
-            noise = self.mdp.reward_std * _by_seed(normals)
+        if self.mdp.is_stochastic:
+            outcomes = randomness.uniforms(self._seeds, Purpose.OUTCOMES, *block)
+        if self.mdp.reward_std > 0:
+            noise = self.mdp.reward_std * randomness.normals(self._seeds, Purpose.REWARDS, *block)
         policy = np.ascontiguousarray(pi), np.ascontiguousarray(entropy)
-        given = *policy, self._start(), actions, outcomes, noise, *self._tables
+        given = *policy, self._start(update), actions, outcomes, noise, *self._tables
         while not (found := _play(self._steps, self._reward, *given))[0]:
             room = 2 * len(self._reward)
             self._steps, self._reward = np.empty((2, room), np.int64), np.empty(room)
@@ -102,20 +97,11 @@ class FiniteRollout:
             np.divide(played.entropy, played.live, out=played.entropy)
         return played
 
-    def _start(self) -> Ints:
+    def _start(self, update: int) -> Ints:
         """The first states, [seeds, E]."""
-        if Purpose.STARTS not in self.streams:
-            return np.full((self._seeds, self.episodes), self.mdp.start.argmax())
-        return self.mdp.sample_start(self.streams[Purpose.STARTS].uniforms(1, self.episodes)[0])
-
-    def _uniforms(self, purpose: Purpose) -> Array:
-        """This update's, [seeds, T, E]."""
-        return _by_seed(self.streams[purpose].uniforms(self.time_limit, self.episodes))
-
-
-def _by_seed(numbers: Array) -> Array:
-    """[T, seeds, E] -> [seeds, T, E], where they lay side by side before."""
-    return np.ascontiguousarray(numbers.transpose(1, 0, 2))
+        if not self.mdp.has_random_start:
+            return np.full((len(self._seeds), self.episodes), self.mdp.start.argmax())
+        return self.mdp.sample_start(randomness.uniforms(self._seeds, Purpose.STARTS, update, (self.episodes,)))
 
 
 @compiled()

@@ -16,15 +16,15 @@ from agents.information import entropy_from_log
 from agents.reinforce import StackedLearner, loss_terms
 from agents.returns import RunningMean
 from experiments.config.schema import Agent, Config
-from experiments.training import exploration
+from experiments.training import exploration, randomness
 from experiments.training.advantages import Advantages, Weighed
+from experiments.training.randomness import Purpose
 from experiments.training.records import Column, Runs
 from experiments.training.simulated.chunks import Chunk, chunks, experience
 from experiments.training.simulated.observations import Observations
 from experiments.training.simulated.simulators import Policy, Simulators
-from experiments.training.streams import Purpose, Streams
 from experiments.training.trajectories import Array, Ints, Played
-from experiments.training.update import Ending, Learnt, Measured
+from experiments.training.update import Ending, Learnt
 from experiments.training.worlds import World
 
 GREEDY_EPISODES = 10  # at least so many make a greedy return
@@ -60,27 +60,27 @@ class SimulatedLearning:
             learner.theta.detach().numpy().dtype,
         )
         self._simulators = Simulators(world, runs, self._episodes, self._observations)
-        self._actions = Streams(self._seeds, Purpose.ACTIONS)
-        self._resets = Streams(self._seeds, Purpose.ENVIRONMENT)
         self._moved = np.zeros(len(runs.arm))  # KL divergence of the last gradient step
 
-    def update(self, entropy_coef: Array, epsilon: float, active: NDArray[np.bool_]) -> Learnt:
+    def update(self, update: int, entropy_coef: Array, epsilon: float, active: NDArray[np.bool_]) -> Learnt:
         """Play, and move every run once.
 
         Args:
+            update: counted from 0.
             entropy_coef: [R].
             epsilon: 0: without tables nothing random is mixed into the policy.
             active: [R], False if the run has failed.
         """
-        block = self._actions.uniforms(self._world.time_limit, self._episodes)
-        uniforms = np.tile(block, (1, self._arms, 1))
-        played = self._simulators.play(self._policy_of, self._reset_seeds(self._resets), uniforms, active)
+        block = randomness.uniforms(self._seeds, Purpose.ACTIONS, update, (self._world.time_limit, self._episodes))
+        uniforms = np.tile(block.transpose(1, 0, 2), (1, self._arms, 1))
+        resets = self._reset_seeds(Purpose.ENVIRONMENT, update)
+        played = self._simulators.play(self._policy_of, resets, uniforms, active)
         entropy = entropy_from_log(played.log_pi)
         weighed = self._advantages.of(played, entropy, entropy_coef)
         moved_before = self._moved
         (policy_loss, negative_entropy, loss), grad_norm, self._moved = self._learn(played, weighed, entropy_coef)
         returns, lengths = played.by_episode(played.reward), played.by_episode(np.ones(len(entropy)))
-        known, unknown = np.where(active, 1.0, math.nan), np.full(len(active), math.nan)
+        known = np.where(active, 1.0, math.nan)
         return Learnt(
             returns * known[:, None],
             lengths * known[:, None],
@@ -90,17 +90,12 @@ class SimulatedLearning:
             negative_entropy * known,
             loss * known,
             grad_norm,
-            Measured(
-                entropy_nats=played.by_run(entropy) / lengths.sum(1),
-                kl_from_previous=moved_before * known,
-                start_policy=played.at_start(),
-                truncation_rate=played.truncated.mean(1) * known,
-                all_state_entropy_nats=unknown,
-                optimal_action_probability=unknown,
-                cross_entropy_to_optimal=unknown,
-                state_coverage=unknown,
-                visit_entropy_bits=unknown,
-            ),
+            {
+                "entropy_nats": played.by_run(entropy) / lengths.sum(1),
+                "kl_from_previous": moved_before * known,
+                "start_policy": played.at_start(),
+                "truncation_rate": played.truncated.mean(1) * known,
+            },
         )
 
     def _policy_of(self, runs: Ints) -> Policy:
@@ -108,10 +103,10 @@ class SimulatedLearning:
         layers = [layer[runs] for layer in self._layers]
         return lambda rows: log_policy(layers, rows)
 
-    def _reset_seeds(self, streams: Streams) -> Ints:
-        """Seeds of the next episodes, [R, E]: the same for every arm."""
-        uniforms = streams.uniforms(1, self._episodes)[0]
-        return np.tile((uniforms * 2**31).astype(np.int64), (self._arms, 1))
+    def _reset_seeds(self, purpose: Purpose, update: int) -> Ints:
+        """Seeds of the episodes of an update, [R, E]: the same for every arm."""
+        of_seeds = randomness.environment_seeds(self._seeds, purpose, update, self._episodes)
+        return np.tile(of_seeds, (self._arms, 1))
 
     def _learn(self, played: Played, weighed: Weighed, entropy_coef: Array) -> tuple[Array, Array, Array]:
         """One gradient step: the terms of the loss [3, R], norms of gradients [R], divergences of policies [R]."""
@@ -148,13 +143,12 @@ class SimulatedLearning:
     def final(self) -> Ending:
         """The policies as they are now: what their most probable actions earn in some fresh episodes.
 
-        Its seeds are a stream of their own, begun anew each time: asking changes nothing.
+        They are the same ones each time it is asked for.
         """
-        streams = Streams(self._seeds, Purpose.EVALUATION)
         active = ~self._learner.frozen.numpy()
         rounds = [
-            self._simulators.play(self._policy_of, self._reset_seeds(streams), None, active)
-            for _ in range(math.ceil(GREEDY_EPISODES / self._episodes))
+            self._simulators.play(self._policy_of, self._reset_seeds(Purpose.EVALUATION, number), None, active)
+            for number in range(math.ceil(GREEDY_EPISODES / self._episodes))
         ]
         known = np.where(active, 1.0, math.nan)
         return Ending(
@@ -172,8 +166,6 @@ class SimulatedLearning:
     def state(self) -> dict[str, Column]:
         """What goes on from update to update; the simulators begin every episode anew."""
         return {
-            "stream.actions": self._actions.state(),
-            "stream.environment": self._resets.state(),
             "moved": self._moved.copy(),
             **{f"baseline.{key}": value.copy() for key, value in self._advantages.running_mean._asdict().items()},
             **{f"observations.{key}": value for key, value in self._observations.state().items()},
@@ -185,8 +177,6 @@ class SimulatedLearning:
         def part(prefix: str) -> dict[str, Column]:
             return {k.removeprefix(prefix): v.copy() for k, v in state.items() if k.startswith(prefix)}
 
-        self._actions.load(state["stream.actions"])
-        self._resets.load(state["stream.environment"])
         self._moved = state["moved"].copy()
         self._advantages.running_mean = RunningMean(**part("baseline."))
         self._observations.load(part("observations."))

@@ -5,7 +5,7 @@ A *place* is an environment, run * E + episode.
 
 No wrapper steps along and nothing is reset automatically: an environment is stepped while its episode lasts and
 then left alone, so that every step counted is one that a policy chose. Every episode begins with a seed of its own
-from the run's stream; what an earlier episode left in the simulator does not matter, and need not be stored. That
+from the run's numbers; what an earlier episode left in the simulator does not matter, and need not be stored. That
 holds for random generators too which a world shares with all other code: see
 `experiments.training.global_generators`.
 """
@@ -20,10 +20,10 @@ from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from experiments.training.global_generators import GlobalGenerators
+from experiments.training.randomness import Purpose, environment_seeds
 from experiments.training.records import Runs
 from experiments.training.simulated.observations import Observations, Rows
 from experiments.training.spaces import converter, flag_of, reward_of
-from experiments.training.streams import Purpose, Streams
 from experiments.training.trajectories import Array, Ints, Played, Raw
 from experiments.training.worlds import World, bare, closed
 
@@ -132,8 +132,8 @@ class Simulators:
     def _make(self) -> None:
         """Environments without the wrappers that check, and without the time limit, which is kept here."""
         streams = [self._world.stream_seed(seed) for seed in self._runs.seed]
-        seeds = Streams(streams, Purpose.CONSTRUCTORS).uniforms(1, self._episodes)[0] * 2**31
-        for place, seed in enumerate(seeds.ravel().astype(np.int64).tolist()):
+        seeds = environment_seeds(streams, Purpose.CONSTRUCTORS, 0, self._episodes)
+        for place, seed in enumerate(seeds.ravel().tolist()):
             try:
                 env = bare(self._open.enter_context(closed(self._world.make(seed=seed))))
             except Exception as error:

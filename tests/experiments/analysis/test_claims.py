@@ -337,7 +337,7 @@ def test_a_run_marked_as_failed_has_no_value_but_of_what_happened_before() -> No
         v.measure: v for v in judge([Claim("s", measure, "a > b") for measure in measures], values, _seeds(12))
     }
     assert {name: v.failed for name, v in found.items()} == {
-        "stuck": 8, "first_success_env_step": 2, "never_successful": 8, "failed": 0
+        "stuck": 8, "first_success_env_step": 2, "never_successful": 2, "failed": 0
     }  # fmt: skip
     assert found["failed"].effect == 8 / 12
     assert found["stuck"].verdict == "inconclusive"

@@ -45,6 +45,15 @@ def test_needed_pairs_are_the_first_from_connors_formula_upwards(only_first: flo
     assert power.seeds_for_pairs(only_first, only_second, ALPHA) == n
 
 
+@pytest.mark.parametrize(("only_first", "only_second"), [(0.31, 0.28), (0.28, 0.31), (0.04, 0.03)])
+def test_thousands_of_pairs_are_those_of_connors_formula(only_first: float, only_second: float) -> None:
+    differ, effect = only_first + only_second, only_first - only_second
+    reach = stats.norm.isf(ALPHA / 2) * np.sqrt(differ) + stats.norm.ppf(0.8) * np.sqrt(differ - effect**2)
+    n = np.ceil((reach / effect) ** 2)
+    assert n > power.MANY
+    assert power.seeds_for_pairs(only_first, only_second, ALPHA) == n
+
+
 def test_what_never_happens_by_the_null_is_decided_when_it_happens_once() -> None:
     """Of seeds that succeed with .9, sixteen have a failure with a probability of 1 - .9^16 = .81."""
     assert power.seeds_for_proportion(0.9, 1.0, ALPHA) == power.seeds_for_proportion(0.1, 0.0, ALPHA) == 16

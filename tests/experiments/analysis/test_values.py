@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from experiments.analysis.summary import summarize
 from experiments.analysis.values import counted, kind_of, values_of
-from experiments.config.measures import OUTCOMES
+from experiments.config.measures import RUN_MEASURES
 from tests.experiments.comparisons import BANDIT, TABLE, comparison
 
 N = 8
@@ -34,7 +34,7 @@ def test_a_failed_run_has_no_value_but_of_what_happened_before() -> None:
         ("final_episode_length", [3.0, np.inf, 7.0], [3, np.nan, np.nan]),
         ("stuck", [True, True, False], [1, np.nan, np.nan]),
         ("first_success_env_step", [-1, -1, 7], [np.inf, np.nan, 7]),
-        ("never_successful", [True, True, False], [1, np.nan, np.nan]),
+        ("never_successful", [True, True, False], [1, np.nan, 0]),
         ("failed", failed, [0, 1, 1]),
     ]:
         np.testing.assert_array_equal(values_of(measure, columns_of(measure, values, failed)), known)
@@ -70,7 +70,7 @@ def summary_of(measure: str, values: list[Any], failed: list[bool] | None = None
     gradient = {"gradient": "exact"} if exact else {}
     config = comparison(BANDIT, {**TABLE, **gradient}, {"arm": {}}, seeds=len(values), updates=3)
     kinds = {"fraction": False, "number": 1.0, "time": 5}
-    columns = {name: np.array([kinds[outcome.kind]] * len(values)) for name, outcome in OUTCOMES.items()}
+    columns = {name: np.array([kinds[row.kind]] * len(values)) for name, row in RUN_MEASURES.items()}
     columns |= {"failed": np.zeros(len(values), bool) if failed is None else np.array(failed)}
     columns |= {"failed_update": np.where(columns["failed"], 1, -1), "env_steps": np.full(len(values), 9)}
     columns |= {measure: np.array(values)}
@@ -124,32 +124,32 @@ def test_a_measure_that_means_nothing_has_no_entry() -> None:
 @settings(deadline=None, max_examples=60)
 @given(
     st.sampled_from(
-        [name for name, outcome in OUTCOMES.items() if outcome.failed_as != "missing" and name != "failed"]
+        [name for name, measure in RUN_MEASURES.items() if measure.failed_as != "missing" and name != "failed"]
     ),
     st.lists(st.sampled_from([0, 1]), min_size=4, max_size=12),
     st.data(),
 )
 def test_a_failure_never_makes_an_estimate_better(measure: str, values: list[int], data: st.DataObject) -> None:
-    outcome = OUTCOMES[measure]
-    typed: list[Any] = [bool(v) if outcome.kind == "fraction" else float(v) for v in values]
+    row = RUN_MEASURES[measure]
+    typed: list[Any] = [bool(v) if row.kind == "fraction" else float(v) for v in values]
     broken = data.draw(st.sets(st.integers(0, len(values) - 1)))
     before = summary_of(measure, typed)
     failed = [run in broken for run in range(len(values))]
-    unknown = {"fraction": math.nan, "number": math.nan, "time": -1}[outcome.kind]
+    unknown = {"fraction": math.nan, "number": math.nan, "time": -1}[row.kind]
     after = summary_of(measure, [unknown if f else v for f, v in zip(failed, typed, strict=True)], failed)
     if after is None:
         assert all(failed)
         return
-    worse = -math.inf if outcome.failed_as == "low" else math.inf
+    worse = -math.inf if row.failed_as == "low" else math.inf
     ends = [
         [worse if entry[end] is None else entry[end] for end in ("estimate", "low", "high")]
         for entry in (before, after)
     ]
-    sign = 1 if outcome.failed_as == "low" else -1
+    sign = 1 if row.failed_as == "low" else -1
     assert sign * ends[1][0] <= sign * ends[0][0]
 
 
-@pytest.mark.parametrize("measure", OUTCOMES)
+@pytest.mark.parametrize("measure", RUN_MEASURES)
 def test_only_what_has_no_better_end_is_left_out(measure: str) -> None:
     """Lengths, entropies, divergences and what was counted; returns are better high, regrets better low."""
     neutral = any(
@@ -157,4 +157,4 @@ def test_only_what_has_no_better_end_is_left_out(measure: str) -> None:
         for word in ("length", "entropy_", "entropy_bits", "kl_", "env_steps", "episodes", "collapse")
     )
     neutral &= measure != "final_cross_entropy_to_optimal"
-    assert (OUTCOMES[measure].failed_as == "missing") == neutral
+    assert (RUN_MEASURES[measure].failed_as == "missing") == neutral

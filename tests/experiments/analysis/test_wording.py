@@ -10,7 +10,7 @@ import pytest
 
 from experiments.analysis import wording
 from experiments.analysis.wording import Number, effect_text, measure_text, number, plain, verdict_text
-from experiments.config.measures import OUTCOMES
+from experiments.config.measures import RUN_MEASURES
 from experiments.pages.tables import outcome_table
 from experiments.pages.verdicts import verdict_list
 from experiments.session.console import results, verdict_line, verdict_table
@@ -84,7 +84,11 @@ def test_what_is_missing_is_said_by_its_kind() -> None:
     )
     assert plain(measure_text("solved", None)) == "-"
     assert plain(measure_text("final_return", entry | {"low": None})) == "unbounded"
-    assert plain(effect_text(claim(None, None, None))) == "no value"
+    assert plain(effect_text(claim(None, None, None, failed=10))) == "no value"
+    assert plain(effect_text(claim(None, -4.0, None))) == "unbounded [-4.00, unbounded]"
+    assert (
+        plain(effect_text(claim(None, -4.0, None, measure="first_optimal_update"))) == "never [-4.00, unbounded]"
+    )
     assert plain(effect_text(claim(-1e-4, None, 2e-5))) == "-0.00010 [unbounded, +2.0e-05]"
     assert plain(effect_text(claim(math.inf, math.nan, math.inf))) == "unbounded [no value, unbounded]"
 
@@ -123,7 +127,7 @@ def test_every_surface_says_what_the_wording_says() -> None:
     for effect, low, high in itertools.product([*STRANGE, 1e-9, -3e9], repeat=3):
         entry = {"estimate": effect, "low": low, "high": high, "n": 10, "count": 3}
         judged = claim(effect, low, high)
-        found = summary({name: entry for name in OUTCOMES}, [judged])
+        found = summary({name: entry for name in RUN_MEASURES}, [judged])
         said = plain(verdict_text(judged))
         cell = plain(measure_text("final_return", entry))
         on_the_board = text_tab.verdict(found)

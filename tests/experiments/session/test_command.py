@@ -20,7 +20,7 @@ from experiments.config.failures import OUT_OF_MEMORY, Failure, explained, is_ou
 from experiments.config.schema import ConfigError
 from experiments.session.command import command, flushed
 from experiments.session.command_line import Parser, folder, place
-from experiments.session.workers import WorkerFailed
+from experiments.session.members import WorkerFailed
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = {

@@ -15,8 +15,9 @@ import pytest
 from experiments import argument
 from experiments.pages import training_page
 from experiments.session import processes
-from experiments.session.processes import Ended, each_apart, end, start
+from experiments.session.processes import Ended, each_apart, end, run_program, start
 from experiments.storage.run_folder import StoreError
+from tests.experiments.processes import in_a_child
 from tests.experiments.small_training import small_config
 
 ROOT = Path(__file__).parents[3]
@@ -84,18 +85,41 @@ def test_a_stopped_child_is_killed_after_a_short_wait(monkeypatch: pytest.Monkey
     assert [child.exitcode for child in children] == [-signal.SIGKILL, 128 + signal.SIGTERM]
 
 
+CTRL_C = "import os, signal, time; os.kill(0, signal.SIGINT); time.sleep(1000)"  # as the terminal sends it: to all
+
+
 def dying(number: int) -> int:
     if number == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     if number == 3:
         os._exit(7)
+    if number == 4:
+        raise StoreError("a full house")
     return number * number
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 9])
 def test_one_that_dies_costs_its_own_task_alone(at_once: int) -> None:
     answers = dict(each_apart(dying, range(6), at_once))
-    assert answers == {0: 0, 1: 1, 2: Ended("killed by signal 9"), 3: Ended("exit code 7"), 4: 16, 5: 25}
+    dead, left = (f"its process ended unexpectedly ({why})" for why in ("killed by signal 9", "exit code 7"))
+    assert answers == {0: 0, 1: 1, 2: Ended(dead), 3: Ended(left), 4: Ended("a full house"), 5: 25}
+
+
+def test_a_program_says_how_it_ended() -> None:
+    for code, status in (("raise SystemExit(3)", 3), ("import os; os.kill(os.getpid(), 9)", 128 + 9), ("", 0)):
+        assert run_program([sys.executable, "-c", code]) == status
+
+
+def test_a_program_that_is_run_does_not_hear_ctrl_c_and_ends_with_it(tmp_path: Path) -> None:
+    """It would answer with a traceback, and is still loading its modules when it comes."""
+
+    def run_it() -> int:
+        try:
+            return run_program([sys.executable, "-c", CTRL_C])
+        except KeyboardInterrupt:
+            return 130
+
+    assert in_a_child(run_it, tmp_path) == (130, "", "")
 
 
 def test_what_is_under_way_ends_when_nobody_wants_the_answers() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,15 @@ from experiments.storage.checkpoints import Checkpoints
 from experiments.storage.run_folder import RunFolder, StoreError
 from tests.experiments import kill_and_resume
 from tests.experiments.processes import in_a_child, wait_for
-from tests.experiments.small_training import CONFIG, Crash, assert_same, contents, small_config, train
+from tests.experiments.small_training import (
+    CONFIG,
+    Crash,
+    assert_same,
+    contents,
+    small_config,
+    stepped_config,
+    train,
+)
 
 ROOT = Path(__file__).parents[3]
 KILLS = int(os.environ.get("KILLS", "5"))  # a hundred and more on demand
@@ -34,7 +43,7 @@ def checkpoints(folder: Path) -> list[Path]:
     return Checkpoints(RunFolder(folder)).paths()
 
 
-def crashed(folder: Path, at: int, **options: int) -> None:
+def crashed(folder: Path, at: int, **options: Any) -> None:
     with pytest.raises(Crash):
         train(folder, crash_at=at, **options)
 
@@ -69,13 +78,22 @@ def test_a_resumed_training_ends_the_same(tmp_path: Path, undisturbed: dict[str,
     assert_same(contents(tmp_path), undisturbed)
 
 
-def test_the_number_of_processes_changes_nothing(tmp_path: Path, undisturbed: dict[str, str | bytes]) -> None:
+def test_the_number_of_workers_changes_nothing(tmp_path: Path, undisturbed: dict[str, str | bytes]) -> None:
     crashed(tmp_path / "two", at=12, workers=2)
-    train(tmp_path / "two", resume=True, workers=1)
+    train(tmp_path / "two", resume=True, workers=3)
     assert_same(contents(tmp_path / "two"), undisturbed)
 
 
-def test_the_number_of_threads_changes_nothing(tmp_path: Path, undisturbed: dict[str, str | bytes]) -> None:
+def test_the_number_of_processes_changes_nothing(tmp_path: Path) -> None:
+    train(tmp_path / "one", stepped_config(), workers=1)
+    crashed(tmp_path / "two", at=12, config=stepped_config(), workers=2)
+    train(tmp_path / "two", stepped_config(), resume=True, workers=1)
+    assert_same(contents(tmp_path / "two"), contents(tmp_path / "one"))
+
+
+def test_the_number_of_threads_of_torch_changes_nothing(
+    tmp_path: Path, undisturbed: dict[str, str | bytes]
+) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

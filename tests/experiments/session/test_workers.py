@@ -1,4 +1,4 @@
-"""Seeds shared out between processes: the same numbers, and one clear message when a process fails."""
+"""Runs shared out between threads or processes: the same numbers, and one clear message when one fails."""
 
 import gc
 import math
@@ -12,25 +12,29 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.spaces import Discrete
 from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.config.schema import Config, load_config
+from experiments.session import members
 from experiments.session import run as session
 from experiments.session import workers as workers_module
 from experiments.session.interrupts import Interrupts
-from experiments.session.workers import WorkerFailed, Workers, check_states, shares
+from experiments.session.members import WorkerFailed
+from experiments.session.workers import Workers, check_states, shares
 from experiments.storage import table_sink
 from experiments.storage.table_sink import TableSink
 from experiments.training.loop import Training
-from experiments.training.records import Records, joined
+from experiments.training.records import Each, Records, joined
 from tests.experiments.processes import ended, forked, in_a_child, wait_for
-from tests.experiments.small_training import small_config, train
+from tests.experiments.small_training import small_config, stepped_config, train
 
 
 def never(_: int) -> bool:
@@ -45,18 +49,87 @@ def test_shares_are_the_seeds_in_order_and_nearly_equal(seeds: list[int], worker
     assert max(map(len, table_sink)) - min(map(len, table_sink)) <= 1
 
 
-def test_records_are_those_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = small_config("training.updates=12", "training.seeds=3")
-    alone = Training(config).advance()
-    with Workers(Training(config), 2) as workers:
+SMALL = {"threads": small_config, "processes": stepped_config}
+BY_BOTH = pytest.mark.parametrize("small", SMALL.values(), ids=SMALL)
+
+
+@BY_BOTH
+@pytest.mark.parametrize("number", [1, 2, 3, 7])
+def test_however_many_share_the_work_it_gives_what_one_gives(small: Callable[..., Config], number: int) -> None:
+    config = small("training.updates=12", "training.seeds=3")
+    training = Training(config)
+    alone = training.advance()
+    with Workers(Training(config), number) as workers:
         shared = joined([block.records for block in workers.blocks(never)])
-        final = workers.final()
+        final, parameters = workers.final(), workers.parameters()
     assert len(shared.active) == 12
     assert_same_records(alone, shared)
-    training = Training(config)
-    training.advance()
     for name, column in training.final().items():
         np.testing.assert_array_equal(final[name], column, err_msg=name)
+    for name, layer in training.parameters().items():
+        assert torch.equal(parameters[name], layer)
+
+
+def test_compiled_runs_are_shared_by_threads_that_end_with_their_workers() -> None:
+    before = threading.active_count()
+    with Workers(Training(small_config()), 2) as workers:
+        for _ in workers.blocks(never):
+            assert multiprocessing.active_children() == []
+            assert threading.active_count() > before
+    assert threading.active_count() == before
+
+
+def test_what_a_thread_raises_is_raised_where_the_blocks_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(training: Training, updates: int, each: object) -> Records:
+        raise ZeroDivisionError("in a thread far away")
+
+    monkeypatch.setattr(Training, "advance", failing)
+    before = threading.active_count()
+    with Workers(Training(small_config()), 2) as workers, pytest.raises(ZeroDivisionError, match="far away"):
+        list(workers.blocks(never))
+    assert threading.active_count() == before
+
+
+def test_processes_are_forked_before_there_are_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forked process has the locks of its parent's threads, and nobody who lets go of them."""
+    seen = []
+    start = members.start
+
+    def counted(*arguments: Any) -> Any:
+        seen.append(threading.active_count())
+        return start(*arguments)
+
+    monkeypatch.setattr(members, "start", counted)
+    train(tmp_path, stepped_config(), workers=2)
+    assert seen == [threading.active_count()] * 2
+
+
+def test_a_second_ctrl_c_does_not_wait_for_threads(tmp_path: Path) -> None:
+    """A block of theirs that would take minutes is given up between two runs."""
+
+    def interrupted() -> int:
+        began = threading.Event()
+
+        def slow(training: Training, updates: int, each: Each) -> Records:
+            began.set()
+            list(each(lambda run: time.sleep(0.2), range(10_000)))
+            raise AssertionError("it went on to the end")
+
+        def twice() -> None:
+            began.wait()
+            os.kill(os.getpid(), signal.SIGINT)
+            wait_for(lambda: "stopping" in (tmp_path / "error.txt").read_text())
+            os.kill(os.getpid(), signal.SIGINT)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(session, "compile_ahead", lambda *_: None)
+            patched.setattr(Training, "advance", slow)
+            threading.Thread(target=twice).start()
+            with pytest.raises(KeyboardInterrupt):
+                train(tmp_path / "run", workers=2, interrupts=Interrupts().install())
+        return 0
+
+    assert in_a_child(interrupted, tmp_path).status == 0
 
 
 def assert_same_records(one: Records, two: Records) -> None:
@@ -75,15 +148,16 @@ def assert_same_records(one: Records, two: Records) -> None:
             np.testing.assert_array_equal(a, b)
 
 
-def test_states_come_with_the_blocks_that_were_asked_for() -> None:
-    training = Training(small_config())
+@BY_BOTH
+def test_states_come_with_the_blocks_that_were_asked_for(small: Callable[..., Config]) -> None:
+    training = Training(small())
     with Workers(training, 2) as workers:
         ends = []
         for block in workers.blocks(lambda update: update >= 10):
             ends.append(block.records.end)
             assert (block.states is not None) == (ends[-1] >= 10)
             if block.states is not None:
-                assert [int(state["update_count"]) for state in block.states] == [ends[-1]] * 2
+                assert [int(state["update_count"]) for state in block.states] == [ends[-1]] * len(block.states)
                 check_states(training, block.states, ends[-1])
     assert ends[-1] == 24
 
@@ -115,23 +189,23 @@ class TestAProcessThatDies:
                 os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
 
         with pytest.raises(WorkerFailed, match=r"^a training process ended unexpectedly \(killed by signal 9\)$"):
-            train(tmp_path, workers=2, on_block=kill_one)
+            train(tmp_path, stepped_config(), workers=2, on_block=kill_one)
         assert multiprocessing.active_children() == []
         assert list((tmp_path / "checkpoint").iterdir())
-        train(tmp_path, resume=True)
+        train(tmp_path, stepped_config(), resume=True)
 
     def test_does_not_hide_what_it_raised(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls = iter(range(100))
         advance = Training.advance
         monkeypatch.setattr(workers_module, "BLOCK_SECONDS", 0.0)
 
-        def failing(training: Training, updates: int) -> Records:
+        def failing(training: Training, updates: int, each: Each) -> Records:
             if next(calls) == 5:
                 raise ZeroDivisionError("in a world far away")
-            return advance(training, updates)
+            return advance(training, updates, each)
 
         monkeypatch.setattr(Training, "advance", failing)
-        with Workers(Training(small_config()), 2) as workers, pytest.raises(WorkerFailed) as caught:
+        with Workers(Training(stepped_config()), 2) as workers, pytest.raises(WorkerFailed) as caught:
             list(workers.blocks(never))
         assert "ZeroDivisionError: in a world far away" in str(caught.value)
         assert "failing" in str(caught.value)  # a mistake in the program: the whole traceback
@@ -184,8 +258,8 @@ def test_a_simulator_that_raises_is_named_with_its_run_and_step(raising_world: C
         r"^Raising-v0 failed at step 2 of an episode \(arm only, seed \d, environment 0\): "
         r"OSError: \[Errno 28\] the simulator's own disk is full$"
     )
-    with Workers(Training(raising_world), workers) as members, pytest.raises(WorkerFailed, match=message):
-        list(members.blocks(never))
+    with Workers(Training(raising_world), workers) as at_work, pytest.raises(WorkerFailed, match=message):
+        list(at_work.blocks(never))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -246,20 +320,26 @@ def test_a_stopped_worker_does_not_defy_a_second_ctrl_c(tmp_path: Path) -> None:
     def interrupted() -> int:
         interrupts = Interrupts().install()
         with pytest.raises(KeyboardInterrupt):
-            train(tmp_path / "run", workers=2, on_block=stop_one_and_ask_twice, interrupts=interrupts)
+            train(
+                tmp_path / "run",
+                stepped_config(),
+                workers=2,
+                on_block=stop_one_and_ask_twice,
+                interrupts=interrupts,
+            )
         assert multiprocessing.active_children() == []
         assert let_go == []
         return 0
 
     assert in_a_child(interrupted, tmp_path).status == 0
-    train(tmp_path / "run", resume=True)
+    train(tmp_path / "run", stepped_config(), resume=True)
 
 
 def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     """Killed, it cannot tell them; its pipes tell, because no sibling holds their other ends."""
 
     def training() -> int:
-        with Workers(Training(small_config("training.updates=1000000")), 2) as workers:
+        with Workers(Training(stepped_config("training.updates=1000000")), 2) as workers:
             for _ in workers.blocks(never):
                 (tmp_path / "trains").touch()
         return 0

@@ -26,7 +26,7 @@ from experiments.session import run as session
 from experiments.storage.checkpoints import Checkpoints, Moment
 from experiments.storage.policies import load_policy
 from experiments.storage.results import read_results
-from experiments.storage.run_folder import RunFolder, State, StoreError
+from experiments.storage.run_folder import FORMAT, RunFolder, State, StoreError
 from experiments.storage.snapshots import read_snapshots
 from experiments.training.loop import Training
 from tests.experiments.small_training import Crash, assert_same, contents, small_config, train
@@ -148,7 +148,6 @@ class TestAForgedCheckpoint:
             ("progress.episodes", -(2**63)), ("progress.first_success", 2**40), ("progress.first_optimal", 3),
             ("controlled", -1.0), ("learner.optimizer.step", -1.0), ("learner.optimizer.step", math.nan),
             ("learner.optimizer.step", math.inf), ("learning.visits", -5.0), ("learning.previous_visits", -1.0),
-            ("learning.source.stream.actions", 0), ("learning.source.stream.actions", 2**64 - 1),
         ],
         ids=str,
     )  # fmt: skip
@@ -158,7 +157,7 @@ class TestAForgedCheckpoint:
         arrays[key] = np.full_like(arrays[key], number)
         forged(folder, safetensors.numpy.save(arrays, {"about": json.dumps(about)}))
         told = refused(folder)
-        assert "holds what no training comes to" in told or "random streams of other seeds" in told
+        assert "holds what no training comes to" in told
 
     @pytest.mark.parametrize(
         "change",
@@ -206,8 +205,10 @@ class TestAForgedCheckpoint:
 
     def test_is_of_a_newer_program(self, folder: Path) -> None:
         about, arrays = opened(newest(folder))
-        forged(folder, safetensors.numpy.save(arrays, {"about": json.dumps({"format": 2, "new": about})}))
-        with pytest.raises(StoreError, match="format 2 is newer than this program's 1; update the program"):
+        forged(folder, safetensors.numpy.save(arrays, {"about": json.dumps({"format": FORMAT + 1, "new": about})}))
+        with pytest.raises(
+            StoreError, match=f"format {FORMAT + 1} is newer than this program's {FORMAT}; update the program"
+        ):
             train(folder, small_config(*SMALL), resume=True)
 
     @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
-"""Folders of every format that was ever released stay readable. `stored_folder.py` made them."""
+"""Finished folders of every format that was ever released stay readable. `stored_folder.py` made them."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,14 @@ from experiments.pages.training_page import write_report
 from experiments.session import run as session
 from experiments.storage.policies import load_policy
 from experiments.storage.run_folder import FORMAT, RunFolder
-from tests.experiments.stored_folder import FOLDER
+from tests.experiments.stored_folder import DATA
 
-STORED = sorted(FOLDER.parent.glob("format_*"))
+STORED = sorted(DATA.glob("format_*"))
 
 
-def test_there_is_one_of_each_format() -> None:
-    assert [path.name for path in STORED] == [f"format_{number}" for number in range(1, FORMAT + 1)]
+def test_there_are_two_of_each_format() -> None:
+    names = [f"{kind}_{number}" for kind in ("format", "unfinished") for number in range(1, FORMAT + 1)]
+    assert sorted(path.name for path in DATA.iterdir()) == names
 
 
 @pytest.fixture(params=STORED, ids=lambda path: path.name)
@@ -63,3 +66,30 @@ def test_its_config_is_accepted_as_the_one_it_was_trained_with(stored: Path) -> 
     summary = session.run(config, session.Options(stored, resume=True), lambda _: None, told.append)
     assert told == [f"{stored} is finished; nothing to do"]
     assert summary["name"] == "stored"
+
+
+def resumed(number: int, place: Path) -> subprocess.CompletedProcess[str]:
+    """What `--resume` does with the training that was killed."""
+    shutil.copytree(DATA / f"unfinished_{number}", place)
+    arguments = [str(place / "config.toml"), "--out", str(place), "--resume"]
+    command = [sys.executable, "train.py", *arguments]
+    return subprocess.run(command, cwd=DATA.parents[1], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("number", range(1, FORMAT))
+def test_an_unfinished_training_of_an_earlier_format_is_refused_in_one_line(number: int, tmp_path: Path) -> None:
+    place = tmp_path / "killed"
+    done = resumed(number, place)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert f"{place}: an earlier version began this training, with other random numbers" in line
+    for kept in (path for path in (DATA / f"unfinished_{number}").rglob("*") if path.is_file()):
+        assert (place / kept.relative_to(DATA / f"unfinished_{number}")).read_bytes() == kept.read_bytes()
+
+
+def test_an_unfinished_training_of_this_format_is_gone_on_with(tmp_path: Path) -> None:
+    done = resumed(FORMAT, tmp_path / "killed")
+    assert done.returncode == 0, done.stderr
+    summary = RunFolder(tmp_path / "killed").read_summary()
+    assert summary["format"] == FORMAT
+    assert summary["env_steps"] == RunFolder(DATA / f"format_{FORMAT}").read_summary()["env_steps"]

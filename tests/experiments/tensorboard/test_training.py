@@ -27,7 +27,7 @@ SEEDS, UPDATES = 3, 40
 CONFIG = comparison(TWO_ROOMS, seeds=SEEDS, updates=UPDATES)
 RUNS = [f"{arm}/seed_{seed}" for arm in BOTH_ARMS for seed in range(SEEDS)]
 AGGREGATES = [f"aggregate/{arm}" for arm in BOTH_ARMS]
-TITLES = ["entropy of the policy, bits", "return of an episode", "fraction of seeds solved", "state coverage"]
+TITLES = ["entropy along the path, bits", "fraction of runs solved", "return", "state coverage"]
 
 
 class Shown(NamedTuple):

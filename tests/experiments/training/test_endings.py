@@ -13,7 +13,7 @@ import pytest
 
 from envs.success import success_probability
 from experiments import ConfigError, load_config, train
-from experiments.config.measures import FRACTIONS, OF_SUCCESS
+from experiments.config.measures import RUN_MEASURES
 from experiments.pages.training_page import write_report
 from experiments.session import run as session
 from experiments.training.loop import Training
@@ -48,6 +48,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "agent": EXACT | {"horizon": "infinite", "discount": 0.9, "learning_rate": 1e-4},
     },
 }
+OF_SUCCESS = [name for name, measure in RUN_MEASURES.items() if "goal" in measure.needs]
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 
@@ -140,16 +141,25 @@ def test_a_failed_run_counts_as_the_worse_end_of_what_is_known_of_the_others() -
     """And of nothing else: outside finite worlds nobody knows who is stuck, failed or not."""
     arms = {"exploding": {"entropy_coef": 1e308}, "still": {}}
     for kind, known in (("two rooms", True), ("simulator", False)):
-        runs = train(comparison(**KINDS[kind] | {"updates": 3, "arms": arms}, seeds=2)).summary["arms"]
+        result = train(comparison(**KINDS[kind] | {"updates": 3, "arms": arms}, seeds=2))
+        runs, first = result.summary["arms"], result.runs["first_success_env_step"].to_pylist()[:2]
         counts = {name: entry.get("count") for name, entry in runs["exploding"]["measures"].items()}
-        assert [counts[name] for name in ("succeeds", "solved", "greedy_solved", "never_successful")] == [
-            0,
-            0,
-            0,
-            2,
-        ]
+        assert [counts[name] for name in ("succeeds", "solved", "greedy_solved")] == [0, 0, 0]
+        assert counts["never_successful"] == first.count(None)
         assert counts.get("stuck") == (2 if known else None)
         assert ("stuck" in runs["still"]["measures"]) == known
+
+
+def test_a_run_that_succeeded_before_it_failed_was_successful() -> None:
+    late = {"exploding": {"entropy_coef": {"schedule": "linear", "start": 0.0, "end": 1e308}, "optimizer": "sgd"}}
+    result = train(comparison(BANDIT, TABLE, late, seeds=8, updates=3, episodes=1))
+    never, first, failed = (
+        result.runs[name].to_pylist() for name in ("never_successful", "first_success_env_step", "failed")
+    )
+    assert all(failed)
+    assert never == [None if step is None else False for step in first]
+    assert result.summary["arms"]["exploding"]["measures"]["never_successful"]["count"] == first.count(None)
+    assert 0 < first.count(None) < 8
 
 
 @pytest.mark.slow
@@ -185,5 +195,5 @@ def test_tables_have_the_same_types_whatever_is_trained() -> None:
             for field in table.schema:
                 seen.setdefault((which, field.name), set()).add(str(field.type))
     assert {name: types for name, types in seen.items() if len(types) > 1} == {}
-    for name in FRACTIONS:
-        assert seen["runs", name] == {str(pa.bool_())}
+    for name, measure in RUN_MEASURES.items():
+        assert (seen["runs", name] == {str(pa.bool_())}) == (measure.kind == "fraction")

@@ -166,6 +166,7 @@ def test_the_measures_of_a_bandit_are_those_of_its_policy() -> None:
             "effective_actions": information.effective_actions(pi),
             "kl_to_uniform": information.kl_divergence(pi, torch.full_like(pi, 0.25)),
             "optimal_action_probability": best,
+            "path_optimal_action_probability": best,
             "cross_entropy_to_optimal": information.information(best),
         }.items():
             np.testing.assert_allclose(values[f"updates.{name}"], expected, rtol=1e-9, atol=1e-12, err_msg=name)

@@ -15,7 +15,8 @@ from gymnasium.spaces import Box, Discrete
 from experiments import play
 from experiments.config.schema import ConfigError, Environment, load_config
 from experiments.session import run as session
-from experiments.session.workers import WorkerFailed, Workers
+from experiments.session.members import WorkerFailed
+from experiments.session.workers import Workers
 from experiments.speed import simulators
 from experiments.storage.run_folder import RunFolder, config_text
 from experiments.training.loop import Training

@@ -1,4 +1,4 @@
-"""Learning in simulators: whole episodes, the run's own streams, the same numbers as the tables give."""
+"""Learning in simulators: whole episodes, the run's own random numbers, the same numbers as the tables give."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -14,10 +14,11 @@ from scipy import stats
 
 from experiments.config.schema import ConfigError, load_config
 from experiments.training.loop import Training
+from experiments.training.randomness import Purpose, environment_seeds
 from experiments.training.records import Records
 from experiments.training.simulated.chunks import CHUNK
 from experiments.training.simulated.simulators import PlainDiscrete, SimulatorError
-from experiments.training.streams import Purpose, Streams
+from tests.experiments.replay import from_numpy
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -137,7 +138,7 @@ def test_an_episode_that_terminates_at_the_time_limit_is_not_truncated() -> None
     assert (got["truncation_rate"] == 0).all()
 
 
-def test_every_episode_has_a_seed_from_the_stream_of_its_run_and_arms_share_it() -> None:
+def test_every_episode_has_a_seed_of_its_own_and_arms_share_it() -> None:
     training = Training(config_of(COUNTDOWN, training={"seeds": [4, 9], "updates": 5}))
     Countdown.resets.clear()  # making the world looked at a first step
     training.advance()
@@ -145,8 +146,7 @@ def test_every_episode_has_a_seed_from_the_stream_of_its_run_and_arms_share_it()
     np.testing.assert_array_equal(got[:, 0], got[:, 1])
     assert len(np.unique(got[:, 0])) == 5 * 2 * 3
     for place, seed in enumerate([4, 9]):
-        stream = Streams([seed], Purpose.ENVIRONMENT)
-        expected = [np.floor(stream.uniforms(1, 3)[0, 0] * 2**31) for _ in range(5)]
+        expected = [np.floor(from_numpy(seed, Purpose.ENVIRONMENT, update, (3,)) * 2**31) for update in range(5)]
         np.testing.assert_array_equal(got[:, 0, place], expected)
 
 
@@ -227,7 +227,9 @@ def test_stepping_a_deterministic_world_gives_what_its_tables_give(agent: dict[s
     for name in ("final_return", "greedy_return", "final_entropy_bits", "start_policy", "first_success_env_step"):
         np.testing.assert_allclose(stepped_end[name], end[name], rtol=1e-9, atol=1e-12, err_msg=name)
     for name, parameters in table_training.parameters().items():
-        torch.testing.assert_close(stepped_training.parameters()[name], parameters, rtol=1e-9, atol=1e-12)
+        # Adam divides by the root of the squares plus 1e-8: of a gradient that is all rounding it makes 1e-9.
+        atol = 1e-9 if agent.get("optimizer") == "adam" else 1e-12
+        torch.testing.assert_close(stepped_training.parameters()[name], parameters, rtol=1e-9, atol=atol)
 
 
 def test_the_gradient_of_a_network_in_chunks_is_the_gradient_of_its_table() -> None:
@@ -357,8 +359,7 @@ def test_a_training_stopped_and_resumed_equals_one_that_was_not(id: str) -> None
 
 def reset_seeds(seed: int, number: int) -> list[int]:
     """Of the first `number` updates of 3 episodes."""
-    stream = Streams([seed], Purpose.ENVIRONMENT)
-    return [int(u * 2**31) for _ in range(number) for u in stream.uniforms(1, 3)[0, 0]]
+    return [s for u in range(number) for s in environment_seeds([seed], Purpose.ENVIRONMENT, u, 3)[0].tolist()]
 
 
 @pytest.mark.parametrize("flaw", ["step", "reset"])
