@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
@@ -194,6 +195,11 @@ class Agent(Section):
         default=0.0,
         description="weight of the negative entropy (nats) in the loss: a number or a schedule table",
     )
+    regularizer: Literal["entropy", "kl_from_uniform", "logit_l2"] = Field(
+        default="entropy",
+        description="what entropy_coef weighs: the negative entropy, or as a control another pull to uniform, "
+        "KL(uniform || policy) or half the squared logits",
+    )
     entropy_objective: Literal["bonus", "soft_return"] = Field(
         default="bonus", description="the loss term alone, or entropy inside the return as well"
     )
@@ -244,6 +250,8 @@ class Agent(Section):
             raise ValueError(
                 'entropy_objective = "soft_return" with baseline = "batch_mean" is biased: use "leave_one_out"'
             )
+        if self.entropy_objective == "soft_return" and self.regularizer != "entropy":
+            raise ValueError('entropy_objective = "soft_return" has the entropy in it: regularizer = "entropy"')
         if self.entropy_objective == "bonus" and self.soft_return_offset != "none":
             raise ValueError('soft_return_offset needs entropy_objective = "soft_return"')
         return self
@@ -287,6 +295,9 @@ class ClaimText(Section):
 class Config(Section):
     name: Name
     description: str
+    declared: date | None = Field(
+        default=None, description="the day on which the claims were written down, before any run that judges them"
+    )
     environment: Environment
     agent: Agent = Agent()
     training: Training

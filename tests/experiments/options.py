@@ -51,6 +51,7 @@ COMPANIONS: dict[str, dict[str, Any]] = {
     "initialization": {"policy": "mlp"},
     "horizon": {"gradient": "exact"},
     "value_learning_rate": {"baseline": "value"},
+    "regularizer": {"entropy_coef": 0.3},
     "soft_return_offset": {"entropy_objective": "soft_return"},
     "behaviour_gradient": {"behaviour_epsilon": 0.3},
 }

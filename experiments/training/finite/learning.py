@@ -78,7 +78,8 @@ class FiniteLearning:
         log_pi_graph = acting if self._agents[0].behaviour_gradient == "mixture" else policy
         log_pi = acting.detach().numpy()
         collected = self.source.collect(log_pi, entropy_coef, update)
-        terms = loss_terms(log_pi_graph, collected.experience, torch.from_numpy(entropy_coef))
+        coefficient, name = torch.from_numpy(entropy_coef), self._agents[0].regularizer
+        terms = loss_terms(log_pi_graph, collected.experience, coefficient, name)
         grad_norm = self._learner.step(terms.loss)
         self._visits += collected.visits * active[:, None]
         if collected.visited is not None:
@@ -90,6 +91,7 @@ class FiniteLearning:
             collected.steps,
             terms.policy_loss.detach().numpy(),
             terms.negative_entropy.detach().numpy(),
+            terms.regularizer.detach().numpy(),
             terms.loss.detach().numpy(),
             grad_norm.double().numpy(),
             self._measured(log_pi, collected),
