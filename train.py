@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.config.failures import Failure
 from experiments.config.schema import Config, ConfigError, key_table, load_config
+from experiments.config.sweep_files import SWEEPS, load_sweep
 from experiments.figures.showing import Showing
 from experiments.session.command_line import Parser, available_cores, count, folder, seconds, whole
 from experiments.session.interrupts import Interrupts
@@ -105,10 +106,13 @@ def config_of(options: argparse.Namespace) -> Config:
 
 
 def list_experiments() -> int:
-    """Print name and description of every config."""
+    """Print name and description of every config and every sweep."""
     for path in sorted(CONFIGS.glob("*.toml")):
-        config = load_config(path)
-        print(f"{path.parent.name}/{path.name:<24} {config.description}")
+        print(f"configs/{path.name:<24} {load_config(path).description}")
+    for path in sorted(SWEEPS.glob("*.toml")):
+        print(
+            f"configs/sweeps/{path.name:<24} {load_sweep(path).description} (python -m experiments.sweep {path.stem})"
+        )
     return 0
 
 

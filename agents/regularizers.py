@@ -18,8 +18,8 @@ def regularizer(name: Regularizer, log_pi: Tensor) -> Tensor:
     """The term of each row, before it is summed over an episode's steps.
 
     * "entropy": -H(pi) = KL(pi || uniform) - ln A, in nats.
-    * "kl_from_uniform": KL(uniform || pi) = -ln A - mean over actions of ln pi, in nats. It has no upper bound, and
-      its gradient, pi - 1 / A by the logits, does not vanish where the policy is sure, as the entropy's does.
+    * "kl_from_uniform": KL(uniform || pi) = -ln A - mean over actions of ln pi, in nats. It has no upper bound,
+      and its gradient, pi - 1 / A by the logits, does not vanish where the policy is sure, as the entropy's does.
     * "logit_l2": half the sum of the squared logits, once their mean is subtracted; the gradient is these logits.
 
     Args:
