@@ -110,9 +110,7 @@ def list_experiments() -> int:
     for path in sorted(CONFIGS.glob("*.toml")):
         print(f"configs/{path.name:<24} {load_config(path).description}")
     for path in sorted(SWEEPS.glob("*.toml")):
-        print(
-            f"configs/sweeps/{path.name:<24} {load_sweep(path).description} (python -m experiments.sweep {path.stem})"
-        )
+        print(f"configs/sweeps/{path.name:<24} {load_sweep(path).description}")
     return 0
 
 
