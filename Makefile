@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test check tensorboard clean
+.PHONY: demo test check tensorboard docs clean
 
 demo: .venv/.installed
 	$(BIN)/python train.py --out runs/demo --overwrite
@@ -28,6 +28,14 @@ check: .venv/.installed-dev
 # The same command and links that train.py prints at its end.
 tensorboard: .venv/.installed
 	$(BIN)/python -m experiments.look $(RUN)
+
+# The whole argument (some minutes), and what docs/ has of it: its numbers, its page, one report, the README's pictures.
+docs: .venv/.installed
+	$(BIN)/python -m experiments.argument
+	cp runs/argument/summary.json docs/argument.json
+	cp runs/argument/report.html docs/argument.html
+	cp runs/argument/two_rooms/report.html docs/two_rooms.html
+	cp runs/argument/two_rooms/figures/entropy_bits.svg runs/argument/two_rooms/figures/solved.svg docs/
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.config.failures import Failure
-from experiments.config.schema import Config, ConfigError, key_table, load_config
+from experiments.config.help import key_table
+from experiments.config.loading import load_config
+from experiments.config.schema import Config, ConfigError
 from experiments.config.sweep_files import SWEEPS, load_sweep
 from experiments.figures.showing import Showing
 from experiments.session.command_line import Parser, available_cores, count, folder, seconds, whole
@@ -149,8 +151,8 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
 
 def show(summary: Mapping[str, Any], out: Path, screen: "Screen", showing: Showing) -> None:
     """The verdicts first, then what takes long to draw. The results are complete: whatever fails costs itself."""
-    from experiments.look import look_lines
     from experiments.session import console
+    from experiments.tensorboard.links import look_lines
 
     def report() -> None:
         from experiments.pages.training_page import (

@@ -54,7 +54,7 @@ def entropy_from_log(log_pi: Numbers, pi: Numbers | None = None) -> Any:
     """Shannon entropy in nats, from log-probabilities: the form the loss differentiates.
 
     Summed over every action: the one-sample estimate -log pi(a_t) has the right mean, but a gradient
-    that is zero on average, so it would regularise nothing. Not validated: it runs once an update.
+    that is zero on average, so it would regularise nothing. Not validated: it runs once per update.
 
     Args:
         log_pi: log-probabilities, [..., A], finite.

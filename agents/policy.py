@@ -32,7 +32,7 @@ class PolicyShape:
     Attributes:
         inputs: S for one-hot states, D for observations.
         hidden_sizes: widths of the tanh layers; () is linear with a bias shared by all states;
-            None is tabular: one free logit a state and action, no bias.
+            None is tabular: one free logit per state and action, no bias.
         actions: A.
     """
 

@@ -1,6 +1,6 @@
 """The REINFORCE loss with its entropy term, and one gradient step for all runs at once.
 
-R: runs, N: rows of one run (a finite world has one row a state, any other world one row a sample),
+R: runs, N: rows of one run (a finite world has one row per state, any other world one row per sample),
 A: actions, P: parameters of one run. Source of the gradient: Williams, *Simple Statistical
 Gradient-Following Algorithms for Connectionist Reinforcement Learning* (1992), which also has the entropy.
 """

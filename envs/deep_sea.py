@@ -54,7 +54,7 @@ def deep_sea_mdp(depth: int, mapping_seed: int) -> FiniteMDP:
 class DeepSea(TabularEnv):
     """
     ## Description
-    A diver sinks one row a step, to the left or to the right, and the treasure lies in the bottom right
+    A diver sinks one row per step, to the left or to the right, and the treasure lies in the bottom right
     corner: only `depth` steps to the right in a row take it, and each costs a little. After Osband et al. (2020),
     *Behaviour Suite for Reinforcement Learning*, with four actions instead of two: in each cell one of them,
     drawn once from `mapping_seed`, goes right and the other three go left. A uniform policy takes the treasure

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 from envs.finite_mdp import FiniteMDP
 
 Floats = NDArray[np.float64]
-Discount = float | Floats  # of all runs, or one a run, [R]
+Discount = float | Floats  # of all runs, or one per run, [R]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,8 @@ from envs.dynamics import Discount, Dynamics, Floats, mean_over_actions, runs_fi
 
 Flags = NDArray[np.bool_]
 
-LEAST_PROBABILITY = 1e-12  # an action rarer than this is never taken, as far as the graph is concerned
-MOST_STEPS = 1e14  # of an episode that is longer on average, rounding has lost the chance that it ends
+MIN_PROBABILITY = 1e-12  # an action rarer than this is never taken, as far as the graph is concerned
+MAX_STEPS = 1e14  # of an episode that is longer on average, rounding has lost the chance that it ends
 
 
 class Structure(NamedTuple):
@@ -28,9 +28,9 @@ class Structure(NamedTuple):
 
 def structure(model: Dynamics, pi: Floats) -> Structure:
     """The Structure under a policy [R, S, A]."""
-    if pi.min() > LEAST_PROBABILITY:
+    if pi.min() > MIN_PROBABILITY:
         return structure_of_any_action(model)
-    return _structure(model, (pi > LEAST_PROBABILITY).astype(np.float64))
+    return _structure(model, (pi > MIN_PROBABILITY).astype(np.float64))
 
 
 @lru_cache(maxsize=16)
@@ -93,7 +93,7 @@ def visits(model: Dynamics, pi: Floats, discount: Discount) -> Floats:
     start = np.broadcast_to(model.start, matrix.shape[:2])
     counts = _solve(matrix.transpose(0, 2, 1), start)
     if found is not None:
-        lost = undiscounted & ~((counts.min(-1) >= -1e-6) & (counts.sum(-1) <= MOST_STEPS))
+        lost = undiscounted & ~((counts.min(-1) >= -1e-6) & (counts.sum(-1) <= MAX_STEPS))
         counts[(closed | lost[:, None]) & reached(model, found)] = np.inf
     return np.maximum(counts, 0.0)  # not -1e-18
 

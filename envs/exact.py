@@ -2,7 +2,7 @@
 
 Letters: R runs, T time steps, S states, A actions.
 `horizon` is the number of steps after which an episode is cut off (no value is left then, as in an episode
-sampled under a time limit), or None: episodes have no limit. `discount` is one number, or one a run, [R].
+sampled under a time limit), or None: episodes have no limit. `discount` is one number, or one per run, [R].
 
 Undiscounted and without limit, an action of probability below 1e-12 counts as never taken when it is decided
 whether an episode ends at all; elsewhere it counts for what it is.
@@ -179,7 +179,7 @@ def exact_gradient(
     dH / d logit_a = - pi_a (log pi_a + H).
 
     Args:
-        entropy_coef: weight of the entropy in nats, one number or one a run, [R].
+        entropy_coef: weight of the entropy in nats, one number or one per run, [R].
         offset: nats subtracted from every entropy in the soft return, such as log A.
     """
     pi = scipy.special.softmax(logits, axis=-1)
@@ -229,7 +229,7 @@ def _check(
         raise ValueError(f"horizon: must be at least 1, or None for episodes without limit, is {horizon}")
     single = isinstance(discount, float | int)
     if not single and np.shape(discount) not in ((), (len(pi),)):
-        raise ValueError(f"discount: must be one number or one a run, [{len(pi)}], is {np.shape(discount)}")
+        raise ValueError(f"discount: must be one number or one per run, [{len(pi)}], is {np.shape(discount)}")
     if not 0 <= np.min(discount) <= np.max(discount) <= 1:
         raise ValueError(f"discount: must lie between 0 and 1, is {discount}")
     if entropy_bonus is not None and entropy_bonus.shape != pi.shape[:2]:

@@ -1,12 +1,11 @@
-"""Optimal and soft-optimal values and policies of a finite world, by dynamic programming.
+"""Optimal values and actions of a finite world, by dynamic programming.
 
 Letters: S states, A actions.
-With a horizon the best policy depends on the steps left; values and policies are those of an episode's first
-step. Without (None), they are those of the best stationary policy.
+With a horizon the best policy depends on the steps left; values are those of an episode's first step. Without
+(None), they are those of the best stationary policy.
 """
 
 import numpy as np
-import scipy  # its modules are loaded when they are asked for: `special` takes a tenth of a second
 from numpy.typing import NDArray
 
 from envs import endless
@@ -14,7 +13,7 @@ from envs.dynamics import Dynamics, Floats, dynamics
 from envs.finite_mdp import FiniteMDP
 
 TIES = 1e-9  # action values closer than this to the best are the best
-MOST_SWEEPS = 200_000
+MAX_SWEEPS = 200_000
 
 
 def optimal_values(mdp: FiniteMDP, *, horizon: int | None, discount: float) -> tuple[Floats, Floats]:
@@ -47,41 +46,6 @@ def optimal_actions(mdp: FiniteMDP, discount: float) -> NDArray[np.bool_]:
     return action_values >= state_values[:, None] - TIES
 
 
-def soft_optimal(
-    mdp: FiniteMDP, tau: float, *, horizon: int | None, discount: float, offset: float = 0.0
-) -> tuple[Floats, Floats, Floats]:
-    """The policy that maximises E sum_t discount^t (r_t + tau (H(pi(.|s_t)) - offset)), and its soft values.
-
-    pi = softmax(Q / tau), V = tau (logsumexp(Q / tau) - offset), Q = r + discount E V(next state)
-    (Nachum et al., 2017, Bridging the Gap Between Value and Policy Based Reinforcement Learning). In a
-    bandit this is softmax(r / tau).
-
-    Args:
-        tau: weight of the entropy in nats, above 0.
-        offset: nats subtracted from every entropy, such as log A.
-    Returns:
-        policy [S, A]; action values [S, A], without the state's own entropy; state values [S], with it.
-    Raises:
-        ValueError: an argument is none of these; or, undiscounted, entropy pays for never ending an episode
-            and the values are infinite.
-    """
-    _check(horizon, discount)
-    if tau <= 0:
-        raise ValueError(f"tau: must be above 0, is {tau}; without entropy use optimal_values")
-    model = dynamics(mdp)
-    if horizon is None:
-        action_values = _soft_policy_iteration(model, tau, discount, offset)
-    else:
-        action_values = model.reward
-        for _ in range(horizon - 1):
-            action_values = _backup(model, _soft_maximum(action_values, tau, offset), discount)
-    return (
-        scipy.special.softmax(action_values / tau, axis=1),
-        action_values,
-        _soft_maximum(action_values, tau, offset),
-    )
-
-
 def _check(horizon: int | None, discount: float) -> None:
     if horizon is not None and horizon < 1:
         raise ValueError(f"horizon: must be at least 1, or None for episodes without limit, is {horizon}")
@@ -91,10 +55,6 @@ def _check(horizon: int | None, discount: float) -> None:
 
 def _backup(model: Dynamics, state_values: Floats, discount: float) -> Floats:
     return model.reward + discount * model.ahead(state_values)
-
-
-def _soft_maximum(action_values: Floats, tau: float, offset: float) -> Floats:
-    return np.asarray(tau * (scipy.special.logsumexp(action_values / tau, axis=1) - offset))
 
 
 def _scale(values: Floats) -> float:
@@ -119,37 +79,13 @@ def _policy_iteration(model: Dynamics, discount: float) -> Floats:
 def _value_iteration(model: Dynamics) -> Floats:
     """Undiscounted. From 0, since any other start may end in a fixed point that no policy earns."""
     state_values = np.zeros(len(model.start))
-    for _ in range(MOST_SWEEPS):
+    for _ in range(MAX_SWEEPS):
         action_values = _backup(model, state_values, 1.0)
         change = np.abs(action_values.max(1) - state_values).max()
         state_values = action_values.max(1)
         if change <= 1e-15 * _scale(state_values):
             return action_values
     raise ValueError(
-        f"optimal_values: the undiscounted values still change after {MOST_SWEEPS} sweeps; rewards can be "
+        f"optimal_values: the undiscounted values still change after {MAX_SWEEPS} sweeps; rewards can be "
         "collected, or costs not be avoided, for ever: give a horizon or a discount below 1"
-    )
-
-
-def _soft_policy_iteration(model: Dynamics, tau: float, discount: float, offset: float) -> Floats:
-    """Newton's method on V = soft backup of V: a linear system a round, and values that only rise."""
-    action_values = np.zeros(model.reward.shape)
-    best_so_far = np.full(len(model.start), -np.inf)
-    for _ in range(100):  # 36 were the most where the values are finite, however close to the limit
-        pi = scipy.special.softmax(action_values / tau, axis=1)
-        entropy = scipy.special.logsumexp(action_values / tau, axis=1) - (pi * action_values).sum(1) / tau
-        reward = (pi * model.reward).sum(1) + tau * (entropy - offset)
-        state_values = endless.values(model, pi[None], reward[None], discount)[0]
-        if not np.isfinite(state_values).all():
-            break
-        action_values = _backup(model, state_values, discount)
-        if (state_values - best_so_far).max() <= 1e-13 * _scale(state_values):
-            residual = np.abs(_soft_maximum(action_values, tau, offset) - state_values).max()
-            if residual <= 1e-9 * _scale(state_values):
-                return action_values
-            break
-        best_so_far = np.maximum(best_so_far, state_values)
-    raise ValueError(
-        "soft_optimal: the undiscounted soft values are infinite or nearly so, since the entropy pays for never "
-        "ending an episode; give a horizon, a discount below 1, a smaller tau or an offset"
     )

@@ -15,7 +15,7 @@ from envs.dynamics import Floats, dynamics, mean_over_actions, runs_first, runs_
 from envs.finite_mdp import FiniteMDP
 
 TOLERANCE = 1e-9  # returns that differ by less are the same: 0.1 + 0.2 reaches 0.3
-MOST_RETURNS = 3000  # different returns so far that are followed at once
+MAX_RETURNS = 3000  # different returns so far that are followed at once
 
 
 class Payment(NamedTuple):
@@ -58,10 +58,8 @@ def success_probability(mdp: FiniteMDP, pi: Floats, *, horizon: int | None, solv
                 success += _chance(mdp, total, t + 1, solved_return) * arrived[-1]
                 if goes_on:
                     following[total] = following.get(total, 0.0) + arrived[:-1]
-        if len(following) > MOST_RETURNS:
-            raise ValueError(
-                f"success_probability: more than {MOST_RETURNS} different returns after {t + 1} steps"
-            )
+        if len(following) > MAX_RETURNS:
+            raise ValueError(f"success_probability: more than {MAX_RETURNS} different returns after {t + 1} steps")
         mass_of = following
     for earned, mass in mass_of.items():
         success += _chance(mdp, earned, horizon, solved_return) * _over_states(mass)

@@ -1,4 +1,4 @@
-"""A native Gymnasium vector environment over a FiniteMDP: many episodes, one table look-up a step."""
+"""A native Gymnasium vector environment over a FiniteMDP: many episodes, one table look-up per step."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -48,8 +48,7 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
             raise ValueError(f"max_episode_steps: must be 1 or more, is {max_episode_steps}")
         if render_mode not in (None, "ansi", "rgb_array"):
             raise ValueError(f"render_mode: must be 'ansi' or 'rgb_array', is {render_mode!r}")
-        self.mdp = mdp
-        self.num_envs = num_envs
+        self.mdp, self.num_envs = mdp, num_envs
         self.max_episode_steps = max_episode_steps
         self.render_mode = render_mode
         self.metadata = {**TabularEnv.metadata, "autoreset_mode": self.autoreset_mode}
@@ -80,7 +79,7 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
         Raises:
             ValueError: a sequence of seeds or a mask of another shape.
         """
-        mask = self._reset_mask(options)
+        mask = _reset_mask(options, self.num_envs)
         self._seed(seed, mask)
         self._start(mask)
         self._was_reset = True
@@ -158,16 +157,6 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
             if seeds[i] is not None:
                 self._generators[i], self._seeds[i] = seeding.np_random(seeds[i])
 
-    def _reset_mask(self, options: dict[str, Any] | None) -> Booleans:
-        if options is None or "reset_mask" not in options:
-            return np.ones(self.num_envs, dtype=np.bool_)
-        mask = np.asarray(options["reset_mask"])
-        if mask.dtype != np.bool_ or mask.shape != (self.num_envs,) or not mask.any():
-            raise ValueError(
-                f"reset_mask: must be {self.num_envs} booleans, not all False; is {mask.dtype} {mask.shape}"
-            )
-        return mask
-
     def _check_step(self, actions: Integers) -> None:
         if not self._was_reset:
             raise ResetNeeded("step: call reset first")
@@ -180,6 +169,16 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
             raise InvalidAction(
                 f"step: needs {self.num_envs} actions 0 to {self.mdp.actions - 1}, got {actions!r}"
             )
+
+
+def _reset_mask(options: dict[str, Any] | None, num_envs: int) -> Booleans:
+    """The sub-environments to reset, [N]: all of them, or those of options["reset_mask"]."""
+    if options is None or "reset_mask" not in options:
+        return np.ones(num_envs, dtype=np.bool_)
+    mask = np.asarray(options["reset_mask"])
+    if mask.dtype != np.bool_ or mask.shape != (num_envs,) or not mask.any():
+        raise ValueError(f"reset_mask: must be {num_envs} booleans, not all False; is {mask.dtype} {mask.shape}")
+    return mask
 
 
 def vector_of(world: Callable[..., TabularEnv]) -> Callable[..., TabularVectorEnv]:

@@ -11,7 +11,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from experiments.config.schema import Config, ConfigError, load_config
+    from experiments.config.loading import load_config
+    from experiments.config.schema import Config, ConfigError
     from experiments.session.run import Result
 
 # NumPy's matrix products are small here, and threads that wait for each other take ten times as long. OpenBLAS
@@ -22,10 +23,10 @@ __all__ = ["Config", "ConfigError", "load_config", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Config", "ConfigError", "load_config"):
-        from experiments.config import schema as config
+    if name in __all__:
+        from experiments.config import loading
 
-        return getattr(config, name)
+        return getattr(loading, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,6 +1,6 @@
 """The whole argument: every experiment of the plan, every claim judged together, one report.
 
-python -m experiments.argument            writes runs/argument/report.html and one run folder an experiment
+python -m experiments.argument            writes runs/argument/report.html and one run folder per experiment
 python -m experiments.argument --quick    the same in a few seconds, with too few seeds to conclude anything
 
 What is done and unchanged is not trained again.
@@ -23,13 +23,12 @@ from typing import Any, NamedTuple
 from experiments.analysis.claims import Comparison, decide
 from experiments.analysis.summary import comparisons, in_json, provenance
 from experiments.config.failures import Failure
+from experiments.config.loading import load_config
 from experiments.config.plan import PLAN
-from experiments.config.schema import Config, load_config
+from experiments.config.schema import Config
 from experiments.figures.showing import Showing
-from experiments.figures.style import Picture
 from experiments.pages.argument_page import argument_page, count, headline
-from experiments.pages.html import Html
-from experiments.pages.training_page import write_pages
+from experiments.pages.training_page import Drawn, write_pages
 from experiments.session import command_line
 from experiments.session.console import Screen, verdict_table
 from experiments.session.processes import Ended, each_apart
@@ -49,8 +48,7 @@ class Done(NamedTuple):
     """An experiment that has been trained and drawn."""
 
     results: Results
-    drawn: list[Picture]
-    maps: Html | None
+    drawn: Drawn
     trained: bool  # now; False: it was there already
     not_shown: dict[str, str]  # what could not be drawn, and why
 
@@ -77,7 +75,7 @@ def quickly(config: Config) -> Config:
 
 
 class ArgumentFolder(OwnedFolder):
-    """`runs/argument`: the page of all experiments and its numbers, and a run folder an experiment."""
+    """`runs/argument`: the page of all experiments and its numbers, and a run folder per experiment."""
 
     KIND = "argument"
     OWN = re.compile(r"summary\.json|report\.html")
@@ -109,7 +107,7 @@ def prepare(config: Config, path: Path) -> Done:
     results, showing = read_results(path), Showing()
     drawn = write_pages(path, results, showing)
     failed = {f"{config.name}: {what}": why for what, why in showing.failed.items()}
-    return Done(results, drawn.pictures, drawn.maps, trained, failed)
+    return Done(results, drawn, trained, failed)
 
 
 def _prepare(experiment: tuple[Config, Path]) -> Done:
@@ -195,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=command_line.count,
         default=command_line.available_cores(),
         metavar="N",
-        help="processes (default: one a core)",
+        help="processes (default: one per core)",
     )
     options = parser.parse_args(arguments)
     out = options.out or Path("runs") / ("argument_quick" if options.quick else "argument")

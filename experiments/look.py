@@ -1,6 +1,6 @@
-"""How to look at what a training logs: TensorBoard's command, links into its pages, and
+"""Look at what a training logged.
 
-python -m experiments.look runs/two_rooms       start TensorBoard there and print the links
+python -m experiments.look runs/two_rooms       start TensorBoard there and print links into its pages
 """
 
 from experiments.session.command import begin, command, leave
@@ -8,99 +8,22 @@ from experiments.session.command import begin, command, leave
 if __name__ == "__main__":
     begin("experiments.look")  # before anything else: Ctrl-C is heard from here on
 
-import json
-import os
 import shlex
 import shutil
 import socket
-import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from urllib.parse import quote, urlencode
+from collections.abc import Sequence
 
 from experiments.config.failures import Failure
 from experiments.config.plain_text import printable
 from experiments.session.command_line import Parser, folder
 from experiments.session.processes import run_program
-
-PORT = 6006  # TensorBoard's own
-PINNED = ("step/entropy_bits", "policy/entropy_bits", "band/entropy_bits/iqm", "band/solved/fraction")
-
-
-def tensorboard_command(logs: Path, port: int = PORT, points: int | None = None) -> str:
-    """The command that shows a log folder as it is meant: every point, and for this machine only.
-
-    It works without an activated virtual environment, from the current folder.
-
-    Args:
-        logs: the log folder.
-        port: to answer on; 0: any.
-        points: how many a curve may have; without it, as many as the longest one (TensorBoard's default is 1000).
-    """
-    sizes = [file.lstat().st_size for file in event_files(logs)]
-    most = points or max(100_000, *(size // 40 for size in sizes), 0)  # a point takes more than 40 bytes
-    samples = f"scalars={most},images=1000,histograms=1000"  # 0 would mean none at all to the fast reader
-    address = ["--host", "localhost", "--port", str(port), "--reload_interval", "5"]
-    return shlex.join([_program(), "--logdir", str(logs), "--samples_per_plugin", samples, *address])
-
-
-def event_files(logs: Path) -> Iterator[Path]:
-    """Those of a training. Its runs lie at most four folders down; a stranger's may be of any depth."""
-    for depth in range(5):
-        yield from logs.glob("*/" * depth + "events.out.tfevents.*")
-
-
-def _program() -> str:
-    """The tensorboard that was installed beside this Python."""
-    beside = Path(sys.executable).parent / "tensorboard"
-    if not beside.exists():
-        return "tensorboard"
-    if not beside.is_relative_to(Path.cwd()):
-        return str(beside)
-    return os.path.join(beside.parent.relative_to(Path.cwd()), beside.name)  # "./tensorboard": not in PATH
-
-
-def deep_link(port: int = PORT, tags: Sequence[str] = PINNED) -> str:
-    """The address of the Time Series tab with `tags` pinned on top, unsmoothed, and a colour an arm.
-
-    Runs are called `<arm>/seed_<k>` and `aggregate/<arm>`; what the expression captures has one colour.
-    """
-    pinned = [{"plugin": "scalars", "tag": tag} for tag in tags]
-    query = {
-        "pinnedCards": json.dumps(pinned, separators=(",", ":")),
-        "runColorGroup": r"regex:^(?:aggregate/)?([\w-]+)",
-        "smoothing": "0",
-    }
-    return f"http://localhost:{port}/?{urlencode(query, quote_via=quote)}#timeseries"
-
-
-def tab_link(tab: str, port: int = PORT, runs: str = r"^(\.$|aggregate/)") -> str:
-    """The address of another tab (custom_scalars, images, histograms, text) with the runs that match `runs`.
-
-    With more than 40 runs to show, those tabs show none. The default leaves the aggregate runs and the root.
-    """
-    return f"http://localhost:{port}/#{tab}&regexInput={quote(runs, safe='')}&_smoothingWeight=0"
-
-
-def links(port: int = PORT) -> str:
-    """What to open, a line each."""
-    pages = {
-        "both arms, with bands": tab_link("custom_scalars", port),
-        "every step of every run": deep_link(port),
-        "policies and visits": tab_link("images", port),
-    }
-    return "\n".join(f"  {what + ':':<25}{address}" for what, address in pages.items())
-
-
-def look_lines(logs: Path) -> list[str]:
-    """What is said after training."""
-    return ["look at every step with:", f"  {tensorboard_command(logs)}", links()]
+from experiments.tensorboard.links import PORT, event_files, links, tensorboard_command
 
 
 @command("experiments.look")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Start TensorBoard on a run folder; returns the exit status: its own, 2 if there is nothing to show."""
-    parser = Parser("experiments.look", (__doc__ or "").split(":")[0])
+    parser = Parser("experiments.look", __doc__)
     parser.add_argument("folder", type=folder, help="run folder, as in runs/two_rooms")
     run = parser.parse_args(arguments).folder
     try:

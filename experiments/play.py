@@ -170,7 +170,7 @@ def play(policies: dict[str | None, StoredPolicy], options: argparse.Namespace) 
 
 
 def _render_mode(world: World, wish: str) -> tuple[str | None, float]:
-    """The mode to make the environment with, and its pictures a second."""
+    """The mode to make the environment with, and its pictures per second."""
     with closed(world.make()) as env:
         modes, rate = env.metadata.get("render_modes", []), float(env.metadata.get("render_fps") or 4)
     own = world.environment.kwargs.get("render_mode")

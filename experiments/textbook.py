@@ -31,7 +31,8 @@ from torch import Tensor, nn
 
 from agents.information import entropy_from_log
 from agents.regularizers import regularizer
-from experiments.config.schema import Agent, Config, load_config
+from experiments.config.loading import load_config
+from experiments.config.schema import Agent, Config
 from experiments.session.command_line import Parser
 from experiments.training.worlds import make_world
 

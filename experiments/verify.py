@@ -81,7 +81,7 @@ def print_gradients(todo: Sequence[Task]) -> int:
 def print_rows(rows: Sequence[Row]) -> int:
     """The table of the cases that were looked at; how many of them disagree."""
     verdicts = judged(rows)
-    print(f"\nMean of many sampled updates ({RUNS} runs, 4 episodes an update) beside the exact gradient")
+    print(f"\nMean of many sampled updates ({RUNS} runs, 4 episodes per update) beside the exact gradient")
     print("(batch_mean: beside 3/4 of the part of the returns, and the whole of the entropy's)\n")
     print(
         f"{'world':<20}{'options':<62}{'tested':>6}{'max z':>7}{'p':>8}{'chi2/df':>10}{'p':>8}  exact mode off by"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import train
-from experiments.config.schema import load_config
+from experiments.config.loading import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

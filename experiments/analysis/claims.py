@@ -26,7 +26,7 @@ from experiments.analysis.estimates import holm
 from experiments.analysis.exact_tests import ALPHA, Interval
 from experiments.analysis.over_worlds import contrast_over_worlds
 from experiments.analysis.rules import find
-from experiments.analysis.values import kind_of, values_of
+from experiments.analysis.values import is_one_run, kind_of, values_of
 from experiments.config.expectations import Expectation, parse_expectation, read_expectation
 
 __all__ = [
@@ -143,7 +143,7 @@ def compare(
     measures = [set(columns) for columns in values.values()]
     expectation = read_claim(claim, list(values), set.intersection(*measures) if measures else ())
     arms = expectation.arms
-    single = worlds is None and all(arm in exact and _is_one_run(values[arm]) for arm in arms)
+    single = worlds is None and all(arm in exact and is_one_run(values[arm]) for arm in arms)
     runs = {arm: slice(1) for arm in arms} if single else _common_runs(claim, arms, values, seeds, worlds)
     columns = {arm: values_of(claim.measure, values[arm])[runs[arm]] for arm in arms}
     n, failed = len(columns[arms[0]]), sum(int(np.isnan(column).sum()) for column in columns.values())
@@ -171,12 +171,6 @@ def compare(
         mean_difference=found.shown.mean_difference,
         worlds=found.shown.worlds,
     )
-
-
-def _is_one_run(measures: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether all runs of an arm ended the same in everything but the name of their seed."""
-    columns = [np.asarray(column).tolist() for name, column in measures.items() if name != "seed"]
-    return all(len({str(value) for value in column}) == 1 for column in columns)
 
 
 def _common_runs(

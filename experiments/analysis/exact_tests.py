@@ -53,17 +53,6 @@ def binomial_tails(successes: int, n: int, probability: float) -> Tails:
     return Tails(float(low), float(high))
 
 
-def fisher_exact(successes: tuple[int, int], n: tuple[int, int]) -> float:
-    """Fisher's exact test of two *unpaired* fractions: the doubled smaller tail (see the module's head)."""
-    table = [[successes[0], n[0] - successes[0]], [successes[1], n[1] - successes[1]]]
-    return Tails(*(float(stats.fisher_exact(table, side).pvalue) for side in ("less", "greater"))).two_sided
-
-
-def mcnemar_exact(only_first: int, only_second: int) -> float:
-    """McNemar's exact test: of the pairs that differ, half favour each arm if there is no effect."""
-    return binomial_tails(only_first, only_first + only_second, 0.5).two_sided
-
-
 def paired_proportions_tails(only_first: int, only_second: int, n: int, difference: float) -> Tails:
     """Exact tails of a paired difference of fractions, P(only first) - P(only second), at any truth.
 

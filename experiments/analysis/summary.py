@@ -15,7 +15,7 @@ from experiments.analysis.estimates import Band, iqm_interval, wilson_interval
 from experiments.analysis.exact_tests import Array, Interval, median_interval
 from experiments.analysis.over_worlds import Worlds as Ints
 from experiments.analysis.over_worlds import mean_interval, world_means
-from experiments.analysis.values import counted, values_of
+from experiments.analysis.values import counted, is_one_run, values_of
 from experiments.config.measures import RUN_MEASURES, Kind
 from experiments.config.schema import Config
 from experiments.training.numerics import arithmetic
@@ -81,7 +81,7 @@ def _arm(config: Config, arm: str, values: Mapping[str, Column], unknown: Collec
         n, values = len(values["solved"]), shares_of_budget(config, values)
         known = {name: _over_worlds(name, values, worlds) for name in RUN_MEASURES if name not in unknown}
     else:
-        n = 1 if config.agent_of(arm).gradient == "exact" and _is_one_run(values) else len(values["solved"])
+        n = 1 if config.agent_of(arm).gradient == "exact" and is_one_run(values) else len(values["solved"])
         known = {name: _measure(name, values, n) for name in RUN_MEASURES if name not in unknown}
     if not values["env_steps"].any():  # exact gradients take no steps
         known["first_success_env_step"] = None
@@ -150,14 +150,6 @@ _SUMMARIES: dict[Kind, Callable[[Array], dict[str, Any]]] = {
     "number": _number,
     "time": _time,
 }
-
-
-def _is_one_run(values: Mapping[str, Column]) -> bool:
-    return all((column == column[:1]).all() for column in values.values() if column.dtype.kind != "f") and all(
-        np.array_equal(column, np.broadcast_to(column[:1], column.shape), equal_nan=True)
-        for column in values.values()
-        if column.dtype.kind == "f"
-    )
 
 
 def _entry(interval: Band | Interval) -> dict[str, Any]:

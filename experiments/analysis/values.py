@@ -54,6 +54,12 @@ def values_of(measure: str, columns: Mapping[str, NDArray[Any]]) -> Array:
     return np.where(unknown, np.nan, values)
 
 
+def is_one_run(columns: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether all runs of an arm, [n] in each column, ended the same in everything but the name of their seed."""
+    others = [np.asarray(column).tolist() for name, column in columns.items() if name != "seed"]
+    return all(len(set(map(str, column))) == 1 for column in others)
+
+
 def counted(values: Array, failed_as: FailedAs, kind: Kind = "number") -> Array:
     """The values, [n], with those that are missing at the given end; left out where there is no worse end."""
     if failed_as == "missing":

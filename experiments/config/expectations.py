@@ -14,10 +14,10 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
 from experiments.config.measures import is_time
+from experiments.config.mistakes import check_name
 
 GRAMMAR = '"a < b", "a > b", "a = b within 0.1", with a number for b if wanted, or "inverted_u(a, *b, c)"'
 
@@ -96,13 +96,3 @@ def _positive(margin: str, text: str) -> float:
     if not _NUMBER.fullmatch(margin) or not 0 < float(margin) < math.inf:
         raise ValueError(f'expect = {text!r}: "within" needs a number above 0, not {margin!r}')
     return float(margin)
-
-
-def check_name(name: str, valid: Iterable[str], what: str) -> None:
-    """Raise a ValueError with the nearest valid name unless `name` is one."""
-    known = sorted(valid)
-    if name in known:
-        return
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}?" if close else f"valid are {', '.join(known)}"
-    raise ValueError(f"unknown {what} {name!r}; {hint}")

@@ -4,26 +4,17 @@ This module imports neither torch nor gymnasium, so that `--help`, `--list` and 
 Whether an environment exists and fits is checked when its world is made (`experiments.training.worlds`).
 """
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import date
-from itertools import pairwise
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
 from experiments.config.expectations import read_expectation
-from experiments.config.files import read_regular
 from experiments.config.measures import RUN_MEASURES
 from experiments.config.mistakes import ConfigError as ConfigError  # everybody takes it from here
-from experiments.config.mistakes import nearest
+from experiments.config.mistakes import message_of
 from experiments.config.mistakes import one_line as one_line
-from experiments.config.overrides import for_arm, is_nested, overridden, parse_toml, unfelt
-from experiments.config.plain_text import printable
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -33,22 +24,21 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=64)]
 Width = Annotated[int, Field(gt=0, le=4096)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
-# A config may be a stranger's, or have a digit too many: what is read is bounded.
-MOST_BYTES, MOST_SEEDS, MOST_ARMS, MOST_RUNS = 1 << 20, 100_000, 1000, 1_000_000
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+# A config may be a stranger's, or have a digit too many: what is trained is bounded.
+MAX_SEEDS, MAX_ARMS, MAX_RUNS = 100_000, 1000, 1_000_000
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-Count = Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+Count = Annotated[int, Field(ge=1, le=MAX_SEEDS)]
 
 
 class Range(Section):
     """The numbers first, first + 1, ..., first + count - 1."""
 
-    first: Annotated[int, Field(ge=0, lt=2**63 - MOST_SEEDS)]
+    first: Annotated[int, Field(ge=0, lt=2**63 - MAX_SEEDS)]
     count: Count
 
 
@@ -258,7 +248,7 @@ class Agent(Section):
 
 
 class Training(Section):
-    seeds: Count | Annotated[tuple[Seed, ...], Field(strict=False, max_length=MOST_SEEDS)] | Range = Field(
+    seeds: Count | Annotated[tuple[Seed, ...], Field(strict=False, max_length=MAX_SEEDS)] | Range = Field(
         description="a count n for the seeds 0..n-1, a list of distinct ones, or a first one and their count; "
         "as an override a count takes the first n of the config's own"
     )
@@ -309,10 +299,10 @@ class Config(Section):
         if not self.arms:
             raise ValueError("needs at least one arm, as in [arms.without_entropy]")
         runs = len(self.arms) * self.runs_per_arm
-        if len(self.arms) > MOST_ARMS or runs > MOST_RUNS:
+        if len(self.arms) > MAX_ARMS or runs > MAX_RUNS:
             raise ValueError(
-                f"{len(self.arms):,} arms with {runs:,} runs are too many: valid are up to {MOST_ARMS:,} arms "
-                f"and {MOST_RUNS:,} runs"
+                f"{len(self.arms):,} arms with {runs:,} runs are too many: valid are up to {MAX_ARMS:,} arms "
+                f"and {MAX_RUNS:,} runs"
             )
         for arm in self.arms:
             resolved = self.agent_of(arm)
@@ -346,181 +336,4 @@ class Config(Section):
         try:
             return Agent.model_validate(base | self.arms[arm])
         except ValidationError as error:
-            raise ConfigError(_one_message(error, f"arms.{arm}")) from None
-
-
-def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
-    """Read and validate a config.
-
-    Args:
-        source: a TOML file, the name of one of our own experiments, or the content as a mapping.
-        overrides: "dotted.key=value" with the value in TOML, or a plain word where the key takes text; they change
-            the base, and one of a key that every arm sets itself is refused.
-    Raises:
-        ConfigError: one message that names the place and what would be valid.
-    """
-    if isinstance(source, Mapping):
-        place, table = "config", dict(source)
-    else:
-        place, table = str(source), _read_toml(Path(source))
-    for override in overrides:
-        table = overridden(table, override, Config)
-    lost = [override for override in overrides if unfelt(override, table.get("arms"))]
-    if not any(map(is_nested, lost)):  # what is written inside a key may not fit the base at all
-        config = _validated(place, table)
-    if lost:
-        raise ConfigError(_unfelt(lost[0], table))
-    return config
-
-
-def _validated(place: str, table: Mapping[str, Any]) -> Config:
-    try:
-        _check_texts(table)
-        return Config.model_validate(table)
-    except ValidationError as error:
-        raise ConfigError(f"{place}: {_one_message(error)}") from None
-    except ConfigError as error:
-        raise ConfigError(one_line(f"{place}: {error}")) from None
-
-
-def _unfelt(override: str, table: Mapping[str, Any]) -> str:
-    """What is said of an override that changes nothing: the word for the last arm that it would fit."""
-    key, advice = override.partition("=")[0].split(".")[1], ""
-    base = {**table, "agent": {name: value for name, value in table["agent"].items() if name != key}}
-    for arm in table["arms"]:
-        with suppress(ConfigError):
-            _validated("", overridden(base, for_arm(override, arm), Config))
-            advice = f"; write {for_arm(override, arm)}"
-    arms = ", ".join(table["arms"])
-    return one_line(f"override {override!r}: no arm would feel it, each ({arms}) sets its own {key}{advice}")
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    names = {own.stem: own for own in sorted(CONFIGS.glob("*.toml"))}
-    if str(path) in names and not path.is_file():
-        path = names[str(path)]
-    try:
-        return parse_toml(read_regular(path, MOST_BYTES).decode())
-    except OSError as error:
-        close = nearest(path.stem, list(names)) if path.parent == Path() else nearest(str(path), _beside(path))
-        raise ConfigError(f"{path}: {error.strerror or error}{close}") from None
-    except ValueError as error:
-        raise ConfigError(f"{path}: not valid TOML: {one_line(error)}") from None
-
-
-def _beside(path: Path) -> list[str]:
-    """Configs in the same folder, if it can be read."""
-    with suppress(OSError):
-        return [str(other) for other in path.parent.glob("*.toml")]
-    return []
-
-
-def _check_texts(value: Any, key: str = "") -> None:
-    """Keys and texts are shown on terminals: none of them may command one.
-
-    Raises:
-        ConfigError: names the key.
-    """
-    if isinstance(value, str):
-        if printable(value) != value:
-            raise ConfigError(f"{key}: {value!r} holds characters that a terminal would obey; use printable ones")
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            _check_texts(str(name), f"{key}.{name}".lstrip("."))
-            _check_texts(inner, f"{key}.{name}".lstrip("."))
-    elif isinstance(value, list | tuple):
-        for number, inner in enumerate(value):
-            _check_texts(inner, f"{key}.{number}")
-
-
-def _one_message(error: ValidationError, prefix: str = "") -> str:
-    """The first mistake, in one line."""
-    details = min(error.errors(), key=_rank)
-    # Positions inside unions ("float", "constrained-int", ...) are the validator's own names, not keys.
-    where, own = details["loc"], {*_KEYS}
-    if details["type"] == "extra_forbidden":
-        own.add(str(where[-1]))
-    keys = [p for before, p in pairwise(("", *where)) if isinstance(p, int) or p in own or before == "arms"]
-    place = ".".join([prefix] * bool(prefix) + [str(part) for part in keys])
-    message = details["msg"].removeprefix("Value error, ")
-    if details["type"] == "extra_forbidden":
-        message = f"unknown key{nearest(str(details['loc'][-1]), _valid_keys(details['loc'], prefix))}"
-    elif details["type"] == "missing":
-        message = "is missing"
-    elif details["type"] != "value_error" and not isinstance(details["input"], dict | Section):
-        message += f", not {details['input']!r}"[:120]
-    return one_line(f"{place}: {message}" if place else message)
-
-
-def _rank(details: ErrorDetails) -> int:
-    """The lowest says most. That a table or list is no number says least: the mistake is inside it. And what is
-    missing may be there under a mistyped name."""
-    if details["type"] in ("float_type", "int_type", "tuple_type") and isinstance(
-        details["input"], dict | list | tuple
-    ):
-        return 2
-    return int(details["type"] == "missing")
-
-
-def _valid_keys(location: tuple[int | str, ...], prefix: str) -> list[str]:
-    section: type[BaseModel] = Agent if prefix else Config
-    for part in location[:-1]:
-        section = _SECTIONS.get(str(part), section)
-    return list(section.model_fields)
-
-
-_SECTIONS: dict[str, type[BaseModel]] = {
-    "environment": Environment,
-    "agent": Agent,
-    "training": Training,
-    "Range": Range,
-    "claims": ClaimText,
-    "linear": Linear,
-    "exponential": Exponential,
-    "target_entropy": TargetEntropy,
-}
-_KEYS = {*Config.model_fields, *(key for section in _SECTIONS.values() for key in section.model_fields)}
-
-
-def key_table() -> str:
-    """Every config key with type, default and meaning, for `--help`."""
-    lines = []
-    for prefix, section in (
-        ("", Config),
-        ("environment.", Environment),
-        ("agent.", Agent),
-        ("training.", Training),
-    ):
-        for name, field in section.model_fields.items():
-            if field.description is None:
-                continue
-            default = "required" if field.is_required() else f"default {_as_toml(field.get_default())}"
-            lines.append(f"  {prefix}{name}: {_type_text(field.annotation)}, {default}\n      {field.description}")
-    return "\n".join(lines)
-
-
-def _as_toml(value: Any) -> str:
-    if value is None:
-        return "none"
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
-
-
-def _type_text(annotation: Any) -> str:
-    if get_origin(annotation) is Literal:
-        return " | ".join(json.dumps(choice) for choice in get_args(annotation))
-    if annotation in (int, float, bool, str):
-        return {int: "integer", float: "number", bool: "true | false", str: "text"}[annotation]
-    parts = get_args(annotation)
-    if get_origin(annotation) is Annotated:
-        return _type_text(parts[0])
-    if get_origin(annotation) is tuple:
-        return f"list of {_type_text(parts[0])}s"
-    if get_origin(annotation) is dict:
-        return "table"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return (
-            "{ "
-            + ", ".join(f"{k} = {_type_text(f.annotation)}" for k, f in annotation.model_fields.items())
-            + " }"
-        )
-    return " | ".join(_type_text(part) for part in parts if part is not type(None))
+            raise ConfigError(message_of(error, Agent, f"arms.{arm}")) from None

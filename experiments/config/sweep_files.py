@@ -8,9 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from experiments.config.files import read_regular
+from experiments.config.loading import CONFIGS
 from experiments.config.mistakes import nearest, one_line
 from experiments.config.overrides import parse_toml
-from experiments.config.schema import CONFIGS, ConfigError
+from experiments.config.schema import ConfigError
 from experiments.config.sweeps import Sweep
 from experiments.config.tuning import check_tuning
 

@@ -37,7 +37,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from experiments.config.schema import Config, ConfigError, Count, Name, Range, Section, Seed, load_config
+from experiments.config.loading import load_config
+from experiments.config.schema import Config, ConfigError, Count, Name, Range, Section, Seed
 
 MAX_DRAWS = 100  # of a setting whose options do not fit together, before the sweep is refused
 Settings = dict[str, Any]  # dotted key -> value

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from experiments.analysis.estimates import Band, band_of
 from experiments.analysis.wording import number
 from experiments.config.measures import SHARE, UPDATE_MEASURES
-from experiments.figures.style import MOST_CURVES, Picture, canvas, draw_line, finished, looks
+from experiments.figures.style import MAX_CURVES, Picture, canvas, draw_line, finished, looks
 from experiments.storage.results import Results
 
 
@@ -44,7 +44,7 @@ def optimal_action(results: Results) -> Iterator[Picture]:
 
 def _curves(results: Results, name: str, caption: str, logarithmic: bool = False) -> Iterator[Picture]:
     curves = {arm: columns[name] for arm, columns in results.curves.items()}
-    if len(curves) > MOST_CURVES or all(np.isnan(values).all() for values in curves.values()):
+    if len(curves) > MAX_CURVES or all(np.isnan(values).all() for values in curves.values()):
         return
     figure, axes = canvas(curves)
     ends = _draw(axes, results, name, logarithmic)
@@ -59,7 +59,7 @@ def _draw(axes: Axes, results: Results, name: str, logarithmic: bool) -> list[st
     """A line per arm, with a band; returns in words where each begins and ends."""
     measure, x = UPDATE_MEASURES[name], results.at + (1 if logarithmic else 0)
     ends = []
-    for arm, look in looks(list(results.curves)).items():
+    for arm, look in looks(results.config).items():
         values, single = results.curves[arm][name], results.is_one_run(arm)
         band = Band(*[values[0]] * 3) if single else band_of(measure, values)
         draw_line(axes, x, band, look, arm, marked=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from experiments.analysis.estimates import Band
 from experiments.analysis.wording import number
 from experiments.config.measures import RUN_MEASURES
-from experiments.figures.style import Picture, canvas, draw_line, finished, looks
+from experiments.figures.style import WITH, Picture, canvas, draw_line, finished
 from experiments.storage.results import Results
 
 Array = NDArray[np.float64]
@@ -49,10 +49,9 @@ def _response(doses: Mapping[str, float], entries: Mapping[str, Mapping[str, Any
     x = np.array([doses[arm] for arm in order])
     band = Band(*(np.array([entries[arm][end] for arm in order], dtype=float) for end in Band._fields))
     figure, axes = canvas([])
-    look = looks(["without", "with"])["with"]
-    draw_line(axes, x, band, look, label, marked=False)
+    draw_line(axes, x, band, WITH, label, marked=False)
     if np.isfinite(band.low).all():
-        axes.fill_between(x, band.low, band.high, color=look.colour, alpha=0.18, linewidth=0)
+        axes.fill_between(x, band.low, band.high, color=WITH.colour, alpha=0.18, linewidth=0)
     smallest = x[x > 0].min()
     axes.set_xscale("symlog", linthresh=smallest, linscale=0.5)
     axes.set_xlim(-0.1 * smallest, x.max() * 1.15)

@@ -12,19 +12,30 @@ from experiments.analysis.estimates import Band, kaplan_meier, performance_profi
 from experiments.analysis.wording import number
 from experiments.config.measures import RUN_MEASURES
 from experiments.figures.doses import doses_of
-from experiments.figures.style import MOST_CURVES, WIDTH, Picture, canvas, draw_line, finished, looks, svg_of
+from experiments.figures.style import (
+    MAX_CURVES,
+    WIDTH,
+    WITH,
+    WITHOUT,
+    Picture,
+    canvas,
+    draw_line,
+    finished,
+    looks,
+    svg_of,
+)
 from experiments.storage.results import Results
 
 Array = NDArray[np.float64]
 
 ENDINGS = ("succeeds", "solved")  # what many arms are compared in: the first that is known
-LARGEST = 1e300  # an axis further out has no finite length
+MAX_RETURN = 1e300  # an axis further out has no finite length
 
 
 def final_returns(results: Results) -> Iterator[Picture]:
-    """A histogram an arm, one above the other, on one axis of returns."""
+    """A histogram per arm, one above the other, on one axis of returns."""
     returns = {arm: _known(columns["final_return"]) for arm, columns in results.runs.items()}
-    if len(returns) > MOST_CURVES or any(results.is_one_run(arm) for arm in returns):
+    if len(returns) > MAX_CURVES or any(results.is_one_run(arm) for arm in returns):
         return
     everything = np.concatenate(list(returns.values()))
     if not len(everything):
@@ -33,7 +44,7 @@ def final_returns(results: Results) -> Iterator[Picture]:
     edges = np.linspace(low, high, 25)
     figure = Figure(figsize=(WIDTH, 0.75 + 0.8 * len(returns)))
     rows = figure.subplots(len(returns), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (arm, look) in zip(rows, looks(list(returns)).items(), strict=True):
+    for axes, (arm, look) in zip(rows, looks(results.config).items(), strict=True):
         axes.hist(returns[arm], edges, color=look.colour, edgecolor="white", linewidth=0.5)
         axes.set_title(arm + _left_out(results.runs[arm]["final_return"]), fontsize=10, loc="left", pad=2)
         axes.set_ylim(bottom=0)
@@ -58,12 +69,12 @@ def return_profile(results: Results) -> Iterator[Picture]:
     """Performance profiles (Dolan & Moré 2002): which fraction of the runs earns more than so much."""
     returns = {arm: _floats(columns["final_return"]) for arm, columns in results.runs.items()}
     everything = np.concatenate([_known(values) for values in returns.values()])
-    if len(returns) > MOST_CURVES or any(results.is_one_run(arm) for arm in returns) or not len(everything):
+    if len(returns) > MAX_CURVES or any(results.is_one_run(arm) for arm in returns) or not len(everything):
         return
     figure, axes = canvas(returns)
     low, high = _range(everything)
     at, middle, words = np.linspace(low, high, 101), (low + high) / 2, []
-    for arm, look in looks(list(returns)).items():
+    for arm, look in looks(results.config).items():
         band = performance_profile(returns[arm], at)
         draw_line(axes, at, band, look, arm, marked=True)
         axes.fill_between(at, band.low, band.high, color=look.colour, alpha=0.18, linewidth=0)
@@ -84,11 +95,11 @@ def first_success(results: Results) -> Iterator[Picture]:
     """Kaplan-Meier curves of the time to the first success."""
     arms = {arm: columns for arm, columns in results.runs.items() if columns["env_steps"].any()}
     happened = {arm: np.isfinite(_floats(columns["first_success_env_step"])) for arm, columns in arms.items()}
-    if len(arms) > MOST_CURVES or not any(hit.any() for hit in happened.values()):
+    if len(arms) > MAX_CURVES or not any(hit.any() for hit in happened.values()):
         return
     figure, axes = canvas(arms)
     words = []
-    for arm, look in looks(list(results.runs)).items():
+    for arm, look in looks(results.config).items():
         if arm not in arms:
             continue
         hit = happened[arm]
@@ -124,7 +135,7 @@ def many_arms(results: Results) -> Iterator[Picture]:
     measures = [results.summary["arms"][arm]["measures"] for arm in arms]
     # Older folders have no `succeeds`, and without a goal there is neither.
     known = [name for name in ENDINGS if all(measured.get(name) for measured in measures)]
-    if len(arms) <= MOST_CURVES or len(doses_of(results)) == len(arms) or not known:
+    if len(arms) <= MAX_CURVES or len(doses_of(results)) == len(arms) or not known:
         return
     figure = Figure(figsize=(WIDTH, 0.6 + 0.24 * len(arms)))
     axes = figure.subplots()
@@ -133,7 +144,7 @@ def many_arms(results: Results) -> Iterator[Picture]:
     x, *ends = np.array([[entry[end] for entry in entries] for end in Band._fields], float)
     error = np.abs(x - ends)  # missing where there is one run
     with_term = np.array([results.config.agent_of(arm).entropy_coef != 0 for arm in arms])
-    for flag, look in zip((False, True), looks(["without", "with"]).values(), strict=True):
+    for flag, look in ((False, WITHOUT), (True, WITH)):
         axes.errorbar(x[with_term == flag], y[with_term == flag], xerr=error[:, with_term == flag],
                       fmt=look.marker, color=look.colour, capsize=2, markersize=5)  # fmt: skip
     axes.set_yticks(y, arms, fontsize=8)
@@ -160,7 +171,7 @@ def _left_out(values: NDArray[Any]) -> str:
 def _known(values: NDArray[Any]) -> Array:
     """What can be drawn: of larger numbers the distance may be infinite."""
     floats = _floats(values)
-    return floats[np.abs(floats) < LARGEST]
+    return floats[np.abs(floats) < MAX_RETURN]
 
 
 def _floats(values: NDArray[Any]) -> Array:

@@ -16,7 +16,7 @@ WIDTH = 360  # pixels of an episode, at most
 MARGIN = 12
 CAPTION = 20  # pixels of a line of text
 COLOURS = 64
-FASTEST = 20  # pictures a second; a simulator may draw more
+MAX_RATE = 20  # pictures per second; a simulator may draw more
 HOLD = 2000  # milliseconds that the last picture stays
 
 MARK, MARK_WITHIN = b"made by experiments.play", 4096  # a comment of the GIF, within so many bytes
@@ -52,11 +52,11 @@ def write_gif(path: Path, titles: Sequence[str], episodes: Sequence[Sequence[Pic
 
     Args:
         path: of the file; see `check_gif`.
-        titles: one an episode.
+        titles: one per episode.
         episodes: pictures in the order of time.
-        rate: pictures a second of the environment; faster than 20, pictures are left out, not slowed down.
+        rate: pictures per second of the environment; faster than 20, pictures are left out, not slowed down.
     """
-    every = max(1, round(rate / FASTEST))
+    every = max(1, round(rate / MAX_RATE))
     kept = [[*pictures[:-1:every], pictures[-1]] for pictures in episodes]
     last = [pictures[-1] for pictures in kept]
     moments = [

@@ -4,6 +4,7 @@ Arms differ in colour (Okabe and Ito's colour-blind-safe palette), line and mark
 """
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -15,11 +16,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from experiments.analysis.estimates import Band
+from experiments.config.schema import Config
 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES: tuple[Any, ...] = ("--", "-", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (3, 2)))
 MARKERS = ("s", "o", "^", "D", "v", "P")
-MOST_CURVES = len(COLOURS)  # in one picture; more arms are compared by their ends alone
+MAX_CURVES = len(COLOURS)  # in one picture; more arms are compared by their ends alone
 WIDTH = 4.6  # inches: two beside each other on a screen, one on a telephone
 
 STYLE: dict[Any, Any] = {
@@ -64,10 +66,29 @@ class Look(NamedTuple):
     marker: str
 
 
-def looks(arms: Sequence[str]) -> dict[str, Look]:
-    """One for each arm, in order; they begin anew behind the sixth."""
-    known = [Look(*parts) for parts in zip(COLOURS, LINES, MARKERS, strict=True)]
-    return {arm: known[index % len(known)] for index, arm in enumerate(arms)}
+LOOKS = tuple(Look(*parts) for parts in zip(COLOURS, LINES, MARKERS, strict=True))
+WITHOUT, WITH = LOOKS[:2]  # the entropy term
+WARM, COOL = (0, 4, 3, 2, 5, 1), (1, 5, 2, 3, 4, 0)  # which looks arms without and with the term prefer
+
+
+def looks(config: Config) -> dict[str, Look]:
+    """A look for each arm, in order: the first without the term is orange, the first with it blue.
+
+    Further arms without the term are as warm, and with it as cool, as colours are left. Where there are more arms
+    than colours, all without the term are orange, and all with it blue.
+    """
+    found: dict[str, Look] = {}
+    for arm in config.arms:
+        preferred = WARM if config.agent_of(arm).entropy_coef == 0 else COOL
+        taken = found.values() if len(config.arms) <= MAX_CURVES else ()
+        found[arm] = next(LOOKS[index] for index in preferred if LOOKS[index] not in taken)
+    return found
+
+
+def rgb(look: Look) -> tuple[int, int, int]:
+    """Its colour as red, green and blue, each from 0 to 255."""
+    red, green, blue = bytes.fromhex(look.colour.removeprefix("#"))
+    return red, green, blue
 
 
 def draw_line(axes: Axes, x: NDArray[Any], band: Band, look: Look, label: str, marked: bool) -> None:
@@ -100,5 +121,15 @@ def svg_of(figure: Figure, alt: str) -> bytes:
     """A figure as an SVG file, the same one each time, that carries its text in words."""
     file, metadata = io.BytesIO(), {"Date": None, "Creator": None, "Description": alt}
     FigureCanvasSVG(figure).print_svg(file, metadata=metadata)  # type: ignore[no-untyped-call]
+    text = _rounded(file.getvalue().decode())
     # Verdana has the same widths, for whoever has no DejaVu Sans.
-    return file.getvalue().replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, sans-serif")
+    return text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif").encode()
+
+
+def _rounded(svg: str) -> str:
+    """Coordinates to a hundredth of a point, which nobody sees: matplotlib writes millionths."""
+    return re.sub(r' (?:d|x|y)="[^"]*"', lambda places: re.sub(r"\d+\.\d{3,}", _hundredths, places[0]), svg)
+
+
+def _hundredths(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Array = NDArray[np.float64]
-LEAST_CONTRIBUTIONS = 100  # runs, in effect, that a mean must rest on to be called normal
+MIN_CONTRIBUTIONS = 100  # runs, in effect, that a mean must rest on to be called normal
 ROUNDING = 1e-6  # of a step in float32; smaller differences are none
 
 
@@ -61,7 +61,7 @@ def _spread(samples: Array) -> tuple[Array, NDArray[np.bool_]]:
     squares = (samples - samples.mean(0)) ** 2
     contributions = squares.sum(0) ** 2 / np.maximum((squares**2).sum(0), 1e-300)
     variance = squares.sum(0) / (len(samples) - 1)
-    return variance, (variance > ROUNDING**2) & (contributions >= LEAST_CONTRIBUTIONS)
+    return variance, (variance > ROUNDING**2) & (contributions >= MIN_CONTRIBUTIONS)
 
 
 def _hotelling(projected: Array, reference: Array) -> tuple[float, int]:

@@ -20,13 +20,14 @@ from torch import Tensor
 
 from agents.policy import mixed_with_uniform
 from envs.exact import evaluate, exact_gradient
-from experiments.config.schema import Agent, load_config
+from experiments.config.loading import load_config
+from experiments.config.schema import Agent
 from experiments.gradients.agreement import Agreement, compare
 from experiments.training.loop import Training
 
 Array = NDArray[np.float64]
 EPISODES = 4  # of an update
-LEAST_UPDATES = 3  # in the first, baselines that learn are still 0
+MIN_UPDATES = 3  # in the first, baselines that learn are still 0
 DIRECTIONS = 16  # the exact gradient's own, and random ones
 
 
@@ -80,7 +81,7 @@ class Setting:
         exact = self.exact_step(options) if reference is None else reference
         updates = round(steps / (runs * EPISODES * self._mean_length))
         with closing(self._training(options, runs)) as training:
-            sampled = self._steps(training, min(max(updates, LEAST_UPDATES), 20))
+            sampled = self._steps(training, min(max(updates, MIN_UPDATES), 20))
         rng = np.random.default_rng(0)
         directions = np.column_stack([exact, rng.normal(size=(len(exact), DIRECTIONS - 1))])
         directions /= np.maximum(np.linalg.norm(directions, axis=0), 1e-300)

@@ -1,11 +1,12 @@
-"""Policy and visits over training on a grid: maps of two arms side by side, and a slider that moves through them.
+"""Policy and visits over training on a grid: every arm's maps as strips, a slider that moves through them.
 
-M: moments, S: states, A: actions.
+A strip is one picture with a map for each moment, one below the other: what changes little from map to map costs
+little, and the page moves the strip behind its frame. M: moments, S: states, A: actions.
 """
 
 import io
-from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,71 +16,82 @@ from envs.finite_mdp import Drawing, FiniteMDP
 from experiments.config.expectations import parse_expectation
 from experiments.config.schema import Config
 from experiments.figures.grid_maps import Picture, policy_map, visit_map
-from experiments.pages.html import Html, data_uri, element
+from experiments.figures.style import looks, rgb
 from experiments.storage.results import Results
 from experiments.storage.snapshots import FEATURED, FILE, MEAN, Snapshots, check_fits
 from experiments.training.worlds import make_world, unimported_module
 
 Array = NDArray[np.float64]
 
-MAX_STATES = 5000  # a hundred maps of more would take longer than everything else
+MAX_CELLS = 1_000_000  # drawn in all; more would take longer than everything else
+MAX_PIXELS = 16_383  # on a side of a WebP picture
 DIRECTIONS = {(-1, 0): "up", (0, 1): "right", (1, 0): "down", (0, -1): "left"}
 
 
-def map_slider(results: Results) -> Html | None:
+class Strip(NamedTuple):
+    """Maps of all moments, one below the other."""
+
+    webp: bytes
+    width: int  # pixels, of each map
+    height: int
+    words: list[str]  # what each shows
+
+
+class Column(NamedTuple):
+    """The strips of an arm in one view."""
+
+    arm: str
+    view: str
+    strips: list[Strip]
+
+
+class Maps(NamedTuple):
+    """What the slider moves through."""
+
+    name: str
+    captions: list[str]  # of each moment
+    views: dict[str, str]  # and what they are called
+    arms: list[str]  # all that are there
+    compared: tuple[str, ...]  # the ones to begin with
+    columns: list[Column]
+    legend: str
+
+    def in_short(self) -> "Maps":
+        """Of the compared arms alone, in the first view alone."""
+        first = next(iter(self.views))
+        columns = [column for column in self.columns if column.view == first and column.arm in self.compared]
+        return self._replace(views={first: self.views[first]}, arms=list(self.compared), columns=columns)
+
+
+def map_slider(results: Results) -> Maps | None:
     """None if the world is no grid, has too many cells, or is in a module that only the results want imported.
 
     Raises:
         StoreError: the snapshots are of another world.
     """
-    environment = results.config.environment.of_world(results.config.environment.world_list[0])
-    if results.snapshots is None or unimported_module(environment) is not None:
+    config, snapshots = results.config, results.snapshots
+    environment = config.environment.of_world(config.environment.world_list[0])
+    if snapshots is None or unimported_module(environment) is not None:
         return None
     mdp = make_world(environment).mdp
-    if mdp is None or mdp.drawing is None or mdp.states > MAX_STATES:
+    if mdp is None or mdp.drawing is None:
         return None
-    shape = len(results.config.arms), mdp.states, mdp.actions
-    check_fits(results.snapshots, Path(FILE), results.config.training.updates, shape)
-    arms, seed = compared_arms(results.config), results.config.training.seed_list[0]
-    moments = len(results.snapshots.update)
-    views = {"mean": "mean of all runs", "seed": f"seed {seed} alone"}
-    frames = [
-        _frame(results, mdp, arms, moment, view, shown=view == "mean" and moment == moments - 1)
-        for view in views
-        for moment in range(moments)
-    ]
-    name = f"view-{results.config.name}"
-    return element(
-        "section",
-        element("h3", "Policy and visits over training"),
-        element(
-            "div",
-            element(
-                "label",
-                "training ",
-                element("input", type="range", min=0, max=moments - 1, value=moments - 1, step=1),
-            ),
-            *(
-                element(
-                    "label", element("input", type="radio", name=name, value=view, checked=view == "mean"), words
-                )
-                for view, words in views.items()
-            ),
-            class_="controls",
-        ),
-        *frames,
-        element("p", _legend(mdp.drawing), class_="legend"),
-        class_="slider",
-    )
-
-
-def _legend(drawing: Drawing) -> str:
-    arrows = "what an action does differs from cell to cell, hence no arrows"
-    if drawing.action_vectors.any():
-        arrows = "an arrow an action, as long as its probability"
-    return (
-        f"Policy: {arrows}; the bluer a cell, the surer the policy; a ring marks the start. Visits since the "
-        "moment before: the darker, the more; white is a thousandth of the most visited cell's or less."
+    check_fits(snapshots, Path(FILE), config.training.updates, (len(config.arms), mdp.states, mdp.actions))
+    compared = compared_arms(config)
+    moments, (height, width, _) = len(snapshots.update), visit_map(mdp, np.zeros(mdp.states)).shape
+    affordable = MAX_CELLS // (4 * moments * mdp.states)
+    if affordable < len(compared) or max(width, moments * height) > MAX_PIXELS:
+        return None
+    arms = sorted(sorted(config.arms, key=lambda arm: arm not in compared)[:affordable], key=[*config.arms].index)
+    views = {"mean": "mean of all runs", "seed": f"seed {config.training.seed_list[0]} alone"}
+    return Maps(
+        config.name,
+        [f"update {update:,} of {config.training.updates:,}" for update in snapshots.update],
+        views,
+        arms,
+        compared,
+        [_column(snapshots, mdp, config, arm, view) for view in views for arm in arms],
+        _legend(mdp.drawing),
     )
 
 
@@ -93,44 +105,44 @@ def compared_arms(config: Config) -> tuple[str, ...]:
     return tuple(arms[:2])
 
 
-def _frame(results: Results, mdp: FiniteMDP, arms: Sequence[str], moment: int, view: str, shown: bool) -> Html:
-    snapshots = results.snapshots
-    assert snapshots is not None
-    update = int(snapshots.update[moment])
-    columns = [
-        element(
-            "div",
-            element("h4", arm),
-            *_maps(snapshots, mdp, moment, view, list(results.config.arms).index(arm), arm),
-        )
-        for arm in arms
-    ]
-    return element(
-        "figure",
-        element("figcaption", f"update {update:,} of {results.config.training.updates:,}"),
-        element("div", *columns, class_="arms"),
-        data_moment=moment,
-        data_view=view,
-        hidden=not shown,
+def _legend(drawing: Drawing) -> str:
+    arrows = "what an action does differs from cell to cell, hence no arrows"
+    if drawing.action_vectors.any():
+        arrows = "an arrow per action, as long as its probability"
+    return (
+        f"Policy: {arrows}; the stronger a cell's colour, the surer the policy; a ring marks the start. "
+        "Visits since the moment before: the darker, the more; white is a thousandth of the most visited cell's "
+        "or less."
     )
 
 
-def _maps(snapshots: Snapshots, mdp: FiniteMDP, moment: int, view: str, arm: int, name: str) -> Iterator[Html]:
-    which = MEAN if view == "mean" else FEATURED
-    policy = snapshots.policy[moment, which, arm].astype(float)
-    entropy = snapshots.entropy[moment, which, arm].astype(float)
-    visits = snapshots.visits[moment, which, arm].astype(float)
-    if moment:
-        visits = visits - snapshots.visits[moment - 1, which, arm]
-    yield _image(policy_map(mdp, policy, entropy), f"Policy of {name}: {_policy_in_words(mdp, policy)}.")
-    yield _image(visit_map(mdp, visits), f"Visits of {name}: {int((visits > 0).sum())} of {mdp.states} cells.")
+def _column(snapshots: Snapshots, mdp: FiniteMDP, config: Config, arm: str, view: str) -> Column:
+    place = slice(None), MEAN if view == "mean" else FEATURED, [*config.arms].index(arm)
+    policy, entropy, seen = (
+        array[place].astype(float) for array in (snapshots.policy, snapshots.entropy, snapshots.visits)
+    )
+    visits = np.diff(seen, axis=0, prepend=np.zeros_like(seen[:1]))
+    colour = rgb(looks(config)[arm])
+    policies = [policy_map(mdp, p, e, colour) for p, e in zip(policy, entropy, strict=True)]
+    visited = [visit_map(mdp, v, colour) for v in visits]
+    return Column(
+        arm,
+        view,
+        [
+            _strip(policies, [f"Policy of {arm}: {_policy_in_words(mdp, p)}." for p in policy]),
+            _strip(visited, [f"Visits of {arm}: {int((v > 0).sum())} of {mdp.states} cells." for v in visits]),
+        ],
+    )
 
 
-def _image(picture: Picture, alt: str) -> Html:
-    height, width = picture.shape[:2]
-    file = io.BytesIO()  # a page has a hundred of them and a map few colours: a palette makes a third of the file
-    Image.fromarray(picture).quantize(64, method=Image.Quantize.FASTOCTREE).save(file, "PNG")
-    return element("img", src=data_uri(file.getvalue(), "image/png"), alt=alt, width=width, height=height)
+def _strip(maps: list[Picture], words: list[str]) -> Strip:
+    height, width = maps[0].shape[:2]
+    file = (
+        io.BytesIO()
+    )  # a map has few colours: with a palette a strip takes half the bytes, and WebP half of PNG's
+    strip = Image.fromarray(np.concatenate(maps)).quantize(32, method=Image.Quantize.FASTOCTREE)
+    strip.convert("RGB").save(file, "WEBP", lossless=True, quality=60, method=3)
+    return Strip(file.getvalue(), width, height, words)
 
 
 def _policy_in_words(mdp: FiniteMDP, policy: Array) -> str:

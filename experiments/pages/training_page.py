@@ -6,13 +6,17 @@ from typing import NamedTuple
 from experiments.figures.pictures import pictures
 from experiments.figures.showing import Showing
 from experiments.figures.style import Picture
-from experiments.pages.html import Child, Html, element, page
-from experiments.pages.map_slider import map_slider
-from experiments.pages.sections import experiment
+from experiments.pages.map_slider import Maps, map_slider
+from experiments.pages.rendering import render
 from experiments.storage.results import Results, read_results
 from experiments.storage.run_folder import RunFolder
 
-HERE = Path(__file__).parent
+
+class Drawn(NamedTuple):
+    """What a page is made of beside numbers."""
+
+    pictures: list[Picture]
+    maps: Maps | None
 
 
 def write_report(path: Path) -> Path:
@@ -28,38 +32,15 @@ def write_report(path: Path) -> Path:
     return path / "report.html"
 
 
-class Drawn(NamedTuple):
-    """What a page is made of beside numbers."""
-
-    pictures: list[Picture]
-    maps: Html | None
-
-
 def write_pages(path: Path, results: Results, showing: Showing) -> Drawn:
     """The figures and the page of a training, as far as they can be drawn."""
     run = RunFolder(path)
     with run.locked():  # before it takes time to draw what could not be written
         maps = showing.attempt("maps of policy and visits", lambda: map_slider(results))
         drawn = Drawn(pictures(results, showing), maps)
-        page = showing.attempt("report.html", lambda: report(results, drawn))
+        page = showing.attempt("report.html", lambda: render("report.html", results=results, drawn=drawn))
         for picture in drawn.pictures:
             run.write(f"figures/{picture.name}.svg", picture.svg)
         if page is not None:
             run.write("report.html", page)
     return drawn
-
-
-def report(results: Results, drawn: Drawn) -> Html:
-    """The page of one training."""
-    config, summary = results.config, results.summary
-    return styled_page(
-        config.name,
-        element("h1", config.description),
-        experiment(results, summary["claims"], drawn.pictures, drawn.maps),
-    )
-
-
-def styled_page(title: str, *children: Child) -> Html:
-    """A page with the project's style and script."""
-    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    return page(title, style, script, element("main", *children))

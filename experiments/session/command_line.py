@@ -5,10 +5,10 @@ import math
 import os
 import re
 import sys
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
+from experiments.config.mistakes import closest
 from experiments.session.command import fail
 
 MAX_COUNT = 1_000_000  # of anything that is counted on the command line
@@ -33,8 +33,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         options = re.findall(r"--[a-z-]+", self.format_usage())
         wrong = [word for word in re.findall(r"--[\w-]+", message) if word not in options]
-        close = get_close_matches(wrong[0], options, n=1) if wrong else []
-        hint = f"did you mean {close[0]}?" if close else "--help lists the options"
+        close = closest(wrong[0], options) if wrong else None
+        hint = f"did you mean {close}?" if close else "--help lists the options"
         sys.exit(fail(self._command, f"{message}; {hint}"))
 
 

@@ -92,8 +92,8 @@ ROWS = tuple(name for name, measure in RUN_MEASURES.items() if measure.shown in 
 
 
 def results(summary: Mapping[str, Any], width: int) -> list[Table]:
-    """A row a measure and a column an arm; where that is wider than the screen, a row an arm and as many measures
-    beside each other as fit, in tables one below the other."""
+    """A row per measure and a column per arm; where that is wider than the screen, a row per arm and as many
+    measures beside each other as fit, in tables one below the other."""
     arms = summary["arms"]
     shown = worth_showing(arms.values(), ROWS)
     by_measure = [
@@ -141,7 +141,9 @@ def _count(content: Mapping[str, Any]) -> str:
 def speed_line(summary: Mapping[str, Any]) -> str:
     """How many steps were trained, and how fast."""
     rate = summary["env_steps_per_second"] / 1e6
-    return f"{summary['env_steps']:,} environment steps in {summary['wall_seconds']:.1f} s ({rate:.2f} M a second)"
+    return (
+        f"{summary['env_steps']:,} environment steps in {summary['wall_seconds']:.1f} s ({rate:.2f} M per second)"
+    )
 
 
 def failed_lines(summary: Mapping[str, Any], most: int = 10) -> list[str]:
@@ -161,7 +163,7 @@ def verdict_line(claim: Mapping[str, Any]) -> Text:
 
 
 def verdict_table(claims: Sequence[Mapping[str, Any]]) -> Table:
-    """The claims of several experiments, a row a claim."""
+    """The claims of several experiments, a row per claim."""
     title = f"{len(claims)} claims, judged together"
     table = Table(box=None, pad_edge=False, title=title, title_justify="left")
     for name in ("experiment", "verdict", "effect", "claim"):

@@ -51,7 +51,7 @@ def _child(parent: int, target: Callable[..., None], *arguments: Any) -> None:
 def end_with(parent: int) -> None:
     """This process is killed when its parent ends, however that ends: nobody else would end it then.
 
-    Linux does it by itself, even to a stopped process; elsewhere a thread looks once a second.
+    Linux does it by itself, even to a stopped process; elsewhere a thread looks once per second.
     """
     if LINUX:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

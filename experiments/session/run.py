@@ -56,7 +56,7 @@ class Options(NamedTuple):
         resume: go on from the last checkpoint.
         overwrite: replace what is in the folder.
         workers: threads or processes.
-        log_steps: write each how many lock-steps; 0: none.
+        log_steps: k: write every k-th lock-step of an update; 0: none.
         tensorboard: write event files.
         flush_seconds: how often TensorBoard gets to see something new.
         checkpoint_seconds: how often a moment is kept for `resume`; less often where that would be slow.

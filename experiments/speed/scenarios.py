@@ -15,7 +15,8 @@ from unittest.mock import patch
 import numpy as np
 
 from agents.reinforce import StackedLearner
-from experiments.config.schema import Config, load_config
+from experiments.config.loading import load_config
+from experiments.config.schema import Config
 from experiments.session import run as session
 from experiments.session.processes import end_with
 from experiments.session.workers import Workers

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from agents.policy import PolicyShape
-from experiments.config.expectations import check_name
+from experiments.config.mistakes import check_name
 from experiments.config.schema import Config
 from experiments.storage.results import read_runs
 from experiments.storage.run_folder import RunFolder, StoreError

@@ -19,7 +19,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save as tensor_bytes
 
-from experiments.config.schema import Config, ConfigError, load_config
+from experiments.config.loading import load_config
+from experiments.config.measures import MEASURES, RUN_MEASURES
+from experiments.config.schema import Config, ConfigError
 from experiments.storage import stored_summary
 from experiments.storage.owned_folder import LOCK, MARK, OwnedFolder
 from experiments.storage.stored_files import StoreError as StoreError
@@ -46,8 +48,8 @@ _NAMES = (
     r"checkpoint/update-\d{9}-[0-9a-f]{32}\.safetensors",
     r"parts/(updates|steps)-\d{6}\.parquet",
     r"policies/[a-z0-9_]+\.safetensors",
-    r"figures/(final_return|return_profile|first_success|(solved|succeeds)_by_arm)\.svg",
-    r"figures/(entropy_bits|solved|succeeds|optimal_action_probability|state_coverage|dose_[a-z_]+)\.svg",
+    rf"figures/(dose_)?({'|'.join({**MEASURES, **RUN_MEASURES})})(_by_arm)?\.svg",
+    r"figures/(return_profile|first_success)\.svg",
     r"tensorboard/(.+/)?events\.out\.tfevents\.0{10}",
 )
 
@@ -129,15 +131,15 @@ class RunFolder(OwnedFolder):
 
     def write_table(self, name: str, table: pa.Table) -> str:
         """Write a Parquet file; returns its SHA-256."""
-        content = parquet_bytes(table)
-        self.write(name, content)
-        return hashlib.sha256(content).hexdigest()
+        data = parquet_bytes(table)
+        self.write(name, data)
+        return hashlib.sha256(data).hexdigest()
 
     def write_config(self, config: Config) -> None:
         self.write("config.toml", config_text(config))
 
     def write_policies(self, parameters: Mapping[str, torch.Tensor]) -> None:
-        """One file an arm: policies/<arm>.safetensors with "seed_<k>/<layer>"."""
+        """One file per arm: policies/<arm>.safetensors with "seed_<k>/<layer>"."""
         by_arm: dict[str, dict[str, torch.Tensor]] = {}
         for name, tensor in parameters.items():
             arm, _, rest = name.partition("/")

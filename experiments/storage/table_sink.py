@@ -21,7 +21,7 @@ class TableSink:
         folder: the run folder.
         runs: what stands where on the run axis.
         updates: of the training.
-        log_steps: each how many lock-steps get a row; 0: none.
+        log_steps: k: every k-th lock-step of an update has a row; 0: none has.
     """
 
     def __init__(self, folder: RunFolder, runs: Runs, updates: int, log_steps: int) -> None:

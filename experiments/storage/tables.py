@@ -63,7 +63,7 @@ def step_table(records: Records, runs: Runs, every: int = 1) -> pa.Table:
 
 
 def run_table(columns: Mapping[str, Column], runs: Runs) -> pa.Table:
-    """A row a run; times that never came (-1) are null."""
+    """A row per run; times that never came (-1) are null."""
     table = _table(runs, np.arange(len(runs.arm)), dict(columns))
     for name in (*TIMES, "failed_update"):
         values = np.asarray(columns[name])

@@ -1,4 +1,4 @@
-"""Event files as TensorBoard reads them: records, one behind the other, in one file a run.
+"""Event files as TensorBoard reads them: records, one behind the other, in one file per run.
 
 A record is  length (uint64) | masked CRC-32C of the length | event | masked CRC-32C of the event,  all
 little-endian (the TFRecord format); an event is a protocol buffer.
@@ -10,13 +10,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.storage.tree import Tree
 from experiments.tensorboard.crc32c import crc32c, masked
 
 HEADER, FOOTER = 12, 4  # bytes of a record before and after its event
-_BATCH = 2048  # records checked at a time
 
 
 class EventFile:
@@ -61,7 +59,7 @@ class EventFile:
         self._waiting.clear()
 
     def truncate_to(self, size: int) -> None:
-        """Forgets everything behind `size` bytes, an earlier `size` or `complete_length`.
+        """Forgets everything behind `size` bytes, an earlier `size`.
 
         Raises:
             ValueError: if the file is shorter: what is missing cannot be made up.
@@ -72,10 +70,6 @@ class EventFile:
         self._tree.truncate(self._name, size)
         self._waiting.clear()
         self.size = size
-
-    def close(self) -> None:
-        """Flushes; nothing else is held."""
-        self.flush()
 
 
 def record(event: bytes) -> bytes:
@@ -90,38 +84,8 @@ def field(number: int, content: bytes) -> bytes:
 
 
 def varint(number: int) -> bytes:
-    """A protobuf integer: seven bits a byte, the lowest first; the top bit says that more follow."""
+    """A protobuf integer: seven bits per byte, the lowest first; the top bit says that more follow."""
     return bytes([number & 0x7F | 0x80]) + varint(number >> 7) if number > 0x7F else bytes([number])
-
-
-def complete_length(path: Path) -> int:
-    """Bytes of the longest beginning of a file that is whole records with correct checksums."""
-    data = np.fromfile(path, np.uint8)
-    starts = _record_starts(data.tobytes())
-    lengths, whole = np.diff(starts), np.zeros(len(starts), bool)  # the last start is the end: no record there
-    for length in np.unique(lengths):
-        same = np.flatnonzero(lengths == length)
-        for batch in np.split(same, list(range(_BATCH, len(same), _BATCH))):
-            rows = data[starts[batch, None] + np.arange(length)]
-            whole[batch] = _footer_fits(rows[:, :HEADER]) & _footer_fits(rows[:, HEADER:])
-    return int(starts[whole.argmin()])
-
-
-def _record_starts(data: bytes) -> NDArray[np.int64]:
-    """Where records start as far as their lengths lead, and where the last of them ends."""
-    starts = [0]
-    while (start := starts[-1]) + HEADER + FOOTER <= len(data):
-        end = start + HEADER + int.from_bytes(data[start : start + 8], "little") + FOOTER
-        if end > len(data):
-            break
-        starts.append(end)
-    return np.array(starts)
-
-
-def _footer_fits(rows: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether the last four bytes of each row are the masked checksum of those before, [N, L] -> [N]."""
-    stored: NDArray[np.uint32] = np.ascontiguousarray(rows[:, -FOOTER:]).view("<u4")[:, 0]
-    return np.equal(masked(crc32c(rows[:, :-FOOTER])), stored)
 
 
 def _footer(data: bytes) -> bytes:

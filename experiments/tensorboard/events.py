@@ -22,14 +22,13 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from tensorboard.plugins.text import metadata as text
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from experiments.tensorboard.event_file import EventFile, complete_length, record
+from experiments.tensorboard.event_file import EventFile, record
 from experiments.tensorboard.scalar_blocks import finite_scalars_block, scalar_block, scalars_block
 
 __all__ = [
     "EventFile",
     "MarginChart",
     "MultilineChart",
-    "complete_length",
     "experiment_record",
     "finite_scalars_block",
     "histogram_record",

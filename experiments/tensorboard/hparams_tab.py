@@ -1,4 +1,4 @@
-"""The HParams tab: a row an arm, with the mean over its seeds of what each run came to."""
+"""The HParams tab: a row per arm, with the mean over its seeds of what each run came to."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any

@@ -25,9 +25,9 @@ class Arm(NamedTuple):
 
 
 def moments(updates: int) -> frozenset[int]:
-    """Every other update of which records have a snapshot, and the last: pictures are what costs most here."""
+    """Every third update of which records have a snapshot, and the last: pictures are what costs most here."""
     kept = snapshot_updates(updates)
-    return frozenset([*kept[::2], kept[-1]])
+    return frozenset([*kept[::3], kept[-1]])
 
 
 def picture_block(records: Records, update: int, arm: Arm, world: World, wall_time: float) -> bytes:

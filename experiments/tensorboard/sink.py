@@ -1,6 +1,6 @@
 """What TensorBoard is told: every step, every update, run by run; arms as a whole; the page that explains it.
 
-R: runs, U: updates of one flush, K: tags. Blocks of records are laid out once a flush and run, not once a point.
+R: runs, U: updates of one flush, K: tags. Blocks of records are laid out once per flush and run, not per point.
 Files: the root (guide, layout, HParams), `aggregate/<arm>` and `<arm>/seed_<k>`, of a family of worlds
 `<arm>/world_<w>/seed_<k>`. A family of more than MAX_RUNS runs has files of those in its first world alone.
 """
@@ -45,7 +45,7 @@ class BoardSink:
     Args:
         folder: the run folder.
         training: whose records will come.
-        log_steps: each how many lock-steps a point of `step/entropy_bits` is written; 0: none.
+        log_steps: k: `step/entropy_bits` has a point for every k-th lock-step of an update; 0: none.
         showing: keeps what cannot be drawn or written at the end.
     """
 
@@ -159,7 +159,7 @@ class BoardSink:
             file.write(finite_scalars_block(tags, records.updates[rows], columns[rows, place], now))
 
     def _write_steps(self, records: Records, steps: Steps, now: float) -> None:
-        """One point a lock-step; `every` picks among each update's lock-steps."""
+        """One point per lock-step; `every` picks among each update's lock-steps."""
         env_step, bits, logged = records.env_step, steps.entropy_nats / math.log(2), steps.t % self._log_steps == 0
         ends = np.cumsum(steps.length.sum(0))
         for place, file in self._of_run.items():

@@ -21,7 +21,7 @@ world.
 * **Custom Scalars**: both arms, a line and its band. Line: interquartile mean over seeds (fractions: the
   share of seeds). Band: 95 % interval (bootstrap; fractions: Wilson). The interquartile mean hides a minority
   below a quarter: look at the fraction solved beside it.
-* **HParams**: a row an arm, the mean over its seeds. First success: environment steps until an episode reached
+* **HParams**: a row per arm, the mean over its seeds. First success: environment steps until an episode reached
   `solved_return`; a run that never did counts with all the steps it might have taken (updates x episodes x time
   limit).
 * **Images**: policy and visits at moments of training, for the mean over seeds and for the first seed. An
@@ -31,7 +31,7 @@ world.
 * **Histograms**: all seeds' action probabilities in all states. Sure policies pile up at 0 and 1.
 
 More than 40 runs, and the tabs beside Time Series show none until the box on the left says which: `aggregate`
-is a good start. TensorBoard keeps 1000 points a curve unless it was started with `--samples_per_plugin`; a
+is a good start. TensorBoard keeps 1000 points per curve unless it was started with `--samples_per_plugin`; a
 curve of `step/entropy_bits` may then lack its first step. Smoothing hides what is looked for here: set it to
 0.
 """
@@ -53,7 +53,7 @@ def _question(config: Config) -> str:
     expected = f"\n\nExpected, written down before the run:\n\n{claims}" if claims else ""
     training = config.training
     return (
-        f"# {config.description}\n\n`{config.environment.id}`, {_runs(config)} an arm, "
+        f"# {config.description}\n\n`{config.environment.id}`, {_runs(config)} per arm, "
         f"{training.updates} updates of {training.episodes_per_update} episodes.\n\n{arms}{expected}\n"
     )
 

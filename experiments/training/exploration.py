@@ -11,7 +11,9 @@ from agents.information import entropy_of_weights
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-SMALLEST = 1e-300  # sums of smaller probabilities are not to be trusted: what they are sums of may have become 0
+MIN_PROBABILITY = (
+    1e-300  # sums of smaller probabilities are not to be trusted: what they are sums of may have become 0
+)
 COLLAPSED_BITS = 0.1  # entropy of a policy that takes one of four actions with .99
 
 
@@ -67,11 +69,13 @@ def cross_entropy_to_optimal(log_pi: Array, optimal: Mask, pi: Array | None = No
     answer; the text's classification loss. [R, S, A], optimal [R, S, A] or [S, A] -> [R, S]. pi: exp(log_pi),
     if known."""
     total = ((np.exp(log_pi) if pi is None else pi) * optimal).sum(-1)
-    if total.min() > SMALLEST:
+    if total.min() > MIN_PROBABILITY:
         return -np.log(total)
     peak = np.where(optimal, log_pi, -np.inf).max(-1)
     relative = np.exp(np.where(optimal, log_pi - peak[..., None], -np.inf)).sum(-1)
-    return np.where(total > SMALLEST, -np.log(np.maximum(total, SMALLEST)), -(peak + np.log(relative)))
+    return np.where(
+        total > MIN_PROBABILITY, -np.log(np.maximum(total, MIN_PROBABILITY)), -(peak + np.log(relative))
+    )
 
 
 def optimal_action_probability(pi: Array, optimal: Mask) -> Array:

@@ -75,10 +75,10 @@ def policy_shape(agent: Agent, world: World) -> PolicyShape:
 
 
 def initial_learner(agents: Sequence[Agent], world: World, seeds: Sequence[int]) -> StackedLearner:
-    """The learner of all arms with a run a seed.
+    """The learner of all arms with a run per seed.
 
     Args:
-        agents: of the arms, alike but for what is a number a run; arms of the same seed start from the same
+        agents: of the arms, alike but for what is a number per run; arms of the same seed start from the same
             parameters, if their initial policy is the same.
         world: the world they act in.
         seeds: of every arm.

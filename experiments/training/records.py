@@ -118,10 +118,9 @@ def member_path(seed: int, world: int | None) -> str:
     return f"seed_{seed}" if world is None else f"world_{world}/seed_{seed}"
 
 
-def snapshot_updates(updates: int, moments: int = 12) -> list[int]:
-    """The first and the last update and moments spaced evenly in log(1 + update) between them."""
-    spaced = np.expm1(np.linspace(0, np.log(updates), moments))
-    return sorted({min(updates - 1, round(x)) for x in spaced})
+def snapshot_updates(updates: int, moments: int = 21) -> list[int]:
+    """The first and the last update and moments spaced evenly between them."""
+    return sorted({round(x) for x in np.linspace(0, updates - 1, moments)})
 
 
 def merged(parts: Sequence[Records], places: Sequence[Ints], runs: int) -> Records:

@@ -20,6 +20,7 @@ from envs.finite_mdp import FiniteMDP
 from envs.gridworlds import Grid
 from envs.planning import optimal_actions, optimal_values
 from envs.toy_text import finite_mdp_of, time_limit_of
+from experiments.config.mistakes import closest
 from experiments.config.schema import ConfigError, Environment, one_line
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.spaces import Undeclared, check_first_step, check_size
@@ -112,9 +113,19 @@ class World:
         return entered_at_end & ~entered_alive
 
     def optimal_actions(self, discount: float) -> NDArray[np.bool_]:
-        """Actions within 1e-9 of the best infinite-horizon value, [S, A]."""
+        """Actions within 1e-9 of the best infinite-horizon value, [S, A].
+
+        Raises:
+            ConfigError: there are none: undiscounted, rewards can be collected for ever.
+        """
         assert self.mdp is not None
-        return optimal_actions(self.mdp, discount)
+        try:
+            return optimal_actions(self.mdp, discount)
+        except ValueError:
+            raise ConfigError(
+                f"agent.discount: {self.environment.id} has no best actions at {discount:g}, for rewards can be "
+                "collected, or costs not be avoided, for ever: take a discount below 1"
+            ) from None
 
     def optimal_return(self, discount: float, horizon: int | None) -> float:
         """The best expected (discounted) return from the start."""
@@ -274,7 +285,5 @@ def _said(error: Exception) -> str:
 
 
 def _nearest_id(name: str) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, list(gymnasium.registry), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close and close[0] != name else ""
+    close = closest(name, gymnasium.registry)
+    return f"; did you mean {close!r}?" if close not in (None, name) else ""

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 
 from envs.exact import evaluate, exact_gradient
-from envs.planning import optimal_actions, optimal_values, soft_optimal
+from envs.planning import optimal_actions, optimal_values
+from tests.envs.soft_optimal import soft_optimal
 from tests.envs.tiny_worlds import (
     Floats,
     bandit,
@@ -87,7 +88,7 @@ def test_waiting_for_ever_may_be_best() -> None:
 
 @pytest.mark.parametrize("reward", [1.0, -1.0])
 def test_values_without_bound_are_refused(reward: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("envs.planning.MOST_SWEEPS", 500)
+    monkeypatch.setattr("envs.planning.MAX_SWEEPS", 500)
     for ends in (False, reward > 0):  # a gain can be had for ever also where an episode could be ended
         endless = deterministic_world([[0, 0]], [[reward, reward]], [[ends, False]])
         with pytest.raises(ValueError, match=r"still change after 500 sweeps.*horizon or a discount below 1"):
@@ -222,5 +223,3 @@ def test_what_is_none_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             optimal_values(bandit([0.0, 1.0]), horizon=horizon, discount=discount)
-        with pytest.raises(ValueError, match=message):
-            soft_optimal(bandit([0.0, 1.0]), 0.1, horizon=horizon, discount=discount)

@@ -54,7 +54,7 @@ def write_log_folder(root: Path, seeds: int, steps: int) -> None:
     }
     experiment.write(layout_record(layout, WALL_TIME))
     experiment.write(text_record("guide", 0, "# The question\n\nDoes it help?", WALL_TIME))
-    experiment.close()
+    experiment.flush()
     for arm in ARMS:
         for seed in range(seeds):
             _write_run(root / arm / f"seed_{seed}", arm, seed, steps)
@@ -70,7 +70,7 @@ def _write_run(folder: Path, arm: str, seed: int, steps: int) -> None:
     values = np.column_stack([entropy[every], *[entropy[every] - k for k in range(3)]])
     file.write(scalars_block(["policy/entropy_bits", *LOSSES], np.arange(UPDATES), values, WALL_TIME + every))
     file.write(session_end_record(WALL_TIME + steps))
-    file.close()
+    file.flush()
 
 
 def _write_aggregate(folder: Path, entropy: np.ndarray) -> None:
@@ -82,4 +82,4 @@ def _write_aggregate(folder: Path, entropy: np.ndarray) -> None:
     for update in (1, 10, 30):
         file.write(image_record("policy/mean", update, picture(update), WALL_TIME + update))
         file.write(histogram_record("policy/probabilities", update, [0.1, 0.2, 0.3, 0.4], WALL_TIME + update))
-    file.close()
+    file.flush()

@@ -16,8 +16,9 @@ from experiments.session import run as session
 from experiments.session import workers
 from experiments.session.interrupts import Interrupts
 from experiments.storage.run_folder import RunFolder
-from experiments.tensorboard.event_file import FOOTER, HEADER, complete_length
+from experiments.tensorboard.event_file import FOOTER, HEADER
 from experiments.training.records import Records
+from tests.experiments.complete_length import complete_length
 
 CONFIG = """
 name = "small"

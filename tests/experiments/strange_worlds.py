@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete
 
-from experiments.config.schema import Config, load_config
+from experiments.config.loading import load_config
+from experiments.config.schema import Config
 
 
 class Strange(gymnasium.Env[Any, Any]):

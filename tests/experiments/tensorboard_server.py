@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from experiments.look import tensorboard_command
+from experiments.tensorboard.links import tensorboard_command
 from tests.experiments.processes import PATIENCE, wait_for
 
 

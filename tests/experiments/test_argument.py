@@ -3,17 +3,23 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
 
 from experiments import argument
 from experiments.analysis import text_numbers
 from experiments.analysis.estimates import holm
 from experiments.argument import configs, judged, main, quickly
+from experiments.config.loading import load_config
 from experiments.config.plan import PLAN
-from experiments.config.schema import Config, load_config
+from experiments.config.schema import Config
 from experiments.pages.argument_page import count
 from experiments.storage import sources
 from experiments.storage.run_folder import RunFolder
@@ -168,7 +174,8 @@ def test_the_quick_argument_has_the_shape_of_the_whole(quick: Path) -> None:
     # Every claim is on the page with its verdict, in the table and beside its experiment.
     for verdict in ("supported", "refuted", "inconclusive"):
         expected = sum(claim["verdict"] == verdict for claim in summary["claims"])
-        assert len(re.findall(rf'class="badge {verdict}"', text)) == 2 * expected
+        answer = next(claim["verdict"] for claim in summary["claims"] if claim["experiment"] == "two_rooms")
+        assert len(re.findall(rf'class="badge {verdict}"', text)) == 2 * expected + (verdict == answer)
     anchors = {str(a["id"]) for a in parsed.attributes if "id" in a}
     assert {str(a["href"]).removeprefix("#") for a in parsed.named("a")} <= anchors
     assert set(NAMES) <= anchors
@@ -188,30 +195,94 @@ def test_every_file_of_every_experiment_is_known_as_ours(quick: Path) -> None:
         assert [file for file in folder.names() if not folder.is_own(file)] == []
 
 
+SIZES = {"desktop": (1400, 900), "telephone": (390, 844)}
+
+
+@pytest.fixture(scope="module")
+def browser(quick: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    with chromium(tmp_path_factory.mktemp("profile")) as found:
+        yield found
+
+
+def open_page(browser: webdriver.Chrome, quick: Path, size: str, target: str = "") -> None:
+    width, height = SIZES[size]
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "telephone"}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get("about:blank")  # else a page with another target is not loaded anew
+    browser.get(f"{(quick / 'report.html').as_uri()}{target}")
+
+
 @pytest.mark.slow
 @needs_browser
-def test_a_browser_shows_the_whole_page_without_an_error(quick: Path, tmp_path: Path) -> None:
-    with chromium(tmp_path / "profile") as browser:
-        for width, mobile in ((1280, False), (390, True)):
-            metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile}
-            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-            browser.get((quick / "report.html").as_uri())
-            wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            assert browser.execute_script(wide) == 0
-            moved = """
-                const seen = [];
-                for (const slider of document.querySelectorAll('.slider')) {
-                  const range = slider.querySelector('input[type=range]');
-                  range.value = 0;
-                  range.dispatchEvent(new Event('input', {bubbles: true}));
-                  seen.push(...[...slider.querySelectorAll('figure')].filter(f => !f.hidden));
-                }
-                return seen.map(f => f.querySelector('figcaption').textContent);
-            """
-            captions = browser.execute_script(moved)
-            assert len(captions) > 10
-            assert all(caption.startswith("update 0 of") for caption in captions)
-        assert browser.get_log("browser") == []
+@pytest.mark.parametrize("size", SIZES)
+def test_a_browser_shows_the_whole_page_without_an_error(
+    quick: Path, browser: webdriver.Chrome, size: str
+) -> None:
+    open_page(browser, quick, size)
+    browser.execute_script("document.querySelector('.folding button').click()")
+    wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert browser.execute_script(wide) == 0
+    levels = browser.execute_script("return [...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])")
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    moved = """
+        for (const range of document.querySelectorAll('.slider input[type=range]')) {
+          range.value = 0;
+          range.dispatchEvent(new Event('input', {bubbles: true}));
+        }
+        return [...document.querySelectorAll('.slider output')].map(o => o.textContent);
+    """
+    captions = browser.execute_script(moved)
+    assert len(captions) > 10
+    assert all(caption.startswith("update 0 of") for caption in captions)
+    pictures = "return [...document.images].filter(i => !(i.complete && i.naturalWidth)).length"
+    WebDriverWait(browser, 30).until(lambda found: found.execute_script(pictures) == 0)
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.slow
+@needs_browser
+@pytest.mark.parametrize("size", SIZES)
+def test_the_first_screen_answers_the_question(quick: Path, browser: webdriver.Chrome, size: str) -> None:
+    open_page(browser, quick, size)
+    parts = {"desktop": ".answer, .answer + p, main > .gallery img", "telephone": ".answer, .answer + p"}[size]
+    ends = "return [...document.querySelectorAll(arguments[0])].map(e => e.getBoundingClientRect().bottom)"
+    found = browser.execute_script(ends, parts)
+    assert len(found) == {"desktop": 4, "telephone": 2}[size]
+    assert max(found) <= SIZES[size][1]
+
+
+@pytest.mark.slow
+@needs_browser
+def test_verdicts_can_be_filtered(quick: Path, browser: webdriver.Chrome) -> None:
+    open_page(browser, quick, "telephone")
+    claims = read(quick)["claims"]
+    shown = "return [...document.querySelectorAll('.claims tbody tr')].filter(r => r.offsetParent).length"
+    for verdict in ("supported", "refuted", "inconclusive", "all"):
+        expected = sum(verdict in ("all", claim["verdict"]) for claim in claims)
+        choice = browser.find_element(By.CSS_SELECTOR, f".claims input[value={verdict}]")
+        browser.execute_script("arguments[0].click()", choice)
+        assert browser.execute_script(shown) == expected
+        label = browser.execute_script("return arguments[0].parentNode.textContent", choice)
+        assert str(expected) in label.split()
+
+
+@pytest.mark.slow
+@needs_browser
+def test_sections_fold_and_open_where_a_link_leads_and_on_paper(quick: Path, browser: webdriver.Chrome) -> None:
+    unfolded = "return [...document.querySelectorAll('details.experiment[open] > div')].map(d => d.id)"
+    open_page(browser, quick, "desktop")
+    assert browser.execute_script(unfolded) == []
+    browser.execute_script("document.querySelector('nav a[href=\"#noise\"]').click()")
+    WebDriverWait(browser, 10).until(lambda found: found.execute_script(unfolded) == ["noise"])
+    top = "return document.getElementById('noise').getBoundingClientRect().top"
+    assert 0 <= browser.execute_script(top) < 200
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert browser.execute_script(unfolded) == NAMES
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert browser.execute_script(unfolded) == ["noise"]
+    open_page(browser, quick, "desktop", "#trap")
+    assert browser.execute_script(unfolded) == ["trap"]
 
 
 # Pairs of texts whose boxes overlap by more than a pixel in both directions.

@@ -23,8 +23,9 @@ import pytest
 
 import train
 from experiments import argument, benchmark, look, play, report, verify
+from experiments.config.loading import load_config
 from experiments.config.plain_text import is_obeyed
-from experiments.config.schema import Agent, Config, ConfigError, Environment, Training, load_config
+from experiments.config.schema import Agent, Config, ConfigError, Environment, Training
 from experiments.storage.run_folder import config_text
 from experiments.training.loop import Training as Trained
 from tests.experiments.small_training import CONFIG

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from experiments.look import deep_link, links, main, tab_link, tensorboard_command
+from experiments.look import main
 from experiments.tensorboard.events import EventFile, scalar_block
+from experiments.tensorboard.links import deep_link, links, tab_link, tensorboard_command
 from tests.experiments.processes import in_a_child
 
 
@@ -76,7 +77,7 @@ def test_this_tensorboard_runs() -> None:
 def test_command_shows_every_point_of_the_longest_curve(tmp_path: Path) -> None:
     file, points = EventFile(tmp_path / "arm" / "seed_0"), 150_000
     file.write(scalar_block("x", range(1, points + 1), [0.5] * points, 1.7e9))  # the shortest tag there is
-    file.close()
+    file.flush()
     (samples,) = re.findall(r"scalars=(\d+)", tensorboard_command(tmp_path))
     assert int(samples) >= points
 
@@ -106,7 +107,7 @@ def test_a_folder_without_event_files_is_refused_by_name(
 def test_ctrl_c_while_tensorboard_is_still_starting_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    EventFile(tmp_path / "run").close()
+    EventFile(tmp_path / "run").flush()
     starting = "import os, signal, time; os.kill(0, signal.SIGINT); time.sleep(1000)"
     monkeypatch.setattr(
         "experiments.look.tensorboard_command", lambda *_: shlex.join([sys.executable, "-c", starting])
@@ -118,7 +119,7 @@ def test_ctrl_c_while_tensorboard_is_still_starting_is_one_line(
 def test_a_tensorboard_that_is_not_there_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    EventFile(tmp_path / "run").close()
+    EventFile(tmp_path / "run").flush()
     monkeypatch.setattr("experiments.look.tensorboard_command", lambda *_: "/nowhere/tensorboard")
     assert main([str(tmp_path / "run")]) == 2
     said = capsys.readouterr()
@@ -129,7 +130,7 @@ def test_a_tensorboard_that_is_not_there_is_one_line(
 def test_tensorboard_is_started_on_the_logs_of_a_run_folder_on_a_free_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    EventFile(tmp_path / "tensorboard").close()
+    EventFile(tmp_path / "tensorboard").flush()
     started: list[list[str]] = []
     monkeypatch.setattr("experiments.look.run_program", lambda words: started.append(words) or 0)
     with socket.create_server(("localhost", 0)) as busy:

@@ -11,8 +11,7 @@ import pytest
 from experiments.analysis import wording
 from experiments.analysis.wording import Number, effect_text, measure_text, number, plain, verdict_text
 from experiments.config.measures import RUN_MEASURES
-from experiments.pages.tables import outcome_table
-from experiments.pages.verdicts import verdict_list
+from experiments.pages.rendering import environment
 from experiments.session.console import results, verdict_line, verdict_table
 from experiments.tensorboard import text_tab
 from tests.experiments.report_folder import Page
@@ -124,6 +123,7 @@ def check(pieces: list[wording.Piece], values: list[float | None]) -> None:
 
 def test_every_surface_says_what_the_wording_says() -> None:
     """Screen, page and Text tab, over values that are missing, infinite, tiny and huge."""
+    parts: Any = environment().get_template("parts.html").module
     for effect, low, high in itertools.product([*STRANGE, 1e-9, -3e9], repeat=3):
         entry = {"estimate": effect, "low": low, "high": high, "n": 10, "count": 3}
         judged = claim(effect, low, high)
@@ -136,7 +136,7 @@ def test_every_surface_says_what_the_wording_says() -> None:
         assert said in verdict_line(judged).plain
         for surface in (results(found, 80), results(found, 500)):
             assert any(cell in column._cells for table in surface for column in table.columns)
-        page = verdict_list([judged]) + outcome_table(found)
+        page = parts.verdicts([judged]) + parts.outcomes(found)
         data = Page(page).numbers
         pieces = [
             piece

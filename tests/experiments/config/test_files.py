@@ -9,7 +9,8 @@ import pytest
 
 import train
 from experiments.config.files import open_regular, read_regular
-from experiments.config.schema import ConfigError, load_config
+from experiments.config.loading import load_config
+from experiments.config.schema import ConfigError
 from experiments.storage.run_folder import RunFolder, StoreError, sha256
 from experiments.training.loop import Training
 from tests.experiments.small_training import small_config

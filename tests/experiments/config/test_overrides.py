@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments import ConfigError, load_config
-from experiments.config.schema import CONFIGS, Agent, Environment, Training, key_table
+from experiments.config.help import key_table
+from experiments.config.loading import CONFIGS
+from experiments.config.overrides import parse_toml
+from experiments.config.schema import Agent, Environment, Training
 from experiments.storage.run_folder import config_text
 from tests.experiments.comparisons import BANDIT, comparison
 
@@ -96,6 +99,23 @@ def test_truths_are_written_in_either_language(word: str, truth: bool) -> None:
     config = load_config(TWO_ROOMS, [f"agent.normalize_advantages={word}", f"environment.kwargs.loud={word}"])
     assert config.agent.normalize_advantages is truth
     assert config.environment.kwargs["loud"] is truth
+
+
+@pytest.mark.parametrize("key", ["loud", "goals.G"])
+def test_a_mistyped_truth_among_a_worlds_arguments_is_not_taken_for_text(key: str) -> None:
+    with pytest.raises(ConfigError, match=r"'flase' is no TOML value \(text needs quotes here"):
+        load_config(TWO_ROOMS, [f"environment.kwargs.{key}=flase"])
+
+
+def test_values_are_nested_as_deeply_as_is_said_and_no_deeper() -> None:
+    assert parse_toml(f"key = {'[' * 31}{']' * 31}")  # 31 lists in a table
+    with pytest.raises(ValueError, match="nested more than 32 levels deep"):
+        parse_toml(f"key = {'[' * 32}{']' * 32}")
+
+
+def test_what_could_not_be_written_as_text_is_not_read_as_text() -> None:
+    with pytest.raises(ValueError, match="surrogates"):
+        parse_toml("key = '\udcff'")  # a byte of a command line that is no UTF-8
 
 
 # --- seeds ---

@@ -5,8 +5,9 @@ import unicodedata
 
 import pytest
 
+from experiments.config.loading import load_config
 from experiments.config.plain_text import is_obeyed, printable
-from experiments.config.schema import ConfigError, load_config, one_line
+from experiments.config.schema import ConfigError, one_line
 from tests.experiments.small_training import small_config
 
 OBEYED = [

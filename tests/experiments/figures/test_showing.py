@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import train as command
-from experiments import look, report
+from experiments import report
 from experiments.figures import pictures
 from experiments.figures.showing import NotShown, Showing
 from experiments.pages import training_page
@@ -17,7 +17,7 @@ from experiments.pages.training_page import write_report
 from experiments.session import console
 from experiments.storage.results import Results
 from experiments.storage.run_folder import RunFolder
-from experiments.tensorboard import hparams_tab, sink, text_tab
+from experiments.tensorboard import hparams_tab, links, sink, text_tab
 from experiments.tensorboard.sink import BoardSink
 from tests.experiments.processes import in_a_child
 from tests.experiments.small_training import CONFIG, assert_same, contents, train
@@ -46,9 +46,9 @@ AT_THE_END: dict[str, tuple[Any, str, Any, str]] = {
     "a figure": (pictures, "DRAWINGS", (broken, pictures.entropy, pictures.solved), "figure broken"),
     "a figure after another": (pictures, "DRAWINGS", (late, pictures.solved), "figure late"),
     "the maps": (training_page, "map_slider", broken, "maps of policy and visits"),
-    "the page": (training_page, "experiment", broken, "report.html"),
+    "the page": (training_page, "render", broken, "report.html"),
     "the whole report": (training_page, "read_results", broken, "report"),
-    "the command of TensorBoard": (look, "tensorboard_command", broken, "how to look at it"),
+    "the command of TensorBoard": (links, "tensorboard_command", broken, "how to look at it"),
 }
 IN_TENSORBOARD = [name for name in AT_THE_END if "TensorBoard" in name and "command" not in name]
 IN_REPORT = [name for name, (place, *_) in AT_THE_END.items() if place in (pictures, training_page)]

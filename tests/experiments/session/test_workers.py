@@ -22,7 +22,8 @@ from gymnasium.spaces import Discrete
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.config.schema import Config, load_config
+from experiments.config.loading import load_config
+from experiments.config.schema import Config
 from experiments.session import members
 from experiments.session import run as session
 from experiments.session import workers as workers_module

@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from experiments.config.schema import load_config
+from experiments.config.loading import load_config
 from experiments.speed import simulators
 from tests.experiments.comparisons import CONFIGS
 

@@ -17,8 +17,9 @@ import pytest
 
 import train
 from experiments import look, play, report
+from experiments.config.loading import load_config
 from experiments.config.plain_text import is_obeyed
-from experiments.config.schema import Config, load_config
+from experiments.config.schema import Config
 from experiments.storage.run_folder import config_text
 from tests.experiments.forger import Forger
 from tests.experiments.small_training import Crash, small_config

@@ -20,7 +20,8 @@ import pytest
 import safetensors.numpy
 
 from experiments import play
-from experiments.config.schema import ConfigError, load_config
+from experiments.config.loading import load_config
+from experiments.config.schema import ConfigError
 from experiments.pages.training_page import write_report
 from experiments.session import run as session
 from experiments.storage.checkpoints import Checkpoints, Moment

@@ -10,8 +10,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 
-from experiments.tensorboard.event_file import EventFile, complete_length, record
+from experiments.tensorboard.event_file import EventFile, record
 from experiments.tensorboard.scalar_blocks import scalar_block, scalars_block
+from tests.experiments.complete_length import complete_length
 
 
 def events(path: Path) -> list[bytes]:
@@ -30,7 +31,7 @@ def small_file(tmp_path: Path) -> EventFile:
     file = EventFile(tmp_path / "arm" / "seed_0")
     for block in blocks():
         file.write(block)
-    file.close()
+    file.flush()
     return file
 
 
@@ -54,7 +55,7 @@ def test_tensorboard_reads_every_value(tmp_path: Path) -> None:
     times = np.linspace(1.7e9, 1.8e9, 3000)
     file.write(scalar_block("step/entropy_bits", steps, entropy, times))
     file.write(scalars_block(["loss/policy", "loss/total"], steps, losses, times))
-    file.close()
+    file.flush()
 
     reader = EventAccumulator(str(tmp_path), size_guidance={"scalars": 0})
     reader.Reload()
@@ -114,7 +115,7 @@ def test_stopped_and_resumed_is_as_if_never_stopped(small_file: EventFile) -> No
     resumed.truncate_to(checkpoint)
     resumed.write(second)
     assert resumed.size == len(uninterrupted)
-    resumed.close()
+    resumed.flush()
     assert small_file.path.read_bytes() == uninterrupted
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 
-from experiments.look import deep_link, tab_link
+from experiments.tensorboard.links import deep_link, tab_link
 from tests.experiments.browser import chromium, find, needs_browser
 from tests.experiments.log_folder import ARMS, MEASURES, write_log_folder
 from tests.experiments.processes import wait_for

@@ -125,7 +125,7 @@ def test_a_hundred_runs_of_ten_thousand_steps(tmp_path: Path) -> None:
     for k, curve in enumerate(values):
         file = EventFile(tmp_path / "logs" / "arm" / f"seed_{k}")
         file.write(scalar_block("step/entropy_bits", steps, curve, 1.7e9))
-        file.close()
+        file.flush()
     with tensorboard_server(tmp_path / "logs", tmp_path / "server.txt") as server:
         wait_for(lambda: len(server.get_json("data/plugin/scalars/tags")) == 100)
         runs = {f"arm/seed_{k}": list(zip(steps.tolist(), values[k].tolist(), strict=True)) for k in (0, 42, 99)}

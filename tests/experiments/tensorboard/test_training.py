@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from selenium import webdriver
 
-from experiments.look import PINNED, deep_link, tab_link
 from experiments.session import run as session
 from experiments.tensorboard.aggregates import grid
 from experiments.tensorboard.images_tab import moments
+from experiments.tensorboard.links import PINNED, deep_link, tab_link
 from experiments.training.records import Records
 from tests.experiments.browser import chromium, find, needs_browser
 from tests.experiments.comparisons import BOTH_ARMS, TWO_ROOMS, comparison

@@ -12,8 +12,12 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 
-from experiments import play
-from experiments.config.schema import ConfigError, Environment, load_config
+from envs import planning
+from envs.finite_mdp import FiniteMDP
+from envs.tabular import TabularEnv
+from experiments import play, train
+from experiments.config.loading import load_config
+from experiments.config.schema import ConfigError, Environment
 from experiments.session import run as session
 from experiments.session.members import WorkerFailed
 from experiments.session.workers import Workers
@@ -24,6 +28,7 @@ from experiments.training.records import joined
 from experiments.training.simulated.simulators import SimulatorError
 from experiments.training.spaces import converter
 from experiments.training.worlds import make_world
+from tests.experiments.comparisons import comparison
 from tests.experiments.strange_worlds import FLAGS, REWARDS, STATES, strange
 
 STATE = {"declares": "states"}
@@ -511,3 +516,37 @@ class TestAMapInAFile:
         (tmp_path / "map.txt").write_text(MAP)
         expected = trained(config)["final_return"]
         np.testing.assert_array_equal(rewards, expected)
+
+
+@pytest.mark.parametrize(
+    "agent", [{}, {"gradient": "exact"}, {"gradient": "exact", "horizon": "infinite"}], ids=str
+)
+def test_a_world_whose_rewards_never_end_has_no_best_actions_without_a_discount(
+    agent: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "MOST_SWEEPS", 100)
+    with monkeypatch.context() as patched:
+        patched.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
+        gymnasium.register("Paid-v0", entry_point=Paid, max_episode_steps=5)
+        world = {"id": "Paid-v0"}
+        with pytest.raises(ConfigError, match=r"^agent.discount: Paid-v0 has no best actions at 1, .* below 1$"):
+            Training(comparison(world, agent))
+        weighted = {"discount_weighting": True} if "horizon" in agent else {}
+        assert len(train(comparison(world, {"discount": 0.9, **agent, **weighted})).runs) == 6
+
+
+class Paid(TabularEnv):
+    """Pays for every step, and no step ends it."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        shape = (1, 4, 1)
+        super().__init__(
+            FiniteMDP(
+                next_state=np.zeros(shape, np.int64),
+                probability=np.ones(shape),
+                reward=np.ones(shape),
+                terminated=np.zeros(shape, bool),
+                start=np.ones(1),
+            ),
+            render_mode,
+        )

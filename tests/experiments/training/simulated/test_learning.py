@@ -12,7 +12,8 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from scipy import stats
 
-from experiments.config.schema import ConfigError, load_config
+from experiments.config.loading import load_config
+from experiments.config.schema import ConfigError
 from experiments.training.loop import Training
 from experiments.training.randomness import Purpose, environment_seeds
 from experiments.training.records import Records

@@ -1,0 +1,101 @@
+"""Reading a config: a TOML file or a mapping, changed by overrides, into a validated `Config`."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from experiments.config.files import read_regular
+from experiments.config.mistakes import ConfigError, message_of, nearest, one_line
+from experiments.config.overrides import for_arm, is_nested, overridden, parse_toml, unfelt
+from experiments.config.plain_text import printable
+from experiments.config.schema import Config
+
+MAX_BYTES = 1 << 20  # of a file
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
+    """Read and validate a config.
+
+    Args:
+        source: a TOML file, the name of one of our own experiments, or the content as a mapping.
+        overrides: "dotted.key=value" with the value in TOML, or a plain word where the key takes text; they change
+            the base, and one of a key that every arm sets itself is refused.
+    Raises:
+        ConfigError: one message that names the place and what would be valid.
+    """
+    if isinstance(source, Mapping):
+        place, table = "config", dict(source)
+    else:
+        place, table = str(source), _read_toml(Path(source))
+    for override in overrides:
+        table = overridden(table, override, Config)
+    lost = [override for override in overrides if unfelt(override, table.get("arms"))]
+    if not any(map(is_nested, lost)):  # what is written inside a key may not fit the base at all
+        config = _validated(place, table)
+    if lost:
+        raise ConfigError(_unfelt(lost[0], table))
+    return config
+
+
+def _validated(place: str, table: Mapping[str, Any]) -> Config:
+    try:
+        _check_texts(table)
+        return Config.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError(f"{place}: {message_of(error, Config)}") from None
+    except ConfigError as error:
+        raise ConfigError(one_line(f"{place}: {error}")) from None
+
+
+def _unfelt(override: str, table: Mapping[str, Any]) -> str:
+    """What is said of an override that changes nothing: the word for the last arm that it would fit."""
+    key, advice = override.partition("=")[0].split(".")[1], ""
+    base = {**table, "agent": {name: value for name, value in table["agent"].items() if name != key}}
+    for arm in table["arms"]:
+        with suppress(ConfigError):
+            _validated("", overridden(base, for_arm(override, arm), Config))
+            advice = f"; write {for_arm(override, arm)}"
+    arms = ", ".join(table["arms"])
+    return one_line(f"override {override!r}: no arm would feel it, each ({arms}) sets its own {key}{advice}")
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    names = {own.stem: own for own in sorted(CONFIGS.glob("*.toml"))}
+    if str(path) in names and not path.is_file():
+        path = names[str(path)]
+    try:
+        return parse_toml(read_regular(path, MAX_BYTES).decode())
+    except OSError as error:
+        close = nearest(path.stem, list(names)) if path.parent == Path() else nearest(str(path), _beside(path))
+        raise ConfigError(f"{path}: {error.strerror or error}{close}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid TOML: {one_line(error)}") from None
+
+
+def _beside(path: Path) -> list[str]:
+    """Configs in the same folder, if it can be read."""
+    with suppress(OSError):
+        return [str(other) for other in path.parent.glob("*.toml")]
+    return []
+
+
+def _check_texts(value: Any, key: str = "") -> None:
+    """Keys and texts are shown on terminals: none of them may command one.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    if isinstance(value, str):
+        if printable(value) != value:
+            raise ConfigError(f"{key}: {value!r} holds characters that a terminal would obey; use printable ones")
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            _check_texts(str(name), f"{key}.{name}".lstrip("."))
+            _check_texts(inner, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            _check_texts(inner, f"{key}.{number}")

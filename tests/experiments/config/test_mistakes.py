@@ -1,0 +1,26 @@
+"""What is said of a mistake."""
+
+import pytest
+
+from experiments.config.mistakes import nearest, one_line
+
+
+def test_a_line_is_whole_up_to_its_length_and_says_where_it_was_cut_off() -> None:
+    assert one_line("a  b\n\tc") == "a b c"
+    assert one_line("x" * 1000) == "x" * 1000
+    assert one_line("x" * 1001) == "x" * 1000 + " ..."
+    assert one_line("12345", 4) == "1234 ..."
+
+
+@pytest.mark.parametrize(
+    ("valid", "hint"),
+    [
+        (["abxy", "wxyz"], "; did you mean 'abxy'?"),  # half of the letters are the same
+        (["abcx", "abxy", "abcd"], "; did you mean 'abcd'?"),  # the nearest of several
+        (["wxyz", "axyz"], "; valid are axyz, wxyz"),
+        ([], ""),
+    ],
+    ids=str,
+)
+def test_the_nearest_word_is_proposed_or_all_of_them(valid: list[str], hint: str) -> None:
+    assert nearest("abcd", valid) == hint

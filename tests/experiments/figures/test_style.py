@@ -1,0 +1,49 @@
+"""One pair of colours tells one story: orange without the entropy term, blue with it."""
+
+import re
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+
+from experiments import load_config
+from experiments.config.schema import Config
+from experiments.figures.style import LOOKS, WITH, WITHOUT, looks, rgb, svg_of
+from tests.experiments.comparisons import CONFIGS
+
+
+def has_term(config: Config, arm: str) -> bool:
+    return config.agent_of(arm).entropy_coef != 0
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_no_arm_without_the_term_is_blue_and_none_with_it_orange(path: Any) -> None:
+    config = load_config(path)
+    found = looks(config)
+    assert list(found) == list(config.arms)
+    assert not [arm for arm, look in found.items() if look == (WITHOUT if has_term(config, arm) else WITH)]
+    if len(found) <= len(LOOKS):
+        assert len({*found.values()}) == len(found)
+    else:
+        assert {*found.values()} == {WITHOUT, WITH}
+
+
+def test_the_order_of_the_arms_does_not_matter() -> None:
+    config = load_config(CONFIGS / "two_rooms.toml")
+    turned = config.model_copy(update={"arms": dict(reversed(config.arms.items()))})
+    assert looks(turned) == looks(config) == {"without_entropy": WITHOUT, "with_entropy": WITH}
+
+
+def test_a_colour_is_three_bytes() -> None:
+    assert rgb(WITHOUT) == (213, 94, 0)
+    assert rgb(WITH) == (0, 114, 178)
+
+
+def test_a_file_has_hundredths_of_points_and_its_words_have_all_their_digits() -> None:
+    figure = Figure()
+    figure.subplots().plot([0.123456, 1 / 3, 0.77777], [1 / 7, 3.14159, 2 / 9])
+    svg = svg_of(figure, "from 0.0002143 to 0.123456").decode()
+    places = re.findall(r' (?:d|x|y)="([^"]*)"', svg)
+    assert len(places) > 20
+    assert not re.search(r"\.\d{3}", " ".join(places))
+    assert "from 0.0002143 to 0.123456" in svg
