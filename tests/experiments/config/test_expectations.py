@@ -1,7 +1,7 @@
 import pytest
 
 from experiments import ConfigError, load_config
-from experiments.config.expectations import GRAMMAR, Expectation, parse_expectation
+from experiments.config.expectations import GRAMMAR, Expectation, parse_expectation, read_expectation
 
 ARMS = ["with_entropy", "without_entropy", "a", "b", "c", "0"]
 
@@ -84,3 +84,10 @@ def test_a_config_with_a_mistaken_claim_is_refused_when_it_is_loaded(
     with pytest.raises(ConfigError) as error:
         load_config(config)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("measure", "expect"), [("first_optimal_update", "a < b"), ("solved", "a = b within 0.1")]
+)
+def test_directions_of_times_and_equalities_of_others_have_tests(measure: str, expect: str) -> None:
+    assert read_expectation(measure, expect, ARMS, [measure]) == parse_expectation(expect, ARMS)

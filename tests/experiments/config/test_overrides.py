@@ -246,3 +246,14 @@ def test_the_values_that_a_config_has_are_those_that_help_speaks_of() -> None:
                 default = tomllib.loads(f"value = {shown}")["value"] if shown != "{}" else {}
                 expected = field.get_default()
                 assert default == (list(expected) if isinstance(expected, tuple) else expected)
+
+
+@pytest.mark.parametrize("override", ["name", "=3", "agent..policy=mlp", f"{'a.' * 32}b=1"])
+def test_what_has_no_key_and_value_is_answered_with_how_to_write_it(override: str) -> None:
+    with pytest.raises(ConfigError, match=r"write dotted\.key=value, as in training\.seeds=50$"):
+        load_config(TWO_ROOMS, [override])
+
+
+def test_a_line_break_brings_in_no_second_key() -> None:
+    with pytest.raises(ConfigError, match="is no TOML value"):
+        load_config(TWO_ROOMS, ['name="a"\nmore="b"'])
