@@ -12,19 +12,15 @@ if __name__ == "__main__":
 
 import argparse
 import json
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import tomli_w
 
-from experiments.analysis import tuning as choosing
-from experiments.analysis.summary import worlds_of
+from experiments.analysis.tuning import choose
 from experiments.config.failures import Failure
-from experiments.config.schema import Config
 from experiments.config.sweep_files import load_sweep
 from experiments.config.sweeps import Cell, Settings, Sweep, cells
 from experiments.config.tuning import judged, settings_of, tries
@@ -32,6 +28,7 @@ from experiments.session import command_line
 from experiments.session.cells import train_cells
 from experiments.session.console import Screen
 from experiments.session.run import Options, compile_ahead, holds, plain_torch, run
+from experiments.session.sweep_plan import plan_lines
 from experiments.storage.run_folder import RunFolder, StoreError, parquet_bytes
 from experiments.storage.sources import digest
 from experiments.storage.sweep_folder import (
@@ -46,62 +43,12 @@ from experiments.storage.sweep_folder import (
     settings_text,
 )
 from experiments.training.loop import Training
-from experiments.training.worlds import time_limit
-
-BYTES_OF_RUN = 300  # in the tables, about
 
 
 class Unfinished(Failure, RuntimeError):
     """Trainings failed, each for a reason that has been told."""
 
     status = 1
-
-
-def plan(sweep: Sweep, found: Sequence[Cell], screen: Screen) -> None:
-    """Say what would be trained, and about how long that takes here."""
-    configs = [cell.config for cell in found]
-    if sweep.judge is not None:
-        configs.append(judged(sweep, {arm: settings_of(sweep, arm)[0] for arm in configs[0].arms}))
-    runs = sum(len(config.arms) * config.runs_per_arm for config in configs)
-    steps = sum(map(most_steps, configs))
-    for number, cell in enumerate(found[:5]):
-        screen.say(f"{number:>5}  {settings_text(cell.settings)}")
-    if len(found) > 5:
-        screen.say(f"       ... and {len(found) - 5:,} more")
-    seconds = sum(map(updates_of_runs, configs)) * _seconds_per_update(found[0].config, screen)
-    screen.say(
-        f"{len(configs):,} trainings, {runs:,} runs, at most {steps:,} environment steps, about "
-        f"{seconds / 60:.1f} minutes of one core, about {runs * BYTES_OF_RUN / 1e6:.1f} MB"
-    )
-
-
-def most_steps(config: Config) -> int:
-    """Environment steps of a training in which no episode ends by itself; with exact gradients there are none."""
-    arms = sum(config.agent_of(arm).gradient == "sampled" for arm in config.arms)
-    training = config.training
-    return (
-        arms
-        * config.runs_per_arm
-        * training.updates
-        * training.episodes_per_update
-        * time_limit(config.environment)
-    )
-
-
-def updates_of_runs(config: Config) -> int:
-    """Updates, each run's counted by itself."""
-    return len(config.arms) * config.runs_per_arm * config.training.updates
-
-
-def _seconds_per_update(config: Config, screen: Screen) -> float:
-    """Of one run, measured with a few updates, which nobody keeps."""
-    few = config.training.model_copy(update={"updates": 6})
-    with plain_torch(), closing(Training(config.model_copy(update={"training": few}))) as training:
-        compile_ahead(training, screen.say)
-        training.advance(2)
-        began = time.process_time()
-        training.advance(4)
-        return (time.process_time() - began) / (4 * len(training.runs.arm))
 
 
 class Place(NamedTuple):
@@ -141,28 +88,6 @@ def train_all(found: Sequence[Cell], place: Place) -> list[Finished]:
     return [finished for finished in done if finished is not None]
 
 
-def choose(sweep: Sweep, found: Sequence[Cell], done: Sequence[Finished]) -> dict[str, dict[str, Any]]:
-    """Arm -> its tries with their scores, and which of them it chooses."""
-    assert sweep.tuning is not None
-    measure, chosen = sweep.tuning.choose_by, dict[str, dict[str, Any]]()
-    for arm in found[0].config.arms:
-        scores = [
-            choosing.score(measure, _columns(finished, arm), worlds_of(cell.config))
-            for cell, finished in zip(found, done, strict=True)
-        ]
-        best, settings = choosing.best(measure, scores), settings_of(sweep, arm)
-        tried = [{"settings": own, "score": number} for own, number in zip(settings, scores, strict=True)]
-        chosen[arm] = {"chosen": best, "settings": settings[best], "tries": tried}
-    return chosen
-
-
-def _columns(finished: Finished, arm: str) -> dict[str, np.ndarray[Any, Any]]:
-    table = finished.runs
-    rows = np.array(table["arm"].to_pylist()) == arm
-    names = [name for name in table.column_names if name not in ("arm", "start_policy")]
-    return {name: np.array(table[name].to_pylist(), dtype=object)[rows] for name in names}
-
-
 def judge(sweep: Sweep, chosen: Mapping[str, Settings], place: Place) -> Mapping[str, Any]:
     """Train the comparison of what the arms chose, in a run folder of its own, unless it is there."""
     config, path, source = judged(sweep, chosen), place.folder.path / JUDGED, digest()
@@ -199,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sweep = load_sweep(options.sweep)
     found = cells(sweep) if sweep.tuning is None else tries(sweep)
     if options.dry_run:
-        plan(sweep, found, screen)
+        screen.say(*plan_lines(sweep, found, screen.say))
         return int(screen.is_lost)
     folder = SweepFolder(options.out or Path("runs") / sweep.name)
     folder.check_owner(SWEEP)
@@ -252,7 +177,9 @@ def swept(sweep: Sweep, found: Sequence[Cell], place: Place) -> dict[str, Any]:
         "core_seconds": round(sum(finished.seconds for finished in done), 1),
     }
     if sweep.tuning is not None:
-        arms = choose(sweep, found, done)
+        arms = choose(sweep.tuning.choose_by, [cell.config for cell in found], [each.runs for each in done])
+        for arm, its in arms.items():
+            its["settings"] = settings_of(sweep, arm)[its["chosen"]]
         for arm, its in arms.items():
             place.screen.say(f"{arm}: {settings_text(its['settings'])}")
         comparison = judge(sweep, {arm: its["settings"] for arm, its in arms.items()}, place)

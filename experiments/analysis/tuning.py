@@ -4,11 +4,36 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from experiments.analysis.over_worlds import world_means
+from experiments.analysis.summary import worlds_of
 from experiments.analysis.values import ends, values_of
 from experiments.config.measures import RUN_MEASURES
+from experiments.config.schema import Config
+
+
+def choose(measure: str, configs: Sequence[Config], tables: Sequence[pa.Table]) -> dict[str, dict[str, Any]]:
+    """Arm -> the score of each of its tries, and the place of the one that it chooses.
+
+    Args:
+        measure: what it chooses by.
+        configs: of the tries.
+        tables: of their runs at the end, as runs.parquet.
+    """
+    found = {}
+    for arm in configs[0].arms:
+        columns = [_columns(table, arm) for table in tables]
+        scores = [score(measure, own, worlds_of(config)) for own, config in zip(columns, configs, strict=True)]
+        found[arm] = {"chosen": best(measure, scores), "scores": scores}
+    return found
+
+
+def _columns(table: pa.Table, arm: str) -> dict[str, NDArray[Any]]:
+    rows = np.array(table["arm"].to_pylist()) == arm
+    names = [name for name in table.column_names if name not in ("arm", "start_policy")]
+    return {name: np.array(table[name].to_pylist(), dtype=object)[rows] for name in names}
 
 
 def score(measure: str, columns: Mapping[str, NDArray[Any]], worlds: NDArray[np.int64] | None) -> float:

@@ -14,6 +14,7 @@ from experiments import train
 from experiments.analysis.tuning import best, score
 from experiments.config.sweep_files import load_sweep
 from experiments.config.sweeps import cells
+from experiments.config.tuning import settings_of
 from experiments.session import cells as training
 from experiments.storage.sweep_folder import SweepFolder
 from tests.experiments.config.test_sweeps import BASE, GRID, TUNING
@@ -130,9 +131,9 @@ def test_a_tuning_chooses_the_best_try_of_each_arm_and_judges_it(tmp_path: Path)
             np.mean([row["final_return"] for row in rows if (row["cell"], row["arm"]) == (cell, arm)])
             for cell in range(4)
         ]
-        assert [tried["score"] for tried in found["tries"]] == pytest.approx(means)
+        assert found["scores"] == pytest.approx(means)
         assert found["chosen"] == int(np.argmax(means))
-        assert found["settings"] == found["tries"][found["chosen"]]["settings"]
+        assert found["settings"] == settings_of(load_sweep(tmp_path / "sweep.toml"), arm)[found["chosen"]]
     judged = json.loads((out / "judged" / "summary.json").read_text())
     assert judged["claims"] == summary["claims"]
     assert judged["claims"][0]["n"] == 6
