@@ -194,7 +194,7 @@ def train(config: Config, arm: str, seed: int) -> Iterator[list[list[Step]]]:
             uniforms = iter(numbers.random, None)
             played = [
                 list(episode(env, lambda seen: learner.log_pi(seen).numpy(), uniforms))
-                for _ in range(config.training.episodes_per_update)
+                for _ in range(config.training_of(arm).episodes_per_update)
             ]
         learner.learn(played, agent.entropy_coef)
         yield played

@@ -48,7 +48,10 @@ class TestEveryExperiment:
     def test_compares_arms_on_the_same_seeds(self, path: Path) -> None:
         config = load_config(path)
         assert len(config.arms) >= 2
-        agents = [config.agent_of(arm).model_dump_json() for arm in config.arms]
+        agents = [
+            config.agent_of(arm).model_dump_json() + config.training_of(arm).model_dump_json()
+            for arm in config.arms
+        ]
         assert len(set(agents)) == len(agents), "two arms are the same"
 
     def test_two_updates_of_two_seeds_give_what_its_claims_are_about(self, path: Path) -> None:

@@ -190,7 +190,7 @@ def shares_of_budget(config: Config, columns: Mapping[str, Column]) -> dict[str,
     A time that never came stays negative.
     """
     training = config.training
-    steps = training.updates * training.episodes_per_update * time_limit(config.environment)
+    steps = config.most_episodes * time_limit(config.environment)
     times = [name for name, measure in RUN_MEASURES.items() if measure.kind == "time"]
     budgets = {name: steps if name.endswith("_env_step") else training.updates for name in times}
     return {

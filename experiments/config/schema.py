@@ -282,6 +282,9 @@ class ClaimText(Section):
     limit: bool = Field(default=False, description="true: expected not to hold; it shows where the argument ends")
 
 
+ARM_TRAINING = ("episodes_per_update",)  # keys of [training] that an arm may set for itself
+
+
 class Config(Section):
     name: Name
     description: str
@@ -291,7 +294,9 @@ class Config(Section):
     environment: Environment
     agent: Agent = Agent()
     training: Training
-    arms: dict[Name, dict[str, Any]] = Field(default={}, description="keys of [agent] in which an arm differs")
+    arms: dict[Name, dict[str, Any]] = Field(
+        default={}, description="keys of [agent], and episodes_per_update, in which an arm differs"
+    )
     claims: Annotated[tuple[ClaimText, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
@@ -305,8 +310,8 @@ class Config(Section):
                 f"and {MAX_RUNS:,} runs"
             )
         for arm in self.arms:
-            resolved = self.agent_of(arm)
-            if resolved.baseline in ("batch_mean", "leave_one_out") and self.training.episodes_per_update == 1:
+            resolved, episodes = self.agent_of(arm), self.training_of(arm).episodes_per_update
+            if resolved.baseline in ("batch_mean", "leave_one_out") and episodes == 1:
                 raise ValueError(
                     f'arms.{arm}: baseline = "{resolved.baseline}" needs training.episodes_per_update above 1'
                 )
@@ -333,7 +338,21 @@ class Config(Section):
     def agent_of(self, arm: str) -> Agent:
         """The agent of an arm: the base with the arm's differences."""
         base = self.agent.model_dump(exclude_unset=True)
+        own = {key: value for key, value in self.arms[arm].items() if key not in ARM_TRAINING}
         try:
-            return Agent.model_validate(base | self.arms[arm])
+            return Agent.model_validate(base | own)
         except ValidationError as error:
             raise ConfigError(message_of(error, Agent, f"arms.{arm}")) from None
+
+    def training_of(self, arm: str) -> Training:
+        """How an arm is trained: as all are, with the arm's differences."""
+        own = {key: self.arms[arm][key] for key in ARM_TRAINING if key in self.arms[arm]}
+        try:
+            return Training.model_validate(self.training.model_dump() | own)
+        except ValidationError as error:
+            raise ConfigError(message_of(error, Training, f"arms.{arm}")) from None
+
+    @property
+    def most_episodes(self) -> int:
+        """Episodes of a run of the arm that plays most; times the time limit, the steps that a run might take."""
+        return self.training.updates * max(self.training_of(arm).episodes_per_update for arm in self.arms)

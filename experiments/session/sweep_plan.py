@@ -42,8 +42,8 @@ def plan_lines(sweep: Sweep, cells: Sequence[Cell], notify: Callable[[str], None
 
 def most_steps(config: Config) -> int:
     """Environment steps of a training in which no episode ends by itself."""
-    episodes = config.training.updates * config.training.episodes_per_update
-    return len(config.arms) * config.runs_per_arm * episodes * time_limit(config.environment)
+    episodes = sum(config.training_of(arm).episodes_per_update for arm in config.arms) * config.training.updates
+    return config.runs_per_arm * episodes * time_limit(config.environment)
 
 
 def _seconds(config: Config, notify: Callable[[str], None]) -> float:

@@ -123,7 +123,7 @@ class BoardSink:
 
     def _write_finals(self, columns: Mapping[str, Column], now: float) -> None:
         training = self._config.training
-        budget = training.updates * training.episodes_per_update * self._world.time_limit
+        budget = self._config.most_episodes * self._world.time_limit
         finals = hparams_tab.final_values(columns, budget)
         shown = hparams_tab.metrics(self._needs)
         for place, file in self._of_run.items():

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from agents.kernels.compiled import is_compiling
-from experiments.config.schema import Agent, Config, ConfigError
+from experiments.config.schema import Config, ConfigError
 from experiments.training.batch import Batch, State
 from experiments.training.memory import keep_freed_memory
 from experiments.training.records import Column, Each, Records, Runs, merged, scattered
@@ -46,13 +46,14 @@ class Training:
         arms = list(config.arms)
         grouped: dict[str, list[str]] = {}
         for arm in arms:
-            grouped.setdefault(_batch_key(config.agent_of(arm)), []).append(arm)
+            grouped.setdefault(_batch_key(config, arm), []).append(arm)
         self.batches: list[Batch] = []
         self._places = []
         n, runs = len(self.seeds), np.arange(len(self.runs.arm)).reshape(len(arms), len(self.worlds), -1)
         for place, world in enumerate(self.worlds):
             for group in grouped.values():
-                self.batches.append(Batch(config, world, group, self.seeds, keeps_snapshots=place == 0))
+                own = config.model_copy(update={"training": config.training_of(group[0])})
+                self.batches.append(Batch(own, world, group, self.seeds, keeps_snapshots=place == 0))
                 self._places.append(runs[[arms.index(arm) for arm in group], place].reshape(len(group) * n))
 
     @property
@@ -106,6 +107,7 @@ class Training:
             batch.load({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
 
 
-def _batch_key(agent: Agent) -> str:
+def _batch_key(config: Config, arm: str) -> str:
     numbers = {"entropy_coef": 0.0, "discount": 0.0, "initial_policy": None}
-    return agent.model_copy(update=numbers).model_dump_json()
+    agent = config.agent_of(arm).model_copy(update=numbers)
+    return f"{agent.model_dump_json()} {config.training_of(arm).episodes_per_update}"
