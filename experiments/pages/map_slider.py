@@ -83,7 +83,9 @@ def map_slider(results: Results) -> Maps | None:
     if affordable < len(compared) or max(width, moments * height) > MAX_PIXELS:
         return None
     arms = sorted(sorted(config.arms, key=lambda arm: arm not in compared)[:affordable], key=[*config.arms].index)
-    views = {"mean": "mean of all runs", "seed": f"seed {config.training.seed_list[0]} alone"}
+    world = config.environment.world_list[0]
+    where = "" if world is None else f" in world {world}"
+    views = {"mean": f"mean of all runs{where}", "seed": f"seed {config.training.seed_list[0]}{where} alone"}
     return Maps(
         config.name,
         [f"update {update:,} of {config.training.updates:,}" for update in snapshots.update],

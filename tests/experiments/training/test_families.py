@@ -14,6 +14,8 @@ from envs.mazes import Maze
 from envs.tabular import TabularEnv
 from experiments import load_config, play, train
 from experiments.config.schema import Config, ConfigError
+from experiments.pages.training_page import write_report
+from experiments.session.console import failed_lines
 from experiments.storage.results import read_results
 from experiments.training.loop import Training
 from experiments.training.records import runs_of
@@ -179,6 +181,25 @@ def test_a_world_that_is_not_there_is_refused(
 ) -> None:
     assert play.main([str(folder), "--arm", "without", "--seed", "5", *world]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_report_says_in_how_many_worlds(folder: Path) -> None:
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "3: 3 to 5" in page
+    assert "2 per arm and world" in page
+    assert "mean of all runs in world 3" in page
+    assert "sign flips of the mean difference of worlds" in page
+
+
+def test_a_failed_run_is_named_with_its_world(tmp_path: Path) -> None:
+    """Steps so large that every run overflows."""
+    config = family("agent.optimizer=sgd", "agent.learning_rate=1e300")
+    summary, _ = small_training.train(tmp_path / "run", config)
+    failed = [(run["arm"], run["world"], run["seed"]) for run in summary["failed_runs"]]
+    assert failed == [(arm, world, seed) for arm, seed, world in zip(*runs_of(config), strict=True)]
+    (line,) = failed_lines(summary, most=1)
+    assert "without, world 3, seed 5 (update" in line
+    assert read_results(tmp_path / "run").summary["failed_runs"] == summary["failed_runs"]
 
 
 # --- the config
