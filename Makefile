@@ -29,13 +29,15 @@ check: .venv/.installed-dev
 tensorboard: .venv/.installed
 	$(BIN)/python -m experiments.look $(RUN)
 
-# The whole argument (some minutes), and what docs/ has of it: its numbers, its page, one report, the README's pictures.
+# The whole argument (some minutes), and what docs/ has of it: its numbers, its page, one report, the README's
+# pictures; and the page of the text.
 docs: .venv/.installed
 	$(BIN)/python -m experiments.argument
 	cp runs/argument/summary.json docs/argument.json
 	cp runs/argument/report.html docs/argument.html
 	cp runs/argument/two_rooms/report.html docs/two_rooms.html
 	cp runs/argument/two_rooms/figures/entropy_bits.svg runs/argument/two_rooms/figures/solved.svg docs/
+	$(BIN)/python -m experiments.explain
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

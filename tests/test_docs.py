@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import load_config
 from experiments.analysis import text_numbers
+from experiments.config.loading import load_config
 from experiments.config.plan import PLAN
 from tests.experiments.report_folder import Page
 from tests.experiments.test_report import numbers_in

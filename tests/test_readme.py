@@ -18,7 +18,7 @@ ROWS = {
     "runs that end at the better goal": "succeeds",
     "runs that also walk there straight": "solved",
     "runs whose most probable actions lead there": "greedy_solved",
-    "runs that never saw it": "never_successful",
+    "runs that never reached it": "never_successful",
     "final return (interquartile mean)": "final_return",
     "final entropy, bits": "final_entropy_bits",
 }
@@ -55,25 +55,28 @@ def test_the_tally_of_verdicts_is_the_stored_one():
     tally = SUMMARY["verdicts"]
     assert f"trains {len(SUMMARY['experiments'])} experiments" in WORDS
     assert (
-        "{} claims: of {effects} that were expected to hold {supported} are supported, {refuted} refuted and "
-        "{inconclusive} inconclusive; of {limits} that were expected not to hold {limits_supported} are supported "
-        "after all"
+        "{} claims. Of the {effects} that were expected to hold, {supported} are supported, {refuted} refuted and "
+        "{inconclusive} inconclusive; of the {limits} that were expected not to hold, {limits_supported} are "
+        "supported."
     ).format(len(SUMMARY["claims"]), **tally) in WORDS
 
 
 def test_the_other_numbers_are_stored_ones():
     doses = [_share("dose_response", arm, "succeeds") for arm in ("entropy_0", "entropy_0_03", "entropy_0_3")]
-    assert "they are {} without the term, {} with 0.03 and {} with ten times as much".format(*doses) in WORDS
+    assert (
+        "{} runs end there without the term, {} with coefficient 0.03 and {} with ten times as much".format(*doses)
+        in WORDS
+    )
     best = [_share("bandit", arm, "succeeds") for arm in ("without_entropy", "with_entropy")]
     assert "{} runs end at the best arm without the term and {} with coefficient 0.1".format(*best) in WORDS
     baseline = _share("bandit_dose", "running_mean", "succeeds")
-    assert f"with a running-mean baseline and without the term {baseline} do" in WORDS
+    assert f"with a running-mean baseline and without the term, {baseline} do" in WORDS
     small_step = _share("learning_rate", "without_0_002", "succeeds")
-    assert f"with a fifth of the step size and no term {small_step} runs end at the better goal" in WORDS
+    assert f"with a fifth of the learning rate and no term, {small_step} runs end at the better goal" in WORDS
     depths = [
         _share(f"deep_sea_{d}", arm, "succeeds") for d in (4, 10) for arm in ("without_entropy", "with_entropy")
     ]
-    assert "{} and {} at depth 4, {} and {} at depth 10".format(*depths) in WORDS
+    assert "{} and {} runs end with the treasure at depth 4, and {} and {} at depth 10".format(*depths) in WORDS
 
 
 def test_the_pictures_are_those_of_the_stored_summary():
@@ -153,3 +156,24 @@ def test_the_version_has_its_lines_in_the_changelog():
 def test_the_listed_options_exist():
     options = {option for action in train.parser()._actions for option in action.option_strings}
     assert set(re.findall(r"train\.py[^\n`]*?(--[\w-]+)", README)) <= options
+
+
+def test_the_korean_readme_has_the_headline_the_commands_the_pictures_and_the_page():
+    korean = (ROOT / "README.ko.md").read_text(encoding="utf-8")
+    cells = [_cell(_measure("two_rooms", arm, "succeeds")) for arm in ("without_entropy", "with_entropy")]
+    assert f"| {cells[0]} | {cells[1]} |" in korean
+    (claim,) = [claim for claim in SUMMARY["claims"] if claim["experiment"] == "two_rooms"]
+    assert {"supported": "지지됨", "refuted": "반박됨", "inconclusive": "결론 없음"}[claim["verdict"]] in korean
+    assert f"{claim['effect']:.2f} [{claim['low']:.2f}, {claim['high']:.2f}]" in korean
+    assert f"p = {claim['p_adjusted']:.2g}" in korean.replace("\n", " ")
+    assert {"make demo", "make test"} <= {line.split("   ")[0] for line in korean.splitlines()}
+    for target in re.findall(r"\]\(([^)?#]+)", korean):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_page_of_the_text_is_one_click_from_the_first_screen():
+    first_screen = README.splitlines()[:16]
+    assert any("](docs/explain.html)" in line for line in first_screen)
+    assert all(
+        source in WORDS for source in ("a blog post of 2020-06-03", "*An introduction to entropy, cross entropy")
+    )

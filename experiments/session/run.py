@@ -77,12 +77,18 @@ class Options(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A finished training in memory."""
+    """A finished training in memory. As the last line of a notebook's cell it shows itself."""
 
     updates: pa.Table
     steps: pa.Table
     runs: pa.Table
     summary: Mapping[str, Any]
+    config: Config
+
+    def _repr_html_(self) -> str:
+        from experiments.session.notebook import shown  # draws: only when somebody looks
+
+        return shown(self.config, self.updates, self.summary)
 
 
 Notify = Callable[[str], None]
@@ -126,6 +132,7 @@ def train_in_memory(config: Config) -> Result:
         step_table(records, training.runs),
         run_table(columns, training.runs),
         summary,
+        training.config,
     )
 
 

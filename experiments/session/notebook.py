@@ -1,0 +1,77 @@
+"""How a finished training shows itself in a notebook: verdicts, curves over training, what the arms came to."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from markupsafe import Markup
+
+from experiments.analysis.wording import measure_text, plain, verdict_text, worth_showing
+from experiments.config.measures import RUN_MEASURES
+from experiments.config.schema import Config
+from experiments.figures.curves import entropy, solved
+from experiments.figures.style import Picture, style
+from experiments.session.console import ROWS
+from experiments.storage.results import CURVES, Results, moments
+
+FRAME = Markup("<div><p><b>{}</b></p>{}<div>{}</div>{}</div>")
+CLAIM = Markup("<p><b>{}</b>: {}<br><small>{}</small></p>")
+IMAGE = Markup('<img src="data:image/svg+xml;base64,{}" alt="{}" style="width: 27em; max-width: 100%">')
+TABLE = Markup("<table><thead><tr><th></th>{}</tr></thead><tbody>{}</tbody></table>")
+ROW, HEAD, CELL = Markup("<tr><th>{}</th>{}</tr>"), Markup("<th>{}</th>"), Markup("<td>{}</td>")
+
+
+def shown(config: Config, updates: pa.Table, summary: Mapping[str, Any]) -> str:
+    """A training as HTML; everything in it is escaped.
+
+    Args:
+        config: what was trained.
+        updates: the table of updates.parquet.
+        summary: its estimates and verdicts.
+    """
+    claims = [CLAIM.format(c["verdict"], c["statement"], plain(verdict_text(c))) for c in summary["claims"]]
+    results = Results(
+        config, summary, {}, at := moments(config.training.updates), _curves(config, updates, at), None
+    )
+    with style():
+        pictures = [picture for draw in (entropy, solved) for picture in draw(results)]
+    images = map(_image, pictures)
+    return str(FRAME.format(config.description, _joined(claims), _joined(images), _table(summary["arms"])))
+
+
+def _curves(config: Config, updates: pa.Table, at: np.ndarray[Any, Any]) -> dict[str, dict[str, Any]]:
+    """Arm -> column -> [n, K] at the updates `at` [K]; not a number where a run has failed."""
+    seeds = {seed: i for i, seed in enumerate(config.training.seed_list)}
+    drawn = updates.filter(pc.is_in(updates["update"], pa.array(at)))
+    run = [seeds[seed] for seed in drawn["seed"].to_pylist()]
+    moment, arm = np.searchsorted(at, drawn["update"].to_numpy()), np.array(drawn["arm"].to_pylist())
+    found: dict[str, dict[str, Any]] = {name: {} for name in config.arms}
+    for column in CURVES:
+        values = np.array(drawn[column].to_pylist(), float)  # None becomes not a number
+        for name, curves in found.items():
+            rows = arm == name
+            curves[column] = np.full((len(seeds), len(at)), np.nan)
+            curves[column][np.array(run)[rows], moment[rows]] = values[rows]
+    return found
+
+
+def _image(picture: Picture) -> Markup:
+    return IMAGE.format(b64encode(picture.svg).decode(), picture.alt)
+
+
+def _table(arms: Mapping[str, Mapping[str, Any]]) -> Markup:
+    rows = [
+        ROW.format(
+            RUN_MEASURES[name].heading,
+            _joined(CELL.format(plain(measure_text(name, arm["measures"].get(name)))) for arm in arms.values()),
+        )
+        for name in worth_showing(arms.values(), ROWS)
+    ]
+    return TABLE.format(_joined(HEAD.format(arm) for arm in arms), _joined(rows))
+
+
+def _joined(parts: Any) -> Markup:
+    return Markup("\n").join(parts)

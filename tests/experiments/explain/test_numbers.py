@@ -1,0 +1,193 @@
+"""docs/explain.html: its numbers are those of Python, of docs/argument.json and of the configs. Its command."""
+
+import json
+import re
+import tomllib
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import explain, load_config
+from experiments.analysis.text_numbers import CONFIDENT, numbers
+from experiments.pages.explain_data import effects
+from experiments.pages.explain_page import HERE, SCRIPTS, evaluated, found
+from tests.experiments.report_folder import Page
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = (ROOT / "docs" / "explain.html").read_text(encoding="utf-8")
+ARGUMENT = json.loads((ROOT / "docs" / "argument.json").read_text(encoding="utf-8"))
+NUMBER = re.compile(r'<data value="([^"]*)" data-(line|stored|setting)="([^"]*)">([^<]*)</data>')
+SMALL = ("training.seeds=4", "training.updates=20")  # of both configs: a page in no time
+
+# Every number that the text prints, and those that its slips are about (bits, nats, times).
+OF_THE_TEXT = ("0.0144", "6.64", "0.08", "1", "0.61", "1.98", "0.287")
+EXACT = (
+    0.014500, 6.643856, 0.080793, 1.0, 0.618996, 0.429055, 1.985475, 1.376227, 3.207576, 1.535806, 0.287682,
+    0.415037, 0.804307, 1.098968, 0.957239, 2.717500, -0.291325, 0.128334, 0.081496,
+)  # fmt: skip
+
+
+def data_of(page: str) -> dict[str, Any]:
+    """What the figures are drawn from."""
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    found = json.loads(text)
+    assert isinstance(found, dict)
+    return found
+
+
+def numbers_of(page: str, kind: str) -> list[tuple[float, str, str]]:
+    """Value, origin and what is read, of every number whose origin is of a kind."""
+    return [
+        (float(value), unescape(origin), shown)
+        for value, found, origin, shown in NUMBER.findall(page)
+        if found == kind
+    ]
+
+
+def assert_is_rounded(shown: str, value: float) -> None:
+    decimals = len(shown.partition(".")[2])
+    assert float(shown.replace("\N{MINUS SIGN}", "-")) == pytest.approx(value, abs=0.5000001 * 10.0**-decimals)
+
+
+def test_every_number_is_what_the_line_beside_it_gives() -> None:
+    lines = numbers_of(PAGE, "line")
+    assert len(lines) > 60
+    beside = {unescape(code) for code in re.findall(r"<th scope=\"row\"><code>([^<]*)</code>", PAGE)}
+    for value, code, shown in lines:
+        assert evaluated(code) == pytest.approx(value, abs=1e-12)
+        assert_is_rounded(shown, value)
+        assert code in beside
+
+
+def test_every_line_can_be_repeated_as_it_says() -> None:
+    rows = re.findall(r"<code>([^<]*)</code></th>\s*<td><data value=\"([^\"]*)\">([^<]*)</data>", PAGE)
+    assert len(rows) > 25
+    for code, value, shown in rows:
+        given: dict[str, Any] = {}
+        exec(f"from agents.information import *\nfound = {unescape(code)}", given)
+        assert given["found"] == pytest.approx(float(value), abs=1e-12)
+        assert_is_rounded(shown, float(value))
+
+
+def test_every_number_of_the_text_is_there_as_printed_and_computed() -> None:
+    printed = [number.printed for number in numbers() if number.printed]
+    assert set(OF_THE_TEXT) <= set(printed)
+    cells = re.findall(r'<td><span lang="en">([^<]*)</span>', PAGE)
+    assert set(printed) <= set(cells)
+    values = [float(value) for value, _ in Page(PAGE).numbers]
+    for exact in [*EXACT, *(number.exact for number in numbers())]:
+        assert any(value == pytest.approx(exact, abs=5e-7) for value in values), exact
+
+
+def test_numbers_of_the_argument_are_the_stored_ones() -> None:
+    stored = numbers_of(PAGE, "stored")
+    assert len(stored) >= 20
+    for value, place, shown in stored:
+        assert value == found(ARGUMENT, place), place
+        assert_is_rounded(shown, value)
+
+
+def test_settings_are_those_of_the_configs() -> None:
+    shown_settings = numbers_of(PAGE, "setting")
+    assert len(shown_settings) >= 16
+    for value, place, shown in shown_settings:
+        name, _, key = place.partition("/")
+        config = load_config(ROOT / "configs" / f"{name}.toml").model_dump()
+        assert value == found(config, key), place
+        assert_is_rounded(shown, value)
+    bandit = load_config(ROOT / "configs" / "bandit.toml")
+    assert bandit.agent.initial_policy == CONFIDENT  # "starts with policy a"
+    assert (bandit.training.episodes_per_update, bandit.agent.baseline) == (1, "none")
+
+
+def test_the_runs_are_those_that_the_argument_has_judged() -> None:
+    """The same config and seeds: coefficients 0 and 0.1 have to end as the arms of the bandit do."""
+    shown = data_of(PAGE)["bandit"]
+    seeds = load_config(ROOT / "configs" / "bandit.toml").training.seed_list
+    assert (shown["first_seed"], shown["runs"]) == (seeds[0], len(seeds))
+    assert len(shown["doses"]) >= 10
+    for coefficient, arm in ((0.0, "without_entropy"), (0.1, "with_entropy")):
+        measures = ARGUMENT["experiments"]["bandit"]["arms"][arm]["measures"]
+        at = shown["doses"].index(coefficient)
+        assert shown["best"][at] == measures["succeeds"]["count"]
+        assert shown["stuck"][at] == measures["stuck"]["count"]
+        assert shown["reward"][at] == pytest.approx(measures["final_return"]["mean"], abs=1e-9)
+
+
+def test_what_the_page_says_of_the_two_rooms_is_so() -> None:
+    """A reward of 0.2 two cells from the start, and one of 1 behind the door."""
+    rooms = data_of(PAGE)["rooms"]
+    start = rooms["cells"][rooms["start"]]
+    distance = {reward: abs(row - start[0]) + abs(column - start[1]) for row, column, reward in rooms["goals"]}
+    assert set(distance) == {0.2, 1.0}
+    assert distance[0.2] == 2
+    assert distance[1.0] > rooms["width"] / 2
+    assert rooms["updates"][-1] == load_config(ROOT / "configs" / "two_rooms.toml").training.updates - 1
+
+
+def test_the_picture_of_all_worlds_is_the_stored_one() -> None:
+    assert data_of(PAGE)["worlds"] == effects(ARGUMENT)
+
+
+def test_the_page_is_small_and_brings_everything_along() -> None:
+    parsed = Page(PAGE)
+    assert len(PAGE.encode()) < 1_000_000
+    assert set(re.findall(r"https?://[^\s\"'<]*", PAGE)) == {"http://www.w3.org/2000/svg"}
+    (policy,) = [
+        str(m["content"]) for m in parsed.named("meta") if m.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+    assert not {"link", "iframe", "object", "form", "img"} & set(parsed.tags)
+    assert not [a for a in parsed.attributes if "style" in a or any(name.startswith("on") for name in a)]
+
+
+def test_the_scripts_are_small() -> None:
+    lines = [(HERE / name).read_text(encoding="utf-8").splitlines() for name in (*SCRIPTS, "language.js")]
+    assert sum(map(len, lines)) < 500
+    assert max(len(line) for file in lines for line in file) <= 132
+
+
+def test_every_word_of_the_figures_is_there_in_both_languages_and_used() -> None:
+    words = tomllib.loads((HERE / "words.toml").read_text(encoding="utf-8"))
+    script = "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    for key, (english, korean) in words.items():
+        assert re.search(rf'"{key}"', script), key
+        assert sorted(set(re.findall(r"\{\d\}", english))) == sorted(set(re.findall(r"\{\d\}", korean))), key
+    used = set(re.findall(r'say\(\s*"(\w+)"', script))
+    assert used <= set(words)
+
+
+def test_it_is_made_after_the_argument_that_it_quotes() -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("\ndocs:")[1].split("\n\n")[0].splitlines()
+    order = [
+        next(i for i, line in enumerate(recipe) if name in line)
+        for name in ("argument.json", "experiments.explain")
+    ]
+    assert order == sorted(order)
+    for target in re.findall(r'href="([^"#]+)"', PAGE):
+        assert (ROOT / "docs" / target).exists(), target
+
+
+def test_the_command_writes_a_page_and_replaces_no_other_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = explain.made((0.0, 0.1, 0.5), SMALL)
+    monkeypatch.setattr(explain, "made", lambda: page)
+    place, mine = tmp_path / "page.html", tmp_path / "mine.html"
+    for _ in range(2):  # its own page may be replaced
+        assert explain.main(["--out", str(place)]) == 0
+        assert place.read_text(encoding="utf-8") == page + "\n"
+    assert data_of(page)["bandit"]["runs"] == 4
+    assert data_of(page)["rooms"]["updates"][-1] == 19
+    mine.write_text("<p>mine</p>", encoding="utf-8")
+    for wrong in (mine, tmp_path):
+        capsys.readouterr()
+        assert explain.main(["--out", str(wrong)]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert str(wrong) in error
+    assert mine.read_text(encoding="utf-8") == "<p>mine</p>"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.html", "page.html"]
