@@ -145,7 +145,7 @@ def in_bits(right: Any) -> Any:
 
 
 def without_coefficient(right: Any) -> Any:
-    return lambda log_pi, experience, coefficient: right(log_pi, experience, 0 * coefficient)
+    return lambda log_pi, experience, coefficient, name: right(log_pi, experience, 0 * coefficient, name)
 
 
 def of_one_sample(right: Any) -> Any:
