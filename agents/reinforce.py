@@ -16,6 +16,7 @@ from torch import Tensor
 from agents.information import entropy_from_log
 from agents.kernels.optimizers import move_all
 from agents.policy import PolicyShape
+from agents.regularizers import Regularizer, regularizer
 
 
 class Experience(NamedTuple):
@@ -31,21 +32,28 @@ class LossTerms(NamedTuple):
 
     policy_loss: Tensor
     negative_entropy: Tensor  # nats
+    regularizer: Tensor  # what the coefficient weighs: the negative entropy, or a control
     loss: Tensor
 
 
-def loss_terms(log_pi: Tensor, experience: Experience, entropy_coef: Tensor) -> LossTerms:
+def loss_terms(
+    log_pi: Tensor, experience: Experience, entropy_coef: Tensor, name: Regularizer = "entropy"
+) -> LossTerms:
     """policy_loss + entropy_coef * negative_entropy: a higher entropy gives a lower loss.
 
     Args:
         log_pi: log-probabilities, [R, N, A].
         experience: advantages and visits of the same rows.
         entropy_coef: [R], not negative.
+        name: what it weighs; see `agents.regularizers`.
     """
     policy_loss = -(experience.advantage_sums * log_pi).sum((1, 2)) / experience.normalizer
     negative_entropy = -(experience.visit_counts * entropy_from_log(log_pi)).sum(1) / experience.normalizer
-    loss = policy_loss + entropy_coef * negative_entropy
-    return LossTerms(policy_loss, negative_entropy, loss)
+    weighed = negative_entropy
+    if name != "entropy":
+        weighed = (experience.visit_counts * regularizer(name, log_pi)).sum(1) / experience.normalizer
+    loss = policy_loss + entropy_coef * weighed
+    return LossTerms(policy_loss, negative_entropy, weighed, loss)
 
 
 class StackedLearner:

@@ -18,6 +18,7 @@ def grid_mdp(
     goals: Mapping[str, float],
     thin_walls: Collection[tuple[Cell, Cell]] = (),
     pays_on_leaving: bool = False,
+    number_walls: bool = False,
 ) -> FiniteMDP:
     """The decision process of a map; one state a free cell, numbered row by row.
 
@@ -30,6 +31,8 @@ def grid_mdp(
         goals: the reward of each goal character. An episode ends on entering a goal, with its reward.
         thin_walls: pairs of neighbouring cells (row, column) with a wall between them, for both directions.
         pays_on_leaving: entering a goal does nothing; any action in it pays its reward and ends the episode.
+        number_walls: walls are states too, which nothing enters or leaves, so that maps of one size have the same
+            number of states; a wall's state has no cell in the drawing.
     Raises:
         ValueError: the map has no start, no goal, rows of several lengths, a character that means nothing, or
             a goal that cannot be reached, or is too large; a reward is not finite; the file cannot be read.
@@ -37,9 +40,11 @@ def grid_mdp(
     rows = read_map(map)
     check_size("map", sum(len(row) for row in rows), len(ACTION_VECTORS))
     _check_characters(rows, goals)
-    cells = [(r, c) for r, row in enumerate(rows) for c, character in enumerate(row) if character != WALL]
-    state_at = {cell: s for s, cell in enumerate(cells)}
+    every_cell = [(r, c) for r, row in enumerate(rows) for c in range(len(row))]
+    cells = [(r, c) for r, c in every_cell if number_walls or rows[r][c] != WALL]
     character = [rows[r][c] for r, c in cells]
+    free = np.array([c != WALL for c in character])
+    state_at = {cell: s for s, cell in enumerate(cells) if free[s]}
     goal = np.array([c in goals for c in character])
     goal_reward = np.array([goals.get(c, 0.0) for c in character], dtype=np.float64)
     blocked = {pair for a, b in thin_walls for pair in ((a, b), (b, a))}
@@ -48,7 +53,7 @@ def grid_mdp(
     for s, (r, c) in enumerate(cells):
         for a, (dr, dc) in enumerate(ACTION_VECTORS):
             ahead = (r + int(dr), c + int(dc))
-            bump = goal[s] or ahead not in state_at or ((r, c), ahead) in blocked
+            bump = goal[s] or not free[s] or ahead not in state_at or ((r, c), ahead) in blocked
             next_state[s, a, 0] = s if bump else state_at[ahead]
 
     if pays_on_leaving:
@@ -64,7 +69,7 @@ def grid_mdp(
         terminated=terminated,
         probability=np.ones(next_state.shape),
         start=starts / starts.sum(),
-        drawing=_drawing(rows, cells, goals, thin_walls),
+        drawing=_drawing(rows, np.where(free[:, None], cells, -1), goals, thin_walls),
     )
     _check_goals_reachable(mdp, goal, cells)
     return mdp
@@ -96,7 +101,7 @@ def _text_of(path: Path) -> str:
 
 def _drawing(
     rows: list[str],
-    cells: list[Cell],
+    cells: NDArray[np.int64],
     goals: Mapping[str, float],
     thin_walls: Collection[tuple[Cell, Cell]],
 ) -> Drawing:
@@ -104,7 +109,7 @@ def _drawing(
     return Drawing(
         height=len(rows),
         width=len(rows[0]),
-        cells=np.array(cells),
+        cells=cells,
         walls=frozenset(cell for cell, character in everywhere.items() if character == WALL),
         thin_walls=frozenset(thin_walls),
         goals={cell: float(goals[c]) for cell, c in everywhere.items() if c in goals},

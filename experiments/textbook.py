@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.information import entropy_from_log
+from agents.regularizers import regularizer
 from experiments.config.commands import as_typed
 from experiments.config.loading import load_config
 from experiments.config.schema import Agent, Config
@@ -129,16 +130,17 @@ class Reinforce:
         agent = self.agent
         returns = [returns_to_go(steps, agent, entropy_coef) for steps in episodes]
         advantages = iter(self.advantages(episodes, returns))
-        policy_loss = negative_entropy = torch.zeros((), dtype=torch.float64)
+        policy_loss = negative_entropy = pull = torch.zeros((), dtype=torch.float64)
         for steps in episodes:
             for t, step in enumerate(steps):
                 log_pi = self.log_pi(step.observation)
                 weight = agent.discount**t if agent.discount_weighting else 1.0
                 policy_loss = policy_loss - weight * next(advantages) * log_pi[step.action]
                 negative_entropy = negative_entropy - weight * entropy_from_log(log_pi)
+                pull = pull + weight * regularizer(agent.regularizer, log_pi)  # unless for a control: the same
         parts = sum(map(len, episodes)) if agent.loss_reduction == "per_step" else len(episodes)
         policy_loss, negative_entropy = policy_loss / parts, negative_entropy / parts
-        loss = policy_loss + entropy_coef * negative_entropy
+        loss = policy_loss + entropy_coef * pull / parts
 
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -192,7 +194,7 @@ def train(config: Config, arm: str, seed: int) -> Iterator[list[list[Step]]]:
             uniforms = iter(numbers.random, None)
             played = [
                 list(episode(env, lambda seen: learner.log_pi(seen).numpy(), uniforms))
-                for _ in range(config.training.episodes_per_update)
+                for _ in range(config.training_of(arm).episodes_per_update)
             ]
         learner.learn(played, agent.entropy_coef)
         yield played

@@ -34,6 +34,15 @@ from experiments.analysis.values import ends
 from experiments.config.measures import Kind
 
 
+class WorldCount(NamedTuple):
+    """In how many worlds of a family the first arm's mean is higher, equal and lower, and the sign test's p."""
+
+    higher: int
+    equal: int
+    lower: int
+    sign_test_p: float  # two-sided, exact
+
+
 class Contrast(NamedTuple):
     """An effect, and what can be asked about its truth."""
 
@@ -44,6 +53,7 @@ class Contrast(NamedTuple):
     seeds: Callable[[float, float, float], int | None]  # truth, two-sided level, power -> seeds to exclude it
     improvement: Interval | None = None  # of two arms' numbers: P(first > second) + P(equal) / 2
     mean_difference: float | None = None  # of two arms' numbers: first minus second, untested
+    worlds: WorldCount | None = None  # of a family of worlds
 
 
 Join = Callable[[Array, Array | float], Contrast]  # of complete values
@@ -64,26 +74,43 @@ def contrast(kind: Kind, first: Array, second: Array | float, equality: bool = F
         join = _fractions_within if kind == "fraction" else _median_difference
     else:
         join = partial(_signs, kind)
-    return _either_way(join, kind, first, second)
+    return either_way(join, ends(kind), first, second)
 
 
 def certain(kind: Kind, first: Array, second: Array | float) -> Contrast:
     """Compare two single runs, [1], without chance: nothing to test, no interval, and the sign is the truth."""
-    return _either_way(_certain, kind, first, second)
+    return either_way(_certain, ends(kind), first, second)
 
 
 # --- failed runs
 
 
-def _either_way(join: Join, kind: Kind, first: Array, second: Array | float) -> Contrast:
-    """The contrast that holds whatever the failed runs would have come to."""
+def either_way(
+    join: Join,
+    ends: tuple[float, float],
+    first: Array,
+    second: Array | float,
+    join_known: Join | None = None,
+) -> Contrast:
+    """The contrast that holds whatever the failed runs would have come to.
+
+    Args:
+        join: contrasts complete values.
+        ends: the lowest and the highest value that a run can have.
+        first, second: NaN: a failed run.
+        join_known: contrasts incomplete values by those that are known; None: `join`, of the complete pairs.
+    """
     known = ~np.isnan(first) & ~np.isnan(second)
     if known.all():
         return join(first, second)
-    bottom, top = ends(kind)
+    bottom, top = ends
     lowest = join(_filled(first, bottom), _filled(second, top))
     highest = join(_filled(first, top), _filled(second, bottom))
-    seen = join(first[known], second if isinstance(second, float | int) else second[known]) if any(known) else None
+    seen = None
+    if any(known) and join_known is not None:
+        seen = join_known(first, second)
+    elif any(known):
+        seen = join(first[known], second if isinstance(second, float | int) else second[known])
 
     def seeds(truth: float, level: float, target: float) -> int | None:
         sides = {math.copysign(1, end.interval.estimate - truth) for end in (lowest, highest)}
@@ -99,6 +126,7 @@ def _either_way(join: Join, kind: Kind, first: Array, second: Array | float) -> 
         seeds=seeds,
         improvement=improvement,
         mean_difference=seen and seen.mean_difference,
+        worlds=seen and seen.worlds,
     )
 
 

@@ -99,10 +99,10 @@ def _trimmed_weights(counts: Array) -> Array:
 
 @lru_cache(maxsize=8)
 def _iqm_weights(n: int, resamples: int) -> Array:
-    return _trimmed_weights(_bootstrap_counts(n, resamples))
+    return _trimmed_weights(bootstrap_counts(n, resamples))
 
 
-def _bootstrap_counts(n: int, resamples: int) -> Array:
+def bootstrap_counts(n: int, resamples: int) -> Array:
     """How often each seed is drawn in each resample, [B, n]."""
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
 

@@ -63,6 +63,15 @@ def seeds_for_margin(
     return _normal_plan(effect - difference, (null, truth), level, power)
 
 
+def seeds_for_mean(effect: float, spread: float, level: float, power: float = POWER) -> int | None:
+    """Values to tell a mean that is `effect` away from the truth asked about, by the normal approximation.
+
+    Args:
+        spread: standard deviation of the values.
+    """
+    return _normal_plan(effect, (spread, spread), level, power)
+
+
 def largest(plans: Sequence[int | None]) -> int | None:
     """Seeds that are enough for every plan; None: for one of them no number is."""
     return max((n for n in plans if n is not None), default=None) if None not in plans else None

@@ -88,7 +88,8 @@ def measure_text(name: str, entry: Entry | None) -> list[Piece]:
     kind = RUN_MEASURES[name].kind
     if kind == "time":
         ends = time(entry["low"], UNBOUNDED), time(entry["high"])
-        return [time(entry["estimate"]), *_interval(entry, *ends)]
+        share = [" of the budget"] if entry.get("worlds") else []  # of a family
+        return [time(entry["estimate"]), *_interval(entry, *ends), *share]
     counted: list[Piece] = []
     if kind == "fraction":
         counted = [whole(entry["count"]), "/", whole(entry["n"]), " = "]
@@ -113,14 +114,16 @@ def verdict_text(claim: Entry) -> list[Piece]:
     if (p := p_value(claim)) is not None:
         pieces += ["; p = ", p, " (Holm)"]
     pieces += ["; n = ", whole(claim["n"])]
-    if claim.get("improvement") is not None:  # summaries of earlier versions have none
+    if claim.get("worlds") is not None:
+        pieces += _in_worlds(claim["worlds"])
+    elif claim.get("improvement") is not None:  # summaries of earlier versions have none
         chance, *ends = claim["improvement"]
         interval = _interval(dict(zip(("low", "high"), ends, strict=True)), *map(number, ends))
         pieces += ["; higher in the first arm for ", number(chance), *interval, " of the pairs"]
     if claim.get("mean_difference") is not None:
         pieces += ["; mean difference ", number(claim["mean_difference"], signed=True)]
     if claim["verdict"] == "inconclusive":
-        pieces += _needed(claim["more_seeds"])
+        pieces += _needed(claim["more_seeds"], "seeds per arm" if claim.get("worlds") is None else "worlds")
     if claim.get("failed"):
         pieces += ["; ", whole(claim["failed"]), " failed runs, at their worst and at their best"]
     return pieces
@@ -132,10 +135,23 @@ def p_value(claim: Entry) -> Number | None:
     return None if p is None or math.isnan(p) else Number(f"{p:.2g}", p)
 
 
-def _needed(more: int | None) -> list[Piece]:
+def _in_worlds(count: Entry) -> list[Piece]:
+    p = count["sign_test_p"]
+    higher, lower = whole(count["higher"]), whole(count["lower"])
+    return [
+        " worlds: higher in the first arm in ",
+        higher,
+        ", lower in ",
+        lower,
+        ", sign test p = ",
+        Number(f"{p:.2g}", p),
+    ]
+
+
+def _needed(more: int | None, units: str) -> list[Piece]:
     if more is None:
-        return ["; no number of seeds would decide what is seen"]
-    return ["; about ", whole(more), " more seeds per arm would decide it if the effect is as large as it looked"]
+        return [f"; no number of {units.split()[0]} would decide what is seen"]
+    return ["; about ", whole(more), f" more {units} would decide it if the effect is as large as it looked"]
 
 
 def _ends(entry: Entry, signed: bool = False) -> tuple[Number, Number]:

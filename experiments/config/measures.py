@@ -154,8 +154,11 @@ MEASURES = {
     "negative_entropy": Measure(
         "negative entropy", "minus the sum of the entropies along an episode, as it enters the loss",
         "update", unit="nats", tag="loss/negative_entropy"),
+    "regularizer": Measure(
+        "regularizer", "what the coefficient weighs, as it enters the loss: the negative entropy, or a control",
+        "update", tag="loss/regularizer"),
     "loss": Measure(
-        "loss", "policy loss + coefficient x negative entropy",
+        "loss", "policy loss + coefficient x regularizer (the negative entropy, unless the config says otherwise)",
         "update", tag="loss/total"),
     "entropy_coef": Measure(
         "coefficient of the negative entropy", "its weight in the loss",

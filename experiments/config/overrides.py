@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from experiments.config.mistakes import ConfigError, one_line
 
 MAX_LEVELS = 32  # of tables and lists inside each other
+COUNTED = (("training", "seeds"), ("environment", "worlds"))  # a count takes the first of the config's own
 
 
 def overridden(table: Mapping[str, Any], override: str, schema: type[BaseModel]) -> dict[str, Any]:
@@ -26,8 +27,8 @@ def overridden(table: Mapping[str, Any], override: str, schema: type[BaseModel])
     kinds = _kinds(path, schema)
     try:
         value = _value(text, kinds)
-        if path == ["training", "seeds"]:
-            value = _own_seeds(table.get("training"), value)
+        if tuple(path) in COUNTED:
+            value = _own_numbers(table.get(path[0]), path[1], value)
         return _with_value(table, path, value)
     except ValueError as error:
         raise ConfigError(f"override {_shown(override)}: {error}") from None
@@ -142,18 +143,19 @@ def _is_text(kind: Any) -> bool:
     return kind is str or (get_origin(kind) is Literal and all(isinstance(word, str) for word in get_args(kind)))
 
 
-def _own_seeds(training: Any, seeds: Any) -> Any:
-    """A count means the first so many of the seeds that the config has: seeds that were held out stay held out."""
-    own = training.get("seeds") if isinstance(training, dict) else None
+def _own_numbers(section: Any, key: str, numbers: Any) -> Any:
+    """A count means the first so many that the config has: seeds and worlds that were held out stay held out."""
+    own = section.get(key) if isinstance(section, dict) else None
     known = own.get("count") if isinstance(own, dict) else len(own) if isinstance(own, list | tuple) else None
-    if own is None or type(known) is not int or type(seeds) is not int or seeds < 1:
-        return seeds  # to be validated as it is
-    if seeds > known:
+    if own is None or type(known) is not int or type(numbers) is not int or numbers < 1:
+        return numbers  # to be validated as it is
+    if numbers > known:
+        others = "a list, or " if key == "seeds" else ""
         raise ValueError(
-            f"the config has {known} seeds of its own, and a count takes the first of them; "
-            f"for others write a list, or {{ first = 0, count = {seeds} }}"
+            f"the config has {known} {key} of its own, and a count takes the first of them; "
+            f"for others write {others}{{ first = 0, count = {numbers} }}"
         )
-    return {**own, "count": seeds} if isinstance(own, dict) else own[:seeds]
+    return {**own, "count": numbers} if isinstance(own, dict) else own[:numbers]
 
 
 def _with_value(table: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:

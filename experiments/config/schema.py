@@ -5,6 +5,7 @@ Whether an environment exists and fits is checked when its world is made (`exper
 """
 
 import math
+from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -31,6 +32,16 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+Count = Annotated[int, Field(ge=1, le=MAX_SEEDS)]
+
+
+class Range(Section):
+    """The numbers first, first + 1, ..., first + count - 1."""
+
+    first: Annotated[int, Field(ge=0, lt=2**63 - MAX_SEEDS)]
+    count: Count
+
+
 class Environment(Section):
     id: str = Field(description="any Gymnasium id with a Discrete action space")
     kwargs: dict[str, Any] = Field(default={}, description="keyword arguments of the environment")
@@ -41,6 +52,15 @@ class Environment(Section):
         default=None,
         description="undiscounted return that makes an episode a success; without it nothing is said of success",
     )
+    worlds: Count | Range | None = Field(
+        default=None,
+        description="a family: a count n for the worlds 0..n-1, or a first one and their count; sets the "
+        "constructor's argument world, and the world becomes the unit of tests and intervals",
+    )
+    reward_scale: Positive = Field(
+        default=1.0, description="every reward is multiplied by this; solved_return is in scaled rewards"
+    )
+    reward_offset: Finite = Field(default=0.0, description="added to every reward, after scaling")
     tables: bool = Field(
         default=True, description="train a finite world on its tables; false: step it like any other world"
     )
@@ -68,7 +88,23 @@ class Environment(Section):
                     f"kwargs.{key} = {kwargs[key]!r} contradicts {key} = {value!r}: leave one of them out"
                 )
             kwargs.pop(key, None)
+        if "world" in kwargs and given.get("worlds") is not None:
+            raise ValueError("kwargs.world and worlds both say which world it is: leave one of them out")
         return {**given, "kwargs": kwargs, "max_episode_steps": limit}
+
+    @property
+    def world_list(self) -> tuple[int | None, ...]:
+        """The numbers of the worlds of a family, in order; (None,): it is a single world."""
+        if self.worlds is None:
+            return (None,)
+        found = Range(first=0, count=self.worlds) if isinstance(self.worlds, int) else self.worlds
+        return tuple(range(found.first, found.first + found.count))
+
+    def of_world(self, world: int | None) -> "Environment":
+        """The environment of one world of the family; None: as it is."""
+        if world is None:
+            return self
+        return self.model_copy(update={"kwargs": {**self.kwargs, "world": world}, "worlds": None})
 
 
 class Linear(Section):
@@ -149,6 +185,11 @@ class Agent(Section):
         default=0.0,
         description="weight of the negative entropy (nats) in the loss: a number or a schedule table",
     )
+    regularizer: Literal["entropy", "kl_from_uniform", "logit_l2"] = Field(
+        default="entropy",
+        description="what entropy_coef weighs: the negative entropy, or as a control another pull to uniform, "
+        "KL(uniform || policy) or half the squared logits",
+    )
     entropy_objective: Literal["bonus", "soft_return"] = Field(
         default="bonus", description="the loss term alone, or entropy inside the return as well"
     )
@@ -199,23 +240,15 @@ class Agent(Section):
             raise ValueError(
                 'entropy_objective = "soft_return" with baseline = "batch_mean" is biased: use "leave_one_out"'
             )
+        if self.entropy_objective == "soft_return" and self.regularizer != "entropy":
+            raise ValueError('entropy_objective = "soft_return" has the entropy in it: regularizer = "entropy"')
         if self.entropy_objective == "bonus" and self.soft_return_offset != "none":
             raise ValueError('soft_return_offset needs entropy_objective = "soft_return"')
         return self
 
 
-Count = Annotated[int, Field(ge=1, le=MAX_SEEDS)]
-
-
-class SeedRange(Section):
-    """The seeds first, first + 1, ..., first + count - 1."""
-
-    first: Annotated[int, Field(ge=0, lt=2**63 - MAX_SEEDS)]
-    count: Count
-
-
 class Training(Section):
-    seeds: Count | Annotated[tuple[Seed, ...], Field(strict=False, max_length=MAX_SEEDS)] | SeedRange = Field(
+    seeds: Count | Annotated[tuple[Seed, ...], Field(strict=False, max_length=MAX_SEEDS)] | Range = Field(
         description="a count n for the seeds 0..n-1, a list of distinct ones, or a first one and their count; "
         "as an override a count takes the first n of the config's own"
     )
@@ -226,7 +259,7 @@ class Training(Section):
 
     @field_validator("seeds")
     @classmethod
-    def _distinct(cls, seeds: int | tuple[int, ...] | SeedRange) -> int | tuple[int, ...] | SeedRange:
+    def _distinct(cls, seeds: int | tuple[int, ...] | Range) -> int | tuple[int, ...] | Range:
         if isinstance(seeds, tuple) and (not seeds or len(set(seeds)) != len(seeds)):
             raise ValueError("seeds must be a count of at least 1 or a list of distinct numbers")
         return seeds
@@ -236,7 +269,7 @@ class Training(Section):
         """The seeds, in order."""
         if isinstance(self.seeds, tuple):
             return self.seeds
-        found = SeedRange(first=0, count=self.seeds) if isinstance(self.seeds, int) else self.seeds
+        found = Range(first=0, count=self.seeds) if isinstance(self.seeds, int) else self.seeds
         return tuple(range(found.first, found.first + found.count))
 
 
@@ -249,28 +282,36 @@ class ClaimText(Section):
     limit: bool = Field(default=False, description="true: expected not to hold; it shows where the argument ends")
 
 
+ARM_TRAINING = ("episodes_per_update",)  # keys of [training] that an arm may set for itself
+
+
 class Config(Section):
     name: Name
     description: str
+    declared: date | None = Field(
+        default=None, description="the day on which the claims were written down, before any run that judges them"
+    )
     environment: Environment
     agent: Agent = Agent()
     training: Training
-    arms: dict[Name, dict[str, Any]] = Field(default={}, description="keys of [agent] in which an arm differs")
+    arms: dict[Name, dict[str, Any]] = Field(
+        default={}, description="keys of [agent], and episodes_per_update, in which an arm differs"
+    )
     claims: Annotated[tuple[ClaimText, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _arms_are_agents(self) -> Self:
         if not self.arms:
             raise ValueError("needs at least one arm, as in [arms.without_entropy]")
-        runs = len(self.arms) * len(self.training.seed_list)
+        runs = len(self.arms) * self.runs_per_arm
         if len(self.arms) > MAX_ARMS or runs > MAX_RUNS:
             raise ValueError(
                 f"{len(self.arms):,} arms with {runs:,} runs are too many: valid are up to {MAX_ARMS:,} arms "
                 f"and {MAX_RUNS:,} runs"
             )
         for arm in self.arms:
-            resolved = self.agent_of(arm)
-            if resolved.baseline in ("batch_mean", "leave_one_out") and self.training.episodes_per_update == 1:
+            resolved, episodes = self.agent_of(arm), self.training_of(arm).episodes_per_update
+            if resolved.baseline in ("batch_mean", "leave_one_out") and episodes == 1:
                 raise ValueError(
                     f'arms.{arm}: baseline = "{resolved.baseline}" needs training.episodes_per_update above 1'
                 )
@@ -289,10 +330,29 @@ class Config(Section):
                 raise ValueError(f"claims.{number}: {error}") from None
         return self
 
+    @property
+    def runs_per_arm(self) -> int:
+        """Seeds, times the worlds of a family."""
+        return len(self.environment.world_list) * len(self.training.seed_list)
+
     def agent_of(self, arm: str) -> Agent:
         """The agent of an arm: the base with the arm's differences."""
         base = self.agent.model_dump(exclude_unset=True)
+        own = {key: value for key, value in self.arms[arm].items() if key not in ARM_TRAINING}
         try:
-            return Agent.model_validate(base | self.arms[arm])
+            return Agent.model_validate(base | own)
         except ValidationError as error:
             raise ConfigError(message_of(error, Agent, f"arms.{arm}")) from None
+
+    def training_of(self, arm: str) -> Training:
+        """How an arm is trained: as all are, with the arm's differences."""
+        own = {key: self.arms[arm][key] for key in ARM_TRAINING if key in self.arms[arm]}
+        try:
+            return Training.model_validate(self.training.model_dump() | own)
+        except ValidationError as error:
+            raise ConfigError(message_of(error, Training, f"arms.{arm}")) from None
+
+    @property
+    def most_episodes(self) -> int:
+        """Episodes of a run of the arm that plays most; times the time limit, the steps that a run might take."""
+        return self.training.updates * max(self.training_of(arm).episodes_per_update for arm in self.arms)

@@ -130,7 +130,7 @@ class RunFolder(OwnedFolder):
 
     def write_table(self, name: str, table: pa.Table) -> str:
         """Write a Parquet file; returns its SHA-256."""
-        data = _parquet_bytes(table)
+        data = parquet_bytes(table)
         self.write(name, data)
         return hashlib.sha256(data).hexdigest()
 
@@ -205,7 +205,8 @@ class RunFolder(OwnedFolder):
             raise StoreError(f"{self.path / name}: damaged (not the file that {SUMS} was made of)")
 
 
-def _parquet_bytes(table: pa.Table) -> pa.Buffer:
+def parquet_bytes(table: pa.Table) -> pa.Buffer:
+    """A table as a Parquet file."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, **parquet_options(table.schema))
     return sink.getvalue()

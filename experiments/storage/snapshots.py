@@ -1,7 +1,7 @@
 """Policies and visits of a finite world at some moments of training, kept for the report's slider.
 
 M: moments, C: arms, S: states, A: actions. For every arm the mean over its seeds and one featured seed, the first
-of the config: chosen before anything is known, so it may be a run like most or an odd one.
+of the config (of a family, in its first world): chosen before anything is known, so it may be like most or odd.
 """
 
 from pathlib import Path
@@ -48,15 +48,16 @@ class SnapshotSink:
     """
 
     def __init__(self, folder: RunFolder, runs: Runs, updates: int, tables: tuple[int, int] | None) -> None:
-        self._folder, self._arms = folder, len(dict.fromkeys(runs.arm))
+        self._folder, self._arms, self._shown = folder, len(dict.fromkeys(runs.arm)), runs.of_first_world
         self._updates, self._tables = updates, tables
         self._moments: list[Snapshots] = []
         self._written = 0
 
     def write(self, records: Records) -> None:
         for update, snapshot in records.snapshots.items():
-            active = records.active[update - records.first]
-            self._moments.append(_moment(update, snapshot, active, self._arms))
+            active = records.active[update - records.first, self._shown]
+            shown = Snapshot(*(array[self._shown] for array in snapshot))
+            self._moments.append(_moment(update, shown, active, self._arms))
 
     def flush(self) -> Position:
         """Bring everything to disk."""

@@ -24,7 +24,8 @@ def check_values(training: Training, state: Mapping[str, NDArray[Any]], update: 
     Raises:
         ValueError: names the array that is not.
     """
-    episodes = update * training.config.training.episodes_per_update
+    config = training.config
+    episodes = update * config.most_episodes // config.training.updates
     ends = {
         "failed_update|progress.(first_optimal|collapsed_since)": (-1, update - 1),
         "progress.first_success": (-1, episodes * training.world.time_limit),

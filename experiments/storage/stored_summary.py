@@ -14,7 +14,7 @@ from experiments.config.measures import RUN_MEASURES
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config, one_line
 from experiments.storage.stored_files import StoreError
-from experiments.training.records import Runs
+from experiments.training.records import runs_of
 
 FORMAT = 2  # of result folders and checkpoints; a reader refuses newer ones
 MAX_BYTES = 1 << 26  # of a summary: a hundred thousand failed runs in six arms
@@ -63,6 +63,15 @@ class Arm(Stored):
     measures: dict[Text, Entry | None]
 
 
+class WorldCount(Stored):
+    """As `experiments.analysis.contrasts.WorldCount`."""
+
+    higher: Count
+    equal: Count
+    lower: Count
+    sign_test_p: Share
+
+
 class Verdict(Stored):
     """As `experiments.analysis.claims.Verdict`."""
 
@@ -84,12 +93,14 @@ class Verdict(Stored):
     )
     mean_difference: Finite | None = None
     more_seeds: Count | None
+    worlds: WorldCount | None = None
 
 
 class FailedRun(Stored):
     arm: Text
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     update: Count
+    world: Annotated[int, Field(ge=0, lt=2**63)] | None = None
 
 
 class Summary(Stored):
@@ -174,11 +185,10 @@ def _check_fits(summary: Summary, config: Config) -> None:
     claims, judged = ([[getattr(claim, key) for key in keys] for claim in c.claims] for c in (config, summary))
     if claims != judged:
         raise ValueError("its claims are not those of config.toml")
-    seeds = config.training.seed_list
     for name, arm in summary.arms.items():
-        _check_arm(name, arm, len(seeds))
-    runs = set(zip(*Runs.of(list(config.arms), seeds), strict=True))
-    failed = {(run.arm, run.seed) for run in summary.failed_runs}
+        _check_arm(name, arm, config.runs_per_arm)
+    runs = set(zip(*runs_of(config), strict=True))
+    failed = {(run.arm, run.seed, run.world) for run in summary.failed_runs}
     if len(failed) < len(summary.failed_runs) or not failed <= runs:
         raise ValueError("its failed runs are not runs of config.toml")
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from experiments.storage.run_folder import Position, RunFolder, StoreError, parquet_options, sha256
 from experiments.storage.stored_rows import UpdateRows, fitting
 from experiments.storage.stored_tables import read_batches, schema_of
-from experiments.storage.tables import STEP_SCHEMA, step_table, update_table
+from experiments.storage.tables import step_schema, step_table, update_table
 from experiments.training.records import Records, Runs, joined
 
 PART_BYTES = 1 << 26  # of records that wait in memory for their part
@@ -45,7 +45,7 @@ class TableSink:
     def _write_parts(self) -> None:
         records, every = joined(self._records), self._log_steps
         updates = update_table(records, self._runs)
-        steps = step_table(records, self._runs, every) if every else STEP_SCHEMA.empty_table()
+        steps = step_table(records, self._runs, every) if every else step_schema(self._runs).empty_table()
         for name, table in zip(TABLES, (updates, steps), strict=True):
             part = _part(name, len(self._sums[name]))
             self._sums[name].append(self._folder.write_table(part, table))
@@ -72,15 +72,14 @@ class TableSink:
 
     def _check_rows(self) -> None:
         """Whether the parts are of this training: a stranger can make sums as well as we can."""
-        arms = list(dict.fromkeys(self._runs.arm))
-        rows = UpdateRows(arms, self._runs.seed[: len(self._runs.seed) // len(arms)], self._updates)
+        rows = UpdateRows(self._runs, self._updates)
         updates, steps = ([self._folder.path / part for part in parts] for parts in self._files().values())
         for path in updates:
-            for batch in read_batches(path, UpdateRows.COLUMNS, rows.max_rows):
+            for batch in read_batches(path, rows.columns, rows.max_rows):
                 with fitting(path):
                     rows.take(batch)
         for path in steps:
-            if schema_of(path) != STEP_SCHEMA:
+            if schema_of(path) != step_schema(self._runs):
                 raise StoreError(f"{path}: has other columns than the steps of a training")
 
     def finish(self) -> None:

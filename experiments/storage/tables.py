@@ -26,6 +26,14 @@ STEP_SCHEMA = pa.schema(
 )
 
 
+WORLD = pa.field("world", pa.int64())  # a column of families, after the arm
+
+
+def step_schema(runs: Runs) -> pa.Schema:
+    """The columns of steps.parquet."""
+    return STEP_SCHEMA.insert(1, WORLD) if runs.is_family else STEP_SCHEMA
+
+
 def update_table(records: Records, runs: Runs) -> pa.Table:
     """A row per update and run, in this order; a frozen run has no row after the update it failed in."""
     update, place = np.nonzero(records.active)
@@ -38,7 +46,7 @@ def step_table(records: Records, runs: Runs, every: int = 1) -> pa.Table:
     update."""
     steps = records.steps
     if steps is None:
-        return STEP_SCHEMA.empty_table()
+        return step_schema(runs).empty_table()
     length = steps.length.ravel()
     update, place = np.indices(steps.length.shape).reshape(2, -1).repeat(length, axis=1)
     t = np.arange(length.sum()) - (np.cumsum(length) - length).repeat(length)
@@ -69,6 +77,7 @@ def _table(runs: Runs, place: NDArray[np.generic], columns: Mapping[str, Column]
     codes = np.array([names.index(arm) for arm in runs.arm], np.int32)[place]
     arrays = {
         "arm": pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(names)),
+        **({"world": pa.array(np.array(runs.world)[place])} if runs.is_family else {}),
         "seed": pa.array(np.array(runs.seed)[place]),
         **{name: _array(name, column) for name, column in columns.items()},
     }

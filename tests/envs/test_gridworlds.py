@@ -42,7 +42,7 @@ def optimal_value(mdp: FiniteMDP, discount: float, steps: int) -> float:
     return float(mdp.start @ value)
 
 
-@pytest.mark.parametrize("name", ["TwoRooms", "FourRooms", "Trap", "Grid"])
+@pytest.mark.parametrize("name", ["TwoRooms", "FourRooms", "Trap", "Grid", "Maze"])
 def test_every_move_goes_one_cell_its_way_or_nowhere(name: str) -> None:
     mdp = world(name)
     assert mdp.drawing is not None
@@ -52,7 +52,7 @@ def test_every_move_goes_one_cell_its_way_or_nowhere(name: str) -> None:
     assert (stays ^ goes).all()
 
 
-@pytest.mark.parametrize("name", ["TwoRooms", "FourRooms", "Trap", "Grid"])
+@pytest.mark.parametrize("name", ["TwoRooms", "FourRooms", "Trap", "Grid", "Maze"])
 def test_every_move_between_cells_that_are_no_goals_can_be_taken_back(name: str) -> None:
     mdp = world(name)
     assert mdp.drawing is not None

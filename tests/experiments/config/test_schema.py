@@ -431,7 +431,8 @@ def test_help_lists_every_option_and_key(capsys: pytest.CaptureFixture[str]) -> 
 def test_the_list_has_a_line_for_each_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     assert train.main(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == [f"configs/{p.name}" for p in sorted(CONFIGS.glob("*.toml"))]
+    files = [*sorted(CONFIGS.glob("*.toml")), *sorted((CONFIGS / "sweeps").glob("*.toml"))]
+    assert [line.split()[0] for line in lines] == [str(path.relative_to(CONFIGS.parent)) for path in files]
 
 
 def test_a_typing_mistake_is_answered_without_loading_torch() -> None:
