@@ -1,4 +1,4 @@
-"""The one thing that pyproject.toml cannot say: in a wheel, `configs/` and `docs/` are data of packages of ours."""
+"""What pyproject.toml cannot say: in a wheel, `configs/` and `docs/` are data of packages of ours."""
 
 from setuptools import find_packages, setup
 
