@@ -26,8 +26,9 @@ __all__ = ["Config", "ConfigError", "__version__", "load_config", "train"]
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from experiments.config import loading
+        from experiments.config import loading, shadows
 
+        shadows.check_names("agents", "envs")
         return getattr(loading, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -39,7 +40,13 @@ def train(config: "Config") -> "Result":
         the tables of updates.parquet, steps.parquet and runs.parquet (Arrow tables), and the summary.
     Raises:
         ConfigError: the config does not fit its world.
+        SimulatorError: (`experiments.training.simulated.simulators`, a RuntimeError) the environment raised while
+            it was stepped, or did not show or pay what it declares; the message names arm, seed and step.
+        Shadowed: (an ImportError) a module of yours hides one of ours.
     """
+    from experiments.config.shadows import check_names
+
+    check_names("agents", "envs")
     from experiments.session.run import train_in_memory  # imports torch: only when something is trained
 
     return train_in_memory(config)

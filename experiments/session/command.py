@@ -17,6 +17,7 @@ from typing import NoReturn, Protocol
 
 from experiments.config.commands import as_typed, title
 from experiments.config.failures import explained
+from experiments.config.shadows import Shadowed, check_names
 
 
 class Main(Protocol):
@@ -25,14 +26,24 @@ class Main(Protocol):
     def __call__(self, arguments: Sequence[str] | None = None) -> int: ...
 
 
-def begin(name: str) -> None:
-    """Prepare the process: standard streams that can be written to, and an end in one line on Ctrl-C."""
+def begin(name: str, *modules: str) -> None:
+    """Prepare the process: standard streams that can be written to, and an end in one line on Ctrl-C. Where a
+    module of the user's hides one of ours, it ends here.
+
+    Args:
+        name: of the command.
+        modules: of ours that it needs beside `agents` and `envs`.
+    """
     _open_closed_streams()
     os.environ["MPLBACKEND"] = "agg"  # pictures become files; the backend of a notebook may not be installed here
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
     atexit.register(_leave_at_once)  # the first that is registered is the last that runs
+    try:
+        check_names("agents", "envs", *modules)
+    except Shadowed as error:
+        sys.exit(fail(name, str(error), error.status))
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a script's `&` has it ignored
         signal.signal(signal.SIGINT, _Stop(title(name)))
 
