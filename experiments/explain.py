@@ -75,11 +75,13 @@ def trained(config: Config, folder: Path, screen: Screen) -> Path:
 
 
 def check_page(path: Path) -> None:
-    """Whether a page may be written there.
+    """Whether a page can be made, and may be written there.
 
     Raises:
-        StoreError: something else is there.
+        StoreError: something else is there, or this is no checkout.
     """
+    if not ARGUMENT.is_file():
+        raise StoreError(f"{ARGUMENT}: not there; the page is made in a checkout of the project, which has it")
     if not path.parent.is_dir():
         raise StoreError(f"{path.parent}: there is no such folder to write a page into")
     if path.exists() and not _is_ours(path):
