@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from experiments import load_config
 from experiments.analysis import text_numbers
 from experiments.config.loading import load_config
 from experiments.config.plan import PLAN

@@ -56,13 +56,17 @@ def test_the_tally_of_verdicts_is_the_stored_one():
     assert f"trains {len(SUMMARY['experiments'])} experiments" in WORDS
     assert (
         "{} claims. Of the {effects} that were expected to hold, {supported} are supported, {refuted} refuted and "
-        "{inconclusive} inconclusive; of the {limits} that were expected not to hold, {limits_supported} are supported."
+        "{inconclusive} inconclusive; of the {limits} that were expected not to hold, {limits_supported} are "
+        "supported."
     ).format(len(SUMMARY["claims"]), **tally) in WORDS
 
 
 def test_the_other_numbers_are_stored_ones():
     doses = [_share("dose_response", arm, "succeeds") for arm in ("entropy_0", "entropy_0_03", "entropy_0_3")]
-    assert "{} runs end there without the term, {} with coefficient 0.03 and {} with ten times as much".format(*doses) in WORDS
+    assert (
+        "{} runs end there without the term, {} with coefficient 0.03 and {} with ten times as much".format(*doses)
+        in WORDS
+    )
     best = [_share("bandit", arm, "succeeds") for arm in ("without_entropy", "with_entropy")]
     assert "{} runs end at the best arm without the term and {} with coefficient 0.1".format(*best) in WORDS
     baseline = _share("bandit_dose", "running_mean", "succeeds")
