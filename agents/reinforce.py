@@ -19,13 +19,13 @@ from agents.policy import PolicyShape
 class Experience(NamedTuple):
     """What one update learns from. Rows of the same state are added up."""
 
-    advantage_sums: Tensor  # [R, N, A], sum of the advantages of the steps that took the action
+    advantage_sums: Tensor  # [R, N, A], summed over the steps that took the action
     visit_counts: Tensor  # [R, N], number of steps in the row (weighted by discount^t where asked for)
     normalizer: Tensor  # [R], episodes of the update, or its steps ("per_step")
 
 
 class LossTerms(NamedTuple):
-    """Each [R]; they share the scale: summed over an episode's steps, averaged over episodes."""
+    """The loss of each run, [R], and its terms: all summed over an episode's steps and averaged over episodes."""
 
     policy_loss: Tensor
     negative_entropy: Tensor  # nats
@@ -68,7 +68,7 @@ class StackedLearner:
         self.theta.grad = torch.zeros_like(theta)
         self.frozen = torch.zeros(len(theta), dtype=torch.bool)
         self._max_grad_norm, self._learning_rate = max_grad_norm, learning_rate
-        self._optimizer: dict[str, Tensor] = {}  # what it remembers: of SGD, nothing
+        self._optimizer: dict[str, Tensor] = {}  # its state; SGD has none
         if optimizer == "adam":
             moments = {name: torch.zeros_like(theta) for name in ("exp_avg", "exp_avg_sq")}
             self._optimizer = {"step": torch.zeros(()), **moments}
@@ -83,12 +83,12 @@ class StackedLearner:
             [R, N, A], or [M, N, A].
         """
         theta = self.theta if runs is None else self.theta.index_select(0, runs)
-        # As over the last axis, in a quarter of the time, and laid out as `agents.kernels.network.network` lays
-        # it out.
+        # The same as over the last axis, in a quarter of the time, and in the memory layout of
+        # `agents.kernels.network.network`.
         return torch.log_softmax(self.shape.logits(theta, rows).transpose(1, 2), dim=1).transpose(1, 2)
 
     def step(self, loss: Tensor) -> Tensor:
-        """One gradient step for every run; the sum of losses keeps the runs apart.
+        """One gradient step for every run; the gradient of the summed losses is that of each run's own loss.
 
         Args:
             loss: [R], made from `log_pi`.
@@ -99,7 +99,7 @@ class StackedLearner:
         return self.apply()
 
     def zero_grad(self) -> None:
-        """Begin a gradient that comes in parts: `accumulate` each of them, then `apply`."""
+        """Begin a gradient that is computed in parts: `accumulate` each part, then `apply`."""
         assert self.theta.grad is not None
         self.theta.grad.zero_()
 
@@ -126,22 +126,22 @@ class StackedLearner:
         return torch.from_numpy(norm)
 
     def freeze(self, runs: Tensor) -> None:
-        """Stop moving the runs [R] (bool) for good, because a number of theirs is no longer finite.
+        """Stop moving the runs [R] (bool) for good, because one of their numbers is no longer finite.
 
-        Their parameters are set to 0, a uniform policy, so that what they do from now on is harmless
-        and finite; they are reported as failed, never averaged.
+        Their parameters are set to 0, a uniform policy, which keeps their numbers finite from now on; they are
+        reported as failed and never averaged.
         """
         self.frozen |= runs
         self.theta.detach()[runs] = 0.0
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that training needs to go on, as plain tensors."""
+        """Everything that training needs in order to resume, as plain tensors."""
         return {"theta": self.theta.detach(), "frozen": self.frozen} | {
             f"optimizer.{key}": value for key, value in self._optimizer.items()
         }
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Go on from `state()` of a learner of the same shape."""
+        """Resume from the `state()` of a learner of the same shape."""
         with torch.no_grad():
             self.theta.copy_(state["theta"])
             self.frozen.copy_(state["frozen"])
