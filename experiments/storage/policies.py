@@ -1,4 +1,4 @@
-"""Policies that a training has left in its folder, ready to act. Nothing that a file contains is executed.
+"""Trained policies, read from a run folder and ready to act. Nothing that a file contains is executed.
 
 D: width of an observation, A: actions.
 """
@@ -24,7 +24,7 @@ from experiments.training.simulated.observations import CLIP
 from experiments.training.spaces import converter
 from experiments.training.worlds import World, make_world, unimported_module
 
-# Beside the layers of the policy, where a config has normalize_observations.
+# Stored with the layers of the policy where a config has normalize_observations.
 MOMENTS = ("observation_mean", "observation_deviation")
 
 
@@ -47,7 +47,7 @@ class StoredPolicy(NamedTuple):
         with torch.no_grad():
             logits = self.shape.logits(self.theta, rows)[0, 0]
         if not logits.isfinite().all():
-            raise StoreError("the policy's parameters are too large: it gives no probabilities")
+            raise StoreError("the policy's parameters are so large that it gives no probabilities")
         return torch.softmax(logits.double(), dim=-1).numpy()
 
 
@@ -56,17 +56,17 @@ def load_policy(path: Path, arm: str | None, seed: int | None) -> StoredPolicy:
 
     Args:
         path: the run folder.
-        arm: None: there is only one.
-        seed: None: there is only one.
+        arm: the name of the arm; None if there is only one.
+        seed: the seed of the run; None if there is only one.
     Raises:
-        StoreError: the folder is not finished, the run failed, its policy is damaged or of another shape, or its
-            world comes from a module that nobody has imported: a stranger's folder must not run what it names.
-        ConfigError: the folder's config cannot be read, or its world not be made.
-        ValueError: there is no such run; the message names those there are.
+        StoreError: the folder is not finished, the run failed, its policy is damaged or has another shape, or its
+            world comes from a module that is not imported: a stranger's folder must not run code that it names.
+        ConfigError: the folder's config cannot be read, or its world cannot be made.
+        ValueError: there is no such run; the message names the valid ones.
     """
     folder = RunFolder(path)
     if not folder.has_begun:
-        raise StoreError(f"{path}: no run folder (it has no config.toml)")
+        raise StoreError(f"{path}: not a run folder (it has no config.toml)")
     if not folder.is_finished:
         raise StoreError(f"{path}: the training is not finished; go on with python train.py --resume")
     config = folder.read_config()
@@ -94,7 +94,7 @@ def load_policy(path: Path, arm: str | None, seed: int | None) -> StoredPolicy:
 
 
 def _chosen(config: Config, arm: str | None, seed: int | None) -> tuple[str, int]:
-    """The run that is meant; where there is only one arm or seed it need not be named."""
+    """The arm and the seed; either may be left out where there is only one."""
     arms, seeds = list(config.arms), config.training.seed_list
     if arm is None and len(arms) > 1:
         raise ValueError(f"--arm: which one? valid are {', '.join(arms)}")
@@ -108,7 +108,7 @@ def _chosen(config: Config, arm: str | None, seed: int | None) -> tuple[str, int
 
 
 def spans(numbers: tuple[int, ...]) -> str:
-    """Numbers with neighbours drawn together: (3, 4, 5, 9) -> "3 to 5, 9"."""
+    """Numbers in words, with consecutive ones joined: (3, 4, 5, 9) -> "3 to 5, 9"."""
     found: list[list[int]] = []
     for number in sorted(numbers):
         if found and number == found[-1][-1] + 1:
@@ -119,13 +119,13 @@ def spans(numbers: tuple[int, ...]) -> str:
 
 
 def _check_not_failed(folder: RunFolder, config: Config, arm: str, seed: int) -> None:
-    """A run that overflowed was frozen and left a uniform policy, which is nobody's result."""
+    """Refuse a run that failed: it was frozen with a uniform policy, which it has not learnt."""
     if read_runs(folder, config)[arm]["failed"][config.training.seed_list.index(seed)]:
         raise StoreError(f"{folder.path}: the run of arm {arm}, seed {seed} failed and has no policy")
 
 
 def _read(file: Path, run: str, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The tensors of a run, their names, shapes and types checked before they are read."""
+    """The tensors of a run, whose names, shapes and types are checked before they are read."""
     try:
         with safe_open(file, framework="pt") as stored:
             names = {name.partition("/")[2] for name in stored.keys() if name.startswith(f"{run}/")}  # noqa: SIM118
