@@ -22,13 +22,13 @@ from agents.regularizers import Regularizer, regularizer
 class Experience(NamedTuple):
     """What one update learns from. Rows of the same state are added up."""
 
-    advantage_sums: Tensor  # [R, N, A], sum of the advantages of the steps that took the action
+    advantage_sums: Tensor  # [R, N, A], summed over the steps that took the action
     visit_counts: Tensor  # [R, N], number of steps in the row (weighted by discount^t where asked for)
     normalizer: Tensor  # [R], episodes of the update, or its steps ("per_step")
 
 
 class LossTerms(NamedTuple):
-    """Each [R]; they share the scale: summed over an episode's steps, averaged over episodes."""
+    """The loss of each run, [R], and its terms: all summed over an episode's steps and averaged over episodes."""
 
     policy_loss: Tensor
     negative_entropy: Tensor  # nats
@@ -98,7 +98,7 @@ class StackedLearner:
         return torch.log_softmax(self.shape.logits(theta, rows).transpose(1, 2), dim=1).transpose(1, 2)
 
     def step(self, loss: Tensor) -> Tensor:
-        """One gradient step for every run; the sum of losses keeps the runs apart.
+        """One gradient step for every run; the gradient of the summed losses is that of each run's own loss.
 
         Args:
             loss: [R], made from `log_pi`.
@@ -109,7 +109,7 @@ class StackedLearner:
         return self.apply()
 
     def zero_grad(self) -> None:
-        """Begin a gradient that comes in parts: `accumulate` each of them, then `apply`."""
+        """Begin a gradient that is computed in parts: `accumulate` each part, then `apply`."""
         assert self.theta.grad is not None
         self.theta.grad.zero_()
 
@@ -136,8 +136,8 @@ class StackedLearner:
     def freeze(self, runs: NDArray[np.bool_]) -> None:
         """Stop moving the runs [R] (bool) for good, because a number of theirs is no longer finite.
 
-        Their parameters are set to 0, a uniform policy, so that what they do from now on is harmless
-        and finite; they are reported as failed, never averaged.
+        Their parameters are set to 0, a uniform policy, which keeps their numbers finite from now on; they are
+        reported as failed and never averaged.
         """
         self.frozen |= torch.from_numpy(runs)
         self.theta.detach().numpy()[runs] = 0.0

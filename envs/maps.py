@@ -20,22 +20,22 @@ def grid_mdp(
     pays_on_leaving: bool = False,
     number_walls: bool = False,
 ) -> FiniteMDP:
-    """The decision process of a map; one state a free cell, numbered row by row.
+    """The decision process of a map, with a state for each free cell, numbered row by row.
 
-    Actions: 0 up, 1 right, 2 down, 3 left. Bumping into a wall or the edge of the map leaves the agent there.
+    Actions: 0 up, 1 right, 2 down, 3 left. Moving into a wall or the edge of the map leaves the agent where it is.
 
     Args:
         map: rows of equal length, as a list, a text with line breaks, or the path of a text file.
-            '#' is a wall, '.' or a space a free cell, 'S' a start (of several, one is drawn), and the
+            '#' is a wall, '.' or a space a free cell, 'S' a start (if there are several, one is drawn), and the
             characters of `goals` are goals.
-        goals: the reward of each goal character. An episode ends on entering a goal, with its reward.
-        thin_walls: pairs of neighbouring cells (row, column) with a wall between them, for both directions.
+        goals: the reward of each goal character. Entering a goal pays its reward and ends the episode.
+        thin_walls: pairs of neighbouring cells (row, column) with a wall between them, in both directions.
         pays_on_leaving: entering a goal does nothing; any action in it pays its reward and ends the episode.
         number_walls: walls are states too, which nothing enters or leaves, so that maps of one size have the same
             number of states; a wall's state has no cell in the drawing.
     Raises:
-        ValueError: the map has no start, no goal, rows of several lengths, a character that means nothing, or
-            a goal that cannot be reached, or is too large; a reward is not finite; the file cannot be read.
+        ValueError: the map has no start, no goal, rows of different lengths, an unknown character or a goal that
+            cannot be reached, or is too large; a reward is not finite; the file cannot be read.
     """
     rows = read_map(map)
     check_size("map", sum(len(row) for row in rows), len(ACTION_VECTORS))
@@ -79,14 +79,16 @@ def read_map(map: str | Sequence[str]) -> list[str]:
     """The rows of a map: a list as it is, a text with line breaks split, else the lines of a file."""
     if not isinstance(map, str):
         if not (isinstance(map, Sequence) and all(isinstance(row, str) for row in map)):
-            raise ValueError(f"map: must be a list of strings or one string, is {map!r}")
+            raise ValueError(f"map: must be a list of strings or one string, not {map!r}")
         return list(map)
     if "\n" in map:
         return map.strip("\n").split("\n")
     try:
         return _text_of(Path(map).expanduser()).strip("\n").split("\n")
     except (OSError, ValueError) as error:
-        raise ValueError(f"map: {map!r} has one line and is no text file that can be read ({error})") from error
+        raise ValueError(
+            f"map: {map!r} is a single line, and not a text file that can be read ({error})"
+        ) from error
 
 
 def _text_of(path: Path) -> str:
@@ -124,7 +126,7 @@ def _check_characters(rows: list[str], goals: Mapping[str, float]) -> None:
                 f"goals: {character!r} cannot be a goal; use one character other than '#', '.', ' ', 'S'"
             )
         if not (isinstance(reward, (int, float)) and np.isfinite(reward)):
-            raise ValueError(f"goals: the reward of {character!r} must be a finite number, is {reward!r}")
+            raise ValueError(f"goals: the reward of {character!r} must be a finite number, not {reward!r}")
     if not rows or not rows[0]:
         raise ValueError("map: is empty")
     known = WALL + FREE + START + "".join(goals)
@@ -134,7 +136,7 @@ def _check_characters(rows: list[str], goals: Mapping[str, float]) -> None:
         for column, character in enumerate(row, start=1):
             if character not in known:
                 raise ValueError(
-                    f"map: line {line}, column {column}: {character!r} means nothing; known are "
+                    f"map: line {line}, column {column}: {character!r} is unknown; valid are "
                     f"'#' wall, '.' or ' ' free, 'S' start and the goals {sorted(goals)}"
                 )
     text = "".join(rows)
@@ -144,11 +146,11 @@ def _check_characters(rows: list[str], goals: Mapping[str, float]) -> None:
         raise ValueError("map: has no goal; name one in goals, for example {'G': 1.0}")
     for character in goals:
         if character not in text:
-            raise ValueError(f"map: has no goal {character!r}, which goals gives a reward")
+            raise ValueError(f"map: has no goal {character!r}, to which goals gives a reward")
 
 
 def _check_goals_reachable(mdp: FiniteMDP, goal: NDArray[np.bool_], cells: list[Cell]) -> None:
-    """A goal behind another goal is out of reach as well: episodes end, or pay, at the first."""
+    """Refuse goals that cannot be reached, even those behind another goal, where episodes end or pay first."""
     seen = mdp.start > 0
     frontier = np.flatnonzero(seen)
     while len(frontier):

@@ -1,12 +1,12 @@
 """Claims, written down before the run, and the one rule that judges them.
 
-    The Holm-adjusted p of the declared two-sided test decides at .05: *supported* in the expected direction,
-    *refuted* in the other, else *inconclusive*. The interval illustrates.
+    A claim is judged by the p value of its two-sided test, adjusted by Holm's method. If p is at most .05 it is
+    *supported* in the expected direction and *refuted* in the other; else it is *inconclusive*. The interval
+    only illustrates.
 
-Under no effect that is at most 2.5 % false "supported" and 2.5 % false "refuted".
-`experiments.analysis.contrasts` says
-which test belongs to which measure and what failed runs count as, `experiments.analysis.rules` what it means for
-an equivalence or an inverted U.
+Where there is no effect, at most 2.5 % of claims are falsely supported and 2.5 % falsely refuted.
+`experiments.analysis.contrasts` says which test belongs to which measure and how failed runs count,
+`experiments.analysis.rules` how the rule applies to an equivalence or an inverted U.
 
 Comparing and deciding are two steps, so that claims of several experiments can be corrected together.
 """
@@ -53,20 +53,20 @@ class Claim:
     statement: str
     measure: str
     expect: str
-    limit: bool = False  # whoever wrote it down expects that it does not hold
+    limit: bool = False  # its author expects that it does not hold
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the data say about a claim before the correction for its neighbours."""
+    """What the data say about a claim, before the correction for the other claims."""
 
     claim: Claim
     interval: Interval  # first arm minus second (or the number); inverted U: the best peak minus its stronger end
     test: str
-    p: float | None  # two-sided; None: nothing to test, `favours` is all there is
-    favours: bool | None  # the data speak for the claim, or against it; None: there are none
+    p: float | None  # two-sided; None: nothing to test, and only `favours` counts
+    favours: bool | None  # whether the data speak for the claim; None: no data
     n: int
-    failed: int  # runs without a value: it is decided only if it holds with any values of theirs
+    failed: int  # runs without a value; the verdict must hold whatever their values
     seeds: Callable[[float], int | None]  # level -> seeds per arm that would decide it with power .8
     improvement: Interval | None = None  # see `Contrast`
     mean_difference: float | None = None  # see `Contrast`
@@ -99,7 +99,7 @@ class Verdict:
 
 
 def read_claim(claim: Claim, arms: Sequence[str], measures: Iterable[str]) -> Expectation:
-    """Check a claim against the arms and measures there are.
+    """Read what a claim expects, and check that its arms and its measure exist.
 
     Raises:
         ValueError: names the claim, the mistake and what would be valid.
@@ -156,7 +156,7 @@ def compare(
         join = partial(contrast_over_worlds, kind, np.asarray(worlds[arms[0]])[runs[arms[0]]])
     found = find(expectation, columns, partial(certain, kind) if single else join)
     favours: bool | None = found.favours
-    if single and found.p > 0:  # without chance equal values refute a difference; a failed run leaves it open
+    if single and found.p > 0:  # without chance, equal values refute a difference; a failed run leaves it open
         favours = None if failed else False
     return Comparison(
         claim,

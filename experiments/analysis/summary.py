@@ -1,4 +1,4 @@
-"""summary.json: per arm and measure an estimate with its interval, per claim a verdict, and how it was made."""
+"""summary.json: an estimate with its interval per arm and measure, a verdict per claim, and how they were made."""
 
 import math
 import platform
@@ -26,12 +26,12 @@ PACKAGES = ("gymnasium", "torch", "numpy", "scipy", "tensorboard")
 
 
 def summarize(config: Config, runs: Runs, columns: Mapping[str, Column]) -> dict[str, Any]:
-    """Arms and verdicts; clocks and versions are added by whoever knows them.
+    """Arms and verdicts; see `provenance` for times and versions.
 
     Args:
         config: what was trained.
-        runs: what stands where on the run axis.
-        columns: of runs.parquet, [R].
+        runs: which run is where on the run axis.
+        columns: the columns of runs.parquet, [R].
     """
     by_arm = {
         arm: {name: column[np.array(runs.arm) == arm] for name, column in columns.items()} for arm in config.arms
@@ -48,7 +48,7 @@ def summarize(config: Config, runs: Runs, columns: Mapping[str, Column]) -> dict
 
 
 def in_json(value: Any) -> Any:
-    """The same with null for numbers that JSON cannot hold: the mean of huge rewards is not finite."""
+    """The same value with null for numbers that JSON cannot hold, such as the infinite mean of huge rewards."""
     if isinstance(value, dict):
         return {key: in_json(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -57,7 +57,7 @@ def in_json(value: Any) -> Any:
 
 
 def _failed_runs(runs: Runs, columns: Mapping[str, Column]) -> list[dict[str, Any]]:
-    """Which runs are frozen because they were no longer finite, and since which update."""
+    """The runs that were frozen because their numbers were no longer finite, and since which update."""
     updates = columns["failed_update"].tolist()
     names = ("arm", "seed", "world", "update")
     rows = [dict(zip(names, row, strict=True)) for row in zip(*runs, updates, strict=True) if row[-1] >= 0]
@@ -65,7 +65,7 @@ def _failed_runs(runs: Runs, columns: Mapping[str, Column]) -> list[dict[str, An
 
 
 def _unknown(config: Config, columns: Mapping[str, Column]) -> set[str]:
-    """Measures that mean nothing in this comparison: of success without a goal, fractions that no run knows."""
+    """Measures that mean nothing in this comparison: success without a goal, and fractions that no run knows."""
     no_goal = config.environment.solved_return is None
     return {
         name
@@ -85,7 +85,7 @@ def _arm(config: Config, arm: str, values: Mapping[str, Column], unknown: Collec
         known = {name: _measure(name, values, n) for name in RUN_MEASURES if name not in unknown}
     if not values["env_steps"].any():  # exact gradients take no steps
         known["first_success_env_step"] = None
-    if np.isnan(values["final_optimal_action_probability"]).all():  # nobody knows the optimum
+    if np.isnan(values["final_optimal_action_probability"]).all():  # the optimum is not known
         known["first_optimal_update"] = None
     measures = {name: entry for name, entry in known.items() if entry is not None}
     if n == 1:  # runs without chance and with equal parameters are one run: there is nothing to estimate
@@ -99,10 +99,10 @@ def _arm(config: Config, arm: str, values: Mapping[str, Column], unknown: Collec
 
 
 def _measure(name: str, columns: Mapping[str, Column], n: int) -> dict[str, Any] | None:
-    """What is known of a measure of an arm's first n runs; None: nothing, or it means nothing here.
+    """The estimate of a measure over an arm's first n runs; None: no run has a value, or it means nothing here.
 
-    `experiments.analysis.values` says what a value is. A failed run counts as the worse end of its measure, or is
-    left out where there is none.
+    See `experiments.analysis.values` for what counts as a value. A failed run counts as the worse end of its
+    measure, or is left out where neither end is worse.
     """
     measure, runs = RUN_MEASURES[name], values_of(name, columns)[:n]
     missing = np.isnan(runs)
@@ -159,7 +159,7 @@ def _entry(interval: Band | Interval) -> dict[str, Any]:
 
 
 def comparisons(config: Config, by_arm: Mapping[str, Mapping[str, Column]]) -> list[Comparison]:
-    """The config's claims beside the results, not yet corrected for each other.
+    """The config's claims compared with the results, not yet corrected for each other.
 
     Args:
         by_arm: arm -> column of runs.parquet -> [n], in the order of the config's seeds.

@@ -1,7 +1,8 @@
 """Typed, validated, frozen configs. Arms are differences from the base agent.
 
-This module imports neither torch nor gymnasium, so that `--help`, `--list` and a typing mistake answer at once.
-Whether an environment exists and fits is checked when its world is made (`experiments.training.worlds`).
+This module imports neither torch nor gymnasium, so that `--help`, `--list` and the message for a typing mistake
+come at once. Whether an environment exists and fits is checked when its world is made
+(`experiments.training.worlds`).
 """
 
 import math
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from experiments.config.expectations import read_expectation
 from experiments.config.measures import RUN_MEASURES
-from experiments.config.mistakes import ConfigError as ConfigError  # everybody takes it from here
+from experiments.config.mistakes import ConfigError as ConfigError  # others import it from here
 from experiments.config.mistakes import message_of
 from experiments.config.mistakes import one_line as one_line
 
@@ -24,7 +25,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=64)]
 Width = Annotated[int, Field(gt=0, le=4096)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
-# A config may be a stranger's, or have a digit too many: what is trained is bounded.
+# A config may come from a stranger or have a digit too many, so the amount of training is bounded.
 MAX_SEEDS, MAX_ARMS, MAX_RUNS = 100_000, 1000, 1_000_000
 
 
@@ -50,7 +51,7 @@ class Environment(Section):
     )
     solved_return: Finite | None = Field(
         default=None,
-        description="undiscounted return that makes an episode a success; without it nothing is said of success",
+        description="undiscounted return that makes an episode a success; without it success is not measured",
     )
     worlds: Count | Range | None = Field(
         default=None,
@@ -71,8 +72,9 @@ class Environment(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_place_a_key(cls, given: Any) -> Any:
-        """What `gymnasium.make` takes itself does not reach the environment, so in kwargs it can only repeat."""
+    def _one_place_per_key(cls, given: Any) -> Any:
+        """Arguments that `gymnasium.make` keeps for itself may stand in kwargs only if they repeat the config's
+        keys."""
         if not (isinstance(given, dict) and isinstance(given.get("kwargs"), dict)):
             return given
         kwargs, limit = dict(given["kwargs"]), given.get("max_episode_steps")
@@ -149,13 +151,13 @@ class Agent(Section):
     )
     initial_policy: Annotated[tuple[float, ...], Field(strict=False)] | None = Field(
         default=None,
-        description="action probabilities in every state at the start; without it uniform (tabular)",
+        description="action probabilities in every state at the start (default: uniform if tabular)",
     )
     gradient: Literal["sampled", "exact"] = Field(
         default="sampled", description="from episodes, or by dynamic programming (finite worlds)"
     )
     horizon: Literal["time_limit", "infinite"] = Field(
-        default="time_limit", description="exact only: episodes end at the time limit, or never by time"
+        default="time_limit", description="exact only: episodes are cut off at the time limit, or never"
     )
     optimizer: Literal["sgd", "adam"] = Field(default="sgd", description="how gradients move parameters")
     learning_rate: Positive = Field(
@@ -172,14 +174,14 @@ class Agent(Section):
         default=0.1, description="baseline value: share of the way to the state's mean return, per update"
     )
     normalize_advantages: bool = Field(
-        default=False, description="mean 0, standard deviation 1 in each run's update"
+        default=False, description="scale the advantages of each update to mean 0 and standard deviation 1"
     )
     loss_reduction: Literal["per_episode", "per_step"] = Field(
         default="per_episode",
         description="sum over steps divided by the episodes, or by the steps, of an update",
     )
     max_grad_norm: NonNegative = Field(
-        default=0.0, description="longest gradient of a run (Euclidean norm), longer ones are clipped; 0: off"
+        default=0.0, description="a run's gradient is clipped to this Euclidean norm; 0: off"
     )
     entropy_coef: Coefficient = Field(
         default=0.0,
@@ -203,7 +205,7 @@ class Agent(Section):
     )
     behaviour_gradient: Literal["mixture", "policy"] = Field(
         default="mixture",
-        description="score function of what acts, or (biased) of the policy without the random actions",
+        description="score function of the mixture that acts, or (biased) of the policy alone",
     )
 
     @field_validator("initial_policy")
@@ -222,20 +224,24 @@ class Agent(Section):
         if isinstance(self.behaviour_epsilon, Linear | Exponential):
             shares = [self.behaviour_epsilon.start, getattr(self.behaviour_epsilon, "end", 0.0)]
             if max(shares) > 1:
-                raise ValueError(f"behaviour_epsilon is a share: it cannot be {max(shares):g}")
+                raise ValueError(f"behaviour_epsilon is a share of at most 1: it cannot be {max(shares):g}")
         if self.behaviour_gradient == "mixture" and _is_always_one(self.behaviour_epsilon):
             raise ValueError(
-                "behaviour_epsilon is 1 in every update: what acts does not depend on the policy, and every "
-                'gradient is 0; take less, or behaviour_gradient = "policy"'
+                "behaviour_epsilon is 1 in every update: the actions do not depend on the policy, and every "
+                'gradient is 0; use a smaller share, or behaviour_gradient = "policy"'
             )
         if self.horizon == "infinite" and self.gradient != "exact":
             raise ValueError('horizon = "infinite" needs gradient = "exact": sampled episodes end at a limit')
         if self.gradient == "exact" and self.behaviour_gradient != "mixture":
-            raise ValueError('gradient = "exact" is that of what acts: behaviour_gradient = "mixture"')
+            raise ValueError(
+                'gradient = "exact" is that of the mixture that acts: use behaviour_gradient = "mixture"'
+            )
         if self.gradient == "exact" and (self.baseline != "none" or self.normalize_advantages):
             raise ValueError('gradient = "exact" takes no baseline and no normalisation: nothing is sampled')
         if self.gradient == "exact" and self.loss_reduction != "per_episode":
-            raise ValueError('gradient = "exact" is an expectation per episode: loss_reduction = "per_episode"')
+            raise ValueError(
+                'gradient = "exact" is an expectation per episode: use loss_reduction = "per_episode"'
+            )
         if self.entropy_objective == "soft_return" and self.baseline == "batch_mean":
             raise ValueError(
                 'entropy_objective = "soft_return" with baseline = "batch_mean" is biased: use "leave_one_out"'
@@ -253,7 +259,7 @@ class Training(Section):
         "as an override a count takes the first n of the config's own"
     )
     episodes_per_update: int = Field(
-        default=1, ge=1, le=100_000, description="E, episodes of one run in one update"
+        default=1, ge=1, le=100_000, description="E, the number of episodes of a run in one update"
     )
     updates: int = Field(ge=1, le=10_000_000, description="gradient steps of every run")
 
@@ -278,8 +284,10 @@ class ClaimText(Section):
 
     statement: str = Field(description="the expectation in words")
     measure: str = Field(description="a column of runs.parquet")
-    expect: str = Field(description='the expectation in signs, as in "with_entropy < without_entropy"')
-    limit: bool = Field(default=False, description="true: expected not to hold; it shows where the argument ends")
+    expect: str = Field(description='the expectation as a formula, as in "with_entropy < without_entropy"')
+    limit: bool = Field(
+        default=False, description="true: the claim is expected not to hold, and shows where the argument ends"
+    )
 
 
 ARM_TRAINING = ("episodes_per_update",)  # keys of [training] that an arm may set for itself

@@ -1,4 +1,4 @@
-"""Policies that a training has left in its folder, ready to act. Nothing that a file contains is executed.
+"""Trained policies, read from a run folder and ready to act. Nothing that a file contains is executed.
 
 D: width of an observation, A: actions.
 """
@@ -25,7 +25,7 @@ from experiments.training.simulated.observations import CLIP
 from experiments.training.spaces import converter
 from experiments.training.worlds import World, make_world, unimported_module
 
-# Beside the layers of the policy, where a config has normalize_observations.
+# Stored with the layers of the policy where a config has normalize_observations.
 MOMENTS = ("observation_mean", "observation_deviation")
 
 
@@ -48,7 +48,7 @@ class StoredPolicy(NamedTuple):
         with torch.no_grad():
             logits = self.shape.logits(self.theta, rows)[0, 0]
         if not logits.isfinite().all():
-            raise StoreError("the policy's parameters are too large: it gives no probabilities")
+            raise StoreError("the policy's parameters are so large that it gives no probabilities")
         return torch.softmax(logits.double(), dim=-1).numpy()
 
 
@@ -61,14 +61,14 @@ def load_policy(path: Path, arm: str | None, seed: int | None, number: int | Non
         seed: None: there is only one.
         number: of a family, which of its worlds; None: there is only one, or it is no family.
     Raises:
-        StoreError: the folder is not finished, the run failed, its policy is damaged or of another shape, or its
-            world comes from a module that nobody has imported: a stranger's folder must not run what it names.
-        ConfigError: the folder's config cannot be read, or its world not be made.
-        ValueError: there is no such run; the message names those there are.
+        StoreError: the folder is not finished, the run failed, its policy is damaged or has another shape, or its
+            world comes from a module that is not imported: a stranger's folder must not run code that it names.
+        ConfigError: the folder's config cannot be read, or its world cannot be made.
+        ValueError: there is no such run; the message names the valid ones.
     """
     folder = RunFolder(path)
     if not folder.has_begun:
-        raise StoreError(f"{path}: no run folder (it has no config.toml)")
+        raise StoreError(f"{path}: not a run folder (it has no config.toml)")
     if not folder.is_finished:
         raise StoreError(f"{path}: the training is not finished; go on with python train.py --resume")
     config = folder.read_config()
@@ -116,7 +116,7 @@ def _chosen(config: Config, arm: str | None, seed: int | None, number: int | Non
 
 
 def spans(numbers: tuple[int, ...]) -> str:
-    """Numbers with neighbours drawn together: (3, 4, 5, 9) -> "3 to 5, 9"."""
+    """Numbers in words, with consecutive ones joined: (3, 4, 5, 9) -> "3 to 5, 9"."""
     found: list[list[int]] = []
     for number in sorted(numbers):
         if found and number == found[-1][-1] + 1:
@@ -135,7 +135,7 @@ def _check_not_failed(folder: RunFolder, config: Config, arm: str, seed: int, nu
 
 
 def _read(file: Path, run: str, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The tensors of a run, their names, shapes and types checked before they are read."""
+    """The tensors of a run, whose names, shapes and types are checked before they are read."""
     try:
         with safe_open(file, framework="pt") as stored:
             names = {name.removeprefix(f"{run}/") for name in stored.keys() if name.startswith(f"{run}/")}  # noqa: SIM118

@@ -1,6 +1,6 @@
-"""A finished run folder, read for looking at it.
+"""Reading a finished run folder, for figures and pages.
 
-C: arms, n: runs of an arm, U: updates, K: updates that curves are drawn at.
+C: arms, n: runs of an arm, U: updates, K: updates at which curves are drawn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,12 @@ from experiments.training.records import runs_of
 
 Array = NDArray[np.float64]
 
-CURVES = ("entropy_bits", "solved", "state_coverage", "optimal_action_probability")  # what is drawn over training
+CURVES = ("entropy_bits", "solved", "state_coverage", "optimal_action_probability")  # drawn over training
 RUNS_FILE, UPDATES_FILE = "runs.parquet", "updates.parquet"
 
 
 class Results(NamedTuple):
-    """What a run folder holds."""
+    """The content of a run folder."""
 
     config: Config
     summary: Mapping[str, Any]
@@ -41,10 +41,10 @@ class Results(NamedTuple):
 
 
 def read_results(path: Path) -> Results:
-    """Read the folder of a finished training. What is read here fits together and need not be checked again.
+    """Read the folder of a finished training. All of it is checked here and need not be checked again.
 
     Raises:
-        StoreError: it is none, or damaged.
+        StoreError: it is not a finished run folder, or is damaged.
         ConfigError: its config cannot be read.
     """
     folder = RunFolder(path)
@@ -57,7 +57,7 @@ def read_results(path: Path) -> Results:
 
 
 def moments(updates: int, most: int = 90) -> NDArray[np.int64]:
-    """Updates at which a curve is drawn: evenly spaced, and denser at the beginning."""
+    """The updates at which curves are drawn: evenly spaced, and denser at the beginning."""
     even = np.linspace(0, updates - 1, most)
     early = np.geomspace(1, updates, most // 3) - 1
     return np.unique(np.concatenate([even, early]).round().astype(np.int64))
@@ -66,10 +66,10 @@ def moments(updates: int, most: int = 90) -> NDArray[np.int64]:
 def read_runs(folder: RunFolder, config: Config) -> dict[str, dict[str, NDArray[Any]]]:
     """Arm -> column of runs.parquet -> [n], in the order of the config's seeds.
 
-    Of earlier versions some measures are missing; columns that this program does not know are not read.
+    Tables of earlier versions lack some measures; columns that this program does not know are not read.
 
     Raises:
-        StoreError: the table is damaged, or of another config.
+        StoreError: the table is damaged, or belongs to another config.
     """
     place, arms, runs = folder.path / RUNS_FILE, list(config.arms), runs_of(config)
     folder.check(RUNS_FILE)

@@ -1,4 +1,4 @@
-"""What the rows of a training's tables must be: those of its runs and updates, each once and in their order.
+"""Checks the rows of a training's tables: those of its runs and updates, each once and in order.
 
 R: runs in the config's order, n: rows of a piece of a table.
 """
@@ -25,7 +25,7 @@ TIME = replace(COUNT, optional=True)
 
 
 def kind_of(measure: Measure) -> Kind:
-    """What a column of the measure holds."""
+    """The kind of values in a column of the measure."""
     if measure.kind == "number":
         low, high = measure.bounds
         return Kind("number", low - SLACK, high + SLACK, optional=True)
@@ -41,13 +41,13 @@ RUN_KINDS = {
     "failed": replace(TRUTH, optional=False),
     "failed_update": TIME,
 }
-# What pictures and `play` cannot do without; every version has written it.
+# The columns that pictures and `play` need; every version has written them.
 NEEDED = ("seed", "env_steps", "failed", "failed_update", "final_return", "first_success_env_step")
 
 
 @contextmanager
 def fitting(place: Path) -> Iterator[None]:
-    """Says of which file it is that its content does not fit."""
+    """Turn a ValueError into a message that the content of this file does not fit."""
     try:
         yield
     except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
@@ -55,9 +55,9 @@ def fitting(place: Path) -> Iterator[None]:
 
 
 class UpdateRows:
-    """Follows the rows of updates.parquet, piece by piece: update after update, in each the runs in their order.
+    """Checks the rows of updates.parquet, piece by piece: update after update, in each the runs in their order.
 
-    A run that failed has no row after the update it failed in.
+    A failed run has no row after the update in which it failed.
     """
 
     def __init__(self, runs: Runs, updates: int) -> None:
@@ -75,7 +75,7 @@ class UpdateRows:
         """The run and the update of each row, [n] both.
 
         Raises:
-            ValueError: a row is of no run or update of the config, is there twice, or in the wrong place.
+            ValueError: a row belongs to no run or update of the config, is there twice, or is in the wrong place.
         """
         update = values(batch, "update", replace(COUNT, high=self._updates - 1)).astype(np.int64)
         run = arm_places(batch, self._arms)
@@ -92,10 +92,10 @@ class UpdateRows:
         return run, update
 
     def check_complete(self, failed_update: NDArray[Any]) -> None:
-        """Whether every run has all its rows; [R], not a number where a run did not fail.
+        """Check that every run has all its rows; `failed_update` is [R], NaN where a run did not fail.
 
         Raises:
-            ValueError: some are missing, or too many.
+            ValueError: there are too few or too many.
         """
         expected = np.where(np.isnan(failed_update), self._updates, failed_update + 1)
         if not np.array_equal(self._rows, expected):

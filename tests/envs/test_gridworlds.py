@@ -149,7 +149,7 @@ def test_an_episode_in_the_absorbing_trap_goes_on_to_the_time_limit() -> None:
 
 
 def test_absorbing_is_true_or_false() -> None:
-    with pytest.raises(ValueError, match="absorbing: must be true or false, is 'no'"):
+    with pytest.raises(ValueError, match="absorbing: must be true or false, not 'no'"):
         gymnasium.make("FourAction/Trap-v0", absorbing="no")
 
 

@@ -128,12 +128,12 @@ MISTAKES = {
     ),
     "override that no arm feels": (
         ["agent.entropy_coef=0.5"],
-        r"no arm would feel it, each \(without_entropy, with_entropy\) sets its own entropy_coef; "
+        r"it would change no arm, because each \(without_entropy, with_entropy\) sets its own entropy_coef; "
         r"write arms\.with_entropy\.entropy_coef=0\.5$",
     ),
     "override inside a key that no arm feels": (
         ["agent.entropy_coef.start=0.5"],
-        "override 'agent.entropy_coef.start=0.5': no arm would feel it, each .* sets its own entropy_coef$",
+        "override 'agent.entropy_coef.start=0.5': it would change no arm, because each .* its own entropy_coef$",
     ),
     "override without a key": (["=3"], "dotted.key=value"),
     "override below a value": (["agent.learning_rate.x=3"], "learning_rate is a value, not a section"),
