@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.config.commands import CONFIGS, command_words
 from experiments.config.failures import Failure
 from experiments.config.help import key_table
 from experiments.config.loading import load_config
@@ -32,14 +33,14 @@ from experiments.session.interrupts import Interrupts
 if TYPE_CHECKING:
     from experiments.session.console import Screen
 
-CONFIGS = Path(__file__).resolve().parent / "configs"
 DEFAULT = CONFIGS / "two_rooms.toml"
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line; `--help` lists every option and every config key."""
+    others = f"other commands, as python -m experiments.NAME: {', '.join(command_words())}"
     keys = f"config keys (override with key=value, the value in TOML or a plain word):\n{key_table()}"
-    top = Parser("train.py", __doc__, epilog=keys)
+    top = Parser("train.py", __doc__, epilog=f"{others}\n\n{keys}")
     top.add_argument("config", nargs="?", help="TOML file, or the name of one in configs/ (default: two_rooms)")
     top.add_argument(
         "overrides",
@@ -107,8 +108,17 @@ def config_of(options: argparse.Namespace) -> Config:
 
 
 def list_experiments() -> int:
-    """Print name and description of every config."""
-    for path in sorted(CONFIGS.glob("*.toml")):
+    """Print name and description of every config.
+
+    Raises:
+        Failure: there is none.
+    """
+    paths = sorted(CONFIGS.glob("*.toml"))
+    if not paths:
+        raise Failure(
+            f"{CONFIGS}: holds no experiments, and all of ours should be there: install this program again"
+        )
+    for path in paths:
         config = load_config(path)
         print(f"{path.parent.name}/{path.name:<24} {config.description}")
     return 0
@@ -190,7 +200,7 @@ def next_step(out: Path, config: Config, words: Sequence[str]) -> str:
     if (out / "summary.json").exists():
         return f"; the results are complete: python -m experiments.report {shlex.quote(str(out))} draws them"
     kept = [word for word in words if word not in ("--overwrite", "--resume")]
-    return f"; go on with: {shlex.join(['python', 'train.py', *kept, '--resume'])}"
+    return f"; go on with: python train.py {shlex.join([*kept, '--resume'])}"
 
 
 if __name__ == "__main__":

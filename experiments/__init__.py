@@ -10,6 +10,8 @@ Nothing is imported until it is asked for: a command has to hear Ctrl-C before i
 import os
 from typing import TYPE_CHECKING, Any
 
+from experiments.config.version import __version__
+
 if TYPE_CHECKING:
     from experiments.config.loading import load_config
     from experiments.config.schema import Config, ConfigError
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 # asks when it is loaded: where NumPy is there already, or the variable is set, nothing changes.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-__all__ = ["Config", "ConfigError", "load_config", "train"]
+__all__ = ["Config", "ConfigError", "__version__", "load_config", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from experiments.analysis.claims import Comparison, decide
 from experiments.analysis.summary import comparisons, in_json, provenance
+from experiments.config.commands import CONFIGS
 from experiments.config.failures import Failure
 from experiments.config.loading import load_config
 from experiments.config.plan import PLAN
@@ -42,7 +43,6 @@ from experiments.storage.tree import link
 from experiments.training.loop import Training
 from experiments.training.numerics import arithmetic
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 QUICK_SEEDS, QUICK_UPDATES = 6, 12  # how many seeds, and which part of the updates
 
 

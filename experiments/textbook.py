@@ -18,7 +18,6 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any, NamedTuple
 
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.information import entropy_from_log
+from experiments.config.commands import as_typed
 from experiments.config.loading import load_config
 from experiments.config.schema import Agent, Config
 from experiments.session.command_line import Parser
@@ -202,7 +202,7 @@ def train(config: Config, arm: str, seed: int) -> Iterator[list[list[Step]]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """One run without the term and one with it, on the same seed."""
     Parser("experiments.textbook", __doc__).parse_args(arguments)
-    config = load_config(Path(__file__).resolve().parents[1] / "configs" / "bandit.toml")
+    config = load_config("bandit")
     print(f"{config.description}\nentropy of the policy, bits, in updates 0, 250, 500, ... of one run:")
     for arm in config.arms:
         updates = list(train(config, arm, seed=0))
@@ -210,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             np.mean([step.entropy_nats for steps in played for step in steps]) / math.log(2) for played in updates
         ]
         print(f"{arm:>16}: {' '.join(f'{value:.2f}' for value in [*bits[::250], bits[-1]])}")
-    print("One run proves nothing: python train.py configs/bandit.toml trains a hundred of each and judges them.")
+    print(as_typed("One run proves nothing: python train.py bandit trains a hundred of each and judges them."))
     return 0
 
 

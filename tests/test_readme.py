@@ -2,7 +2,6 @@
 
 import json
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -146,11 +145,6 @@ def test_the_other_overrides_are_valid():
     assert len(words) >= 3
     for word in words:
         load_config("bandit", [word.replace("'", "")])
-
-
-def test_the_version_has_its_lines_in_the_changelog():
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_the_listed_options_exist():

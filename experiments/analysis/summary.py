@@ -16,6 +16,7 @@ from experiments.analysis.exact_tests import Array, Interval, median_interval
 from experiments.analysis.values import counted, is_one_run, values_of
 from experiments.config.measures import RUN_MEASURES, Kind
 from experiments.config.schema import Config
+from experiments.config.version import __version__
 from experiments.training.records import Column, Runs
 
 PACKAGES = ("gymnasium", "torch", "numpy", "scipy", "tensorboard")
@@ -150,7 +151,11 @@ def comparisons(config: Config, by_arm: Mapping[str, Mapping[str, Column]]) -> l
 def provenance(wall_seconds: float, env_steps: int, arithmetic: Mapping[str, str]) -> dict[str, Any]:
     """Versions, machine and clock; and what the last bits of the numbers depend on (`numerics.arithmetic`)."""
     return {
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": {
+            "entropy-exploration": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in PACKAGES},
+        },
         "platform": f"{sys.platform} {platform.machine()}",
         "arithmetic": dict(arithmetic),
         "wall_seconds": round(wall_seconds, 3),

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from experiments.config.commands import CONFIGS
 from experiments.config.files import read_regular
 from experiments.config.mistakes import ConfigError, message_of, nearest, one_line
 from experiments.config.overrides import for_arm, is_nested, overridden, parse_toml, unfelt
@@ -14,7 +15,6 @@ from experiments.config.plain_text import printable
 from experiments.config.schema import Config
 
 MAX_BYTES = 1 << 20  # of a file
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
@@ -64,22 +64,23 @@ def _unfelt(override: str, table: Mapping[str, Any]) -> str:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    names = {own.stem: own for own in sorted(CONFIGS.glob("*.toml"))}
-    if str(path) in names and not path.is_file():
-        path = names[str(path)]
+    own = {file.stem: file for file in sorted(CONFIGS.glob("*.toml"))}
+    if not path.is_file():  # ours go by their names in any folder, installed or not
+        path = (own | {f"configs/{file.name}": file for file in own.values()}).get(str(path), path)
     try:
         return parse_toml(read_regular(path, MAX_BYTES).decode())
     except OSError as error:
-        close = nearest(path.stem, list(names)) if path.parent == Path() else nearest(str(path), _beside(path))
+        close = nearest(path.stem, list(own)) if path.parent == Path() else nearest(str(path), _beside(path))
         raise ConfigError(f"{path}: {error.strerror or error}{close}") from None
     except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {one_line(error)}") from None
 
 
 def _beside(path: Path) -> list[str]:
-    """Configs in the same folder, if it can be read."""
+    """Configs in the same folder, if it can be read; ours, where `configs/` is nobody else's."""
     with suppress(OSError):
-        return [str(other) for other in path.parent.glob("*.toml")]
+        folder = CONFIGS if path.parent == Path("configs") and not path.parent.is_dir() else path.parent
+        return [str(path.parent / other.name) for other in folder.glob("*.toml")]
     return []
 
 

@@ -15,6 +15,7 @@ from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn, Protocol
 
+from experiments.config.commands import as_typed, title
 from experiments.config.failures import explained
 
 
@@ -33,7 +34,7 @@ def begin(name: str) -> None:
             stream.reconfigure(errors="replace")
     atexit.register(_leave_at_once)  # the first that is registered is the last that runs
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a script's `&` has it ignored
-        signal.signal(signal.SIGINT, _Stop(name))
+        signal.signal(signal.SIGINT, _Stop(title(name)))
 
 
 def _open_closed_streams() -> None:
@@ -108,8 +109,10 @@ def fail(name: str, message: str, status: int = 2) -> int:
     from experiments.config.mistakes import one_line  # only now: it comes with more than `begin` should wait for
     from experiments.config.plain_text import printable
 
+    message = as_typed(message)
     with suppress(OSError):
-        print(f"{name}: {printable(message) if status == 1 else one_line(message)}", file=sys.stderr, flush=True)
+        text = printable(message) if status == 1 else one_line(message)
+        print(f"{title(name)}: {text}", file=sys.stderr, flush=True)
     return status
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from experiments.config.commands import as_typed
 from experiments.config.mistakes import closest
 from experiments.session.command import fail
 
@@ -22,9 +23,9 @@ class Parser(argparse.ArgumentParser):
         name: of the command: `train.py`, or a module.
         """
         super().__init__(
-            prog=name if name.endswith(".py") else f"python -m {name}",
-            description=description,
-            epilog=epilog,
+            prog=as_typed(f"python {name}" if name.endswith(".py") else f"python -m {name}"),
+            description=as_typed(description or ""),
+            epilog=as_typed(epilog or ""),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.config.commands import CONFIGS
 from experiments.config.loading import load_config
 from experiments.config.schema import Config
 from experiments.session import run as session
@@ -22,7 +23,6 @@ from experiments.session.surroundings import plain_arithmetic
 from experiments.session.workers import Workers
 from experiments.training.loop import Training
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TABULAR = ('agent.policy="tabular"', "agent.learning_rate=0.05")
 NETWORK = (
     'agent.policy="mlp"',

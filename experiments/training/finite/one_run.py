@@ -169,11 +169,12 @@ def advance(
         0,
     )
     for u in range(updates):
-        if memory.failed_update[0] >= 0:
-            break
         update, columns, steps = block.first + u, block.columns[u], room.steps
         coefficient = block.entropy_coef[u] if math.isnan(run.target_bits) else memory.controlled[0]
         policy, acting = _policies(options, memory.theta, block.epsilon[u], room)
+        if memory.failed_update[0] >= 0:
+            _keep_snapshot(block, update, acting.pi, memory.visits)
+            continue
         numbers = Numbers(run.seed, update, purposes[0], purposes[1], purposes[2], purposes[3])
         cumulative(acting.pi, room.edges)
         n, length, cut_off = play(world.tables, room.edges, acting.entropy, numbers, steps, memory.visited)

@@ -35,7 +35,7 @@ class SampledLearning:
         config: what to train.
         world: the world of `mdp`.
         mdp: its tables.
-        agents: of the arms; they differ in entropy coefficient, discount and initial policy only.
+        agents: of the arms; they differ in entropy coefficient, discount, learning rate and initial policy only.
         seeds: of every arm.
         policies: of all runs, arm by arm; their parameters are moved in place.
         controlled: coefficients that hold an entropy, [R], changed in place.
@@ -96,8 +96,7 @@ class SampledLearning:
         wanted = np.array(snapshots, dtype=np.int64)
         columns = np.full((runs, updates, len(one_run.COLUMNS)), np.nan)
         start_policy, length = np.full((runs, updates, actions), np.nan), np.zeros((runs, updates), np.int64)
-        policies = np.full((runs, len(wanted), states, actions), 1 / actions)
-        visits = np.repeat(self._memory["visits"][:, None], len(wanted), axis=1)
+        policies, visits = np.empty((runs, len(wanted), states, actions)), np.empty((runs, len(wanted), states))
         by_run = np.ascontiguousarray(entropy_coef.T)
         active = self._failed_update < 0
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from agents.differentiable import mixed_with_uniform
 from agents.kernels.loss import gradient_by_logits, loss_terms
 from agents.kernels.softmax import cumulative, entropies, log_softmax, mix_with_uniform
-from agents.differentiable import mixed_with_uniform
 from agents.reinforce import Experience
 from agents.reinforce import loss_terms as definition
 

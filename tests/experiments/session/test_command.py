@@ -16,6 +16,7 @@ import torch
 
 import train
 from experiments import argument, play
+from experiments.config.commands import command_words
 from experiments.config.failures import OUT_OF_MEMORY, Failure, explained, is_out_of_memory
 from experiments.config.schema import ConfigError
 from experiments.session.command import command, flushed
@@ -58,10 +59,11 @@ def started(name: str, *words: str) -> str:
 def test_every_module_that_is_a_program_is_tested_here() -> None:
     programs = {
         path.stem
-        for path in (ROOT / "experiments").glob("*.py")
+        for path in (ROOT / "experiments").glob("[a-z]*.py")
         if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
     }
     assert {f"experiments.{name}" for name in programs} == set(COMMANDS) - {"train.py"}
+    assert programs == set(command_words())
 
 
 @EVERY_COMMAND

@@ -1,0 +1,26 @@
+"""The program `entropy-exploration`: train.py, or the command that its first word names.
+
+entropy-exploration bandit                 as python train.py bandit
+entropy-exploration report runs/bandit     as python -m experiments.report runs/bandit
+"""
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+from experiments.config.commands import command_words
+from experiments.session.command import begin, leave
+
+
+def main() -> NoReturn:
+    """Run the command of the command line; ends the process."""
+    if sys.argv[1:2] and sys.argv[1] in command_words():
+        name = module = f"experiments.{sys.argv.pop(1)}"
+    else:
+        name, module = "train.py", "train"
+    begin(name)  # before what takes long to import: Ctrl-C is heard from here on
+    leave(import_module(module).main)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Our commands: which there are, where they are installed, and how a message writes them."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = "entropy-exploration"  # train.py as an installed program; the other commands are words after it
+IN_WHEEL = ROOT / "experiments" / "configs"  # where setup.py puts our configs
+CONFIGS = IN_WHEEL if IN_WHEEL.is_dir() else ROOT / "configs"
+
+
+def command_words() -> list[str]:
+    """The commands beside train.py: every file that lies directly in `experiments/` is one."""
+    return sorted(path.stem for path in (ROOT / "experiments").glob("[a-z]*.py"))
+
+
+def as_typed(text: str) -> str:
+    """A text that names commands as in a checkout (`python train.py`, `python -m experiments.report`), with the
+    names of the program that was typed, which work where the user is.
+    """
+    module = rf"{SCRIPT} \1" if _by_script() else r"python -m experiments.\1"
+    return re.sub(r"python -m experiments\.(\w+)", module, text).replace("python train.py", _train())
+
+
+def title(command: str) -> str:
+    """What stands before the messages of a command.
+
+    Args:
+        command: "train.py", or a module, as in "experiments.report".
+    """
+    if not _by_script():
+        return command
+    return SCRIPT if command == "train.py" else f"{SCRIPT} {command.rpartition('.')[2]}"
+
+
+def _by_script() -> bool:
+    return Path(sys.argv[0]).stem == SCRIPT
+
+
+def _train() -> str:
+    if _by_script():
+        return SCRIPT
+    if Path(sys.argv[0]).name == "train.py":
+        return f"python {shlex.quote(sys.argv[0])}"
+    return "python -m train" if CONFIGS == IN_WHEEL else "python train.py"

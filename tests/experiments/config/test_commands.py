@@ -1,0 +1,102 @@
+"""Our configs are found from any folder, and messages name the command that was typed."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+import train
+from experiments import look
+from experiments.config.commands import CONFIGS, IN_WHEEL, SCRIPT, as_typed, command_words, title
+from experiments.config.loading import load_config
+from experiments.config.mistakes import ConfigError
+
+ADVICE = "go on with python train.py --resume, or python -m experiments.report runs/x"
+
+
+@pytest.mark.parametrize(
+    ("program", "in_wheel", "written"),
+    [
+        ("train.py", False, ADVICE),
+        ("/venv/bin/pytest", False, ADVICE),
+        ("../my project/train.py", False, ADVICE.replace("train.py", "'../my project/train.py'")),
+        ("/venv/experiments/report.py", True, ADVICE.replace("train.py", "-m train")),
+        (f"/venv/bin/{SCRIPT}", True, f"go on with {SCRIPT} --resume, or {SCRIPT} report runs/x"),
+    ],
+)
+def test_a_text_names_the_program_that_was_typed(
+    program: str, in_wheel: bool, written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [program])
+    monkeypatch.setattr("experiments.config.commands.CONFIGS", IN_WHEEL if in_wheel else CONFIGS)
+    assert as_typed(ADVICE) == written
+
+
+def test_so_do_the_beginnings_of_messages_and_their_advice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [f"/venv/bin/{SCRIPT}"])
+    assert (title("train.py"), title("experiments.play")) == (SCRIPT, f"{SCRIPT} play")
+    assert train.main(["no_such_config"]) == 2
+    assert capsys.readouterr().err.startswith(f"{SCRIPT}: no_such_config: ")
+    assert look.main([str(tmp_path / "none")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{SCRIPT} look: ")
+    assert f"{SCRIPT} --out {tmp_path / 'none'} would train into it" in said
+
+
+def test_so_does_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", [f"/venv/bin/{SCRIPT}"])
+    for main, usage in ((train.main, f"usage: {SCRIPT} [-h]"), (look.main, f"usage: {SCRIPT} look [-h]")):
+        with pytest.raises(SystemExit):
+            main(["--help"])
+        said = capsys.readouterr().out
+        assert said.startswith(usage)
+        assert "train.py" not in said
+        assert "python -m" not in said
+
+
+def test_no_experiment_of_ours_is_called_as_a_command() -> None:
+    """The first word after `entropy-exploration` is one or the other."""
+    assert {"argument", "look", "play", "report", "verify"} <= set(command_words())
+    assert not set(command_words()) & {path.stem for path in CONFIGS.rglob("*.toml")}
+
+
+@pytest.mark.parametrize("name", ["bandit", "configs/bandit.toml"])
+def test_a_config_of_ours_is_found_in_any_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_config(name) == load_config(CONFIGS / "bandit.toml")
+
+
+def test_a_file_of_the_users_comes_before_one_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    theirs = (CONFIGS / "trap.toml").read_text(encoding="utf-8")
+    (tmp_path / "configs" / "bandit.toml").write_text(theirs, encoding="utf-8")
+    assert load_config("configs/bandit.toml").name == "trap"
+
+
+def test_a_mistyped_one_is_answered_with_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"did you mean 'configs/bandit\.toml'\?"):
+        load_config("configs/bandi.toml")
+
+
+def test_a_list_of_nothing_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train, "CONFIGS", tmp_path)
+    assert train.main(["--list"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"{tmp_path}: holds no experiments" in said.err
+
+
+def test_an_interrupted_training_goes_on_with_the_words_that_were_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [f"/venv/bin/{SCRIPT}"])
+    monkeypatch.setattr(train, "can_resume", lambda *_: True)
+    advice = train.next_step(Path("my run"), load_config("bandit"), ["bandit", "--out", "my run", "--overwrite"])
+    assert as_typed(advice) == f"; go on with: {SCRIPT} {shlex.join(['bandit', '--out', 'my run', '--resume'])}"
