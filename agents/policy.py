@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Initialization = Literal["orthogonal", "torch", "small_uniform"]
 
-# Rows of the flat buffer start at multiples of this many numbers, those of a vector instruction.
+# Rows of the flat buffer start at multiples of this, the numbers that a vector instruction takes.
 ALIGNMENT = 16
 
 
@@ -61,7 +61,7 @@ class PolicyShape:
 
     @property
     def parameters(self) -> int:
-        """P, a multiple of ALIGNMENT; what lies behind the last layer stays 0."""
+        """P, a multiple of ALIGNMENT; the numbers after the last layer stay 0."""
         return math.ceil(sum(map(math.prod, self.shapes)) / ALIGNMENT) * ALIGNMENT
 
     def split(self, buffer: Any) -> list[Any]:
@@ -105,10 +105,10 @@ class PolicyShape:
             numbers: one per parameter, [P]; standard normal for "orthogonal", else uniform in [0, 1).
             initialization: of the hidden and output layers of an MLP; a table starts uniform.
                 "orthogonal": gain sqrt 2, output layer 0.01, biases 0 (Andrychowicz et al., *What Matters
-                In On-Policy Reinforcement Learning?* (2020)). "torch": torch's habit, U(+-1/sqrt fan_in)
+                In On-Policy Reinforcement Learning?* (2020)). "torch": torch's default, U(+-1/sqrt fan_in)
                 for weights and biases. "small_uniform": first layer U(+-1/sqrt 3), others
                 U(+-1/sqrt fan_in), output a tenth of that, biases 0.
-            initial_policy: action probabilities in every state, [A], all positive; None: as it comes.
+            initial_policy: action probabilities in every state, [A], all positive; None: as initialized.
         """
         theta = np.array(numbers)
         *pieces, unused = np.split(theta, np.cumsum([math.prod(shape) for shape in self.shapes]))
@@ -120,7 +120,7 @@ class PolicyShape:
             _initialize(layers, initialization)
         if initial_policy is not None:
             if self.hidden_sizes is not None:
-                layers[-2][:] = 0  # the bias alone speaks: the same policy in every state
+                layers[-2][:] = 0  # only the bias acts: the same policy in every state
             layers[-1][:] = np.log(initial_policy)
         return theta
 
@@ -142,9 +142,9 @@ def _initialize(layers: Sequence[Array], how: Initialization) -> None:
 
 
 def orthogonal(normals: Array) -> Array:
-    """The orthogonal matrix of a matrix of standard normal numbers, its rows or columns, whichever are fewer, of
-    length 1: evenly distributed over all of them (Mezzadri, *How to Generate Random Matrices from the Classical
-    Compact Groups* (2007): the signs make the factorisation unique)."""
+    """A random orthogonal matrix made from standard normal numbers: its rows or its columns, whichever are fewer,
+    have length 1. It is uniformly distributed, because the signs make the factorisation unique (Mezzadri, *How to
+    Generate Random Matrices from the Classical Compact Groups* (2007))."""
     if len(normals) < len(normals.T):
         return orthogonal(normals.T).T
     q, r = np.linalg.qr(normals)

@@ -16,36 +16,44 @@ from torch import Tensor
 from agents.information import entropy_from_log
 from agents.kernels.optimizers import move_all
 from agents.policy import PolicyShape
+from agents.regularizers import Regularizer, regularizer
 
 
 class Experience(NamedTuple):
     """What one update learns from. Rows of the same state are added up."""
 
-    advantage_sums: Tensor  # [R, N, A], sum of the advantages of the steps that took the action
+    advantage_sums: Tensor  # [R, N, A], summed over the steps that took the action
     visit_counts: Tensor  # [R, N], number of steps in the row (weighted by discount^t where asked for)
     normalizer: Tensor  # [R], episodes of the update, or its steps ("per_step")
 
 
 class LossTerms(NamedTuple):
-    """Each [R]; they share the scale: summed over an episode's steps, averaged over episodes."""
+    """The loss of each run, [R], and its terms: all summed over an episode's steps and averaged over episodes."""
 
     policy_loss: Tensor
     negative_entropy: Tensor  # nats
+    regularizer: Tensor  # what the coefficient weighs: the negative entropy, or a control
     loss: Tensor
 
 
-def loss_terms(log_pi: Tensor, experience: Experience, entropy_coef: Tensor) -> LossTerms:
+def loss_terms(
+    log_pi: Tensor, experience: Experience, entropy_coef: Tensor, name: Regularizer = "entropy"
+) -> LossTerms:
     """policy_loss + entropy_coef * negative_entropy: a higher entropy gives a lower loss.
 
     Args:
         log_pi: log-probabilities, [R, N, A].
         experience: advantages and visits of the same rows.
         entropy_coef: [R], not negative.
+        name: what it weighs; see `agents.regularizers`.
     """
     policy_loss = -(experience.advantage_sums * log_pi).sum((1, 2)) / experience.normalizer
     negative_entropy = -(experience.visit_counts * entropy_from_log(log_pi)).sum(1) / experience.normalizer
-    loss = policy_loss + entropy_coef * negative_entropy
-    return LossTerms(policy_loss, negative_entropy, loss)
+    weighed = negative_entropy
+    if name != "entropy":
+        weighed = (experience.visit_counts * regularizer(name, log_pi)).sum(1) / experience.normalizer
+    loss = policy_loss + entropy_coef * weighed
+    return LossTerms(policy_loss, negative_entropy, weighed, loss)
 
 
 class StackedLearner:
@@ -90,7 +98,7 @@ class StackedLearner:
         return torch.log_softmax(self.shape.logits(theta, rows).transpose(1, 2), dim=1).transpose(1, 2)
 
     def step(self, loss: Tensor) -> Tensor:
-        """One gradient step for every run; the sum of losses keeps the runs apart.
+        """One gradient step for every run; the gradient of the summed losses is that of each run's own loss.
 
         Args:
             loss: [R], made from `log_pi`.
@@ -101,7 +109,7 @@ class StackedLearner:
         return self.apply()
 
     def zero_grad(self) -> None:
-        """Begin a gradient that comes in parts: `accumulate` each of them, then `apply`."""
+        """Begin a gradient that is computed in parts: `accumulate` each part, then `apply`."""
         assert self.theta.grad is not None
         self.theta.grad.zero_()
 
@@ -128,8 +136,8 @@ class StackedLearner:
     def freeze(self, runs: NDArray[np.bool_]) -> None:
         """Stop moving the runs [R] (bool) for good, because a number of theirs is no longer finite.
 
-        Their parameters are set to 0, a uniform policy, so that what they do from now on is harmless
-        and finite; they are reported as failed, never averaged.
+        Their parameters are set to 0, a uniform policy, which keeps their numbers finite from now on; they are
+        reported as failed and never averaged.
         """
         self.frozen |= torch.from_numpy(runs)
         self.theta.detach().numpy()[runs] = 0.0

@@ -31,7 +31,7 @@ def returns_to_go(rewards: Array, discount: Array) -> Array:
 def batch_mean(returns: Array) -> Array:
     """The mean of the E returns-to-go at the same time step, an ended episode counting 0.
 
-    It holds the episode's own return, so the expected gradient shrinks by the factor 1 - 1/E.
+    It includes the episode's own return, so the expected gradient shrinks by the factor 1 - 1/E.
 
     Args:
         returns: [T, R, E].
@@ -42,7 +42,7 @@ def batch_mean(returns: Array) -> Array:
 
 
 def leave_one_out(returns: Array) -> Array:
-    """The mean of the other E - 1 returns-to-go at the same time step: independent of the own action.
+    """The mean of the other E - 1 returns-to-go at the same time step: independent of the episode's own action.
 
     Args:
         returns: [T, R, E], E >= 2.
@@ -68,7 +68,7 @@ class RunningMean(NamedTuple):
         return self.total / np.maximum(self.number, 1)
 
     def after(self, return_sums: Array, numbers: Array) -> "RunningMean":
-        """With an update's returns-to-go added: their sum and number for each run, [R] both."""
+        """The mean after an update, given the sum and the number of its returns-to-go for each run, [R] both."""
         return RunningMean(self.total + return_sums, self.number + numbers)
 
 

@@ -18,7 +18,7 @@ def main() -> NoReturn:
         name = module = f"experiments.{sys.argv.pop(1)}"
     else:
         name, module = "train.py", "train"
-    begin(name)  # before what takes long to import: Ctrl-C is heard from here on
+    begin(name, module)  # before what takes long to import: Ctrl-C is heard from here on
     leave(import_module(module).main)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from experiments.config.commands import CONFIGS, DOCS, IS_CHECKOUT
 from experiments.config.loading import load_config
 from experiments.config.schema import Config
 from experiments.pages.explain_data import dose_runs, effects, room_maps
@@ -30,8 +31,8 @@ from experiments.storage.run_folder import RunFolder
 from experiments.storage.stored_files import StoreError
 from experiments.storage.tree import Tree
 
-ROOT = Path(__file__).resolve().parents[1]
-ARGUMENT, PAGE = ROOT / "docs" / "argument.json", ROOT / "docs" / "explain.html"
+ARGUMENT = DOCS / "argument.json"
+PAGE = DOCS / "explain.html" if IS_CHECKOUT else Path("explain.html")
 MARK = b'<meta name="generator" content="experiments.explain">'
 
 # Of the bandit. 0 and 0.1 are the arms of configs/bandit.toml, whose runs the argument judges.
@@ -52,7 +53,7 @@ def made(screen: Screen, coefficients: Sequence[float] = COEFFICIENTS, overrides
         coefficients: of the bandit; 0 and 0.1 among them.
         overrides: of both configs, to have it faster.
     """
-    bandit, rooms = (load_config(ROOT / "configs" / f"{name}.toml", overrides) for name in ("bandit", "two_rooms"))
+    bandit, rooms = (load_config(CONFIGS / f"{name}.toml", overrides) for name in ("bandit", "two_rooms"))
     argument = json.loads(ARGUMENT.read_text(encoding="utf-8"))
     with TemporaryDirectory() as folder:
         doses_folder = trained(with_doses(bandit, coefficients), Path(folder) / "bandit", screen)
@@ -74,11 +75,13 @@ def trained(config: Config, folder: Path, screen: Screen) -> Path:
 
 
 def check_page(path: Path) -> None:
-    """Whether a page may be written there.
+    """Whether a page can be made, and may be written there.
 
     Raises:
-        StoreError: something else is there.
+        StoreError: something else is there, or this is no checkout.
     """
+    if not ARGUMENT.is_file():
+        raise StoreError(f"{ARGUMENT}: not there; the page is made in a checkout of the project, which has it")
     if not path.parent.is_dir():
         raise StoreError(f"{path.parent}: there is no such folder to write a page into")
     if path.exists() and not _is_ours(path):
@@ -97,7 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = Parser("experiments.explain", __doc__)
     parser.add_argument(
-        "--out", type=place, default=PAGE, metavar="FILE", help="the page (default: docs/explain.html)"
+        "--out",
+        type=place,
+        default=PAGE,
+        metavar="FILE",
+        help="the page (default: docs/explain.html; installed, explain.html)",
     )
     path: Path = parser.parse_args(arguments).out
     check_page(path)

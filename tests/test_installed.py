@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 import experiments
-from experiments.config.commands import CONFIGS, ROOT
+from experiments.config.commands import CONFIGS, ROOT, command_words
 
 pytestmark = pytest.mark.slow
 NOT_OURS = ignore_patterns(
@@ -89,7 +89,7 @@ def test_the_wheel_has_every_module_config_and_template(installed: Installed) ->
     ours = [path for room in ("agents", "envs", "experiments") for path in (ROOT / room).rglob("*")]
     wanted = {p.relative_to(ROOT).as_posix() for p in ours if p.is_file() and "__pycache__" not in p.parts}
     configs = {f"experiments/configs/{path.relative_to(CONFIGS).as_posix()}" for path in CONFIGS.rglob("*.toml")}
-    assert held == wanted | configs | {"train.py"}
+    assert held == wanted | configs | {"train.py", "experiments/docs/argument.json"}
     assert {f"{room}/py.typed" for room in ("agents", "envs", "experiments")} <= held
 
 
@@ -125,6 +125,8 @@ def test_every_other_command_starts_there(installed: Installed) -> None:
     assert asked.stderr.startswith("entropy-exploration argument: ")
     plan = "from experiments.argument import configs; print(len(configs(quick=False)))"
     assert int(installed.run("python", "-c", plan).stdout) > 20
-    for command in ("benchmark", "look", "play", "textbook", "verify"):
+    page = "from experiments.explain import ARGUMENT, PAGE; print(ARGUMENT.is_file(), PAGE)"
+    assert installed.run("python", "-c", page).stdout.split() == ["True", "explain.html"]
+    for command in command_words():
         done = installed.run("entropy-exploration", command, "--help")
         assert done.stdout.startswith(f"usage: entropy-exploration {command} "), done.stderr

@@ -139,21 +139,21 @@ def tensorboard_shows_the_logged_entropy() -> None:
 
 
 def with_the_sign_turned(right: Any) -> Any:
-    return lambda score, softmax, epsilon, sums, counts, normalizer, coefficient, gradient: right(
-        score, softmax, epsilon, sums, counts, normalizer, -coefficient, gradient
+    return lambda score, softmax, epsilon, sums, counts, normalizer, coefficient, regularizer, gradient: right(
+        score, softmax, epsilon, sums, counts, normalizer, -coefficient, regularizer, gradient
     )
 
 
 def without_coefficient(right: Any) -> Any:
-    return lambda score, softmax, epsilon, sums, counts, normalizer, coefficient, gradient: right(
-        score, softmax, epsilon, sums, counts, normalizer, 0.0, gradient
+    return lambda score, softmax, epsilon, sums, counts, normalizer, coefficient, regularizer, gradient: right(
+        score, softmax, epsilon, sums, counts, normalizer, 0.0, regularizer, gradient
     )
 
 
 def in_bits(right: Any) -> Any:
     def wrong(*given: Any) -> Any:
-        policy_loss, negative_entropy = right(*given)
-        return policy_loss, negative_entropy / math.log(2)
+        policy_loss, negative_entropy, weighed = right(*given)
+        return policy_loss, negative_entropy / math.log(2), weighed
 
     return wrong
 
@@ -165,11 +165,11 @@ def negated(right: Any) -> Any:
 def of_one_sample(right: Any) -> Any:
     """-log pi of the action taken, in place of the sum over all actions."""
 
-    def wrong(log_pi: torch.Tensor, experience: reinforce.Experience, coefficient: torch.Tensor) -> Any:
+    def wrong(log_pi: torch.Tensor, experience: reinforce.Experience, *weighed: Any) -> Any:
         taken = (experience.advantage_sums != 0).double()
         with pytest.MonkeyPatch.context() as inner:
             inner.setattr(reinforce, "entropy_from_log", lambda log_pi: -(taken * log_pi).sum(-1))
-            return right(log_pi, experience, coefficient)
+            return right(log_pi, experience, *weighed)
 
     return wrong
 

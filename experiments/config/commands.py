@@ -7,8 +7,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = "entropy-exploration"  # train.py as an installed program; the other commands are words after it
-IN_WHEEL = ROOT / "experiments" / "configs"  # where setup.py puts our configs
-CONFIGS = IN_WHEEL if IN_WHEEL.is_dir() else ROOT / "configs"
+IN_WHEEL = ROOT / "experiments" / "configs"  # where setup.py puts our configs, and docs/ beside them
+IS_CHECKOUT = not IN_WHEEL.is_dir()
+CONFIGS, DOCS = ((ROOT if IS_CHECKOUT else IN_WHEEL.parent) / name for name in ("configs", "docs"))
 
 
 def command_words() -> list[str]:
@@ -44,4 +45,4 @@ def _train() -> str:
         return SCRIPT
     if Path(sys.argv[0]).name == "train.py":
         return f"python {shlex.quote(sys.argv[0])}"
-    return "python -m train" if CONFIGS == IN_WHEEL else "python train.py"
+    return "python train.py" if IS_CHECKOUT else "python -m train"

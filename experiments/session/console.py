@@ -175,7 +175,7 @@ def speed_line(summary: Mapping[str, Any]) -> str:
 
 def failed_lines(summary: Mapping[str, Any], most: int = 10) -> list[str]:
     """A line that names the failed runs, if there are any."""
-    names = [f"{run['arm']}, seed {run['seed']} (update {run['update']})" for run in summary["failed_runs"]]
+    names = [f"{run['arm']}, {_member(run)} (update {run['update']})" for run in summary["failed_runs"]]
     if len(names) > most:
         names[most:] = [f"and {len(names) - most} more"]
     return [f"no longer finite, frozen and counted as failed: {'; '.join(names)}"] if names else []
@@ -205,3 +205,9 @@ def verdict_table(claims: Sequence[Mapping[str, Any]]) -> Table:
 def _verdict(claim: Mapping[str, Any]) -> Text:
     colour = {"supported": "green", "refuted": "red"}.get(claim["verdict"], "yellow")
     return Text(claim["verdict"], style=f"bold {colour}")
+
+
+def _member(run: Mapping[str, Any]) -> str:
+    """Which run of its arm it is."""
+    world = f"world {run['world']}, " if run.get("world") is not None else ""
+    return f"{world}seed {run['seed']}"

@@ -75,10 +75,10 @@ class Workers:
         """
         self.config, self.runs = training.config, training.runs
         parts = shares(training.seeds, 1 if training.is_compiled else len(states) if states else workers)
-        order = {(arm, seed): place for place, (arm, seed) in enumerate(zip(*self.runs, strict=True))}
+        order = {run: place for place, run in enumerate(zip(*self.runs, strict=True))}
+        arms, worlds = list(self.config.arms), self.config.environment.world_list
         self._places = [
-            np.array([order[pair] for pair in zip(*Runs.of(list(self.config.arms), part), strict=True)])
-            for part in parts
+            np.array([order[run] for run in zip(*Runs.of(arms, part, worlds), strict=True)]) for part in parts
         ]
         self._size = max(1, round(BLOCK_SECONDS / pace / len(training.seeds) * workers))  # of the next block
         self.update_count = int(states[0]["update_count"]) if states else 0

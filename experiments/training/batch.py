@@ -31,15 +31,23 @@ State = dict[str, NDArray[Any]]
 
 
 class Batch:
-    """The runs of some arms that differ in entropy coefficient, discount and initial policy only."""
+    """The runs of some arms in one world that differ in entropy coefficient, discount and initial policy only."""
 
-    def __init__(self, config: Config, world: World, arms: Sequence[str], seeds: Sequence[int]) -> None:
-        self.config, self.world, self.runs = config, world, Runs.of(arms, seeds)
+    def __init__(
+        self,
+        config: Config,
+        world: World,
+        arms: Sequence[str],
+        seeds: Sequence[int],
+        keeps_snapshots: bool = True,
+    ) -> None:
+        self.config, self.world, self.runs = config, world, Runs.of(arms, seeds, [world.number])
         self._agents = [config.agent_of(arm) for arm in arms]
         for arm, agent in zip(arms, self._agents, strict=True):
             check_fits(agent, world, arm, config.training.episodes_per_update)
         self._seeds = len(seeds)
-        self.policies = initial_policies(self._agents, world, seeds)
+        self._streams = [world.stream_seed(seed) for seed in seeds]
+        self.policies = initial_policies(self._agents, world, self._streams)
         self.progress = Progress.start(len(self.runs.arm), config.training.updates)
         sampled = self._agents[0].gradient == "sampled"
         self._facts = Facts(
@@ -53,13 +61,13 @@ class Batch:
             if isinstance(agent.entropy_coef, TargetEntropy):
                 self.controlled[run_slice] = agent.entropy_coef.start
         self.failed_update = np.full(len(self.runs.arm), -1, np.int64)
-        self._snapshots = snapshot_updates(config.training.updates)
+        self._snapshots = snapshot_updates(config.training.updates) if keeps_snapshots else []
         self.learning: SampledLearning | ExactLearning | SimulatedLearning
         self._simulated: SimulatedLearning | None = None
         self.learner: StackedLearner | None = None  # of what torch differentiates
         if world.mdp is not None and sampled:
-            own = self.controlled, self.failed_update
-            self.learning = SampledLearning(config, world, world.mdp, self._agents, seeds, self.policies, *own)
+            own = self.policies, self.controlled, self.failed_update
+            self.learning = SampledLearning(config, world, world.mdp, self._agents, self._streams, *own)
         else:
             self._differentiate()
 
@@ -73,9 +81,7 @@ class Batch:
             own = self._agents, self.runs, self.learner
             self.learning = self._simulated = SimulatedLearning(self.config, self.world, *own)
         else:
-            self.learning = ExactLearning(
-                self.world, self.world.mdp, self._agents, self.runs.seed[: self._seeds], self.learner
-            )
+            self.learning = ExactLearning(self.world, self.world.mdp, self._agents, self._streams, self.learner)
 
     def _by_arm(self) -> Iterator[tuple[slice, Agent]]:
         for index, agent in enumerate(self._agents):
@@ -192,14 +198,14 @@ class Batch:
             self._simulated.close()
 
     def parameters(self) -> dict[str, NDArray[Any]]:
-        """Trained parameters by "<arm>/seed_<k>/<layer>", and what else acting needs."""
+        """Trained parameters by the run's path and the layer, and what else acting needs."""
         shape, theta = self.policies
         layers = dict(zip(shape.labels, shape.split(theta), strict=True))
         if self._simulated is not None:
             layers |= self._simulated.parameters()
         return {
-            f"{arm}/seed_{seed}/{label}": layer[run].copy()
-            for run, (arm, seed) in enumerate(zip(*self.runs, strict=True))
+            f"{path}/{label}": layer[run].copy()
+            for run, path in enumerate(self.runs.paths())
             for label, layer in layers.items()
         }
 

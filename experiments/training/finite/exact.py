@@ -79,7 +79,8 @@ class ExactLearning:
         acting = mixed_with_uniform(self._learner.log_pi().double(), epsilon)
         log_pi = acting.detach().numpy()
         expected = self._experience.collect(log_pi, entropy_coef)
-        terms = loss_terms(acting, expected.experience, torch.from_numpy(entropy_coef))
+        coefficient, name = torch.from_numpy(entropy_coef), self._agent.regularizer
+        terms = loss_terms(acting, expected.experience, coefficient, name)
         grad_norm = self._learner.step(terms.loss)
         self._visits += expected.visits * active[:, None]
         return Learnt(
@@ -89,6 +90,7 @@ class ExactLearning:
             None,
             terms.policy_loss.detach().numpy(),
             terms.negative_entropy.detach().numpy(),
+            terms.regularizer.detach().numpy(),
             terms.loss.detach().numpy(),
             grad_norm.double().numpy(),
             self._measured(log_pi, expected),

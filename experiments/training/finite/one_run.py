@@ -48,11 +48,11 @@ Mask = NDArray[np.bool_]
 # What is measured of every update; the columns of `Block.columns`.
 COLUMNS = (
     "return_mean", "episode_length", "truncation_rate", "success_rate", "success_step",
-    "entropy_coef", "policy_loss", "negative_entropy", "loss", "grad_norm",
+    "entropy_coef", "policy_loss", "negative_entropy", "regularizer", "loss", "grad_norm",
     "entropy_nats", "all_state_entropy_bits", "kl_from_previous", "optimal_action_probability",
     "path_optimal_action_probability", "cross_entropy_to_optimal", "state_coverage", "visit_entropy_bits",
 )  # fmt: skip
-OF_EPISODES, OF_LOSS, OF_POLICY = 0, 5, 10  # where those begin that are found together
+OF_EPISODES, OF_LOSS, OF_POLICY = 0, 5, 11  # where those begin that are found together
 NATS = math.log(2)  # of a bit
 
 
@@ -70,6 +70,7 @@ class Options(NamedTuple):
     per_step: bool
     soft_return: bool
     soft_return_offset: float  # nats
+    regularizer: int  # a place in `agents.kernels.loss.REGULARIZERS`
     score_of_policy: bool  # of what acts without its random actions
     max_grad_norm: float
 
@@ -181,10 +182,11 @@ def advance(
         normalizer = _weigh(options, run, memory, coefficient, acting.entropy, n, room)
 
         epsilon, score = (0.0, policy) if options.score_of_policy else (block.epsilon[u], acting)
-        terms = loss_terms(score.log_pi, score.entropy, room.advantage_sums, room.counts, normalizer)
-        loss = terms[0] + coefficient * terms[1]
+        experience = room.advantage_sums, room.counts, normalizer
+        terms = loss_terms(score.log_pi, score.entropy, *experience, options.regularizer)
+        loss = terms[0] + coefficient * terms[2]
         gradient_by_logits(
-            score, policy.pi, epsilon, room.advantage_sums, room.counts, normalizer, coefficient, room.by_logits
+            score, policy.pi, epsilon, *experience, coefficient, options.regularizer, room.by_logits
         )
         _gradient_by_theta(options, memory.theta, room)
         grad_norm = move(
@@ -192,7 +194,7 @@ def advance(
         )
 
         _tell_episodes(options, steps, cut_off, columns)
-        _put(columns, OF_LOSS, (coefficient, terms[0], terms[1], loss, grad_norm))
+        _put(columns, OF_LOSS, (coefficient, *terms, loss, grad_norm))
         _tell_policy(world, acting, memory, n, room.visits, columns, block.start_policy[u])
         _keep_snapshot(block, update, acting.pi, memory.visits)
         for t in range(length):

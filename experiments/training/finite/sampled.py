@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.kernels.episodes import Tables
+from agents.kernels.loss import REGULARIZERS
 from agents.kernels.returns import BASELINES
 from agents.policy import Policies, PolicyShape
 from envs.finite_mdp import FiniteMDP
@@ -149,6 +150,7 @@ def _options(config: Config, world: World, agent: Agent, shape: PolicyShape) -> 
         per_step=agent.loss_reduction == "per_step",
         soft_return=agent.entropy_objective == "soft_return",
         soft_return_offset=math.log(world.actions) if agent.soft_return_offset == "uniform" else 0.0,
+        regularizer=REGULARIZERS.index(agent.regularizer),
         score_of_policy=agent.behaviour_gradient == "policy",
         max_grad_norm=agent.max_grad_norm,
     )

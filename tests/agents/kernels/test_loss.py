@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from agents.differentiable import mixed_with_uniform
-from agents.kernels.loss import gradient_by_logits, loss_terms
+from agents.kernels.loss import REGULARIZERS, gradient_by_logits, loss_terms
 from agents.kernels.softmax import cumulative, entropies, log_softmax, mix_with_uniform
+from agents.regularizers import Regularizer
 from agents.reinforce import Experience
 from agents.reinforce import loss_terms as definition
 
@@ -17,8 +18,9 @@ STATES, ACTIONS = 7, 5
 @pytest.mark.parametrize("of_mixture", [True, False], ids=["mixture", "policy"])
 @pytest.mark.parametrize("coefficient", [0.0, 0.7])
 @pytest.mark.parametrize("scale", [1.0, 300.0], ids=["soft", "nearly sure"])
+@pytest.mark.parametrize("regularizer", REGULARIZERS)
 def test_the_loss_and_its_gradient_are_the_definitions(
-    epsilon: float, of_mixture: bool, coefficient: float, scale: float
+    epsilon: float, of_mixture: bool, coefficient: float, scale: float, regularizer: Regularizer
 ) -> None:
     rng = np.random.default_rng(0)
     logits = scale * rng.normal(size=(STATES, ACTIONS))
@@ -32,6 +34,7 @@ def test_the_loss_and_its_gradient_are_the_definitions(
         mixed_with_uniform(pure, epsilon) if of_mixture else pure,
         experience,
         torch.tensor([coefficient], dtype=torch.float64),
+        regularizer,
     )
     (expected,) = torch.autograd.grad(terms.loss.sum(), [graph])
 
@@ -42,11 +45,13 @@ def test_the_loss_and_its_gradient_are_the_definitions(
     mixes = of_mixture and epsilon > 0
     log_p, p = (log_mixture, mixture) if mixes else (log_pi, pi)
     entropies(log_p, p, entropy)
-    policy_loss, negative_entropy = loss_terms(log_p, entropy, sums, counts, normalizer)
-    given = sums, counts, normalizer, coefficient
+    place = REGULARIZERS.index(regularizer)
+    policy_loss, negative_entropy, weighed = loss_terms(log_p, entropy, sums, counts, normalizer, place)
+    given = sums, counts, normalizer, coefficient, place
     gradient_by_logits((log_p, p, entropy), pi, epsilon if mixes else 0.0, *given, found)
 
     assert policy_loss == pytest.approx(terms.policy_loss.item(), rel=1e-12)
+    assert weighed == pytest.approx(terms.regularizer.item(), rel=1e-12, abs=1e-12)
     assert negative_entropy == pytest.approx(terms.negative_entropy.item(), rel=1e-12, abs=1e-12)
     np.testing.assert_allclose(found, expected[0].numpy(), rtol=1e-10, atol=1e-12)
     assert (found[counts == 0] == 0).all()
@@ -54,7 +59,7 @@ def test_the_loss_and_its_gradient_are_the_definitions(
 
 def test_a_state_that_was_not_visited_has_no_gradient_even_where_the_policy_is_no_number() -> None:
     table, gradient = np.full((1, ACTIONS), np.nan), np.full((1, ACTIONS), np.nan)
-    nothing = np.zeros((1, ACTIONS)), np.zeros(1), 1.0, 0.5
+    nothing = np.zeros((1, ACTIONS)), np.zeros(1), 1.0, 0.5, 0
     gradient_by_logits((table, table, np.full(1, np.nan)), np.full((1, ACTIONS), 0.2), 0.0, *nothing, gradient)
     assert (gradient == 0).all()
 

@@ -8,7 +8,7 @@ import pytest
 
 import train
 from experiments import look
-from experiments.config.commands import CONFIGS, IN_WHEEL, SCRIPT, as_typed, command_words, title
+from experiments.config.commands import CONFIGS, SCRIPT, as_typed, command_words, title
 from experiments.config.loading import load_config
 from experiments.config.mistakes import ConfigError
 
@@ -16,20 +16,20 @@ ADVICE = "go on with python train.py --resume, or python -m experiments.report r
 
 
 @pytest.mark.parametrize(
-    ("program", "in_wheel", "written"),
+    ("program", "is_checkout", "written"),
     [
-        ("train.py", False, ADVICE),
-        ("/venv/bin/pytest", False, ADVICE),
-        ("../my project/train.py", False, ADVICE.replace("train.py", "'../my project/train.py'")),
-        ("/venv/experiments/report.py", True, ADVICE.replace("train.py", "-m train")),
-        (f"/venv/bin/{SCRIPT}", True, f"go on with {SCRIPT} --resume, or {SCRIPT} report runs/x"),
+        ("train.py", True, ADVICE),
+        ("/venv/bin/pytest", True, ADVICE),
+        ("../my project/train.py", True, ADVICE.replace("train.py", "'../my project/train.py'")),
+        ("/venv/experiments/report.py", False, ADVICE.replace("train.py", "-m train")),
+        (f"/venv/bin/{SCRIPT}", False, f"go on with {SCRIPT} --resume, or {SCRIPT} report runs/x"),
     ],
 )
 def test_a_text_names_the_program_that_was_typed(
-    program: str, in_wheel: bool, written: str, monkeypatch: pytest.MonkeyPatch
+    program: str, is_checkout: bool, written: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", [program])
-    monkeypatch.setattr("experiments.config.commands.CONFIGS", IN_WHEEL if in_wheel else CONFIGS)
+    monkeypatch.setattr("experiments.config.commands.IS_CHECKOUT", is_checkout)
     assert as_typed(ADVICE) == written
 
 

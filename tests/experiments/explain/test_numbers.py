@@ -190,6 +190,16 @@ def test_the_command_writes_a_page_and_replaces_no_other_file(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.html", "page.html"]
 
 
+def test_without_the_verdicts_nothing_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where the package is installed without docs/."""
+    monkeypatch.setattr(explain, "ARGUMENT", tmp_path / "argument.json")
+    assert explain.main(["--out", str(tmp_path / "page.html")]) == 2
+    assert "made in a checkout" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_trained_is_what_was_asked_for(small: Path) -> None:
     data = data_of(small.read_text(encoding="utf-8"))
     assert (data["bandit"]["doses"], data["bandit"]["runs"]) == ([0.0, 0.1, 0.5], 4)

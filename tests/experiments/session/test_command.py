@@ -26,9 +26,8 @@ from experiments.session.members import WorkerFailed
 ROOT = Path(__file__).parents[3]
 COMMANDS = {
     "train.py": train,
-    **{f"experiments.{name}": importlib.import_module(f"experiments.{name}")
-       for name in ("argument", "benchmark", "look", "play", "report", "textbook", "verify")},
-}  # fmt: skip
+    **{f"experiments.{name}": importlib.import_module(f"experiments.{name}") for name in command_words()},
+}
 EVERY_COMMAND = pytest.mark.parametrize("name", COMMANDS)
 
 
@@ -346,6 +345,7 @@ def test_every_command_knows_the_home_folder(
     words = {
         "train.py": ["~/none.toml"],
         "experiments.benchmark": ["--out", "~/file/x"],
+        "experiments.explain": ["--out", "~/file"],
         **{f"experiments.{reader}": ["~/none"] for reader in ("look", "play", "report")},
     }
     if name in ("experiments.textbook", "experiments.verify"):
