@@ -70,6 +70,12 @@ def test_every_line_can_be_repeated_as_it_says() -> None:
         assert_is_rounded(shown, float(value))
 
 
+@pytest.mark.parametrize("line", ["__import__('os')", "open('x').read()", "entropy(p=[1])", "[].append(1)", "x"])
+def test_a_line_is_arithmetic_and_nothing_else(line: str) -> None:
+    with pytest.raises((ValueError, AttributeError, TypeError)):
+        evaluated(line)
+
+
 def test_every_number_of_the_text_is_there_as_printed_and_computed() -> None:
     printed = [number.printed for number in numbers() if number.printed]
     assert set(OF_THE_TEXT) <= set(printed)
