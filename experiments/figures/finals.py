@@ -88,8 +88,8 @@ def return_profile(results: Results) -> Iterator[Picture]:
     axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
     alt = f"Fraction of the runs above each final return. {'; '.join(words)}."
     caption = (
-        "Fraction of runs whose final return is above each value, with Wilson's pointwise 95 % interval; failed runs "
-        "never are."
+        "Fraction of runs whose final return is above each value, with Wilson's pointwise 95 % interval; that of "
+        "failed runs never is."
     )
     yield finished(figure, axes, "return_profile", alt, caption)
 

@@ -75,9 +75,7 @@ def scalars_block(tags: Sequence[str], steps: ArrayLike, values: ArrayLike, wall
         )
 
     step, time = step.astype(np.int64), np.broadcast_to(time, step.shape)
-    longer = np.searchsorted(
-        step, [0, *(1 << 7 * k for k in range(9))]
-    ).tolist()  # from here, steps take more bytes
+    longer = np.searchsorted(step, [0, *(1 << 7 * k for k in range(9))]).tolist()  # where numbers grow
     bounds = sorted({0, len(step), *longer, *range(0, len(step), _BATCH)})
     block = BytesIO()
     for i, j in pairwise(bounds):

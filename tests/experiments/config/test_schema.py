@@ -389,7 +389,7 @@ def test_a_mistake_ends_the_command_with_one_line_and_nothing_written(
         (["a.toml", "b.toml"], "one config at a time"),
         (["a.toml"], "a.toml: No such file or directory"),
         (["training.seeds"], "training.seeds: No such file"),
-        ([""], "an empty word: valid are a config, as in configs/two_rooms.toml, and key=value"),
+        ([""], "an argument is empty: valid are a config, as in configs/two_rooms.toml, and key=value"),
         (["--out", ""], "--out: needs a folder, as in runs/mine"),
         (["--out", "long" * 100], "cannot write there: File name too long"),
     ],
