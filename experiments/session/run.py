@@ -73,7 +73,7 @@ class Options(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A finished training in memory. As the last line of a notebook's cell it shows itself."""
+    """A finished training in memory, which a notebook shows when it is the last line of a cell."""
 
     updates: pa.Table
     steps: pa.Table
@@ -82,7 +82,7 @@ class Result(NamedTuple):
     config: Config
 
     def _repr_html_(self) -> str:
-        from experiments.session.notebook import shown  # draws: only when somebody looks
+        from experiments.session.notebook import shown  # late: it draws
 
         return shown(self.config, self.updates, self.summary)
 
@@ -145,9 +145,7 @@ def run(
     """
     with ExitStack() as stack:
         stack.enter_context(plain_arithmetic())
-        stack.enter_context(
-            np.errstate(invalid="ignore", over="ignore")
-        )  # failed runs are reported later
+        stack.enter_context(np.errstate(invalid="ignore", over="ignore"))  # failed runs are reported later
         training = stack.enter_context(closing(Training(config)))
         stack.enter_context(plain_arithmetic())  # torch may have come with it
         folder = RunFolder(options.out)
@@ -208,7 +206,7 @@ class _Session:
         self._changes: list[str] = []  # of the arithmetic, when the training was resumed
 
     def _open_sinks(self, log_steps: int, tensorboard: bool) -> None:
-        from experiments.tensorboard.sink import BoardSink  # what writes is loaded while training goes on
+        from experiments.tensorboard.sink import BoardSink  # loaded while training goes on
 
         self._log_steps = log_steps
         mdp, updates = self._training.world.mdp, self._config.training.updates
@@ -221,7 +219,7 @@ class _Session:
             self._sinks["board"] = self._board
 
     def begin(self, pace: float) -> Workers:
-        """Prepare the folder, or find the moment to go on from; `pace` is that of `Workers`."""
+        """Prepare the folder, or find the moment from which to continue; for `pace` see `Workers`."""
         self._began = time.monotonic()
         moment = self._last_moment() if self._options.resume and self._folder.has_begun else None
         if moment is None:
@@ -334,8 +332,7 @@ class _Session:
         return self._folder.is_finished and not self._checkpoints.paths()
 
     def finish(self, workers: Workers) -> Mapping[str, Any]:
-        """Write the results, and then what is shown of them. If the command is killed meanwhile, a resumed training
-        does it again."""
+        """Write the results, and then what is shown of them; after a kill, a resumed training does it again."""
         from experiments.analysis.summary import provenance, summarize
 
         columns, runs = workers.final(), self._training.runs
