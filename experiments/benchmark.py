@@ -1,4 +1,4 @@
-"""Environment steps trained a second, learning included, and what stands beside it.
+"""Environment steps trained per second, learning included, and how that compares.
 
     python -m experiments.benchmark --quick               the default comparison, once
     python -m experiments.benchmark                       every scenario and size, three times each
@@ -266,11 +266,11 @@ def compared(revision: str, quick: bool) -> dict[str, Rows]:
     timings = revisions.against(revision, scenarios.QUICK if quick else scenarios.COMPARED, repeats)
     commands = revisions.commands_against(revision, repeats)
     return {
-        f"millions of environment steps a second, here and at {revision}": [
+        f"millions of environment steps per second, here and at {revision}": [
             {"scenario": name} | _medians({which: [run.millions for run in runs] for which, runs in both.items()})
             for name, both in timings.items()
         ],
-        "two threads beside one, in times": [
+        "speed of two threads in times that of one": [
             {"of": "a compiled loop that shares nothing", "times": speed_of_threads(2)},
             *({"of": name, "times": ratio} for name, ratio in _gains(timings)),
         ],
@@ -282,7 +282,7 @@ def compared(revision: str, quick: bool) -> dict[str, Rows]:
 
 
 def _medians(both: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Of the two revisions, and of how many times the first is the second in the same turn."""
+    """The medians of both revisions, and of their ratio in the same turn."""
     here, there = both.values()
     turns = [a / b for a, b in zip(here, there, strict=True)]
     medians = {name: float(np.median(values)) for name, values in both.items()}
@@ -290,7 +290,7 @@ def _medians(both: Mapping[str, Sequence[float]]) -> dict[str, float]:
 
 
 def _gains(timings: Mapping[str, Mapping[str, Sequence[Timing]]]) -> Iterator[tuple[str, float]]:
-    """What a second worker brings here, of scenarios that were measured with one, too."""
+    """How much a second worker gains, for scenarios that were measured with one, too."""
     medians = {
         name: float(np.median([run.millions for run in both[revisions.HERE]])) for name, both in timings.items()
     }
