@@ -48,7 +48,7 @@ from experiments.training.loop import Training
 
 
 class Unfinished(Failure, RuntimeError):
-    """Trainings failed, each for a reason that has been told."""
+    """Some trainings failed; the reasons have been printed."""
 
     status = 1
 
@@ -151,7 +151,7 @@ def _check_folder(folder: SweepFolder, text: str, options: argparse.Namespace) -
         StoreError: they cannot.
     """
     if options.resume and options.overwrite:
-        raise StoreError("--resume goes on and --overwrite begins anew: give one of them")
+        raise StoreError("--resume continues and --overwrite starts again: give only one of them")
     place = folder.path / SWEEP_FILE
     if not place.exists():
         return

@@ -356,7 +356,7 @@ def test_what_resume_would_not_find_is_not_advised(
     shutil.copytree(whole, tmp_path / "run")
     words = [str(config), "--out", str(tmp_path / "run"), "--workers", "1", "training.updates=3"]
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}

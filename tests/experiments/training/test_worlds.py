@@ -524,7 +524,7 @@ class TestAMapInAFile:
 def test_a_world_whose_rewards_never_end_has_no_best_actions_without_a_discount(
     agent: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "MOST_SWEEPS", 100)
+    monkeypatch.setattr(planning, "MAX_SWEEPS", 100)
     with monkeypatch.context() as patched:
         patched.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
         gymnasium.register("Paid-v0", entry_point=Paid, max_episode_steps=5)
