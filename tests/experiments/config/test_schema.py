@@ -384,7 +384,7 @@ def test_a_mistake_ends_the_command_with_one_line_and_nothing_written(
         (["--overwritte"], "--overwritte; did you mean --overwrite"),
         (["--workers", "0"], "--workers: needs a whole number"),
         (["--log-steps", "-1"], "--log-steps"),
-        (["--resume", "--overwrite"], "give one of them"),
+        (["--resume", "--overwrite"], "give only one of them"),
         (["--resume"], "nothing to resume there"),
         (["a.toml", "b.toml"], "one config at a time"),
         (["a.toml"], "a.toml: No such file or directory"),
