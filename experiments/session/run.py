@@ -1,5 +1,6 @@
 """One training from config to results: folder, sinks, checkpoints, summary. What `train.py` runs."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -282,7 +283,7 @@ class _Session:
 
     def train(self, workers: Workers, on_block: Advance) -> None:
         """All updates that are left, with flushes and checkpoints at their times."""
-        last_flush = last_moment = time.monotonic()
+        last_flush, last_moment = -math.inf, time.monotonic()  # TensorBoard has something to show at once
         updates, wait = self._config.training.updates, self._options.checkpoint_seconds
 
         def moment_due(update: int) -> bool:

@@ -17,15 +17,16 @@ world.
 
 * **Time Series**: `step/entropy_bits` has one point for every step of every run: the entropy of the policy
   where the agent was, over the environment steps of the run. 2 bits: all four actions alike; 0: sure of one.
+  `featured/entropy_bits` is the same for the first two seeds of each arm, which loads at once.
   Everything else is over updates. A run that settled early falls to 0 and stays there.
 * **Custom Scalars**: both arms, a line and its band. Line: interquartile mean over seeds (fractions: the
   share of seeds). Band: 95 % interval (bootstrap; fractions: Wilson). The interquartile mean hides a minority
   below a quarter: look at the fraction solved beside it.
-* **HParams**: a row per arm, the mean over its seeds. First success: environment steps until an episode reached
-  `solved_return`; a run that never did counts with all the steps it might have taken (updates x episodes x time
-  limit).
+* **HParams**: a row per arm, the mean over its seeds (not the interquartile mean). First success: environment
+  steps until an episode reached `solved_return`; a run that never did counts with all the steps it might
+  have taken (updates x episodes x time limit).
 * **Images**: policy and visits at moments of training, for the mean over seeds and for the first seed. An
-  arrow is as long as its action is probable; the bluer the cell, the lower the entropy there (of the mean:
+  arrow is as long as its action is probable; the more colour, the lower the entropy there (of the mean:
   the mean of the seeds' entropies). Visits: darker, more, on a logarithmic scale, since the start of
   training.
 * **Histograms**: all seeds' action probabilities in all states. Sure policies pile up at 0 and 1.

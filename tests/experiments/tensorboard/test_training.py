@@ -127,7 +127,7 @@ def test_pages_in_a_browser(shown: Shown, browser: webdriver.Chrome) -> None:
     names = find(browser, "metrics-pinned-view tb-truncated-path", "innerText")
     assert [name.replace("\n", "") for name in names] == list(PINNED)
     rows = "metrics-pinned-view tb-data-table-content-row"  # every curve has points
-    wait_for(lambda: len(find(browser, rows, "tagName")) == 2 * len(RUNS) + 2 * len(AGGREGATES))
+    wait_for(lambda: len(find(browser, rows, "tagName")) == 2 * 2 + 3 * len(RUNS))
 
     browser.get("about:blank")
     browser.get(tab_link("custom_scalars", shown.server.port))
