@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.config.commands import CONFIGS, command_words
+from experiments.config.commands import CONFIGS, as_typed, command_words
 from experiments.config.failures import Failure
 from experiments.config.help import key_table
 from experiments.config.loading import load_config
@@ -204,7 +204,7 @@ def _report(out: Path) -> Path:
 
 def look_command(out: Path) -> str:
     """What opens TensorBoard on a run folder, during training and after it, and where it will be."""
-    return f"python -m experiments.look {shlex.quote(str(out))} --open   (http://localhost:{PORT})"
+    return as_typed(f"python -m experiments.look {shlex.quote(str(out))} --open   (http://localhost:{PORT})")
 
 
 def can_resume(out: Path, config: Config) -> bool:
