@@ -1,6 +1,7 @@
 """From a config's [environment] to a world: its tables where it has some, its size, its time limit."""
 
 import inspect
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -184,6 +185,12 @@ def _takes_worlds(id: str) -> bool:
     return "world" in arguments or any(a.kind is a.VAR_KEYWORD for a in arguments.values())
 
 
+VALID_IDS = (
+    "valid are an id that Gymnasium or this project registers, or module:Name-v0, where the module registers the "
+    "environment and is installed or in the current folder"
+)
+
+
 def make_world(environment: Environment) -> World:
     """Make the environment once, read off what it is and, where it has no tables, look at its first step.
 
@@ -191,12 +198,14 @@ def make_world(environment: Environment) -> World:
         ConfigError: unknown id, wrong arguments, an action space that is not Discrete, no time limit, or it does
             not show or pay what it declares.
     """
+    if ":" in environment.id and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # last, so that nothing there hides another module
     try:
         env = _made(environment.id, environment.kwargs, 0, None, disable_env_checker=True)
     except (gymnasium.error.Error, ImportError) as error:
         # Gymnasium's own guess is only a part of the id.
         message = _said(error).partition(" Did you mean")[0].rstrip(".")
-        raise ConfigError(f"environment.id: {message}{_nearest_id(environment.id)}") from None
+        raise ConfigError(f"environment.id: {message}{_nearest_id(environment.id)}; {VALID_IDS}") from None
     except Exception as error:  # whatever a stranger's constructor raises on wrong arguments
         raise ConfigError(f"environment.kwargs: {environment.id} refuses them: {_said(error)}") from None
     with closed(env):
