@@ -21,18 +21,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.config.commands import CONFIGS, command_words
+from experiments.config.commands import CONFIGS, as_typed, command_words
 from experiments.config.failures import Failure
 from experiments.config.help import key_table
 from experiments.config.loading import load_config
+from experiments.config.plain_text import printable
 from experiments.config.schema import Config, ConfigError
 from experiments.config.sweep_files import SWEEPS, load_sweep
 from experiments.figures.showing import Showing
 from experiments.session.command_line import Parser, available_cores, count, folder, seconds, whole
 from experiments.session.interrupts import Interrupts
+from experiments.tensorboard.links import PORT
 
 if TYPE_CHECKING:
     from experiments.session.console import Screen
+    from experiments.training.records import Records
 
 DEFAULT = CONFIGS / "two_rooms.toml"
 
@@ -129,6 +132,8 @@ def list_experiments() -> int:
 
 def train_into_folder(config: Config, options: argparse.Namespace, words: Sequence[str]) -> int:
     """Train, print the verdicts and how to look at the rest; returns the exit status."""
+    if sys.stdout.isatty():  # before what takes seconds to import
+        print(f"{plan_line(config)}, into {printable(str(options.out))}", flush=True)
     from experiments.session import run as session
     from experiments.session.console import Screen, progress
     from experiments.session.members import WorkerFailed
@@ -143,8 +148,14 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
         checkpoint_seconds=options.checkpoint_seconds,
     )
     try:
-        with progress(screen, config.training.updates) as bar:
-            summary = session.run(config, how, bar, screen.say, interrupts, showing, bar.compiling)
+        with progress(screen, config) as bar:
+            hint = iter([f"watch it: {look_command(options.out)}"])
+
+            def on_block(records: "Records") -> None:
+                screen.say(*hint)  # with the first block: now there is something to see
+                bar(records)
+
+            summary = session.run(config, how, on_block, screen.say, interrupts, showing, bar.compiling)
         show(summary, options.out, screen, showing)
     except KeyboardInterrupt:
         interrupts.ignore()
@@ -163,23 +174,37 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
 def show(summary: Mapping[str, Any], out: Path, screen: "Screen", showing: Showing) -> None:
     """Show the verdicts, and then what takes long to draw. One thing that fails does not stop the others."""
     from experiments.session import console
-    from experiments.tensorboard.links import look_lines
 
-    def report() -> None:
-        from experiments.pages.training_page import (
-            write_report,  # matplotlib can wait until there is something to draw
-        )
-
-        screen.say(f"report: {write_report(out)}")
-
-    showing.attempt("table of results", lambda: screen.results(summary))
     for claim in summary["claims"]:
         showing.attempt("a verdict", partial(screen.verdict, claim))
+    showing.attempt("table of results", lambda: screen.results(summary))
     showing.attempt("failed runs", lambda: screen.say(*console.failed_lines(summary)))
     showing.attempt("speed", lambda: screen.say(console.speed_line(summary)))
     screen.say(f"results: {out}")
-    showing.attempt("report", report)
-    showing.attempt("how to look at it", lambda: screen.say(*look_lines(out / "tensorboard")))
+    with screen.waiting("drawing the report"):
+        report = showing.attempt("report", partial(_report, out))
+    if report is not None:
+        screen.link("report", report.resolve().as_uri())
+    screen.say(f"TensorBoard: {look_command(out)}")
+
+
+def plan_line(config: Config) -> str:
+    """What is about to be trained."""
+    arms, seeds = len(config.arms), len(config.training.seed_list)
+    return f"{config.name}: {arms} arms x {seeds} seeds, {config.training.updates} updates"
+
+
+def _report(out: Path) -> Path:
+    from experiments.pages.training_page import (
+        write_report,
+    )  # matplotlib can wait until there is something to draw
+
+    return write_report(out)
+
+
+def look_command(out: Path) -> str:
+    """What opens TensorBoard on a run folder, during training and after it, and where it will be."""
+    return as_typed(f"python -m experiments.look {shlex.quote(str(out))} --open   (http://localhost:{PORT})")
 
 
 def can_resume(out: Path, config: Config) -> bool:

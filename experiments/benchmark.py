@@ -30,7 +30,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
 
-from experiments.figures.style import COLOURS, style, svg_of
+from experiments.figures.looks import COLOURS
+from experiments.figures.style import style, svg_of
 from experiments.session.command_line import Parser, folder
 from experiments.session.console import Screen
 from experiments.session.run import train_in_memory

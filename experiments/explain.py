@@ -69,7 +69,7 @@ def made(screen: Screen, coefficients: Sequence[float] = COEFFICIENTS, overrides
 def trained(config: Config, folder: Path, screen: Screen) -> Path:
     """The folder, with a finished training in it."""
     options = Options(folder, workers=available_cores(), log_steps=0, tensorboard=False)
-    with progress(screen, config.training.updates) as bar:
+    with progress(screen, config) as bar:
         run(config, options, bar, screen.say)
     return folder
 

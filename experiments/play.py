@@ -1,6 +1,6 @@
 """Watch a trained policy play an episode: in the terminal, in a window, or as an animated GIF.
 
-python -m experiments.play runs/two_rooms --arm with_entropy --seed 3003
+python -m experiments.play runs/two_rooms --seed 3003    all arms, side by side
 python -m experiments.play runs/two_rooms --arm with_entropy --seed 3003 --window
 python -m experiments.play runs/two_rooms --arm without_entropy with_entropy --seed 3003 --gif episodes.gif
 """
@@ -13,8 +13,10 @@ if __name__ == "__main__":
 import argparse
 import importlib
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 from agents.information import entropy
 from experiments.config.failures import Failure
@@ -22,12 +24,16 @@ from experiments.config.mistakes import one_line
 from experiments.config.plain_text import printable
 from experiments.figures.gif import Picture, check_gif, write_gif
 from experiments.session.command_line import Parser, folder, place
+from experiments.session.console import Screen
+from experiments.session.side_by_side import TextPicture, play_in_place
 from experiments.storage.policies import StoredPolicy, load_policy
-from experiments.storage.run_folder import StoreError
+from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.randomness import Purpose, uniforms
 from experiments.training.spaces import flag_of, reward_of
 from experiments.training.worlds import World, closed
+
+T = TypeVar("T")
 
 
 class PlayError(Failure, RuntimeError):
@@ -89,7 +95,9 @@ def parser() -> argparse.ArgumentParser:
     top = Parser("experiments.play", __doc__)
     top.add_argument("folder", type=folder, help="a finished run folder, as in runs/two_rooms")
     top.add_argument(
-        "--arm", nargs="+", help="whose policy; several play one after the other, or side by side in a GIF"
+        "--arm",
+        nargs="+",
+        help="whose policy (default: every arm's); several play side by side",
     )
     top.add_argument("--seed", type=int, help="which run of the arm")
     top.add_argument("--world", type=int, help="of a family, which of its worlds")
@@ -129,10 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _import(options.module)
         if options.gif:
             check_gif(options.gif)
-        policies = {
-            arm: load_policy(options.folder, arm, options.seed, options.world) for arm in options.arm or [None]
-        }
-        play(policies, options)
+        arms = options.arm or _arms(options.folder)
+        play({arm: load_policy(options.folder, arm, options.seed, options.world) for arm in arms}, options)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -140,6 +146,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         raise Failure(one_line(error)) from error
     return 0
+
+
+def _arms(path: Path) -> list[str | None]:
+    """All of a run folder; None where it does not say, which is for whoever loads a policy to complain about."""
+    folder = RunFolder(path)
+    return [*folder.read_config().arms] if folder.has_begun else [None]
 
 
 def _import(module: str) -> None:
@@ -152,24 +164,37 @@ def _import(module: str) -> None:
 def play(policies: dict[str | None, StoredPolicy], options: argparse.Namespace) -> None:
     """Play an episode of each policy and show it."""
     wish = "human" if options.window else "rgb_array" if options.gif else "ansi"
-    played = []
-    for arm, policy in policies.items():
-        mode, rate = _render_mode(policy.world, wish)
-        moves = []
-        who = arm or printable(str(options.folder))
-        print(f"{who}, {policy.world.environment.id}, episode seed {options.episode_seed}")
-        for number, move in enumerate(episode(policy, mode, options.episode_seed, options.greedy)):
-            moves.append(move)
-            if isinstance(move.picture, str):
-                print(move.picture.rstrip("\n"))
-            if move.action is not None:
-                print(_line(number, move))
-        print(f"{moves[-1].outcome} after {len(moves) - 1} steps, return {moves[-1].total:g}\n")
-        played.append(moves)
+    modes = [_render_mode(policy.world, wish) for policy in policies.values()]
+    in_place = wish == "ansi" and sys.stdout.isatty() and all(mode is not None for mode, _ in modes)
+    rate, played = modes[0][1], []
+    names = [arm or printable(str(options.folder)) for arm in policies]
+    for name, policy, (mode, _) in zip(names, policies.values(), modes, strict=True):
+        moves = episode(policy, mode, options.episode_seed, options.greedy)
+        if not in_place:
+            print(f"{name}, {policy.world.environment.id}, episode seed {options.episode_seed}")
+            moves = _told(moves)
+        played.append(list(moves))
+    if in_place:
+        texts = [_pictured(TextPicture, moves) for moves in played]
+        play_in_place(Screen(), names, texts, rate)
+        for name, told in zip(names, played, strict=True):
+            print(f"{name}: {_ending(len(told) - 1, told[-1])}")
     if options.gif:
-        pictures = [[Picture(m.picture, _caption(n, m)) for n, m in enumerate(moves)] for moves in played]
-        write_gif(options.gif, [arm or str(options.folder) for arm in policies], pictures, rate)
+        pictures = [_pictured(Picture, moves) for moves in played]
+        write_gif(options.gif, names, pictures, rate)
         print(f"{printable(str(options.gif))}: {options.gif.stat().st_size / 1000:.0f} kB")
+
+
+def _told(moves: Iterator[Move]) -> Iterator[Move]:
+    """The moves, each printed as it comes."""
+    for number, move in enumerate(moves):
+        if isinstance(move.picture, str):
+            print(move.picture.rstrip("\n"))
+        if move.action is not None:
+            print(_line(number, move))
+        if move.outcome:
+            print(f"{_ending(number, move)}\n")
+        yield move
 
 
 def _render_mode(world: World, wish: str) -> tuple[str | None, float]:
@@ -186,11 +211,19 @@ def _render_mode(world: World, wish: str) -> tuple[str | None, float]:
     raise PlayError(f"{world.environment.id} has no render mode {wish!r}; it has {', '.join(modes) or 'none'}")
 
 
+def _ending(steps: int, last: Move) -> str:
+    return f"{last.outcome} after {steps} steps, return {last.total:g}"
+
+
 def _line(number: int, move: Move) -> str:
     return (
         f"step {number}: action {move.action}, probability {move.probability:.3f}, "
         f"entropy {move.entropy_bits:.3f} bits, reward {move.reward:g}"
     )
+
+
+def _pictured(kind: Callable[[Any, str], T], moves: Sequence[Move]) -> list[T]:
+    return [kind(move.picture, _caption(number, move)) for number, move in enumerate(moves)]
 
 
 def _caption(number: int, move: Move) -> str:

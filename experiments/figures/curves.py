@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from experiments.analysis.estimates import Band, band_of
 from experiments.analysis.wording import number
 from experiments.config.measures import SHARE, UPDATE_MEASURES
-from experiments.figures.style import MAX_CURVES, Picture, canvas, draw_line, finished, looks
+from experiments.figures.looks import MAX_CURVES, looks
+from experiments.figures.style import Picture, canvas, draw_line, finished
 from experiments.storage.results import Results
 
 

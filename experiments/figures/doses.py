@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from experiments.analysis.estimates import Band
 from experiments.analysis.wording import number
 from experiments.config.measures import RUN_MEASURES
-from experiments.figures.style import WITH, Picture, canvas, draw_line, finished
+from experiments.figures.looks import WITH
+from experiments.figures.style import Picture, canvas, draw_line, finished
 from experiments.storage.results import Results
 
 Array = NDArray[np.float64]

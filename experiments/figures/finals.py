@@ -12,18 +12,8 @@ from experiments.analysis.estimates import Band, kaplan_meier, performance_profi
 from experiments.analysis.wording import number
 from experiments.config.measures import RUN_MEASURES
 from experiments.figures.doses import doses_of
-from experiments.figures.style import (
-    MAX_CURVES,
-    WIDTH,
-    WITH,
-    WITHOUT,
-    Picture,
-    canvas,
-    draw_line,
-    finished,
-    looks,
-    svg_of,
-)
+from experiments.figures.looks import MAX_CURVES, WITH, WITHOUT, looks
+from experiments.figures.style import WIDTH, Picture, canvas, draw_line, finished, svg_of
 from experiments.storage.results import Results
 
 Array = NDArray[np.float64]

@@ -1,8 +1,4 @@
-"""How figures look: the colour, line and marker of each arm, the canvas, the file.
-
-Arms differ in colour (Okabe and Ito's colour-blind-safe palette), line and marker: nothing depends on colour
-alone.
-"""
+"""How figures look: the canvas, the lines, the file."""
 
 import io
 import re
@@ -17,13 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from experiments.analysis.estimates import Band
-from experiments.config.schema import Config
+from experiments.figures.looks import Look
 
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-LINES: tuple[Any, ...] = ("--", "-", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (3, 2)))
-MARKERS = ("s", "o", "^", "D", "v", "P")
-MAX_CURVES = len(COLOURS)  # in one picture; more arms are compared only by how they ended
-WIDTH = 4.6  # inches: two side by side on a screen, one on a phone
+WIDTH = 4.6  # inches: two beside each other on a screen, one on a telephone
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be found, read aloud and scaled
@@ -57,39 +49,6 @@ class Picture(NamedTuple):
     svg: bytes
     alt: str
     caption: str
-
-
-class Look(NamedTuple):
-    """How an arm is drawn."""
-
-    colour: str
-    line: Any
-    marker: str
-
-
-LOOKS = tuple(Look(*parts) for parts in zip(COLOURS, LINES, MARKERS, strict=True))
-WITHOUT, WITH = LOOKS[:2]  # the entropy term
-WARM, COOL = (0, 4, 3, 2, 5, 1), (1, 5, 2, 3, 4, 0)  # which looks arms without and with the term prefer
-
-
-def looks(config: Config) -> dict[str, Look]:
-    """A look for each arm, in order: the first without the term is orange, the first with it blue.
-
-    Further arms get the warmest colours left if they lack the term, and the coolest if they have it. If there are
-    more arms than colours, all arms without the term are orange and all with it blue.
-    """
-    found: dict[str, Look] = {}
-    for arm in config.arms:
-        preferred = WARM if config.agent_of(arm).entropy_coef == 0 else COOL
-        taken = found.values() if len(config.arms) <= MAX_CURVES else ()
-        found[arm] = next(LOOKS[index] for index in preferred if LOOKS[index] not in taken)
-    return found
-
-
-def rgb(look: Look) -> tuple[int, int, int]:
-    """The colour as red, green and blue, each from 0 to 255."""
-    red, green, blue = bytes.fromhex(look.colour.removeprefix("#"))
-    return red, green, blue
 
 
 def draw_line(axes: Axes, x: NDArray[Any], band: Band, look: Look, label: str, marked: bool) -> None:

@@ -16,7 +16,7 @@ from envs.finite_mdp import Drawing, FiniteMDP
 from experiments.config.expectations import parse_expectation
 from experiments.config.schema import Config
 from experiments.figures.grid_maps import Picture, policy_map, visit_map
-from experiments.figures.style import looks, rgb
+from experiments.figures.looks import looks, rgb
 from experiments.storage.results import Results
 from experiments.storage.snapshots import FEATURED, FILE, MEAN, Snapshots, check_fits
 from experiments.training.worlds import make_world, unimported_module

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.config.schema import Config
-from experiments.figures.style import LOOKS, looks
+from experiments.figures.looks import LOOKS, looks
 
 
 def runs(arm: Mapping[str, Any]) -> str:

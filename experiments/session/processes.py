@@ -93,11 +93,18 @@ def end(processes: Sequence[BaseProcess]) -> None:
             process.join()
 
 
-def run_program(words: Sequence[str]) -> int:
-    """Run another program until it ends; returns its exit status. It does not receive Ctrl-C, which would make it
-    print a traceback; this process ends it instead."""
+def run_program(words: Sequence[str], meanwhile: Callable[[Callable[[], bool]], None] | None = None) -> int:
+    """Run another program until it ends; its exit status. Ctrl-C ends it from here: it hears none itself, and so
+    has no traceback to show.
+
+    Args:
+        words: of its command line.
+        meanwhile: done once it has started, given what tells whether it still runs.
+    """
     process = start(os.execvp, words[0], words)
     try:
+        if meanwhile is not None:
+            meanwhile(process.is_alive)
         process.join()
     finally:
         end([process])

@@ -1,5 +1,6 @@
 """One training from config to results, as `train.py` runs it: folder, sinks, checkpoints, summary."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -279,8 +280,8 @@ class _Session:
             )
 
     def train(self, workers: Workers, on_block: Advance) -> None:
-        """Train all updates that are left, with flushes and checkpoints in between."""
-        last_flush = last_moment = time.monotonic()
+        """All updates that are left, with flushes and checkpoints at their times."""
+        last_flush, last_moment = -math.inf, time.monotonic()  # TensorBoard has something to show at once
         updates, wait = self._config.training.updates, self._options.checkpoint_seconds
 
         def moment_due(update: int) -> bool:

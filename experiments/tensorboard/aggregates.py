@@ -52,7 +52,8 @@ def bands(config: Config, world: World) -> list[str]:
 def charts(shown: Sequence[str]) -> dict[str, Sequence[MarginChart | MultilineChart]]:
     """The Custom Scalars tab."""
     return {
-        "Arms compared: line and 95 % band over seeds": [
+        "Arms compared: interquartile mean or fraction, and 95 % band over seeds. "
+        "Untick 'Ignore outliers in chart scaling' to see the first updates": [
             MarginChart(UPDATE_MEASURES[name].axis, *band_tags(name)) for name in shown
         ],
         "Terms of the loss: mean over seeds": [

@@ -24,11 +24,13 @@ class EventFile:
     files. An existing file is continued. After a crash call `truncate_to` first: readers stop at a torn record.
 
     Args:
-        folder: the folder of the file.
-        root: a folder that holds `folder` and must exist; nothing is written outside it. None: the folder itself.
+        folder: of the file.
+        root: a folder that holds `folder` and must exist; nothing is written out of it. None: the folder itself.
+        begun: seconds since 1970, of a new file's first event. TensorBoard lists and colours runs in this order;
+            without it, now.
     """
 
-    def __init__(self, folder: Path, root: Path | None = None) -> None:
+    def __init__(self, folder: Path, root: Path | None = None, begun: float | None = None) -> None:
         if root is None:
             folder.mkdir(parents=True, exist_ok=True)
         self._tree = Tree(root or folder)
@@ -38,7 +40,8 @@ class EventFile:
         """Bytes of the file and of the blocks in memory; after a flush, the position for a checkpoint."""
         self._waiting: list[bytes] = []
         if not self.size:
-            self.write(record(b"\x09" + struct.pack("<d", time.time()) + field(3, b"brain.Event:2")))
+            begun = time.time() if begun is None else begun
+            self.write(record(b"\x09" + struct.pack("<d", begun) + field(3, b"brain.Event:2")))
 
     def write(self, block: bytes) -> None:
         """Add whole records."""

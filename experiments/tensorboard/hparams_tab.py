@@ -26,10 +26,15 @@ def metrics(known: Collection[Need]) -> dict[str, str]:
         known: which of the things that a measure may need this comparison has.
     """
     return {
-        tag: RUN_MEASURES[name].axis
+        tag: _title(RUN_MEASURES[name])
         for tag, name in FINAL_TAGS.items()
         if set(RUN_MEASURES[name].needs) <= set(known)
     }
+
+
+def _title(measure: Measure) -> str:
+    """TensorBoard takes means over the seeds; everywhere else a number's estimate is the interquartile mean."""
+    return measure.axis if measure.kind == "fraction" else f"mean of {measure.axis}"
 
 
 def final_values(columns: Mapping[str, Column], budget: int) -> dict[str, NDArray[np.float64]]:

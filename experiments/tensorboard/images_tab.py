@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.information import entropy_of_weights
-from experiments.figures.grid_maps import png, policy_map, visit_map
+from experiments.figures.grid_maps import Colour, png, policy_map, visit_map
 from experiments.tensorboard.events import histogram_record, image_record
 from experiments.training.records import Records, Snapshot, snapshot_updates
 from experiments.training.worlds import World
@@ -23,6 +23,7 @@ class Arm(NamedTuple):
 
     runs: NDArray[np.int64]  # places on the run axis, [n]
     seeds: tuple[int, ...]
+    colour: Colour  # of its maps
 
 
 def moments(updates: int) -> frozenset[int]:
@@ -46,21 +47,23 @@ def picture_block(records: Records, update: int, arm: Arm, world: World, wall_ti
         states = np.flatnonzero(world.reachable & ~world.terminal)
         probabilities["policy/action_probabilities"] = snapshot.policy[going][:, states]
         if world.mdp.drawing is not None:
-            maps |= _maps("mean", snapshot, going, world)
+            maps |= _maps("mean", snapshot, going, world, arm.colour)
         if world.mdp.drawing is not None and going[0] == arm.runs[0]:
-            maps |= _maps(f"seed_{arm.seeds[0]}", snapshot, going[:1], world)
-    histograms = [  # rounding may raise a probability above 1
+            maps |= _maps(f"seed_{arm.seeds[0]}", snapshot, going[:1], world, arm.colour)
+    histograms = [  # rounding may lift a probability above 1
         histogram_record(tag, update, np.minimum(values, 1.0), wall_time) for tag, values in probabilities.items()
     ]
     return b"".join(histograms + [image_record(tag, update, png, wall_time) for tag, png in maps.items()])
 
 
-def _maps(name: str, snapshot: Snapshot, runs: NDArray[np.int64], world: World) -> dict[str, bytes]:
-    """Maps of the mean over some runs; cells in which no run acts stay empty."""
+def _maps(
+    name: str, snapshot: Snapshot, runs: NDArray[np.int64], world: World, colour: Colour
+) -> dict[str, bytes]:
+    """Of the mean over some runs; nothing is drawn where nobody acts."""
     assert world.mdp is not None
     policies = snapshot.policy[runs]
     entropy = np.where(world.terminal, np.nan, entropy_of_weights(policies).mean(0))
     return {
-        f"policy_map/{name}": png(policy_map(world.mdp, policies.mean(0), entropy)),
-        f"visit_map/{name}": png(visit_map(world.mdp, snapshot.visits[runs].mean(0))),
+        f"policy_map/{name}": png(policy_map(world.mdp, policies.mean(0), entropy, colour)),
+        f"visit_map/{name}": png(visit_map(world.mdp, snapshot.visits[runs].mean(0), colour)),
     }

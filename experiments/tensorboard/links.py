@@ -9,7 +9,10 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 PORT = 6006  # TensorBoard's own
-PINNED = ("step/entropy_bits", "policy/entropy_bits", "band/entropy_bits/iqm", "band/solved/fraction")
+STEP_TAG = "step/entropy_bits"
+FEATURED = 2  # seeds per arm, the first ones, whose steps are shown at once
+FEATURED_TAG = "featured/entropy_bits"  # the same points of these alone: of a tag, TensorBoard loads all runs
+PINNED = (FEATURED_TAG, "policy/entropy_bits", "episode/return", "explore/state_coverage")
 
 
 def tensorboard_command(logs: Path, port: int = PORT, points: int | None = None) -> str:
@@ -47,8 +50,8 @@ def _program() -> str:
     return os.path.join(beside.parent.relative_to(Path.cwd()), beside.name)  # "./tensorboard": not in PATH
 
 
-def deep_link(port: int = PORT, tags: Sequence[str] = PINNED) -> str:
-    """The address of the Time Series tab with `tags` pinned on top, unsmoothed, and a colour per arm.
+def deep_link(port: int = PORT, tags: Sequence[str] = PINNED, runs: str = "") -> str:
+    """The address of the Time Series tab: `tags` pinned, unsmoothed, a colour per arm, the runs that match `runs`.
 
     Runs are called `<arm>/seed_<k>` and `aggregate/<arm>`; those with the same captured text have one colour.
     """
@@ -57,6 +60,7 @@ def deep_link(port: int = PORT, tags: Sequence[str] = PINNED) -> str:
         "pinnedCards": json.dumps(pinned, separators=(",", ":")),
         "runColorGroup": r"regex:^(?:aggregate/)?([\w-]+)",
         "smoothing": "0",
+        **({"runFilter": runs} if runs else {}),
     }
     return f"http://localhost:{port}/?{urlencode(query, quote_via=quote)}#timeseries"
 
@@ -69,16 +73,17 @@ def tab_link(tab: str, port: int = PORT, runs: str = r"^(\.$|aggregate/)") -> st
     return f"http://localhost:{port}/#{tab}&regexInput={quote(runs, safe='')}&_smoothingWeight=0"
 
 
-def links(port: int = PORT) -> str:
-    """The pages to open, one per line."""
+def links(port: int = PORT, featured: Sequence[str] = ()) -> str:
+    """What to open, a line each.
+
+    Args:
+        port: of TensorBoard.
+        featured: the runs within each arm whose steps are shown, as in seed_3; without them, all are.
+    """
+    runs = f"/({'|'.join(featured)})$" if featured else ""
     pages = {
         "both arms, with bands": tab_link("custom_scalars", port),
-        "every step of every run": deep_link(port),
+        "every step": deep_link(port, runs=runs),
         "policies and visits": tab_link("images", port),
     }
     return "\n".join(f"  {what + ':':<25}{address}" for what, address in pages.items())
-
-
-def look_lines(logs: Path) -> list[str]:
-    """The lines that are printed after training."""
-    return ["look at every step with:", f"  {tensorboard_command(logs)}", links()]

@@ -9,11 +9,13 @@ import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from experiments.config.measures import TAGS
+from experiments.figures.looks import in_order_of_colour, looks, rgb
 from experiments.figures.showing import Showing
 from experiments.storage.run_folder import Position, RunFolder
 from experiments.tensorboard import hparams_tab, text_tab
@@ -30,11 +32,11 @@ from experiments.tensorboard.events import (
     text_record,
 )
 from experiments.tensorboard.images_tab import Arm, moments, picture_block
+from experiments.tensorboard.links import FEATURED, FEATURED_TAG, STEP_TAG
 from experiments.training.loop import Training
 from experiments.training.records import Column, Records, Steps, joined
 
 MAX_RUNS = 300  # of a family that have files of their own
-STEP_TAG = "step/entropy_bits"
 
 
 class BoardSink:
@@ -55,12 +57,18 @@ class BoardSink:
         root, runs, arms = folder.path / "tensorboard", training.runs, np.array(training.runs.arm)
         places = {arm: np.flatnonzero(arms == arm) for arm in training.config.arms}
         self._runs_of, n = places, len(training.seeds)
-        self._arms = {arm: Arm(runs[:n], training.seeds) for arm, runs in places.items()}  # in the first world
-        self._root = EventFile(root, folder.path)
-        self._of_arm = {arm: EventFile(root / "aggregate" / arm, folder.path) for arm in self._arms}
+        self._arms = {  # in the first world
+            arm: Arm(places[arm][:n], training.seeds, rgb(look)) for arm, look in looks(training.config).items()
+        }
+        begun = count(time.time(), 1e-6)  # TensorBoard hands out its colours in this order; the root needs none
+        self._of_arm = {
+            arm: EventFile(root / "aggregate" / arm, folder.path, next(begun))
+            for arm in in_order_of_colour(training.config)
+        }
         paths = runs.paths()
         featured = runs.of_first_world if runs.is_family and len(paths) > MAX_RUNS else range(len(paths))
-        self._of_run = {int(place): EventFile(root / paths[place], folder.path) for place in featured}
+        self._of_run = {int(place): EventFile(root / paths[place], folder.path, next(begun)) for place in featured}
+        self._root = EventFile(root, folder.path, next(begun))
         self._files = {str(file.path.parent.relative_to(root)): file for file in self._all_files()}
         self._curves = bands(training.config, training.world)
         self._needs = known_needs(training.config, training.world)
@@ -162,11 +170,13 @@ class BoardSink:
         """One point per lock-step; `every` picks among each update's lock-steps."""
         env_step, bits, logged = records.env_step, steps.entropy_nats / math.log(2), steps.t % self._log_steps == 0
         ends = np.cumsum(steps.length.sum(0))
+        featured = {place for arm in self._arms.values() for place in arm.runs[:FEATURED].tolist()}
         for place, file in self._of_run.items():
             start, end = ends[place - 1] if place else 0, ends[place]
             rows = start + np.flatnonzero(logged[start:end])
-            if len(rows):
-                file.write(scalar_block(STEP_TAG, env_step[rows], bits[rows], now))
+            for tag in (STEP_TAG, FEATURED_TAG) if place in featured else (STEP_TAG,):
+                if len(rows):
+                    file.write(scalar_block(tag, env_step[rows], bits[rows], now))
 
     def _write_arms(self, records: Records, now: float) -> None:
         for name, runs in self._runs_of.items():

@@ -16,20 +16,20 @@ a whole. Of a family with more than 300 runs only those in its first world are w
 world.
 
 * **Time Series**: `step/entropy_bits` has one point for every step of every run: the entropy of the policy
-  where the agent was, over the environment steps of the run. With four actions, 2 bits mean that all are equally
-  likely, and 0 bits that one is certain. All other charts are over updates. A run that settled early falls to 0
-  and stays there.
-* **Custom Scalars**: each arm has a line with a band. The line is the interquartile mean over seeds, or the
-  fraction of seeds. The band is its 95 % interval (by bootstrap, for fractions Wilson's). The interquartile mean
-  hides a minority of less than a quarter: look at the fraction solved beside it.
-* **HParams**: a row per arm, with means over its seeds. First success is the number of environment steps until an
-  episode reached `solved_return`; a run that never did counts with all the steps that it might have taken
-  (updates x episodes x time limit).
-* **Images**: policy and visits at some moments of training, for the mean over seeds and for the first seed. The
-  length of an arrow is the probability of its action; the bluer the cell, the lower the entropy there (for the
-  mean: the mean of the seeds' entropies). The darker a cell of the visits, the more there were since the start of
-  training, on a logarithmic scale.
-* **Histograms**: all seeds' action probabilities in all states. Those of a sure policy pile up at 0 and 1.
+  where the agent was, over the environment steps of the run. 2 bits: all four actions alike; 0: sure of one.
+  `featured/entropy_bits` is the same for the first two seeds of each arm, which loads at once.
+  Everything else is over updates. A run that settled early falls to 0 and stays there.
+* **Custom Scalars**: both arms, a line and its band. Line: interquartile mean over seeds (fractions: the
+  share of seeds). Band: 95 % interval (bootstrap; fractions: Wilson). The interquartile mean hides a minority
+  below a quarter: look at the fraction solved beside it.
+* **HParams**: a row per arm, the mean over its seeds (not the interquartile mean). First success: environment
+  steps until an episode reached `solved_return`; a run that never did counts with all the steps it might
+  have taken (updates x episodes x time limit).
+* **Images**: policy and visits at moments of training, for the mean over seeds and for the first seed. An
+  arrow is as long as its action is probable; the more colour, the lower the entropy there (of the mean:
+  the mean of the seeds' entropies). Visits: darker, more, on a logarithmic scale, since the start of
+  training.
+* **Histograms**: all seeds' action probabilities in all states. Sure policies pile up at 0 and 1.
 
 With more than 40 runs, all tabs but Time Series show none until you choose some in the box on the left; begin with
 `aggregate`. TensorBoard keeps 1000 points per curve unless it was started with `--samples_per_plugin`, and a curve

@@ -1,6 +1,7 @@
 """From a config's [environment] to a world: its tables, if it has any, its size and its time limit."""
 
 import inspect
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -185,6 +186,12 @@ def _takes_worlds(id: str) -> bool:
     return "world" in arguments or any(a.kind is a.VAR_KEYWORD for a in arguments.values())
 
 
+VALID_IDS = (
+    "valid are an id that Gymnasium or this project registers, or module:Name-v0, where the module registers the "
+    "environment and is installed or in the current folder"
+)
+
+
 def make_world(environment: Environment) -> World:
     """Make the environment once, read its properties and, if it has no tables, check its first step.
 
@@ -192,13 +199,15 @@ def make_world(environment: Environment) -> World:
         ConfigError: the id is unknown, arguments are wrong, the action space is not Discrete, there is no time
             limit, or observations or rewards are not what it declares.
     """
+    if ":" in environment.id and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # last, so that nothing there hides another module
     try:
         env = _made(environment.id, environment.kwargs, 0, None, disable_env_checker=True)
     except (gymnasium.error.Error, ImportError) as error:
         # Gymnasium's own guess is only a part of the id.
         message = _said(error).partition(" Did you mean")[0].rstrip(".")
-        raise ConfigError(f"environment.id: {message}{_nearest_id(environment.id)}") from None
-    except Exception as error:  # a stranger's constructor may raise anything
+        raise ConfigError(f"environment.id: {message}{_nearest_id(environment.id)}; {VALID_IDS}") from None
+    except Exception as error:  # whatever a stranger's constructor raises on wrong arguments
         raise ConfigError(f"environment.kwargs: {environment.id} refuses them: {_said(error)}") from None
     with closed(env):
         try:
