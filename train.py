@@ -1,4 +1,4 @@
-"""Train a comparison: one config in, a trained, logged and judged set of runs out.
+"""Train a comparison: from one config to trained, logged and judged runs.
 
 python train.py                                  the default experiment, configs/two_rooms.toml
 python train.py bandit agent.baseline=running_mean training.seeds=50 --out runs/mine
@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         type=seconds,
         default=30.0,
         metavar="S",
-        help="time between checkpoints (default: 30); longer where they would take over 5 %% of it",
+        help="time between checkpoints (default: 30); longer if they would take over 5 %% of the time",
     )
     return top
 
@@ -87,21 +87,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def config_of(options: argparse.Namespace) -> Config:
-    """The config that the command line names; it settles the run folder, too.
+    """The config that the command line names; also sets the run folder.
 
     Raises:
         ConfigError: there is no such config, it is not valid, or options contradict each other.
     """
     words = [*([] if options.config is None else [options.config]), *options.overrides]
-    if any(not word.strip() for word in words):  # as from a shell's variable that is not set
+    if any(not word.strip() for word in words):  # as from an unset shell variable
         raise ConfigError(
-            f"an empty word: valid are a config, as in {DEFAULT.parent.name}/{DEFAULT.name}, and key=value"
+            f"an argument is empty: valid are a config, as in {DEFAULT.parent.name}/{DEFAULT.name}, and key=value"
         )
     files = [word for word in words if "=" not in word]
     if len(files) > 1:
         raise ConfigError(f"one config at a time: {', '.join(files)} (an override is written key=value)")
     if options.resume and options.overwrite:
-        raise ConfigError("--resume goes on and --overwrite begins anew: give one of them")
+        raise ConfigError("--resume continues and --overwrite starts again: give only one of them")
     path = os.path.expanduser(files[0]) if files else DEFAULT
     config = load_config(path, [word for word in words if "=" in word])
     options.out = options.out or Path("runs") / config.name
@@ -161,7 +161,7 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
 
 
 def show(summary: Mapping[str, Any], out: Path, screen: "Screen", showing: Showing) -> None:
-    """The verdicts first, then what takes long to draw. The results are complete: whatever fails costs itself."""
+    """Show the verdicts, and then what takes long to draw. One thing that fails does not stop the others."""
     from experiments.session import console
     from experiments.tensorboard.links import look_lines
 
@@ -183,21 +183,22 @@ def show(summary: Mapping[str, Any], out: Path, screen: "Screen", showing: Showi
 
 
 def can_resume(out: Path, config: Config) -> bool:
-    """Whether the training in the folder is of this config: `--overwrite` may have ended before it began."""
+    """Whether the folder holds a training of this config: `--overwrite` may have been stopped before it began
+    one."""
     with suppress(ConfigError, OSError):
         stored = load_config(out / "config.toml")
         if stored.model_copy(update={"environment": config.environment}) != config:
             return False
         if stored.environment == config.environment:
             return True
-        from experiments.training.worlds import make_world  # what a file says is stored in place of its name
+        from experiments.training.worlds import make_world  # its lines replace the name of a file
 
         return make_world(config.environment).environment == stored.environment
     return False
 
 
 def next_step(out: Path, config: Config, words: Sequence[str]) -> str:
-    """What to do after an interruption: go on where this command line stopped, or draw what is missing."""
+    """What to do after an interruption: continue this command, or draw what is missing."""
     if not can_resume(out, config):
         return ""
     if (out / "summary.json").exists():

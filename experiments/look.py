@@ -1,6 +1,6 @@
 """Look at what a training logged.
 
-python -m experiments.look runs/two_rooms       start TensorBoard there and print links into its pages
+python -m experiments.look runs/two_rooms       start TensorBoard on this folder and print links to its pages
 """
 
 from experiments.session.command import begin, command, leave
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _free_port() -> int:
-    """TensorBoard's own if nobody uses it, else any."""
+    """TensorBoard's own port if it is free, else any."""
     for port in (PORT, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -31,28 +31,28 @@ from experiments.training.worlds import World, closed
 
 
 class PlayError(Failure, RuntimeError):
-    """An environment that cannot be shown, or that failed; the message is one line."""
+    """An environment cannot be shown, or failed; the message is one line."""
 
 
 class Move(NamedTuple):
-    """A step of an episode, or its beginning (then there is no action, and the numbers are 0)."""
+    """A step of an episode, or its beginning (without an action, and with numbers 0)."""
 
-    action: int | None  # as the environment calls it
+    action: int | None  # as the environment numbers it
     probability: float  # of the action
-    entropy_bits: float  # of the policy that the action was drawn from
+    entropy_bits: float  # of the policy from which the action was drawn
     reward: float
     total: float  # rewards so far
     outcome: str  # "": the episode goes on
-    picture: Any  # what the environment draws after the step, in the mode it was made for
+    picture: Any  # what the environment draws after the step, in its render mode
 
 
 def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bool) -> Iterator[Move]:
     """Play one episode.
 
     Args:
-        policy: who plays, in its own world.
-        render_mode: of the environment; None: nothing is drawn.
-        seed: of the environment and, independently, of the actions.
+        policy: the policy that plays, in its own world.
+        render_mode: the render mode of the environment; None: nothing is drawn.
+        seed: the seed of the environment and, independently, of the actions.
         greedy: take the most probable action instead of drawing one.
     Raises:
         PlayError: the environment raised.
@@ -80,7 +80,7 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
                     return
     except StoreError:
         raise
-    except Exception as error:  # whatever a stranger's environment raises, a screen that is not there included
+    except Exception as error:  # anything: a stranger's environment, a missing screen
         raise PlayError(f"{world.environment.id}: {type(error).__name__}: {error}") from error
 
 
@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     top = Parser("experiments.play", __doc__)
     top.add_argument("folder", type=folder, help="a finished run folder, as in runs/two_rooms")
     top.add_argument(
-        "--arm", nargs="+", help="whose policy; of several, one after the other, in a GIF side by side"
+        "--arm", nargs="+", help="whose policy; several play one after the other, or side by side in a GIF"
     )
     top.add_argument("--seed", type=int, help="which run of the arm")
     top.add_argument("--world", type=int, help="of a family, which of its worlds")
@@ -102,10 +102,13 @@ def parser() -> argparse.ArgumentParser:
         type=_seed,
         default=0,
         metavar="N",
-        help="of the environment and the actions (default: 0)",
+        help="seed of the environment and the actions (default: 0)",
     )
     top.add_argument(
-        "--import", dest="module", metavar="MODULE", help="import it first: it registers the folder's environment"
+        "--import",
+        dest="module",
+        metavar="MODULE",
+        help="a module to import first, which registers the folder's environment",
     )
     return top
 
@@ -120,7 +123,7 @@ def _seed(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     options = parser().parse_args(arguments)
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # otherwise pygame greets on standard output
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # otherwise pygame prints a greeting
     try:
         if options.module is not None:
             _import(options.module)
@@ -142,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _import(module: str) -> None:
     try:
         importlib.import_module(module)
-    except Exception as error:  # whatever a stranger's module raises; a name that is none does so, too
+    except Exception as error:  # anything: a stranger's module, or a name that is none
         raise PlayError(f"--import {module}: {type(error).__name__}: {error}") from error
 
 
@@ -170,13 +173,13 @@ def play(policies: dict[str | None, StoredPolicy], options: argparse.Namespace) 
 
 
 def _render_mode(world: World, wish: str) -> tuple[str | None, float]:
-    """The mode to make the environment with, and its pictures per second."""
+    """The render mode for making the environment, and its pictures per second."""
     with closed(world.make()) as env:
         modes, rate = env.metadata.get("render_modes", []), float(env.metadata.get("render_fps") or 4)
     own = world.environment.kwargs.get("render_mode")
     if wish in modes and own in (None, wish):
         return wish, rate
-    if wish == "ansi":  # the numbers are worth reading without a drawing too
+    if wish == "ansi":  # the numbers are worth reading even without a drawing
         return None, rate
     if own is not None:
         raise PlayError(f"environment.kwargs.render_mode is {own!r} in the config; this needs {wish!r}")

@@ -1,4 +1,4 @@
-"""What the user sees in the terminal: a progress bar while training, a table of results after it."""
+"""What the user sees in the terminal: a progress bar during training, and tables of results after it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,33 +23,33 @@ from experiments.config.measures import RUN_MEASURES
 from experiments.config.plain_text import printable
 from experiments.training.records import Records
 
-WIDE = Console(width=100_000)  # to measure what a table wants
+WIDE = Console(width=100_000)  # to measure how wide a table would be
 
 
 class Screen(Console):
-    """The terminal, or whatever standard output is. Words are shown as they are: what looks like markup or an
-    emoji is none. Where nobody reads any more, nothing is written any more."""
+    """The terminal, or another standard output. Text is shown as it is, without markup and emoji. Once nobody
+    reads the output any more, nothing is written."""
 
     def __init__(self) -> None:
         super().__init__(highlight=False, markup=False, emoji=False)
-        self.is_lost = False  # what was said did not arrive
+        self.is_lost = False  # whether some output was lost
 
     def say(self, *lines: str) -> None:
-        """Lines, however long: whoever copies one should get it whole."""
+        """Print lines unwrapped, however long, so that they can be copied."""
         for line in lines:
             self.print(printable(line), soft_wrap=True)
 
     def results(self, summary: Mapping[str, Any]) -> None:
-        """What the arms came to."""
+        """Print the results of the arms."""
         for table in results(summary, self.width):
             self.print(table, "")
 
     def verdict(self, claim: Mapping[str, Any]) -> None:
-        """A claim and what came of it."""
+        """Print a claim and its verdict."""
         self.print(verdict_line(claim), soft_wrap=True)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As rich does; an output that cannot be written to ends no training."""
+        """Like rich's own method, but an output that cannot be written to does not end the training."""
         try:
             super().print(*objects, **options)
         except OSError:
@@ -61,7 +61,7 @@ class Screen(Console):
 
 @contextmanager
 def progress(console: Console, updates: int, done: int = 0) -> Iterator["ProgressBar"]:
-    """A bar with rate and remaining time; nothing at all where no terminal shows it."""
+    """A bar with rate and remaining time; nothing where standard output is not a terminal."""
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -119,8 +119,8 @@ ROWS = tuple(name for name, measure in RUN_MEASURES.items() if measure.shown in 
 
 
 def results(summary: Mapping[str, Any], width: int) -> list[Table]:
-    """A row per measure and a column per arm; where that is wider than the screen, a row per arm and as many
-    measures beside each other as fit, in tables one below the other."""
+    """A row per measure and a column per arm. If that is wider than the screen: a row per arm, and several tables,
+    each with as many measures as fit."""
     arms = summary["arms"]
     shown = worth_showing(arms.values(), ROWS)
     by_measure = [
@@ -155,7 +155,7 @@ def _table(title: str | None, corner: str, rows: Sequence[str], columns: Mapping
 
 
 def _width(table: Table) -> int:
-    """Of a table that has all the room it wants."""
+    """The width of a table with all the room it needs."""
     return Measurement.get(WIDE, WIDE.options, table).maximum
 
 
@@ -197,7 +197,7 @@ def verdict_table(claims: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(name, no_wrap=name != "claim")
     for claim in claims:
         limit = " (a limit)" if claim["limit"] else ""
-        effect = plain(effect_text(claim)[:1])  # the page has the interval, too
+        effect = plain(effect_text(claim)[:1])  # the interval is on the page
         table.add_row(claim["experiment"], _verdict(claim), effect, f"{printable(claim['statement'])}{limit}")
     return table
 

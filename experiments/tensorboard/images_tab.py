@@ -1,4 +1,4 @@
-"""What TensorBoard shows of an arm's policies as pictures, at a handful of moments of training.
+"""Pictures of an arm's policies for TensorBoard, at a handful of moments of training.
 
 R: runs, n: seeds of an arm, S: states, A: actions.
 """
@@ -18,14 +18,15 @@ Array = NDArray[np.float64]
 
 
 class Arm(NamedTuple):
-    """The runs that a picture is of. The first seed is the featured one, chosen before anything is known of it."""
+    """The runs that a picture shows. The first seed is the featured one, chosen before anything is known about
+    it."""
 
     runs: NDArray[np.int64]  # places on the run axis, [n]
     seeds: tuple[int, ...]
 
 
 def moments(updates: int) -> frozenset[int]:
-    """Every third update of which records have a snapshot, and the last: pictures are what costs most here."""
+    """Every third update with a snapshot, and the last: only some, because pictures are expensive."""
     kept = snapshot_updates(updates)
     return frozenset([*kept[::3], kept[-1]])
 
@@ -33,7 +34,7 @@ def moments(updates: int) -> frozenset[int]:
 def picture_block(records: Records, update: int, arm: Arm, world: World, wall_time: float) -> bytes:
     """Histograms of action probabilities and, where the world is a grid, maps of policy and visits.
 
-    Frozen runs are left out; their policies are no policies.
+    Frozen runs are left out: their policies mean nothing.
     """
     row, snapshot = update - records.first, records.snapshots.get(update)
     going = arm.runs[records.active[row, arm.runs]]
@@ -48,14 +49,14 @@ def picture_block(records: Records, update: int, arm: Arm, world: World, wall_ti
             maps |= _maps("mean", snapshot, going, world)
         if world.mdp.drawing is not None and going[0] == arm.runs[0]:
             maps |= _maps(f"seed_{arm.seeds[0]}", snapshot, going[:1], world)
-    histograms = [  # rounding may lift a probability above 1
+    histograms = [  # rounding may raise a probability above 1
         histogram_record(tag, update, np.minimum(values, 1.0), wall_time) for tag, values in probabilities.items()
     ]
     return b"".join(histograms + [image_record(tag, update, png, wall_time) for tag, png in maps.items()])
 
 
 def _maps(name: str, snapshot: Snapshot, runs: NDArray[np.int64], world: World) -> dict[str, bytes]:
-    """Of the mean over some runs; nothing is drawn where nobody acts."""
+    """Maps of the mean over some runs; cells in which no run acts stay empty."""
     assert world.mdp is not None
     policies = snapshot.policy[runs]
     entropy = np.where(world.terminal, np.nan, entropy_of_weights(policies).mean(0))

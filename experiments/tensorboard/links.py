@@ -13,14 +13,15 @@ PINNED = ("step/entropy_bits", "policy/entropy_bits", "band/entropy_bits/iqm", "
 
 
 def tensorboard_command(logs: Path, port: int = PORT, points: int | None = None) -> str:
-    """The command that shows a log folder as it is meant: every point, and for this machine only.
+    """The command that shows a log folder with every point, on this machine only.
 
-    It works without an activated virtual environment, from the current folder.
+    It works from the current folder, without an activated virtual environment.
 
     Args:
         logs: the log folder.
-        port: to answer on; 0: any.
-        points: how many a curve may have; without it, as many as the longest one (TensorBoard's default is 1000).
+        port: the port to answer on; 0: any.
+        points: how many points a curve may have; without it, as many as the longest one (TensorBoard's default is
+            1000).
     """
     sizes = [file.lstat().st_size for file in event_files(logs)]
     most = points or max(100_000, *(size // 40 for size in sizes), 0)  # a point takes more than 40 bytes
@@ -30,13 +31,14 @@ def tensorboard_command(logs: Path, port: int = PORT, points: int | None = None)
 
 
 def event_files(logs: Path) -> Iterator[Path]:
-    """Those of a training. Its runs lie at most four folders down; a stranger's may be of any depth."""
+    """The event files of a training. They lie at most four folders down; a stranger's folders may be of any
+    depth."""
     for depth in range(5):
         yield from logs.glob("*/" * depth + "events.out.tfevents.*")
 
 
 def _program() -> str:
-    """The tensorboard that was installed beside this Python."""
+    """The path of the tensorboard program that was installed with this Python."""
     beside = Path(sys.executable).parent / "tensorboard"
     if not beside.exists():
         return "tensorboard"
@@ -48,7 +50,7 @@ def _program() -> str:
 def deep_link(port: int = PORT, tags: Sequence[str] = PINNED) -> str:
     """The address of the Time Series tab with `tags` pinned on top, unsmoothed, and a colour per arm.
 
-    Runs are called `<arm>/seed_<k>` and `aggregate/<arm>`; what the expression captures has one colour.
+    Runs are called `<arm>/seed_<k>` and `aggregate/<arm>`; those with the same captured text have one colour.
     """
     pinned = [{"plugin": "scalars", "tag": tag} for tag in tags]
     query = {
@@ -62,13 +64,13 @@ def deep_link(port: int = PORT, tags: Sequence[str] = PINNED) -> str:
 def tab_link(tab: str, port: int = PORT, runs: str = r"^(\.$|aggregate/)") -> str:
     """The address of another tab (custom_scalars, images, histograms, text) with the runs that match `runs`.
 
-    With more than 40 runs to show, those tabs show none. The default leaves the aggregate runs and the root.
+    If there are more than 40 runs, these tabs show none. The default selects the aggregate runs and the root.
     """
     return f"http://localhost:{port}/#{tab}&regexInput={quote(runs, safe='')}&_smoothingWeight=0"
 
 
 def links(port: int = PORT) -> str:
-    """What to open, a line each."""
+    """The pages to open, one per line."""
     pages = {
         "both arms, with bands": tab_link("custom_scalars", port),
         "every step of every run": deep_link(port),
@@ -78,5 +80,5 @@ def links(port: int = PORT) -> str:
 
 
 def look_lines(logs: Path) -> list[str]:
-    """What is said after training."""
+    """The lines that are printed after training."""
     return ["look at every step with:", f"  {tensorboard_command(logs)}", links()]

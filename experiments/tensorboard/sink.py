@@ -1,4 +1,4 @@
-"""What TensorBoard is told: every step, every update, run by run; arms as a whole; the page that explains it.
+"""Writes TensorBoard's event files: every step and update of every run, whole arms, and a guide to reading them.
 
 R: runs, U: updates of one flush, K: tags. Blocks of records are laid out once per flush and run, not per point.
 Files: the root (guide, layout, HParams), `aggregate/<arm>` and `<arm>/seed_<k>`, of a family of worlds
@@ -40,13 +40,13 @@ STEP_TAG = "step/entropy_bits"
 class BoardSink:
     """Writes the event files below `tensorboard/`.
 
-    Nothing but the files is remembered from flush to flush, so their sizes say how to go on.
+    From flush to flush only the files keep a state, so their sizes are all that a checkpoint needs.
 
     Args:
         folder: the run folder.
-        training: whose records will come.
-        log_steps: k: `step/entropy_bits` has a point for every k-th lock-step of an update; 0: none.
-        showing: keeps what cannot be drawn or written at the end.
+        training: the training whose records will come.
+        log_steps: k, to give `step/entropy_bits` a point for every k-th lock-step of an update; 0: none.
+        showing: collects what could not be drawn or written at the end.
     """
 
     def __init__(self, folder: RunFolder, training: Training, log_steps: int, showing: Showing) -> None:
@@ -67,7 +67,7 @@ class BoardSink:
         updates = training.config.training.updates
         self._grid, self._moments = grid(updates), moments(updates)
         self._records: list[Records] = []
-        self._artist = ThreadPoolExecutor(1)  # draws while training goes on
+        self._artist = ThreadPoolExecutor(1)  # draws in parallel to training
         self._pictures: dict[str, list[Future[bytes]]] = {arm: [] for arm in self._arms}
         self._opened = False
 
@@ -82,7 +82,7 @@ class BoardSink:
                 self._pictures[name].append(drawing)
 
     def flush(self) -> Position:
-        """Bring everything to disk; TensorBoard sees it at its next reload."""
+        """Write everything to disk; TensorBoard reads it at its next reload."""
         now = time.time()
         if not self._opened:
             self._open(now)
@@ -98,7 +98,7 @@ class BoardSink:
         return {name: file.size for name, file in self._files.items()}
 
     def restore(self, position: Position) -> None:
-        """Forget what was written after the position."""
+        """Drop everything written after the position."""
         self._opened = True
         self._records.clear()
         self._pictures = {arm: [] for arm in self._arms}
@@ -106,10 +106,10 @@ class BoardSink:
             file.truncate_to(int(position[name]))
 
     def finish(self, columns: Mapping[str, Column], summary: Mapping[str, Any]) -> bool:
-        """What is known at the end, each part if it can be told: the columns of runs.parquet, and the verdict.
+        """Write what is known at the end: the columns of runs.parquet, and the verdicts. One part may fail alone.
 
         Returns:
-            whether it was told whole.
+            whether everything was written.
         """
         now, attempt, before = time.time(), self._showing.attempt, len(self._showing.failed)
         attempt("TensorBoard's last points", self.flush)
@@ -146,8 +146,8 @@ class BoardSink:
                 self._of_run[place].write(start)
 
     def _write_updates(self, records: Records, now: float) -> None:
-        """What is no finite number has no point: nothing of a column that an arm does not have (all NaN), and
-        nothing of what overflowed in a run that fails."""
+        """Numbers that are not finite get no point: columns that an arm does not have (all NaN), and numbers that
+        overflowed in a run that failed."""
         start = records.columns["start_policy"]
         tags = [*TAGS, *(f"policy/start_probability_{a}" for a in range(start.shape[2]))]
         columns = np.concatenate(

@@ -83,6 +83,7 @@ IMPORTS = [
     *(("train.py", module) for module in ("pydantic", "torch", "numba", "rich")),
     ("experiments.argument", "scipy"),
     ("experiments.benchmark", "numpy"),
+    ("experiments.explain", "jinja2"),
     ("experiments.look", "socket"),
     ("experiments.play", "scipy"),
     ("experiments.report", "matplotlib"),
@@ -346,7 +347,7 @@ def test_every_command_knows_the_home_folder(
         "train.py": ["~/none.toml"],
         "experiments.benchmark": ["--out", "~/file/x"],
         "experiments.explain": ["--out", "~/file"],
-        **{f"experiments.{reader}": ["~/none"] for reader in ("look", "play", "report")},
+        **{f"experiments.{reader}": ["~/none"] for reader in ("look", "play", "report", "sweep")},
     }
     if name in ("experiments.textbook", "experiments.verify"):
         return  # they name none

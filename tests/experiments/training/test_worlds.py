@@ -150,7 +150,7 @@ class TestWhatIsDeclared:
         if pays in ("nan", "infinite"):  # happens to a run, and stops it alone
             assert trained(strange(pays=pays, late=True))["failed"].all()
             return
-        with pytest.raises(SimulatorError, match=r"at step 1 .*reward must be one number, is "):
+        with pytest.raises(SimulatorError, match=r"at step 1 .*reward must be one number, not "):
             trained(strange(pays=pays, late=True))
 
     @pytest.mark.parametrize("ends", ["bool_", "0-d", "int", "one"])
@@ -159,9 +159,9 @@ class TestWhatIsDeclared:
 
     @pytest.mark.parametrize("ends", sorted(FLAGS.keys() - {"bool", "bool_", "0-d", "int", "one"}))
     def test_what_is_neither_true_nor_false_is_no_flag(self, ends: str) -> None:
-        with pytest.raises(ConfigError, match=r"^environment: Strange-v0 terminated must be true or false, is "):
+        with pytest.raises(ConfigError, match=r"^environment: Strange-v0 terminated must be true or false, not "):
             Training(strange(ends=ends))
-        with pytest.raises(SimulatorError, match="terminated must be true or false, is "):
+        with pytest.raises(SimulatorError, match="terminated must be true or false, not "):
             trained(strange(ends=ends, late=True))
 
     def test_actions_may_be_numbered_from_anywhere(self) -> None:
