@@ -32,7 +32,7 @@ def check_values(training: Training, state: Mapping[str, NDArray[Any]], update: 
         "progress.env_steps": (0, episodes * training.world.time_limit),
         "progress.episodes": (0, episodes),
         "controlled": (0, np.inf),
-        "learner.optimizer.step": (0, update),
+        "learner.steps": (0, update),
         "learning.(previous_)?visits": (0, np.inf),
         "learning.previous_log_pi": (-np.inf, 1e-6),
         "learning.observations.(number|squares)": (0, np.inf),

@@ -3,7 +3,6 @@
 import ast
 import hashlib
 import json
-import math
 import os
 import pickle
 import random
@@ -24,6 +23,7 @@ from experiments.config.loading import load_config
 from experiments.config.schema import ConfigError
 from experiments.pages.training_page import write_report
 from experiments.session import run as session
+from experiments.session.workers import check_states
 from experiments.storage.checkpoints import Checkpoints, Moment
 from experiments.storage.policies import load_policy
 from experiments.storage.results import read_results
@@ -147,8 +147,7 @@ class TestAForgedCheckpoint:
         [
             ("failed_update", 3), ("failed_update", -2), ("progress.env_steps", -1), ("progress.env_steps", 2**61),
             ("progress.episodes", -(2**63)), ("progress.first_success", 2**40), ("progress.first_optimal", 3),
-            ("controlled", -1.0), ("learner.optimizer.step", -1.0), ("learner.optimizer.step", math.nan),
-            ("learner.optimizer.step", math.inf), ("learning.visits", -5.0), ("learning.previous_visits", -1.0),
+            ("controlled", -1.0), ("learning.visits", -5.0), ("learning.previous_log_pi", 1.0),
         ],
         ids=str,
     )  # fmt: skip
@@ -159,6 +158,21 @@ class TestAForgedCheckpoint:
         forged(folder, safetensors.numpy.save(arrays, {"about": json.dumps(about)}))
         told = refused(folder)
         assert "holds values that no training can reach" in told
+
+    @pytest.mark.parametrize(
+        ("name", "number"),
+        [("learner.steps", -1), ("learner.steps", 3), ("learning.previous_visits", -1.0)],
+        ids=str,
+    )
+    def test_has_numbers_that_no_exact_training_comes_to(self, name: str, number: float) -> None:
+        training = Training(
+            small_config("agent.gradient=exact", "agent.baseline=none", "arms.table.baseline=none")
+        )
+        training.advance(2)
+        state = training.state()
+        state[f"batch_0.{name}"] = np.full_like(state[f"batch_0.{name}"], number)
+        with pytest.raises(ValueError, match="no training can reach"):
+            check_states(training, [state], 2)
 
     @pytest.mark.parametrize(
         "change",
