@@ -165,7 +165,7 @@ class TestBounds:
     def test_a_vast_file_is_not_read(self, folder: Path, name: str) -> None:
         with open(folder / name, "r+b") as file:
             file.truncate(1 << 42)
-        assert "bytes, and at most" in refused(folder)
+        assert "bytes; at most" in refused(folder)
         assert stored_files.MAX_BYTES < 1 << 42
 
 

@@ -140,7 +140,7 @@ class TestAForgedCheckpoint:
     def test_has_metadata_that_do_not_fit(self, folder: Path, change: dict[str, Any]) -> None:
         about, arrays = opened(newest(folder))
         forged(folder, safetensors.numpy.save(arrays, {"about": json.dumps(about | change)}))
-        assert "left out" in refused(folder)
+        assert "not used" in refused(folder)
 
     @pytest.mark.parametrize(
         ("name", "number"),
@@ -196,7 +196,7 @@ class TestAForgedCheckpoint:
             (lambda table: table.take([0, *range(len(table))]), "a row is there twice"),
             (lambda table: table.take([*range(len(table))][::-1]), "before an earlier one"),
             (lambda table: table.drop_columns("seed"), "has no column 'seed'"),
-            (lambda table: with_column(table, "seed", [9] * len(table)), "other seeds"),
+            (lambda table: with_column(table, "seed", [9] * len(table)), "seeds that are not in the config"),
             (lambda table: with_column(table, "arm", ["x"] * len(table)), "other arms"),
             (lambda table: with_column(table, "update", [7] * len(table)), "outside 0 to 3"),
         ],
@@ -216,7 +216,7 @@ class TestAForgedCheckpoint:
         _, arrays = opened(newest(folder))
         for metadata in (None, {}, {"about": ""}, {"about": "[" * 100_000}, {"about": "7"}, {"other": "{}"}):
             forged(folder, safetensors.numpy.save(arrays, metadata))
-            assert "left out" in refused(folder)
+            assert "not used" in refused(folder)
 
     def test_is_of_a_newer_program(self, folder: Path) -> None:
         about, arrays = opened(newest(folder))
@@ -245,9 +245,9 @@ class TestAForgedCheckpoint:
     def test_declares_impossible_arrays(self, folder: Path, header: Any) -> None:
         text = json.dumps(header).encode()
         forged(folder, len(text).to_bytes(8, "little") + text + bytes(8))
-        assert "left out" in refused(folder)
+        assert "not used" in refused(folder)
         forged(folder, (1 << 62).to_bytes(8, "little") + text)
-        assert "left out" in refused(folder)
+        assert "not used" in refused(folder)
 
     def test_is_huge_or_no_file_and_is_not_even_read(self, folder: Path) -> None:
         path = forged(folder, b"")
@@ -292,7 +292,7 @@ class TestNothingIsExecuted:
     def test_a_pickle_is_only_bytes(self, folder: Path, finished: Path, tmp_path: Path) -> None:
         bomb, exploded = pickle.dumps(Bomb(tmp_path / "exploded")), tmp_path / "exploded"
         forged(folder, bomb)
-        assert "left out" in refused(folder)
+        assert "not used" in refused(folder)
         done = tmp_path / "done"
         shutil.copytree(finished, done)
         for name in result_files(done):
