@@ -29,6 +29,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from experiments.config.commands import pip_install
 from experiments.figures.style import COLOURS, style, svg_of
 from experiments.session.command_line import Parser, folder
 from experiments.session.console import Screen
@@ -269,7 +270,7 @@ def show(found: Mapping[str, Rows], screen: Screen) -> None:
     if "time and memory against size" in found:
         screen.print(f"memory of a run: {bytes_a_run(found['time and memory against size']):,.0f} bytes")
         if not peers.is_installed():
-            screen.print('somebody else\'s agent: not measured, pip install ".[peers]"')
+            screen.print(f"somebody else's agent: not measured, {pip_install('peers')}", markup=False)
     screen.print(f"peak memory of this process: {largest_resident() / 2**20:,.0f} MiB")
 
 

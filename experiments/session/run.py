@@ -169,6 +169,8 @@ def run(
         _check_folder(folder, training.config, options)
         stack.enter_context(folder.locked())
         _check_folder(folder, training.config, options)  # nobody has trained into it in the meantime
+        if training.world.advice:
+            notify(training.world.advice)
         session = _Session(
             training.config, training, folder, options, notify, interrupts or Interrupts(), showing or Showing()
         )

@@ -36,7 +36,7 @@ class SimulatorError(RuntimeError):
 
 
 class PlainDiscrete(Discrete):
-    """Discrete(n) whose membership test costs little for a plain integer.
+    """Discrete(n) whose membership test costs little for an integer of its own type.
 
     Simulators ask at every step whether the action is one of theirs. Gymnasium's answer goes through the limits of
     the integer type: a fifth of LunarLander's whole step, a third of CartPole's.
@@ -45,10 +45,11 @@ class PlainDiscrete(Discrete):
     def __init__(self, space: Discrete) -> None:
         super().__init__(space.n, start=space.start, dtype=space.dtype)
         self._first, self._end = int(space.start), int(space.start + space.n)
+        self._type = self.dtype.type
 
     def contains(self, x: Any) -> bool:
         """As Discrete: whether x is an integer from start to start + n - 1."""
-        return self._first <= x < self._end if type(x) is int else super().contains(x)
+        return bool(self._first <= x < self._end) if type(x) is self._type else super().contains(x)
 
 
 class Simulators:
@@ -159,7 +160,7 @@ class Simulators:
     ) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
         """Rewards, terminated, truncated, [L] each; the new observations go into `raw`."""
         envs, generators, convert, place = self._envs, self._generators, self._convert, 0
-        actions = (action + self._world.first_action).tolist()
+        actions = self._world.as_shown(action)
         rewards, terminations, truncations = [], [], []
         try:
             for place, act in zip(live.tolist(), actions, strict=True):
