@@ -26,6 +26,7 @@ from experiments.config.failures import Failure
 from experiments.config.help import key_table
 from experiments.config.loading import load_config
 from experiments.config.schema import Config, ConfigError
+from experiments.config.sweep_files import SWEEPS, load_sweep
 from experiments.figures.showing import Showing
 from experiments.session.command_line import Parser, available_cores, count, folder, seconds, whole
 from experiments.session.interrupts import Interrupts
@@ -108,7 +109,7 @@ def config_of(options: argparse.Namespace) -> Config:
 
 
 def list_experiments() -> int:
-    """Print name and description of every config.
+    """Print name and description of every config and every sweep.
 
     Raises:
         Failure: there is none.
@@ -121,6 +122,8 @@ def list_experiments() -> int:
     for path in paths:
         config = load_config(path)
         print(f"{path.parent.name}/{path.name:<24} {config.description}")
+    for path in sorted(SWEEPS.glob("*.toml")):
+        print(f"configs/sweeps/{path.name:<24} {load_sweep(path).description}")
     return 0
 
 
@@ -141,7 +144,7 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
     )
     try:
         with progress(screen, config.training.updates) as bar:
-            summary = session.run(config, how, bar, screen.say, interrupts, showing)
+            summary = session.run(config, how, bar, screen.say, interrupts, showing, bar.compiling)
         show(summary, options.out, screen, showing)
     except KeyboardInterrupt:
         interrupts.ignore()

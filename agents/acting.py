@@ -1,7 +1,7 @@
 """The policy of a stacked network without gradients, in NumPy.
 
-Simulators ask for a few rows at a time, hundreds of thousands of times. What torch adds to each operation then
-costs more than the arithmetic.
+Simulators ask for a few rows at a time, hundreds of thousands of times. For so few rows, the overhead of a torch
+operation costs more than its arithmetic.
 
 M: runs, N: rows of one run, D: width of a row, A: actions.
 """
@@ -15,14 +15,14 @@ Array = NDArray[np.floating]
 
 
 def log_policy(layers: Sequence[Array], rows: Array) -> NDArray[np.float64]:
-    """Log-probabilities of every row, as `PolicyShape.logits` and a log-softmax give them but for rounding.
+    """Log-probabilities of every row, equal up to rounding to a log-softmax of `PolicyShape.logits`.
 
-    Every product is one run's own: its numbers do not depend on the runs beside it. Numbers that are not finite
-    pass through without a warning.
+    Each run has products of its own, so its numbers do not depend on the runs beside it. Numbers that are not
+    finite pass through without a warning.
 
     Args:
         layers: parameters of the M runs as `PolicyShape.split` orders them: weight [M, D, H], bias [M, H], ...;
-            of a table its logits [M, S, A] alone.
+            for a table, only its logits [M, S, A].
         rows: [M, N, D].
     Returns:
         [M, N, A].

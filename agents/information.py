@@ -1,9 +1,9 @@
 """Information, entropy, cross entropy, KL divergence: pure functions of distributions, in nats or bits.
 
-They take lists, NumPy arrays and torch tensors, and answer in kind: a tensor for a tensor (differentiable),
-otherwise an array, or a plain float for a single number. torch is not imported here: who brings a tensor has it.
+They take lists, NumPy arrays and torch tensors. The answer for a tensor is a tensor (differentiable), else an
+array, or a plain float for a single number. torch is not imported here: a caller with a tensor has imported it.
 
-The last axis is the distribution, any leading axes are kept. Source of every formula: Cover and Thomas,
+The last axis is the distribution; any leading axes are kept. Source of every formula: Cover and Thomas,
 *Elements of Information Theory* (2006), chapter 2. Conventions: 0 log 0 = 0; KL is infinite where q = 0 < p.
 """
 
@@ -44,7 +44,7 @@ def entropy(p: Numbers, base: Base = "nats") -> Any:
     Returns:
         entropy, [...].
     Raises:
-        ValueError: p is no distribution, or the base is unknown.
+        ValueError: p is not a distribution, or the base is unknown.
     """
     xp, p = _distribution(p, "entropy: p")
     return _answer(0 - _p_log_q(xp, p, p).sum(-1), base)
@@ -58,7 +58,7 @@ def entropy_from_log(log_pi: Numbers, pi: Numbers | None = None) -> Any:
 
     Args:
         log_pi: log-probabilities, [..., A], finite.
-        pi: exp(log_pi), if it is known already: exponentials are most of what it costs.
+        pi: exp(log_pi), if it is known already, since exponentials are most of the cost.
     Returns:
         entropy, [...].
     """
@@ -70,7 +70,7 @@ def entropy_of_weights(weights: Numbers, base: Base = "nats") -> Any:
     """Shannon entropy of the distribution weights / total; 0 where the total is 0. Not validated.
 
     Args:
-        weights: how often each outcome was seen, say, or probabilities that need no check, [..., S].
+        weights: for example how often each outcome was seen, or probabilities that need no check, [..., S].
         base: unit of the answer.
     Returns:
         entropy, [...].
@@ -92,7 +92,7 @@ def cross_entropy(p: Numbers, q: Numbers, base: Base = "nats") -> Any:
     Returns:
         cross entropy, [...]; infinite where q = 0 < p.
     Raises:
-        ValueError: p or q is no distribution, or the base is unknown.
+        ValueError: p or q is not a distribution, or the base is unknown.
     """
     xp, p = _distribution(p, "cross_entropy: p")
     _, q = _distribution(q, "cross_entropy: q")
@@ -110,31 +110,31 @@ def kl_divergence(p: Numbers, q: Numbers, base: Base = "nats") -> Any:
     Returns:
         divergence, [...]; infinite where q = 0 < p.
     Raises:
-        ValueError: p or q is no distribution, or the base is unknown.
+        ValueError: p or q is not a distribution, or the base is unknown.
     """
     xp, p = _distribution(p, "kl_divergence: p")
     _, q = _distribution(q, "kl_divergence: q")
-    # Equal terms cancel before they are summed; what rounding leaves below zero is cut off.
+    # Equal terms cancel before they are summed; a sum that rounding leaves below zero becomes zero.
     terms = _p_log_q(xp, p, p) - _p_log_q(xp, p, q)
     return _answer(terms.sum(-1).clip(0), base)
 
 
 def effective_actions(p: Numbers) -> Any:
-    """exp(H): as many equally likely actions have the same entropy. Between 1 and A, without a unit.
+    """exp(H): the number of equally likely actions with the same entropy. Between 1 and A, without a unit.
 
     Args:
         p: distributions, [..., A].
     Returns:
         number of actions, [...].
     Raises:
-        ValueError: p is no distribution.
+        ValueError: p is not a distribution.
     """
     nats = entropy(p)
     return math.exp(nats) if isinstance(nats, float) else _read(nats, "")[0].exp(nats)
 
 
 def _read(values: Numbers, name: str) -> tuple[Any, Any]:
-    """The library that computes with the values, and the values as it wants them."""
+    """The library that computes with the values (NumPy or torch), and the values as its arrays."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(values, torch.Tensor):
         if not values.is_floating_point():
@@ -168,9 +168,9 @@ def _distribution(values: Numbers, name: str) -> tuple[Any, Any]:
     if p.ndim == 0 or p.shape[-1] == 0:
         raise ValueError(f"{name} has no last axis with outcomes (shape {tuple(p.shape)})")
     if not bool(((p >= 0) & (p <= 1)).all()):
-        raise ValueError(f"{name} is no distribution: every probability must lie in [0, 1]")
+        raise ValueError(f"{name} is not a distribution: every probability must lie in [0, 1]")
     off = abs(p.sum(-1) - 1).max().item() if 0 not in p.shape else 0.0
     tolerance = 1e-9 if p.dtype.itemsize == 8 else 1e-5
     if off > tolerance:
-        raise ValueError(f"{name} is no distribution: the last axis must sum to 1 (off by {off:.3g})")
+        raise ValueError(f"{name} is not a distribution: the last axis must sum to 1 (off by {off:.3g})")
     return xp, p

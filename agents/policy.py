@@ -6,22 +6,22 @@ All parameters of a run lie in one row of a flat buffer [R, P], so that one opti
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
-from agents.kernels.network import COLUMNS, network
+from agents.kernels.network import forward_all
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Array = NDArray[np.float64]
 Initialization = Literal["orthogonal", "torch", "small_uniform"]
 
-# Rows of the flat buffer start at multiples of this many numbers, those of a vector instruction.
+# Rows of the flat buffer start at multiples of this, the numbers that a vector instruction takes.
 ALIGNMENT = 16
 
 
@@ -41,12 +41,16 @@ class PolicyShape:
     actions: int
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Of the rows, the hidden layers and the logits of a network; of a table, none."""
+        return () if self.hidden_sizes is None else (self.inputs, *self.hidden_sizes, self.actions)
+
+    @property
     def shapes(self) -> list[tuple[int, ...]]:
         """Shapes of one run's parameters: weight, bias, weight, bias, ...; tabular: the logits alone."""
         if self.hidden_sizes is None:
             return [(self.inputs, self.actions)]
-        widths = [self.inputs, *self.hidden_sizes, self.actions]
-        return [shape for a, b in pairwise(widths) for shape in ((a, b), (b,))]
+        return [shape for a, b in pairwise(self.widths) for shape in ((a, b), (b,))]
 
     @property
     def labels(self) -> list[str]:
@@ -57,19 +61,26 @@ class PolicyShape:
 
     @property
     def parameters(self) -> int:
-        """P, a multiple of ALIGNMENT; what lies behind the last layer stays 0."""
+        """P, a multiple of ALIGNMENT; the numbers after the last layer stay 0."""
         return math.ceil(sum(map(math.prod, self.shapes)) / ALIGNMENT) * ALIGNMENT
 
-    def split(self, buffer: Tensor) -> list[Tensor]:
-        """Views of a buffer [R, P] as one tensor [R, *shape] for each of `shapes`."""
+    def split(self, buffer: Any) -> list[Any]:
+        """Views of a buffer [R, P], an array or a tensor, as one [R, *shape] for each of `shapes`."""
         views, at = [], 0
         for shape in self.shapes:
             size = math.prod(shape)
-            views.append(buffer[:, at : at + size].view(-1, *shape))
+            views.append(buffer[:, at : at + size].reshape(-1, *shape))
             at += size
         return views
 
-    def logits(self, theta: Tensor, rows: Tensor | None = None) -> Tensor:
+    def join(self, layers: "Sequence[Tensor]") -> "Tensor":
+        """The buffer [R, P] of which `split` gives these layers."""
+        import torch
+
+        buffer = torch.cat([layer.flatten(1) for layer in layers], dim=1)
+        return torch.nn.functional.pad(buffer, (0, self.parameters - buffer.shape[1]))
+
+    def logits(self, theta: "Tensor", rows: "Tensor | None" = None) -> "Tensor":
         """Logits of every row, differentiable.
 
         Args:
@@ -78,23 +89,12 @@ class PolicyShape:
         Returns:
             logits, [R, N, A] (N = S without rows).
         """
-        if self.hidden_sizes:
-            filled_up = tuple(math.ceil(size / COLUMNS) * COLUMNS for size in self.hidden_sizes)
-            if filled_up != self.hidden_sizes:
-                theta = replace(self, hidden_sizes=filled_up).filled(self.split(theta))
-            return network(theta, (self.inputs, *filled_up, self.actions), rows)
-        weight, *bias = self.split(theta)
-        logits = weight if rows is None else torch.bmm(rows, weight)
-        return logits + bias[0][:, None] if bias else logits
+        if self.hidden_sizes is not None:
+            from agents.differentiable import network  # loads torch, which compiled training does without
 
-    def filled(self, layers: Sequence[Tensor]) -> Tensor:
-        """A buffer [R, P] of smaller layers, with zeros where this shape has more."""
-        parts = []
-        for layer, shape in zip(layers, self.shapes, strict=True):
-            missing = [more - size for more, size in zip(shape, layer.shape[1:], strict=True)]
-            parts.append(F.pad(layer, [n for size in reversed(missing) for n in (0, size)]).flatten(1))
-        buffer = torch.cat(parts, dim=1)
-        return F.pad(buffer, (0, self.parameters - buffer.shape[1]))
+            return network(theta, self.widths, rows)
+        (table,) = self.split(theta)
+        return table if rows is None else rows @ table
 
     def initial(
         self, numbers: Array, initialization: Initialization, initial_policy: Sequence[float] | None
@@ -105,10 +105,10 @@ class PolicyShape:
             numbers: one per parameter, [P]; standard normal for "orthogonal", else uniform in [0, 1).
             initialization: of the hidden and output layers of an MLP; a table starts uniform.
                 "orthogonal": gain sqrt 2, output layer 0.01, biases 0 (Andrychowicz et al., *What Matters
-                In On-Policy Reinforcement Learning?* (2020)). "torch": torch's habit, U(+-1/sqrt fan_in)
+                In On-Policy Reinforcement Learning?* (2020)). "torch": torch's default, U(+-1/sqrt fan_in)
                 for weights and biases. "small_uniform": first layer U(+-1/sqrt 3), others
                 U(+-1/sqrt fan_in), output a tenth of that, biases 0.
-            initial_policy: action probabilities in every state, [A], all positive; None: as it comes.
+            initial_policy: action probabilities in every state, [A], all positive; None: as initialized.
         """
         theta = np.array(numbers)
         *pieces, unused = np.split(theta, np.cumsum([math.prod(shape) for shape in self.shapes]))
@@ -120,7 +120,7 @@ class PolicyShape:
             _initialize(layers, initialization)
         if initial_policy is not None:
             if self.hidden_sizes is not None:
-                layers[-2][:] = 0  # the bias alone speaks: the same policy in every state
+                layers[-2][:] = 0  # only the bias acts: the same policy in every state
             layers[-1][:] = np.log(initial_policy)
         return theta
 
@@ -142,21 +142,30 @@ def _initialize(layers: Sequence[Array], how: Initialization) -> None:
 
 
 def orthogonal(normals: Array) -> Array:
-    """The orthogonal matrix of a matrix of standard normal numbers, its rows or columns, whichever are fewer, of
-    length 1: evenly distributed over all of them (Mezzadri, *How to Generate Random Matrices from the Classical
-    Compact Groups* (2007): the signs make the factorisation unique)."""
+    """A random orthogonal matrix made from standard normal numbers: its rows or its columns, whichever are fewer,
+    have length 1. It is uniformly distributed, because the signs make the factorisation unique (Mezzadri, *How to
+    Generate Random Matrices from the Classical Compact Groups* (2007))."""
     if len(normals) < len(normals.T):
         return orthogonal(normals.T).T
     q, r = np.linalg.qr(normals)
     return np.asarray(q * np.sign(np.diag(r)))
 
 
-def mixed_with_uniform(log_pi: Tensor, epsilon: float) -> Tensor:
-    """Log-probabilities of (1 - epsilon) pi + epsilon / A, differentiable, [..., A] -> [..., A].
+class Policies(NamedTuple):
+    """R policies of one shape, as plain arrays that training changes in place."""
 
-    Not by torch.logaddexp: it rounds the last numbers of a buffer otherwise than the rest, so that a run's
-    numbers would depend on its place among the others. What is added is at least epsilon / A: nothing is lost.
-    """
-    if epsilon == 0.0:
-        return log_pi
-    return torch.log((1 - epsilon) * log_pi.exp() + epsilon / log_pi.shape[-1])
+    shape: PolicyShape
+    theta: NDArray[Any]  # [R, P]
+
+    def log_pi(self) -> Array:
+        """Log-probabilities of all states in double precision, [R, S, A]."""
+        shape, theta = self.shape, self.theta
+        logits = np.empty((len(theta), shape.inputs, shape.actions), theta.dtype)
+        if shape.hidden_sizes is None:
+            logits[:] = shape.split(theta)[0]
+        else:
+            identity = np.empty((len(theta), shape.inputs, 0), theta.dtype)
+            hidden = np.empty((len(theta), shape.inputs * sum(shape.hidden_sizes)), theta.dtype)
+            forward_all(theta, np.array(shape.widths), identity, hidden, logits)
+        below = logits.astype(np.float64) - logits.max(-1, keepdims=True)
+        return below - np.log(np.exp(below).sum(-1, keepdims=True))

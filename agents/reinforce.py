@@ -5,45 +5,55 @@ A: actions, P: parameters of one run. Source of the gradient: Williams, *Simple 
 Gradient-Following Algorithms for Connectionist Reinforcement Learning* (1992), which also has the entropy.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.information import entropy_from_log
-from agents.kernels.optimizers import adam, norms, sgd
+from agents.kernels.optimizers import move_all
 from agents.policy import PolicyShape
+from agents.regularizers import Regularizer, regularizer
 
 
 class Experience(NamedTuple):
     """What one update learns from. Rows of the same state are added up."""
 
-    advantage_sums: Tensor  # [R, N, A], sum of the advantages of the steps that took the action
+    advantage_sums: Tensor  # [R, N, A], summed over the steps that took the action
     visit_counts: Tensor  # [R, N], number of steps in the row (weighted by discount^t where asked for)
     normalizer: Tensor  # [R], episodes of the update, or its steps ("per_step")
 
 
 class LossTerms(NamedTuple):
-    """Each [R]; they share the scale: summed over an episode's steps, averaged over episodes."""
+    """The loss of each run, [R], and its terms: all summed over an episode's steps and averaged over episodes."""
 
     policy_loss: Tensor
     negative_entropy: Tensor  # nats
+    regularizer: Tensor  # what the coefficient weighs: the negative entropy, or a control
     loss: Tensor
 
 
-def loss_terms(log_pi: Tensor, experience: Experience, entropy_coef: Tensor) -> LossTerms:
+def loss_terms(
+    log_pi: Tensor, experience: Experience, entropy_coef: Tensor, name: Regularizer = "entropy"
+) -> LossTerms:
     """policy_loss + entropy_coef * negative_entropy: a higher entropy gives a lower loss.
 
     Args:
         log_pi: log-probabilities, [R, N, A].
         experience: advantages and visits of the same rows.
         entropy_coef: [R], not negative.
+        name: what it weighs; see `agents.regularizers`.
     """
     policy_loss = -(experience.advantage_sums * log_pi).sum((1, 2)) / experience.normalizer
     negative_entropy = -(experience.visit_counts * entropy_from_log(log_pi)).sum(1) / experience.normalizer
-    loss = policy_loss + entropy_coef * negative_entropy
-    return LossTerms(policy_loss, negative_entropy, loss)
+    weighed = negative_entropy
+    if name != "entropy":
+        weighed = (experience.visit_counts * regularizer(name, log_pi)).sum(1) / experience.normalizer
+    loss = policy_loss + entropy_coef * weighed
+    return LossTerms(policy_loss, negative_entropy, weighed, loss)
 
 
 class StackedLearner:
@@ -52,6 +62,7 @@ class StackedLearner:
     Attributes:
         shape: the policy without its parameters.
         theta: all parameters, [R, P].
+        means: running means of Adam, of the gradient and of its square, [R, 2, P]; of SGD, [R, 0, P].
         frozen: runs that no longer move, [R]; see `freeze`.
     """
 
@@ -68,10 +79,10 @@ class StackedLearner:
         self.theta.grad = torch.zeros_like(theta)
         self.frozen = torch.zeros(len(theta), dtype=torch.bool)
         self._max_grad_norm, self._learning_rate = max_grad_norm, learning_rate
-        self._optimizer: dict[str, Tensor] = {}  # what it remembers: of SGD, nothing
-        if optimizer == "adam":
-            moments = {name: torch.zeros_like(theta) for name in ("exp_avg", "exp_avg_sq")}
-            self._optimizer = {"step": torch.zeros(()), **moments}
+        self.means: NDArray[Any] = np.zeros(
+            (len(theta), 2 if optimizer == "adam" else 0, theta.shape[1]), self.theta.detach().numpy().dtype
+        )
+        self._steps = 0
 
     def log_pi(self, rows: Tensor | None = None, runs: Tensor | None = None) -> Tensor:
         """Log-probabilities, differentiable.
@@ -83,12 +94,11 @@ class StackedLearner:
             [R, N, A], or [M, N, A].
         """
         theta = self.theta if runs is None else self.theta.index_select(0, runs)
-        # As over the last axis, in a quarter of the time, and laid out as `agents.kernels.network.network` lays
-        # it out.
+        # As over the last axis, in a quarter of the time.
         return torch.log_softmax(self.shape.logits(theta, rows).transpose(1, 2), dim=1).transpose(1, 2)
 
     def step(self, loss: Tensor) -> Tensor:
-        """One gradient step for every run; the sum of losses keeps the runs apart.
+        """One gradient step for every run; the gradient of the summed losses is that of each run's own loss.
 
         Args:
             loss: [R], made from `log_pi`.
@@ -99,7 +109,7 @@ class StackedLearner:
         return self.apply()
 
     def zero_grad(self) -> None:
-        """Begin a gradient that comes in parts: `accumulate` each of them, then `apply`."""
+        """Begin a gradient that is computed in parts: `accumulate` each part, then `apply`."""
         assert self.theta.grad is not None
         self.theta.grad.zero_()
 
@@ -111,38 +121,31 @@ class StackedLearner:
     def apply(self) -> Tensor:
         """Move every run along the gradient in `theta.grad`; returns its norm before clipping, [R]."""
         assert self.theta.grad is not None
-        theta, gradient, memory = self.theta.detach().numpy(), self.theta.grad.numpy(), self._optimizer
-        norm = norms(gradient)
-        scale = (
-            np.minimum(self._max_grad_norm / (norm + 1e-6), 1.0) if self._max_grad_norm > 0 else np.ones_like(norm)
-        )
-        scale[self.frozen.numpy()] = 0
-        if memory:
-            memory["step"] += 1
-            means = memory["exp_avg"].numpy(), memory["exp_avg_sq"].numpy()
-            adam(theta, gradient, scale, *means, int(memory["step"]), self._learning_rate)
-        else:
-            sgd(theta, gradient, scale, self._learning_rate)
-        return torch.from_numpy(norm)
+        self._steps += 1
+        norm = torch.empty(len(self.theta), dtype=self.theta.dtype)
+        move_all(
+            self.theta.detach().numpy(), self.theta.grad.numpy(), self.means, self.frozen.numpy(), self._steps,
+            self._learning_rate, self._max_grad_norm, norm.numpy(),
+        )  # fmt: skip
+        return norm
 
-    def freeze(self, runs: Tensor) -> None:
+    def finite(self) -> NDArray[np.bool_]:
+        """Whether all parameters of a run are finite, [R]."""
+        return np.isfinite(self.theta.detach().sum(1).double().numpy())
+
+    def freeze(self, runs: NDArray[np.bool_]) -> None:
         """Stop moving the runs [R] (bool) for good, because a number of theirs is no longer finite.
 
-        Their parameters are set to 0, a uniform policy, so that what they do from now on is harmless
-        and finite; they are reported as failed, never averaged.
+        Their parameters are set to 0, a uniform policy, which keeps their numbers finite from now on; they are
+        reported as failed and never averaged.
         """
-        self.frozen |= runs
-        self.theta.detach()[runs] = 0.0
+        self.frozen |= torch.from_numpy(runs)
+        self.theta.detach().numpy()[runs] = 0.0
 
-    def state(self) -> dict[str, Tensor]:
-        """Everything that training needs to go on, as plain tensors."""
-        return {"theta": self.theta.detach(), "frozen": self.frozen} | {
-            f"optimizer.{key}": value for key, value in self._optimizer.items()
-        }
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything that training needs to go on beside `theta`."""
+        return {"frozen": self.frozen.numpy().copy(), "means": self.means.copy(), "steps": np.array(self._steps)}
 
-    def load(self, state: dict[str, Tensor]) -> None:
+    def load(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from `state()` of a learner of the same shape."""
-        with torch.no_grad():
-            self.theta.copy_(state["theta"])
-            self.frozen.copy_(state["frozen"])
-        self._optimizer = {key: state[f"optimizer.{key}"].clone() for key in self._optimizer}
+        self.frozen.numpy()[:], self.means[:], self._steps = state["frozen"], state["means"], int(state["steps"])

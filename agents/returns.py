@@ -10,8 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.kernels.compiled import compiled
-
 Array = NDArray[np.float64]
 
 
@@ -24,24 +22,16 @@ def returns_to_go(rewards: Array, discount: Array) -> Array:
     Returns:
         returns-to-go, [T, R, E].
     """
-    found = np.empty(rewards.shape)
-    _to_go(rewards, discount, found)
+    found = rewards.copy()
+    for t in range(len(rewards) - 2, -1, -1):
+        found[t] += discount[:, None] * found[t + 1]
     return found
-
-
-@compiled()
-def _to_go(rewards: Array, discount: Array, found: Array) -> None:
-    for t in range(rewards.shape[0] - 1, -1, -1):
-        for r in range(rewards.shape[1]):
-            for e in range(rewards.shape[2]):
-                later = discount[r] * found[t + 1, r, e] if t + 1 < rewards.shape[0] else 0.0
-                found[t, r, e] = rewards[t, r, e] + later
 
 
 def batch_mean(returns: Array) -> Array:
     """The mean of the E returns-to-go at the same time step, an ended episode counting 0.
 
-    It holds the episode's own return, so the expected gradient shrinks by the factor 1 - 1/E.
+    It includes the episode's own return, so the expected gradient shrinks by the factor 1 - 1/E.
 
     Args:
         returns: [T, R, E].
@@ -52,7 +42,7 @@ def batch_mean(returns: Array) -> Array:
 
 
 def leave_one_out(returns: Array) -> Array:
-    """The mean of the other E - 1 returns-to-go at the same time step: independent of the own action.
+    """The mean of the other E - 1 returns-to-go at the same time step: independent of the episode's own action.
 
     Args:
         returns: [T, R, E], E >= 2.
@@ -78,7 +68,7 @@ class RunningMean(NamedTuple):
         return self.total / np.maximum(self.number, 1)
 
     def after(self, return_sums: Array, numbers: Array) -> "RunningMean":
-        """With an update's returns-to-go added: their sum and number for each run, [R] both."""
+        """The mean after an update, given the sum and the number of its returns-to-go for each run, [R] both."""
         return RunningMean(self.total + return_sums, self.number + numbers)
 
 

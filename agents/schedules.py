@@ -27,8 +27,8 @@ def exponential(update: int, start: float, decay: float) -> float:
 def target_entropy(coefficient: Array, entropy_bits: Array, target_bits: float, rate: float) -> Array:
     """One step of the controller: raise the coefficient while the entropy is below its target.
 
-    Integral control: coefficient + rate * (target - entropy), cut at 0. It also works from a coefficient
-    of 0, where controllers that multiply the coefficient stay dead. (The dual step of Haarnoja et al.,
+    Integral control: coefficient + rate * (target - entropy), but at least 0. It also works from a coefficient
+    of 0, where a controller that multiplies the coefficient would stay. (The dual step of Haarnoja et al.,
     *Soft Actor-Critic Algorithms and Applications* (2018), on the coefficient itself, not its logarithm.)
 
     Args:

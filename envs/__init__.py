@@ -9,6 +9,7 @@ WORLDS = {
     "FourAction/FourRooms-v0": ("envs.gridworlds:FourRooms", "envs.gridworlds:four_rooms_vector", 200),
     "FourAction/Trap-v0": ("envs.gridworlds:Trap", "envs.gridworlds:trap_vector", 100),
     "FourAction/Grid-v0": ("envs.gridworlds:Grid", "envs.gridworlds:grid_vector", 100),
+    "FourAction/Maze-v0": ("envs.mazes:Maze", "envs.mazes:maze_vector", 50),
     "FourAction/DeepSea-v0": ("envs.deep_sea:DeepSea", "envs.deep_sea:deep_sea_vector", None),
     "FourAction/OneActionMatters-v0": (
         "envs.probes:OneActionMatters",

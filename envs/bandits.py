@@ -10,7 +10,7 @@ from envs.tabular_vector import vector_of
 
 
 def bandit_mdp(rewards: Sequence[float], reward_std: float = 0.0) -> FiniteMDP:
-    """One state, an arm an action, the end after one pull.
+    """One state in which each action pulls one arm; the episode ends after one pull.
 
     Raises:
         ValueError: fewer than two arms, too many, or a reward that is not finite.
@@ -34,9 +34,9 @@ def bandit_mdp(rewards: Sequence[float], reward_std: float = 0.0) -> FiniteMDP:
 class Bandit(TabularEnv):
     """
     ## Description
-    A bandit with four arms, or as many as it is given rewards. Each pull pays the mean reward of its arm,
-    with Gaussian noise if asked for. The second arm is the best and the first the next best: a policy that
-    starts out sure of the first has something to unlearn.
+    A bandit with four arms, or with as many as there are `rewards`. Each pull pays the mean reward of its arm,
+    plus Gaussian noise if `reward_std` is above 0. The second arm is the best and the first the next best: a
+    policy that starts out sure of the first has something to unlearn.
 
     ## Action Space
     `Discrete(4)`: the arm to pull.

@@ -7,14 +7,14 @@ from envs.tabular import TabularEnv
 from envs.tabular_vector import vector_of
 
 ACTIONS = 4
-MOVE_COST = 0.01  # of a whole way to the right, as in bsuite
+MOVE_COST = 0.01  # of an episode that always goes right, as in bsuite
 
 
 def deep_sea_mdp(depth: int, mapping_seed: int) -> FiniteMDP:
     """The lower left triangle of a depth x depth grid, depth (depth + 1) / 2 states, numbered row by row.
 
     Raises:
-        ValueError: a depth that is no whole number, below 1, or so large that its tables would be too large.
+        ValueError: the depth is not a whole number, is below 1, or makes tables that are too large.
     """
     if not isinstance(depth, int) or depth < 1:
         raise ValueError(f"depth: must be a whole number, 1 or more, is {depth!r}")
@@ -28,7 +28,7 @@ def deep_sea_mdp(depth: int, mapping_seed: int) -> FiniteMDP:
     terminated = np.zeros(next_state.shape, dtype=np.bool_)
     for s, (row, column) in enumerate(cells):
         bottom = row == depth - 1
-        # from the bottom the diver leaves the water: the episode ends, and it is shown where it was
+        # at the bottom the episode ends, and the diver is shown where it was
         next_state[s] = s if bottom else state_at[row + 1, max(column - 1, 0)]
         next_state[s, goes_right[s]] = s if bottom else state_at[row + 1, column + 1]
         reward[s, goes_right[s]] = -MOVE_COST / depth + (bottom and column == depth - 1)
@@ -55,7 +55,7 @@ class DeepSea(TabularEnv):
     """
     ## Description
     A diver sinks one row per step, to the left or to the right, and the treasure lies in the bottom right
-    corner: only `depth` steps to the right in a row take it, and each costs a little. After Osband et al. (2020),
+    corner: only `depth` steps to the right in a row reach it, and each costs a little. After Osband et al. (2020),
     *Behaviour Suite for Reinforcement Learning*, with four actions instead of two: in each cell one of them,
     drawn once from `mapping_seed`, goes right and the other three go left. A uniform policy takes the treasure
     with probability 4^-depth. A limit of the method: entropy in the loss does not explore on purpose.

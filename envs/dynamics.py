@@ -1,8 +1,9 @@
-"""The tables of a world in the form exact equations need, and the two recursions over a finite horizon.
+"""The tables of a world in the form that exact equations need, and the two recursions over a finite horizon.
 
 Letters: R runs, T time steps, S states, A actions, K outcomes of an action.
-Runs come last in here: every operation then works on whole rows of runs, element by element, so a run gets
-the same numbers bit for bit whoever its neighbours are (BLAS and NumPy's sums pick another order for R = 1).
+In this file runs are the last axis. Every operation then works element by element on whole rows of runs, so a run
+gets the same numbers, bit for bit, whichever runs are beside it (BLAS and NumPy's sums take another order for R =
+1).
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from scipy.sparse import csr_array
 from envs.finite_mdp import FiniteMDP
 
 Floats = NDArray[np.float64]
-Discount = float | Floats  # of all runs, or one per run, [R]
+Discount = float | Floats  # one for all runs, or one per run, [R]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class Dynamics:
     def links(self) -> tuple[NDArray[np.int64], Any]:
         """Which entries of a chain, as places in [S * S], can differ from 0, and what each is made of.
 
-        The second is sparse, [number of entries, S * A]: P(next state of the entry | its state, action).
+        The second array is sparse, [number of entries, S * A]: P(next state of the entry | its state, action).
         """
         entries = self.onward.tocoo()
         states = len(self.start)
@@ -61,7 +62,7 @@ class Dynamics:
 
 @lru_cache(maxsize=16)
 def dynamics(mdp: FiniteMDP) -> Dynamics:
-    """The Dynamics of a world; made once and remembered."""
+    """The Dynamics of a world; computed once and cached."""
     probability = mdp.probability
     goes_on = np.where(mdp.terminated, 0.0, probability)
     onward = transitions(mdp, goes_on)
@@ -90,8 +91,8 @@ def runs_last(pi: Floats) -> Floats:
 def runs_first(values: Floats) -> Floats:
     """[..., R] -> [R, ...], the numbers of a run side by side.
 
-    Only then is a sum over a run's numbers taken in the same order for any R: of several runs side by side NumPy
-    adds up whole rows, of one run its numbers in pairs.
+    This layout makes NumPy add up a run's numbers in the same order for any R: with runs as the last axis it would
+    add whole rows of several runs, but the numbers of a single run in pairs.
     """
     return np.ascontiguousarray(np.moveaxis(values, -1, 0))
 
@@ -119,8 +120,8 @@ def backward(
 ) -> Iterator[tuple[Floats, Floats]]:
     """Action values [S, A, R] and state values [S, R] with 1, 2 ... horizon steps left.
 
-    A reward of `bonus` [S, R] is paid in every state on the way but not in the state the values belong to.
-    The arrays belong to the caller, who may overwrite the action values.
+    The reward `bonus` [S, R] is paid in every later state, but not in the state that the values belong to.
+    The caller may overwrite the action values.
     """
     action_values = np.repeat(model.reward[:, :, None], policy.shape[2], axis=2)
     for _ in range(horizon - 1):

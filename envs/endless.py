@@ -1,8 +1,9 @@
-"""The equations of a fixed policy when episodes have no time limit: one linear system a run.
+"""The equations of a fixed policy when episodes have no time limit: one linear system per run.
 
 Letters: R runs, S states, A actions.
-Discounted, the systems always have one solution. Undiscounted, a class of states that no episode ever leaves
-makes them singular; such classes are found from the graph of the possible transitions and cut out.
+With a discount below 1 the systems always have one solution. Without discounting, a class of states that no
+episode ever leaves makes them singular; such classes are found in the graph of the possible transitions and left
+out.
 """
 
 from functools import lru_cache
@@ -15,12 +16,12 @@ from envs.dynamics import Discount, Dynamics, Floats, mean_over_actions, runs_fi
 
 Flags = NDArray[np.bool_]
 
-MIN_PROBABILITY = 1e-12  # an action rarer than this is never taken, as far as the graph is concerned
-MAX_STEPS = 1e14  # of an episode that is longer on average, rounding has lost the chance that it ends
+MIN_PROBABILITY = 1e-12  # the graph ignores actions that are rarer than this
+MAX_STEPS = 1e14  # in longer episodes, rounding loses the chance that they end
 
 
 class Structure(NamedTuple):
-    """What the graph of the possible transitions says; R is 1 where it is the same for all runs."""
+    """Facts about the graph of the possible transitions; R is 1 where they are the same for all runs."""
 
     reach: Flags  # [R, S, S] the second state can be reached from the first (each reaches itself)
     closed: Flags  # [R, S] the state belongs to a class that no episode leaves or ends in
@@ -35,7 +36,7 @@ def structure(model: Dynamics, pi: Floats) -> Structure:
 
 @lru_cache(maxsize=16)
 def structure_of_any_action(model: Dynamics) -> Structure:
-    """The Structure under every policy that takes each action now and then."""
+    """The Structure under any policy that gives each action some probability."""
     return _structure(model, np.ones((1, *model.reward.shape)))
 
 
@@ -52,15 +53,15 @@ def _structure(model: Dynamics, taken: Floats) -> Structure:
 
 
 def reached(model: Dynamics, found: Structure) -> Flags:
-    """The states an episode can come to, [R, S]."""
+    """The states that an episode can reach, [R, S]."""
     return np.asarray((found.reach & (model.start > 0)[:, None]).any(-2))
 
 
 def values(model: Dynamics, pi: Floats, reward: Floats, discount: Discount) -> Floats:
     """Sum of discount^t reward(s_t) from every state on: pi [R, S, A], reward [R, S] -> [R, S].
 
-    Undiscounted: infinite where a class of states that is never left and pays can be reached (not a number
-    where one pays and another costs); a class that pays nothing is worth 0.
+    Without discounting, the value is infinite where the episode can reach a class of states that it never leaves
+    and that pays (not a number where one class pays and another costs); a class that pays nothing is worth 0.
     """
     matrix, found, closed = _system(model, pi, discount)
     finite = _solve(matrix, reward)
@@ -86,7 +87,8 @@ def action_values(model: Dynamics, state_values: Floats, discount: Discount) -> 
 def visits(model: Dynamics, pi: Floats, discount: Discount) -> Floats:
     """Sum of discount^t P(s_t = s): pi [R, S, A] -> [R, S].
 
-    Undiscounted: infinite where an episode stays, and everywhere in an episode that takes more than 1e14 steps.
+    Without discounting, it is infinite where an episode stays for ever, and in all states of an episode that takes
+    more than 1e14 steps.
     """
     matrix, found, closed = _system(model, pi, discount)
     undiscounted = np.equal(discount, 1.0)
@@ -99,7 +101,7 @@ def visits(model: Dynamics, pi: Floats, discount: Discount) -> Floats:
 
 
 def _system(model: Dynamics, pi: Floats, discount: Discount) -> tuple[Floats, Structure | None, Flags]:
-    """I - discount x chain [R, S, S], cut at the closed classes [R, S] of undiscounted runs."""
+    """I - discount x chain [R, S, S], without the closed classes [R, S] of undiscounted runs."""
     chain = model.chain(pi)
     undiscounted = np.broadcast_to(np.equal(discount, 1.0), len(pi))[:, None]
     found = structure(model, pi) if undiscounted.any() else None
@@ -112,9 +114,9 @@ def _system(model: Dynamics, pi: Floats, discount: Discount) -> tuple[Floats, St
 
 
 def _solve(matrix: Floats, right: Floats) -> Floats:
-    """Solves a linear system a run: [R, S, S], [R, S] -> [R, S]; not a number for runs without a solution."""
+    """Solve a linear system per run: [R, S, S], [R, S] -> [R, S]; not a number for runs without a solution."""
     try:
         return np.asarray(np.linalg.solve(matrix, right[..., None])[..., 0])
-    except np.linalg.LinAlgError:  # undiscounted, and the chance to end is lost in the rounding of some run
+    except np.linalg.LinAlgError:  # in some undiscounted run, rounding has lost the chance to end
         singular = np.linalg.slogdet(matrix).sign == 0
         return _solve(np.where(singular[:, None, None], np.nan, matrix), right)

@@ -1,18 +1,18 @@
 """Exact values, visits and policy gradients of a finite world, for many policies at once.
 
 Letters: R runs, T time steps, S states, A actions.
-`horizon` is the number of steps after which an episode is cut off (no value is left then, as in an episode
-sampled under a time limit), or None: episodes have no limit. `discount` is one number, or one per run, [R].
+`horizon` is the number of steps after which an episode is cut off (the state then reached counts as worth nothing,
+as in an episode sampled under a time limit), or None: no limit. `discount` is one number, or one per run, [R].
 
-Undiscounted and without limit, an action of probability below 1e-12 counts as never taken when it is decided
-whether an episode ends at all; elsewhere it counts for what it is.
+Without discount and limit, actions with a probability below 1e-12 are ignored when it is decided whether an
+episode ever ends; in all other computations they count as they are.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy  # its modules are loaded when they are asked for: `special` takes a tenth of a second
+import scipy  # its modules are loaded when used: `special` takes a tenth of a second
 
 from envs import endless
 from envs.dynamics import (
@@ -31,7 +31,7 @@ from envs.finite_mdp import FiniteMDP
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a policy is worth. Values are those of an episode's first step, all its steps ahead."""
+    """What a policy is worth. Values are those at the first step of an episode."""
 
     state_values: Floats  # [R, S]
     action_values: Floats  # [R, S, A]
@@ -42,7 +42,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class ExpectedExperience:
-    """The expectation of what an episode adds to the experience table of the loss."""
+    """The expected sums and counts that an episode adds to the experience in the loss."""
 
     advantage_sums: Floats  # [R, S, A]
     visit_counts: Floats  # [R, S]
@@ -60,13 +60,13 @@ def evaluate(
 
     Args:
         pi: action probabilities, [R, S, A].
-        entropy_bonus: a reward for every step in a state, [R, S]; coefficient x entropy gives the soft values
-            of the policy. The action values leave out the bonus of the state itself, which no action changes:
-            V = sum_a pi Q + bonus.
+        entropy_bonus: a reward for every step in a state, [R, S]; with coefficient x entropy, the values are the
+            soft values of the policy. The action values leave out the bonus of the state itself, which no action
+            changes: V = sum_a pi Q + bonus.
     Returns:
-        an Evaluation; undiscounted values without limit may be infinite (see `endless.values`).
+        an Evaluation; undiscounted values without a limit may be infinite (see `endless.values`).
     Raises:
-        ValueError: a shape, the horizon or a discount is none that fits.
+        ValueError: a shape, the horizon or a discount is not valid.
     """
     _check(mdp, pi, horizon, discount, entropy_bonus)
     model = dynamics(mdp)
@@ -81,7 +81,7 @@ def evaluate(
             action_values, state_values = runs_first(last_q), runs_first(last_v)
         state_values = state_values if entropy_bonus is None else state_values + entropy_bonus
         counts = _expected_steps(model, policy, horizon, 1.0)
-    at_start = np.where(model.start > 0, state_values, 0.0)  # elsewhere it may be infinite; 0 x infinity is none
+    at_start = np.where(model.start > 0, state_values, 0.0)  # elsewhere it may be infinite
     return Evaluation(
         state_values=state_values,
         action_values=action_values,
@@ -92,7 +92,8 @@ def evaluate(
 
 
 def visit_counts(mdp: FiniteMDP, pi: Floats, *, horizon: int | None, discount: Discount = 1.0) -> Floats:
-    """sum_t discount^t P(s_t = s), [R, S]; infinite where an undiscounted episode without limit stays."""
+    """sum_t discount^t P(s_t = s), [R, S]; infinite where an undiscounted episode without a limit stays for
+    ever."""
     _check(mdp, pi, horizon, discount, None)
     if horizon is None:
         return endless.visits(dynamics(mdp), pi, discount)
@@ -102,7 +103,7 @@ def visit_counts(mdp: FiniteMDP, pi: Floats, *, horizon: int | None, discount: D
 def _expected_steps(model: Dynamics, policy: Floats, horizon: int, discount: Discount) -> Floats:
     """Sum over t of discount^t P(s_t = s): policy [S, A, R] -> [R, S]."""
     steps = np.zeros((policy.shape[0], policy.shape[2]))
-    for at_time in forward(model, policy, horizon, discount):  # not `sum`: of one state and run it adds in pairs
+    for at_time in forward(model, policy, horizon, discount):  # not `sum`, which adds one state and run in pairs
         steps += at_time
     return runs_first(steps)
 
@@ -121,21 +122,21 @@ def expected_experience(
         advantage_sums[r, s, a] = sum_t w_t P(s_t = s) pi(a|s) (Q_t(s, a) - V_t(s))
         visit_counts[r, s]      = sum_t w_t P(s_t = s)
 
-    with w_t = discount^t under `discount_weighting`, else 1. Put in the place of sampled ones they make a
-    REINFORCE loss exact. V_t changes no expected gradient, because sum_a grad pi(a|s) = 0, and is subtracted
-    since it keeps the numbers, and so their rounding, small. The sums over the actions are then 0 and the
-    advantage sums are themselves the gradient with respect to tabular logits.
+    with w_t = discount^t under `discount_weighting`, else 1. In place of the sampled ones they make a REINFORCE
+    loss exact. V_t changes no expected gradient, because sum_a grad pi(a|s) = 0; it is subtracted because it keeps
+    the numbers, and so their rounding, small. The sums over the actions are then 0, and the advantage sums are
+    themselves the gradient with respect to tabular logits.
 
     Args:
         pi: action probabilities, [R, S, A].
         entropy_bonus: coefficient x entropy in each state, [R, S], for the soft return, in which entropy
             counts as reward (Haarnoja et al., 2018, Soft Actor-Critic). The reward-to-go of step t then
-            includes the bonuses of all later steps; that of t itself is left to the loss's own entropy
-            term, which differentiates it.
+            includes the bonuses of all later steps; the bonus of step t itself is left to the entropy term of the
+            loss, which differentiates it.
     Raises:
-        ValueError: a shape, the horizon or a discount is none that fits; or, without limit, episodes of this
-            world never end and nothing discounts them. If they do end, but not under the policy of one run,
-            that run's results are not finite, and the others' are not affected.
+        ValueError: a shape, the horizon or a discount is not valid; or there is no limit, and episodes of this
+            world never end and are not discounted. If episodes end, but not under the policy of one run, only that
+            run's results are not finite.
     """
     _check(mdp, pi, horizon, discount, entropy_bonus)
     model = dynamics(mdp)
@@ -172,7 +173,7 @@ def exact_gradient(
         entropy_coef 0           the gradient of the discounted return;
         objective "bonus"        that, plus entropy_coef x sum_t w_t P(s_t = s) grad H(pi(.|s)): the expected
                                  update of a loss with the negative entropy of the visited states. The visits
-                                 are not differentiated, so it is the gradient of no fixed objective;
+                                 are not differentiated, so no fixed objective has this gradient;
         objective "soft_return"  the gradient of E sum_t discount^t (r_t + entropy_coef (H(s_t) - offset)).
     Without it, all w_t are 1: the expected update of most programs, and the gradient of neither return.
 
@@ -211,7 +212,7 @@ def _unlimited_experience(
         )
     counts = endless.visits(model, pi, weighting)
     state_values = endless.state_values(model, pi, discount, bonus)
-    if not np.isfinite(state_values).all():  # where no episode comes it does not matter, and 0 x infinity would
+    if not np.isfinite(state_values).all():  # 0 x infinity would spoil states that no episode visits
         state_values[~endless.reached(model, endless.structure(model, pi))] = 0.0
     action_values = endless.action_values(model, state_values, discount)
     mean = mean_over_actions(pi.transpose(1, 2, 0), action_values.transpose(1, 2, 0)).T
@@ -224,13 +225,13 @@ def _check(
     mdp: FiniteMDP, pi: Floats, horizon: int | None, discount: Discount, entropy_bonus: Floats | None
 ) -> None:
     if pi.ndim != 3 or pi.shape[1:] != (mdp.states, mdp.actions):
-        raise ValueError(f"pi: must have shape [R, {mdp.states}, {mdp.actions}], has {list(pi.shape)}")
+        raise ValueError(f"pi: must have shape [R, {mdp.states}, {mdp.actions}], not {list(pi.shape)}")
     if horizon is not None and horizon < 1:
-        raise ValueError(f"horizon: must be at least 1, or None for episodes without limit, is {horizon}")
+        raise ValueError(f"horizon: must be at least 1, or None for episodes without a limit, not {horizon}")
     single = isinstance(discount, float | int)
     if not single and np.shape(discount) not in ((), (len(pi),)):
-        raise ValueError(f"discount: must be one number or one per run, [{len(pi)}], is {np.shape(discount)}")
+        raise ValueError(f"discount: must be one number or one per run, [{len(pi)}], not {np.shape(discount)}")
     if not 0 <= np.min(discount) <= np.max(discount) <= 1:
-        raise ValueError(f"discount: must lie between 0 and 1, is {discount}")
+        raise ValueError(f"discount: must lie between 0 and 1, not {discount}")
     if entropy_bonus is not None and entropy_bonus.shape != pi.shape[:2]:
-        raise ValueError(f"entropy_bonus: must have shape {list(pi.shape[:2])}, has {list(entropy_bonus.shape)}")
+        raise ValueError(f"entropy_bonus: must have shape {list(pi.shape[:2])}, not {list(entropy_bonus.shape)}")

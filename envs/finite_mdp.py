@@ -1,8 +1,8 @@
 """Finite Markov decision processes as tables, and a pure vectorised step.
 
 Letters: S states, A actions, K outcomes of an action, N any batch.
-A world whose every transition fits into a table needs no simulator: a step is a look-up, thousands of them
-are one look-up too, and expectations over the world are sums instead of samples.
+If all transitions of a world fit into a table, it needs no simulator: a step is a look-up, thousands of steps are
+one look-up too, and expectations are sums instead of samples.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 Cell = tuple[int, int]  # row, column
 MAX_BYTES = 1 << 26  # of a world's tables
-OUTCOME_BYTES = 8 + 8 + 1 + 8 + 8  # next state, reward, terminated, probability and its cumulative sum
+OUTCOME_BYTES = 8 + 8 + 1 + 8 + 8  # next state, reward, terminated, probability, cumulative probability
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class Step(NamedTuple):
-    """What a batch of steps led to."""
+    """The results of a batch of steps."""
 
     next_state: NDArray[np.int64]  # [N]
     reward: NDArray[np.float64]  # [N]
@@ -49,8 +49,8 @@ class Drawing:
 class FiniteMDP:
     """A finite Markov decision process.
 
-    Cells that end an episode on entering are states too, although no episode ever acts there.
-    The arrays are copied, checked and set read-only; a table that is no decision process raises ValueError.
+    Cells that end an episode when they are entered are states too, although no action is ever taken there.
+    The arrays are copied, checked and made read-only; tables that are not a decision process raise ValueError.
     """
 
     next_state: NDArray[np.int64]  # [S, A, K]
@@ -97,8 +97,8 @@ class FiniteMDP:
     @cached_property
     def longest_episode(self) -> int | None:
         """The number of steps after which every episode has ended by itself; None: one may go on for ever."""
-        running = self.start > 0  # states in which an episode may be after so many steps
-        for steps in range(self.states + 1):  # a walk of more steps than states has gone round in a circle
+        running = self.start > 0  # states where an episode may be after `steps` steps
+        for steps in range(self.states + 1):  # a longer walk has gone round in a circle
             if not running.any():
                 return steps
             goes_on = running[:, None, None] & (self.probability > 0) & ~self.terminated
@@ -157,10 +157,10 @@ class FiniteMDP:
 
 
 def check_size(argument: str, states: int, actions: int) -> None:
-    """Refuse a world with tables that are too large, before they are built; each action has one outcome.
+    """Refuse a world whose tables would be too large, before they are built; each action has one outcome.
 
     Raises:
-        ValueError: names the argument that is to blame, and the bytes.
+        ValueError: the message names the argument and the bytes.
     """
     size = states * actions * OUTCOME_BYTES
     if size > MAX_BYTES:
@@ -176,7 +176,7 @@ def _table(name: str, values: ArrayLike, dtype: type[Scalar], dimensions: int) -
     if not np.can_cast(given.dtype, dtype, casting="safe"):
         raise ValueError(f"{name}: must hold {np.dtype(dtype).name} values, not {given.dtype.name}")
     if given.ndim != dimensions:
-        raise ValueError(f"{name}: must have {dimensions} dimensions, has shape {given.shape}")
+        raise ValueError(f"{name}: must have {dimensions} dimensions, but has shape {given.shape}")
     table = np.array(given, dtype=dtype)
     table.setflags(write=False)
     return table
@@ -185,18 +185,20 @@ def _table(name: str, values: ArrayLike, dtype: type[Scalar], dimensions: int) -
 def _check(mdp: FiniteMDP) -> None:
     shape = mdp.next_state.shape
     if 0 in shape:
-        raise ValueError(f"next_state: needs at least one state, action and outcome, has shape {shape}")
+        raise ValueError(f"next_state: needs at least one state, action and outcome, but has shape {shape}")
     for name in ("reward", "terminated", "probability"):
         if getattr(mdp, name).shape != shape:
-            raise ValueError(f"{name}: must have the shape {shape} of next_state, has {getattr(mdp, name).shape}")
+            raise ValueError(f"{name}: must have the shape {shape} of next_state, not {getattr(mdp, name).shape}")
     if mdp.start.shape != shape[:1]:
-        raise ValueError(f"start: must have one entry for each of {shape[0]} states, has shape {mdp.start.shape}")
+        raise ValueError(
+            f"start: must have one entry for each of {shape[0]} states, but has shape {mdp.start.shape}"
+        )
     if mdp.next_state.min() < 0 or mdp.next_state.max() >= mdp.states:
-        raise ValueError(f"next_state: must name states 0 to {mdp.states - 1}")
+        raise ValueError(f"next_state: must hold states from 0 to {mdp.states - 1}")
     if not np.isfinite(mdp.reward).all():
         raise ValueError("reward: must be finite")
     if not (isinstance(mdp.reward_std, (int, float)) and 0 <= mdp.reward_std < np.inf):
-        raise ValueError(f"reward_std: must be a finite number, not negative, is {mdp.reward_std!r}")
+        raise ValueError(f"reward_std: must be a finite number of at least 0, not {mdp.reward_std!r}")
     for name in ("probability", "start"):
         distribution = getattr(mdp, name)
         if not ((distribution >= 0).all() and np.allclose(distribution.sum(-1), 1, rtol=0, atol=1e-9)):
@@ -205,7 +207,7 @@ def _check(mdp: FiniteMDP) -> None:
         for name, rows in (("cells", mdp.states), ("action_vectors", mdp.actions)):
             found = getattr(mdp.drawing, name).shape
             if found != (rows, 2):
-                raise ValueError(f"drawing.{name}: must have shape {(rows, 2)}, has {found}")
+                raise ValueError(f"drawing.{name}: must have shape {(rows, 2)}, not {found}")
 
 
 def _cumulative(distribution: NDArray[np.float64]) -> NDArray[np.float64]:

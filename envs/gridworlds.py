@@ -58,7 +58,7 @@ class TwoRooms(TabularEnv):
     """
     ## Description
     Two rooms with a door between them. A small goal lies two cells from the start, a goal five times as good
-    in the far corner of the other room: whoever settles on the first never sees the second.
+    in the far corner of the other room: an agent that settles on the first never sees the second.
 
         #############
         #.....#.....#
@@ -69,7 +69,7 @@ class TwoRooms(TabularEnv):
         #############
 
     ## Action Space
-    `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. Whoever bumps into a wall stays where it is.
+    `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. Moving into a wall leaves the agent where it is.
 
     ## Observation Space
     `Discrete(51)`: the free cells, numbered row by row.
@@ -120,7 +120,7 @@ class FourRooms(TabularEnv):
         . . . . . | . . . . .
 
     ## Action Space
-    `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. Whoever bumps into a wall stays where it is.
+    `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. Moving into a wall leaves the agent where it is.
 
     ## Observation Space
     `Discrete(100)`: the cells, numbered row by row.
@@ -155,7 +155,7 @@ class FourRooms(TabularEnv):
 class Trap(TabularEnv):
     """
     ## Description
-    An open square with a goal in each of the two corners next to the start's, one a little better than the
+    An open square with a goal in each of the two corners next to that of the start, one a little better than the
     other, after Ahmed, Le Roux, Norouzi and Schuurmans (2019), *Understanding the Impact of Entropy on Policy
     Optimization*. A goal pays when it is left, by any action: with discount d the best value is 5 d^4.
 
@@ -165,13 +165,13 @@ class Trap(TabularEnv):
         .....
         g....
 
-    In the paper's own world leaving a goal does not end the episode: it leads to one more state, where nothing
-    happens any more, for ever. That makes a difference as soon as entropy counts as return, because the policy
-    goes on acting there and its entropy goes on being paid: an agent that finishes loses nothing, whereas one
-    whose episode ends loses the entropy of all the steps it might have taken. `absorbing` chooses this variant.
+    In the paper's own world, leaving a goal does not end the episode but leads to one more state, where nothing
+    happens for ever. This makes a difference when entropy counts as return: the policy keeps acting there and is
+    paid for its entropy. An agent that finishes then loses nothing, whereas one whose episode ends loses the
+    entropy of all the steps that it might have taken. `absorbing` chooses this variant.
 
     ## Action Space
-    `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. Whoever bumps into a wall stays where it is.
+    `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. Moving into a wall leaves the agent where it is.
 
     ## Observation Space
     `Discrete(25)`: the cells, numbered row by row; with `absorbing` one more, the last, for the absorbing state.
@@ -200,7 +200,7 @@ class Trap(TabularEnv):
 
     def __init__(self, absorbing: bool = False, render_mode: str | None = None) -> None:
         if not isinstance(absorbing, bool):
-            raise ValueError(f"absorbing: must be true or false, is {absorbing!r}")
+            raise ValueError(f"absorbing: must be true or false, not {absorbing!r}")
         mdp = grid_mdp(TRAP, {"G": 5.0, "g": 4.5}, pays_on_leaving=True)
         super().__init__(_never_ending(mdp) if absorbing else mdp, render_mode)
 
@@ -208,21 +208,21 @@ class Trap(TabularEnv):
 class Grid(TabularEnv):
     """
     ## Description
-    A map of one's own. '#' is a wall, '.' or a space a free cell, 'S' a start, and any other character a goal
-    whose reward stands in `goals`. The edge of the map is a wall. The map it comes with:
+    A map of your own. '#' is a wall, '.' or a space a free cell, 'S' a start, and any other character a goal
+    whose reward is given in `goals`. The edge of the map is a wall. The default map is
 
         S.#.
         ..#.
         ...G
 
     ## Action Space
-    `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. Whoever bumps into a wall stays where it is.
+    `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. Moving into a wall leaves the agent where it is.
 
     ## Observation Space
     `Discrete(10)`: the free cells, numbered row by row.
 
     ## Starting State
-    State `0`: the cell 'S'. Of several, each is as likely as the others.
+    State `0`: the cell 'S'. If there are several, they are equally likely.
 
     ## Rewards
     - `1.0`: entering the goal
@@ -256,7 +256,8 @@ class Grid(TabularEnv):
 
 
 def _never_ending(mdp: FiniteMDP) -> FiniteMDP:
-    """The same world with one more state, the last, without a cell: what ended an episode leads there to stay."""
+    """The same world with one more state, the last, without a cell: outcomes that ended an episode lead there for
+    ever."""
     outcomes = (1, mdp.actions, mdp.outcomes)
     assert mdp.drawing is not None
     return FiniteMDP(

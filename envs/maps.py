@@ -18,28 +18,33 @@ def grid_mdp(
     goals: Mapping[str, float],
     thin_walls: Collection[tuple[Cell, Cell]] = (),
     pays_on_leaving: bool = False,
+    number_walls: bool = False,
 ) -> FiniteMDP:
-    """The decision process of a map; one state a free cell, numbered row by row.
+    """The decision process of a map, with a state for each free cell, numbered row by row.
 
-    Actions: 0 up, 1 right, 2 down, 3 left. Bumping into a wall or the edge of the map leaves the agent there.
+    Actions: 0 up, 1 right, 2 down, 3 left. Moving into a wall or the edge of the map leaves the agent where it is.
 
     Args:
         map: rows of equal length, as a list, a text with line breaks, or the path of a text file.
-            '#' is a wall, '.' or a space a free cell, 'S' a start (of several, one is drawn), and the
+            '#' is a wall, '.' or a space a free cell, 'S' a start (if there are several, one is drawn), and the
             characters of `goals` are goals.
-        goals: the reward of each goal character. An episode ends on entering a goal, with its reward.
-        thin_walls: pairs of neighbouring cells (row, column) with a wall between them, for both directions.
+        goals: the reward of each goal character. Entering a goal pays its reward and ends the episode.
+        thin_walls: pairs of neighbouring cells (row, column) with a wall between them, in both directions.
         pays_on_leaving: entering a goal does nothing; any action in it pays its reward and ends the episode.
+        number_walls: walls are states too, which nothing enters or leaves, so that maps of one size have the same
+            number of states; a wall's state has no cell in the drawing.
     Raises:
-        ValueError: the map has no start, no goal, rows of several lengths, a character that means nothing, or
-            a goal that cannot be reached, or is too large; a reward is not finite; the file cannot be read.
+        ValueError: the map has no start, no goal, rows of different lengths, an unknown character or a goal that
+            cannot be reached, or is too large; a reward is not finite; the file cannot be read.
     """
     rows = read_map(map)
     check_size("map", sum(len(row) for row in rows), len(ACTION_VECTORS))
     _check_characters(rows, goals)
-    cells = [(r, c) for r, row in enumerate(rows) for c, character in enumerate(row) if character != WALL]
-    state_at = {cell: s for s, cell in enumerate(cells)}
+    every_cell = [(r, c) for r, row in enumerate(rows) for c in range(len(row))]
+    cells = [(r, c) for r, c in every_cell if number_walls or rows[r][c] != WALL]
     character = [rows[r][c] for r, c in cells]
+    free = np.array([c != WALL for c in character])
+    state_at = {cell: s for s, cell in enumerate(cells) if free[s]}
     goal = np.array([c in goals for c in character])
     goal_reward = np.array([goals.get(c, 0.0) for c in character], dtype=np.float64)
     blocked = {pair for a, b in thin_walls for pair in ((a, b), (b, a))}
@@ -48,7 +53,7 @@ def grid_mdp(
     for s, (r, c) in enumerate(cells):
         for a, (dr, dc) in enumerate(ACTION_VECTORS):
             ahead = (r + int(dr), c + int(dc))
-            bump = goal[s] or ahead not in state_at or ((r, c), ahead) in blocked
+            bump = goal[s] or not free[s] or ahead not in state_at or ((r, c), ahead) in blocked
             next_state[s, a, 0] = s if bump else state_at[ahead]
 
     if pays_on_leaving:
@@ -64,7 +69,7 @@ def grid_mdp(
         terminated=terminated,
         probability=np.ones(next_state.shape),
         start=starts / starts.sum(),
-        drawing=_drawing(rows, cells, goals, thin_walls),
+        drawing=_drawing(rows, np.where(free[:, None], cells, -1), goals, thin_walls),
     )
     _check_goals_reachable(mdp, goal, cells)
     return mdp
@@ -74,14 +79,16 @@ def read_map(map: str | Sequence[str]) -> list[str]:
     """The rows of a map: a list as it is, a text with line breaks split, else the lines of a file."""
     if not isinstance(map, str):
         if not (isinstance(map, Sequence) and all(isinstance(row, str) for row in map)):
-            raise ValueError(f"map: must be a list of strings or one string, is {map!r}")
+            raise ValueError(f"map: must be a list of strings or one string, not {map!r}")
         return list(map)
     if "\n" in map:
         return map.strip("\n").split("\n")
     try:
         return _text_of(Path(map).expanduser()).strip("\n").split("\n")
     except (OSError, ValueError) as error:
-        raise ValueError(f"map: {map!r} has one line and is no text file that can be read ({error})") from error
+        raise ValueError(
+            f"map: {map!r} is a single line, and not a text file that can be read ({error})"
+        ) from error
 
 
 def _text_of(path: Path) -> str:
@@ -96,7 +103,7 @@ def _text_of(path: Path) -> str:
 
 def _drawing(
     rows: list[str],
-    cells: list[Cell],
+    cells: NDArray[np.int64],
     goals: Mapping[str, float],
     thin_walls: Collection[tuple[Cell, Cell]],
 ) -> Drawing:
@@ -104,7 +111,7 @@ def _drawing(
     return Drawing(
         height=len(rows),
         width=len(rows[0]),
-        cells=np.array(cells),
+        cells=cells,
         walls=frozenset(cell for cell, character in everywhere.items() if character == WALL),
         thin_walls=frozenset(thin_walls),
         goals={cell: float(goals[c]) for cell, c in everywhere.items() if c in goals},
@@ -119,7 +126,7 @@ def _check_characters(rows: list[str], goals: Mapping[str, float]) -> None:
                 f"goals: {character!r} cannot be a goal; use one character other than '#', '.', ' ', 'S'"
             )
         if not (isinstance(reward, (int, float)) and np.isfinite(reward)):
-            raise ValueError(f"goals: the reward of {character!r} must be a finite number, is {reward!r}")
+            raise ValueError(f"goals: the reward of {character!r} must be a finite number, not {reward!r}")
     if not rows or not rows[0]:
         raise ValueError("map: is empty")
     known = WALL + FREE + START + "".join(goals)
@@ -129,7 +136,7 @@ def _check_characters(rows: list[str], goals: Mapping[str, float]) -> None:
         for column, character in enumerate(row, start=1):
             if character not in known:
                 raise ValueError(
-                    f"map: line {line}, column {column}: {character!r} means nothing; known are "
+                    f"map: line {line}, column {column}: {character!r} is unknown; valid are "
                     f"'#' wall, '.' or ' ' free, 'S' start and the goals {sorted(goals)}"
                 )
     text = "".join(rows)
@@ -139,11 +146,11 @@ def _check_characters(rows: list[str], goals: Mapping[str, float]) -> None:
         raise ValueError("map: has no goal; name one in goals, for example {'G': 1.0}")
     for character in goals:
         if character not in text:
-            raise ValueError(f"map: has no goal {character!r}, which goals gives a reward")
+            raise ValueError(f"map: has no goal {character!r}, to which goals gives a reward")
 
 
 def _check_goals_reachable(mdp: FiniteMDP, goal: NDArray[np.bool_], cells: list[Cell]) -> None:
-    """A goal behind another goal is out of reach as well: episodes end, or pay, at the first."""
+    """Refuse goals that cannot be reached, even those behind another goal, where episodes end or pay first."""
     seen = mdp.start > 0
     frontier = np.flatnonzero(seen)
     while len(frontier):

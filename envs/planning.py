@@ -1,8 +1,8 @@
 """Optimal values and actions of a finite world, by dynamic programming.
 
 Letters: S states, A actions.
-With a horizon the best policy depends on the steps left; values are those of an episode's first step. Without
-(None), they are those of the best stationary policy.
+With a horizon the best policy depends on the steps that are left, and values are those at an episode's first step.
+Without one (None), they are the values of the best stationary policy.
 """
 
 import numpy as np
@@ -12,19 +12,19 @@ from envs import endless
 from envs.dynamics import Dynamics, Floats, dynamics
 from envs.finite_mdp import FiniteMDP
 
-TIES = 1e-9  # action values closer than this to the best are the best
+TIES = 1e-9  # action values this close to the best count as the best
 MAX_SWEEPS = 200_000
 
 
 def optimal_values(mdp: FiniteMDP, *, horizon: int | None, discount: float) -> tuple[Floats, Floats]:
     """The optimal action values [S, A] and state values [S].
 
-    Undiscounted and without limit they are the limit of the optimal values over longer and longer horizons,
-    which is what a best policy earns in the end: in episodic worlds that is finite also if episodes might be
-    prolonged for ever, with rewards of one sign or steps that cost.
+    Without discount and horizon they are the limit of the optimal values over longer and longer horizons, which is
+    what a best policy earns in the end. In episodic worlds with rewards of one sign, or with steps that cost, the
+    limit is finite even if an episode could be prolonged for ever.
 
     Raises:
-        ValueError: the horizon or discount is none; the undiscounted values grow or fall without end.
+        ValueError: the horizon or the discount is not valid; the undiscounted values grow or fall for ever.
     """
     _check(horizon, discount)
     model = dynamics(mdp)
@@ -40,7 +40,7 @@ def optimal_values(mdp: FiniteMDP, *, horizon: int | None, discount: float) -> t
 def optimal_actions(mdp: FiniteMDP, discount: float) -> NDArray[np.bool_]:
     """Every action whose value without a limit is within 1e-9 of the best, [S, A].
 
-    Undiscounted, an action that only loses time is as good as the best.
+    Without discounting, an action that only loses time is as good as the best.
     """
     action_values, state_values = optimal_values(mdp, horizon=None, discount=discount)
     return action_values >= state_values[:, None] - TIES
@@ -48,9 +48,9 @@ def optimal_actions(mdp: FiniteMDP, discount: float) -> NDArray[np.bool_]:
 
 def _check(horizon: int | None, discount: float) -> None:
     if horizon is not None and horizon < 1:
-        raise ValueError(f"horizon: must be at least 1, or None for episodes without limit, is {horizon}")
+        raise ValueError(f"horizon: must be at least 1, or None for episodes without a limit, not {horizon}")
     if not 0 <= discount <= 1:
-        raise ValueError(f"discount: must lie between 0 and 1, is {discount}")
+        raise ValueError(f"discount: must lie between 0 and 1, not {discount}")
 
 
 def _backup(model: Dynamics, state_values: Floats, discount: float) -> Floats:
@@ -77,7 +77,7 @@ def _policy_iteration(model: Dynamics, discount: float) -> Floats:
 
 
 def _value_iteration(model: Dynamics) -> Floats:
-    """Undiscounted. From 0, since any other start may end in a fixed point that no policy earns."""
+    """Without discounting. It starts from 0, since other starts may end in a fixed point that no policy earns."""
     state_values = np.zeros(len(model.start))
     for _ in range(MAX_SWEEPS):
         action_values = _backup(model, state_values, 1.0)
@@ -87,5 +87,5 @@ def _value_iteration(model: Dynamics) -> Floats:
             return action_values
     raise ValueError(
         f"optimal_values: the undiscounted values still change after {MAX_SWEEPS} sweeps; rewards can be "
-        "collected, or costs not be avoided, for ever: give a horizon or a discount below 1"
+        "collected for ever, or costs never be avoided: give a horizon or a discount below 1"
     )

@@ -1,4 +1,4 @@
-"""Probe worlds: the smallest in which one thing can go wrong, for tests of whatever learns."""
+"""Probe worlds, each the smallest in which one thing can go wrong, for tests of learning agents."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from envs.tabular_vector import vector_of
 class OneActionMatters(TabularEnv):
     """
     ## Description
-    One state, one step, and one action of four that pays. Who does not learn this learns nothing.
+    One state, one step, and one action of four that pays. An agent that does not learn this learns nothing.
 
     ## Action Space
     `Discrete(4)`: action 2 pays.
@@ -45,7 +45,7 @@ class OneActionMatters(TabularEnv):
 class ObservationMatters(TabularEnv):
     """
     ## Description
-    Four states, one step: the action with the number of the state pays. Who ignores the state gets 0.25.
+    Four states, one step: the action with the number of the state pays. A policy that ignores the state gets 0.25.
 
     ## Action Space
     `Discrete(4)`.

@@ -1,4 +1,4 @@
-"""Pictures of a FiniteMDP, as text, pixels or a window: of a grid the map, of other worlds the actions."""
+"""Pictures of a FiniteMDP, as text, pixels or a window: the map of a grid, or the actions of another world."""
 
 import os
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from envs.finite_mdp import Cell, Drawing, FiniteMDP
 
-os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # otherwise pygame greets on standard output
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # otherwise pygame prints a greeting
 import pygame
 
 PAPER, INK, GRID = (250, 250, 246), (45, 52, 64), (222, 222, 214)
@@ -146,7 +146,7 @@ def _map_surface(scene: Scene, drawing: Drawing) -> pygame.Surface:
     for cell, reward in drawing.goals.items():
         colour = BEST_GOAL if reward == best else GOAL if reward > 0 else BAD_GOAL
         pygame.draw.rect(surface, colour, box(cell))
-    pygame.draw.circle(surface, AGENT, center(_cell(scene, drawing)), side * 0.32)  # (-1, -1) is out of sight
+    pygame.draw.circle(surface, AGENT, center(_cell(scene, drawing)), side * 0.32)  # (-1, -1): outside the picture
     for cell, reward in drawing.goals.items():
         _write(surface, f"{reward:g}", center(cell), side // 2)
     for (r, c), (r2, c2) in drawing.thin_walls:
@@ -157,7 +157,8 @@ def _map_surface(scene: Scene, drawing: Drawing) -> pygame.Surface:
 
 
 def _action_surface(scene: Scene) -> pygame.Surface:
-    """A bar for each action's mean reward in this state, downward if negative; a frame round the last one."""
+    """A bar for each action's mean reward in this state, downward if negative, with a frame around the last
+    action's."""
     rewards = _mean_rewards(scene)
     width, height, bar = 80 * len(rewards), 240, 48
     surface = pygame.Surface((width, height))

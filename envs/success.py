@@ -1,4 +1,4 @@
-"""How likely the return of an episode reaches a given number, exactly.
+"""The exact probability that the return of an episode reaches a given number.
 
 Letters: R runs, T time steps, S states, A actions, K outcomes of an action.
 """
@@ -15,26 +15,27 @@ from envs.dynamics import Floats, dynamics, mean_over_actions, runs_first, runs_
 from envs.finite_mdp import FiniteMDP
 
 TOLERANCE = 1e-9  # returns that differ by less are the same: 0.1 + 0.2 reaches 0.3
-MAX_RETURNS = 3000  # different returns so far that are followed at once
+MAX_RETURNS = 3000  # how many different returns are followed at once
 
 
 class Payment(NamedTuple):
-    """All outcomes that pay the same."""
+    """All outcomes with the same reward."""
 
     reward: float
     arrivals: (
         Any  # sparse [S + 1, S * A]: probability of each next state, and in the last row that the episode ends
     )
-    goes_on: bool  # after some of them
+    goes_on: bool  # whether an episode can go on after some of them
 
 
 def success_probability(mdp: FiniteMDP, pi: Floats, *, horizon: int | None, solved_return: float) -> Floats:
     """P(the undiscounted return of an episode reaches `solved_return`): pi [R, S, A] -> [R].
 
-    With a horizon: the distribution of the state is followed for each return collected so far. What can no
-    longer reach the number, or no longer miss it, is settled at once: in most worlds few returns are followed.
-    Without one: a linear system, in worlds where rewards are paid once at most: when the episode ends, or comes to
-    where nothing is paid any more. An episode that never does has return 0.
+    With a horizon, the distribution of the state is followed for each return collected so far. A return that can
+    no longer reach the number, or no longer miss it, is settled at once, so in most worlds few returns are
+    followed. Without a horizon, a linear system is solved. This needs a world in which rewards are paid at most
+    once: when the episode ends, or reaches states where nothing is paid any more. An episode that never does has
+    return 0.
 
     Raises:
         ValueError: too many different returns; or no horizon, and rewards are paid on the way or are noisy.
@@ -67,7 +68,7 @@ def success_probability(mdp: FiniteMDP, pi: Floats, *, horizon: int | None, solv
 
 
 def _chance(mdp: FiniteMDP, mean_return: float, steps: int, solved_return: float) -> float:
-    """P(a return reaches the number), given the sum of its mean rewards and the number of their noises."""
+    """P(a return reaches the number), given the sum of its mean rewards and the number of noisy rewards."""
     excess = mean_return - solved_return
     if mdp.reward_std == 0:
         return float(excess >= -TOLERANCE)
@@ -75,7 +76,8 @@ def _chance(mdp: FiniteMDP, mean_return: float, steps: int, solved_return: float
 
 
 def _settle(mass_of: dict[float, Floats], hopeless_below: Floats, sure_from: Floats) -> Floats:
-    """Takes out what is decided, given the bounds [S] on the return so far; what of it succeeds, [R]."""
+    """Remove the mass that is decided, given bounds [S] on the return so far; returns the part that succeeds,
+    [R]."""
     success: Floats = np.zeros(())
     for earned in list(mass_of):
         mass = mass_of[earned]
@@ -105,7 +107,7 @@ def _payments(mdp: FiniteMDP) -> list[Payment]:
 
 
 def _bounds(mdp: FiniteMDP, horizon: int) -> tuple[Floats, Floats]:
-    """The least and the most that n = 0 ... T more steps can pay, by any actions, each [T + 1, S]."""
+    """The least and the most that n = 0 ... T more steps can pay under any policy, each [T + 1, S]."""
     least, most = np.zeros((2, horizon + 1, mdp.states))
     impossible = np.where(mdp.probability > 0, 0.0, np.inf)
     for n in range(1, horizon + 1):

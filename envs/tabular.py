@@ -14,18 +14,18 @@ class TabularEnv(gymnasium.Env[np.int64, np.int64]):
     """An episode in a FiniteMDP; the observation is the number of the state.
 
     Random numbers come from `np_random` alone, and only where the world needs them, in this order: a uniform
-    for the start if it is random; each step a uniform for the outcome if some outcome of the world is random,
+    for the start if it is random; at each step a uniform for the outcome if any outcome of the world is random,
     then a standard normal if its rewards are noisy.
 
     Attributes:
-        mdp: the table that `step` looks up.
+        mdp: the tables in which `step` looks up.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["human", "ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
 
     def __init__(self, mdp: FiniteMDP, render_mode: str | None = None) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode: must be one of {self.metadata['render_modes']}, is {render_mode!r}")
+            raise ValueError(f"render_mode: must be one of {self.metadata['render_modes']}, not {render_mode!r}")
         self.mdp = mdp
         self.render_mode = render_mode
         self.observation_space = gymnasium.spaces.Discrete(mdp.states)
@@ -55,7 +55,7 @@ class TabularEnv(gymnasium.Env[np.int64, np.int64]):
         if not self._running:
             raise ResetNeeded("step: no episode is running, call reset first")
         if not self.action_space.contains(action):
-            raise InvalidAction(f"step: the action must be 0 to {self.mdp.actions - 1}, is {action!r}")
+            raise InvalidAction(f"step: the action must be 0 to {self.mdp.actions - 1}, not {action!r}")
         state, reward, terminated = self.mdp.step(
             np.asarray(self._scene.state),
             np.asarray(action),

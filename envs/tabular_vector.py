@@ -25,7 +25,7 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
     Args:
         mdp: the table.
         num_envs: N.
-        max_episode_steps: every episode is truncated after so many steps; None: never.
+        max_episode_steps: every episode is truncated after this many steps; None: never.
         autoreset_mode: NEXT_STEP (the step after an end resets; its action is ignored, its reward is 0) or
             DISABLED (the caller resets, with options={"reset_mask": boolean array [N]}).
         render_mode: None, "ansi" or "rgb_array"; frames come as a tuple of N.
@@ -41,13 +41,13 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
     ) -> None:
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
-            raise ValueError("autoreset_mode: must be NEXT_STEP or DISABLED, is SAME_STEP")
+            raise ValueError("autoreset_mode: must be NEXT_STEP or DISABLED, not SAME_STEP")
         if num_envs < 1:
-            raise ValueError(f"num_envs: must be 1 or more, is {num_envs}")
+            raise ValueError(f"num_envs: must be 1 or more, not {num_envs}")
         if max_episode_steps is not None and max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps: must be 1 or more, is {max_episode_steps}")
+            raise ValueError(f"max_episode_steps: must be 1 or more, not {max_episode_steps}")
         if render_mode not in (None, "ansi", "rgb_array"):
-            raise ValueError(f"render_mode: must be 'ansi' or 'rgb_array', is {render_mode!r}")
+            raise ValueError(f"render_mode: must be 'ansi' or 'rgb_array', not {render_mode!r}")
         self.mdp, self.num_envs = mdp, num_envs
         self.max_episode_steps = max_episode_steps
         self.render_mode = render_mode
@@ -77,7 +77,7 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
                 its own; None goes on with the generators as they are.
             options: {"reset_mask": boolean array [N]}, or nothing.
         Raises:
-            ValueError: a sequence of seeds or a mask of another shape.
+            ValueError: the seeds or the mask have another shape.
         """
         mask = _reset_mask(options, self.num_envs)
         self._seed(seed, mask)
@@ -90,7 +90,7 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
 
         Raises:
             ResetNeeded: before the first reset, or in mode DISABLED where an episode has ended.
-            InvalidAction: the actions are not N of the world's.
+            InvalidAction: they are not N actions of the world.
         """
         actions = np.asarray(actions)
         self._check_step(actions)
@@ -129,7 +129,7 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
         return tuple(self._seeds)
 
     def _draw(self, draw: Callable[[np.random.Generator], float], wanted: Booleans) -> NDArray[np.float64]:
-        """One number of every generator that is wanted, [N]; the others do not move (and count as 0)."""
+        """One number from every wanted generator, [N]; the others are not moved on, and their numbers are 0."""
         numbers = np.zeros(self.num_envs)
         for i in np.flatnonzero(wanted):
             numbers[i] = draw(self._generators[i])
@@ -152,7 +152,7 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
         else:
             seeds = list(seed)
         if len(seeds) != self.num_envs:
-            raise ValueError(f"seed: a list must give {self.num_envs} seeds, gives {len(seeds)}")
+            raise ValueError(f"seed: a list must give {self.num_envs} seeds, not {len(seeds)}")
         for i in np.flatnonzero(mask):
             if seeds[i] is not None:
                 self._generators[i], self._seeds[i] = seeding.np_random(seeds[i])
@@ -177,12 +177,12 @@ def _reset_mask(options: dict[str, Any] | None, num_envs: int) -> Booleans:
         return np.ones(num_envs, dtype=np.bool_)
     mask = np.asarray(options["reset_mask"])
     if mask.dtype != np.bool_ or mask.shape != (num_envs,) or not mask.any():
-        raise ValueError(f"reset_mask: must be {num_envs} booleans, not all False; is {mask.dtype} {mask.shape}")
+        raise ValueError(f"reset_mask: must be {num_envs} booleans, not all False; got {mask.dtype} {mask.shape}")
     return mask
 
 
 def vector_of(world: Callable[..., TabularEnv]) -> Callable[..., TabularVectorEnv]:
-    """The vector entry point of a world: its own keywords go to the world, the others to TabularVectorEnv."""
+    """The vector entry point of a world: the world gets its own keywords, TabularVectorEnv the others."""
 
     def make(
         num_envs: int = 1,

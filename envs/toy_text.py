@@ -1,4 +1,4 @@
-"""Gymnasium environments that are finite worlds: ours, and FrozenLake, CliffWalking and Taxi of toy_text."""
+"""Gymnasium environments that are finite worlds: ours, and FrozenLake, CliffWalking and Taxi from toy_text."""
 
 import dataclasses
 from typing import Any
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from envs.finite_mdp import Cell, Drawing, FiniteMDP
 from envs.tabular import TabularEnv
 
-# Wrappers that change neither what is observed nor what is paid. TimeLimit is left to `time_limit_of`.
+# Wrappers that change neither observations nor rewards. `time_limit_of` deals with TimeLimit.
 TRANSPARENT = (OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, RecordVideo, TimeLimit)
 FROZEN_LAKE_VECTORS = np.array([(0, -1), (1, 0), (0, 1), (-1, 0)])  # 0 left, 1 down, 2 right, 3 up
 CLIFF_WALKING_VECTORS = np.array([POSITION_MAPPING[action] for action in range(4)])  # 0 up, 1 right, ...
@@ -29,9 +29,9 @@ CLIFF_WALKING_VECTORS = np.array([POSITION_MAPPING[action] for action in range(4
 def finite_mdp_of(env: gymnasium.Env[Any, Any]) -> FiniteMDP | None:
     """The table of an environment, without any time limit; None where there is none.
 
-    Ours, FrozenLake, CliffWalking and Taxi have one, in all their variants but one: Taxi with
-    `fickle_passenger` remembers more than it shows. Subclasses of theirs, and environments inside a wrapper that
-    may change rewards or observations, have none.
+    Our worlds, FrozenLake, CliffWalking and Taxi have one, in all their variants but one: Taxi with
+    `fickle_passenger` remembers more than it shows. Subclasses of Gymnasium's worlds, and environments inside a
+    wrapper that may change rewards or observations, have none.
     """
     while isinstance(env, gymnasium.Wrapper):
         if type(env) not in TRANSPARENT:
@@ -52,11 +52,11 @@ def finite_mdp_of(env: gymnasium.Env[Any, Any]) -> FiniteMDP | None:
 def time_limit_of(env: gymnasium.Env[Any, Any], max_episode_steps: int | None = None) -> int:
     """The number of steps after which an episode is cut off, or has ended by itself.
 
-    The limit given counts first, then the one the environment is registered or made with, then, in finite
-    worlds without circles, the length of the longest episode.
+    The given limit comes first, then that with which the environment was registered or made, and last, in finite
+    worlds where no episode can go round in a circle, the length of the longest episode.
 
     Raises:
-        ValueError: there is no limit, or the one given is not positive.
+        ValueError: there is no limit, or the given one is not positive.
     """
     limit = max_episode_steps
     if limit is None and env.spec is not None:
@@ -70,12 +70,12 @@ def time_limit_of(env: gymnasium.Env[Any, Any], max_episode_steps: int | None = 
             "give one, for example max_episode_steps = 100"
         )
     if limit < 1:
-        raise ValueError(f"max_episode_steps: must be 1 or more, is {limit}")
+        raise ValueError(f"max_episode_steps: must be 1 or more, not {limit}")
     return limit
 
 
 def _read(env: FrozenLakeEnv | CliffWalkingEnv | TaxiEnv) -> FiniteMDP:
-    """The lists P[state][action] of (probability, next state, reward, terminated) as arrays, order kept."""
+    """The lists P[state][action] of (probability, next state, reward, terminated) as arrays, in the same order."""
     states, actions = len(env.P), len(env.P[0])
     shape = (states, actions, max(len(env.P[s][a]) for s in range(states) for a in range(actions)))
     next_state = np.zeros(shape, dtype=np.int64)
@@ -91,7 +91,8 @@ def _read(env: FrozenLakeEnv | CliffWalkingEnv | TaxiEnv) -> FiniteMDP:
 def _with_drawing(
     mdp: FiniteMDP, shape: tuple[int, int], action_vectors: NDArray[np.int64], labels: dict[Cell, float]
 ) -> FiniteMDP:
-    """A table whose states are the cells of a grid, row by row; cells that end episodes show their reward."""
+    """A table whose states are the cells of a grid, row by row; pictures show the reward of cells that end
+    episodes."""
     cells = np.stack(np.unravel_index(np.arange(mdp.states), shape), axis=-1)
     enters = mdp.terminated & (mdp.next_state != np.arange(mdp.states)[:, None, None])
     ends = {

@@ -1,10 +1,10 @@
-"""What is asked: configs, the training loop, results.
+"""Configs, training and results.
 
 from experiments import load_config, train
 result = train(load_config("configs/two_rooms.toml"))   # in memory, no files
 result.updates                                          # the table of updates.parquet
 
-Nothing is imported until it is asked for: a command has to hear Ctrl-C before it imports what takes long.
+Nothing is imported before it is used: a command has to handle Ctrl-C before it begins slow imports.
 """
 
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from experiments.session.run import Result
 
 # NumPy's matrix products are small here, and threads that wait for each other take ten times as long. OpenBLAS
-# asks when it is loaded: where NumPy is there already, or the variable is set, nothing changes.
+# reads the variable when it is loaded, so nothing changes if NumPy is loaded already or the variable is set.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 __all__ = ["Config", "ConfigError", "__version__", "load_config", "train"]

@@ -31,15 +31,17 @@ from experiments.figures.showing import Showing
 from experiments.pages.argument_page import argument_page, count, headline
 from experiments.pages.training_page import Drawn, write_pages
 from experiments.session import command_line
+from experiments.session.compiling import compile_ahead
 from experiments.session.console import Screen, verdict_table
 from experiments.session.processes import Ended, each_apart
-from experiments.session.run import Options, compile_ahead, holds, run
+from experiments.session.run import Options, holds, run
 from experiments.storage.owned_folder import OwnedFolder
 from experiments.storage.results import Results, read_results
 from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError
 from experiments.storage.sources import digest
 from experiments.storage.tree import link
 from experiments.training.loop import Training
+from experiments.training.numerics import arithmetic
 
 QUICK_SEEDS, QUICK_UPDATES = 6, 12  # how many seeds, and which part of the updates
 
@@ -175,7 +177,7 @@ def summary_of(done: dict[str, Done], quick: bool, seconds: float) -> dict[str, 
             name: {key: found.results.summary[key] for key in ("arms", "env_steps", "wall_seconds")}
             for name, found in done.items()
         },
-        **provenance(training, steps),
+        **provenance(training, steps, arithmetic(with_torch=True)),
         "command_seconds": round(seconds, 1),
     }
 

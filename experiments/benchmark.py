@@ -1,8 +1,9 @@
-"""Environment steps trained a second, learning included, and where the time goes.
+"""Environment steps trained a second, learning included, and what stands beside it.
 
     python -m experiments.benchmark --quick               the default comparison, once
     python -m experiments.benchmark                       every scenario and size, three times each
     python -m experiments.benchmark --out runs/benchmark  the figures as benchmark.json, sizes.svg too
+    python -m experiments.benchmark --against REVISION    this working tree and a commit, in turns
 
 Every figure comes from one run on one machine, beside that machine's own limits; nothing is compared across runs.
 Scenarios take turns, so that a machine that slows down slows all of them. With the extra `peers` installed
@@ -20,7 +21,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,8 @@ from experiments.figures.style import COLOURS, style, svg_of
 from experiments.session.command_line import Parser, folder
 from experiments.session.console import Screen
 from experiments.session.run import train_in_memory
-from experiments.speed import peers, scenarios
-from experiments.speed.limits import Demand, limits
+from experiments.speed import peers, revisions, scenarios
+from experiments.speed.limits import Demand, limits, speed_of_threads
 from experiments.speed.scenarios import (
     SIZES,
     Scenario,
@@ -78,13 +79,6 @@ def speeds(timings: Mapping[str, Sequence[Timing]]) -> Rows:
             }
         )
     return rows
-
-
-def shares(scenario: Scenario) -> Rows:
-    """A row a phase of one process."""
-    spent = scenarios.phases(scenario.load())
-    total = sum(spent.values())
-    return [{"phase": name, "seconds": took, "share": took / total} for name, took in spent.items()]
 
 
 def costs_of_logging(scenario: Scenario, repeats: int) -> Rows:
@@ -224,6 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser("experiments.benchmark", __doc__)
     parser.add_argument("--quick", action="store_true", help="the default comparison alone, once")
     parser.add_argument("--out", type=folder, help="folder for benchmark.json and sizes.svg")
+    parser.add_argument("--against", metavar="REVISION", help="measure this and another revision of git in turns")
     options = parser.parse_args(arguments)
     with ExitStack() as stack:
         kept = None if options.out is None else BenchmarkFolder(options.out)
@@ -231,12 +226,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kept.check_owner(COMMAND)
             stack.enter_context(kept.locked())
             kept.mark(COMMAND)
-        found = measured(options.quick)
+        found = measured(options.quick) if options.against is None else compared(options.against, options.quick)
         if kept is not None:
             kept.write("benchmark.json", json.dumps(found, indent=2) + "\n")
         screen = Screen()
         show(found, screen)
-        if kept is not None and not options.quick:
+        if kept is not None and "time and memory against size" in found:
             with style():
                 kept.write("sizes.svg", size_figure(found["time and memory against size"]))
     return int(screen.is_lost)
@@ -250,7 +245,6 @@ def measured(quick: bool) -> dict[str, Rows]:
         "environment steps trained a second, millions": speeds(
             in_turns(scenarios.QUICK if quick else scenarios.SCENARIOS, repeats)
         ),
-        "where the time goes, default comparison, one process": shares(default),
         "what logging costs, default comparison, one process": costs_of_logging(default, repeats),
         "beside the limits of one thread, default comparison": fractions(default),
     }
@@ -260,6 +254,49 @@ def measured(quick: bool) -> dict[str, Rows]:
         found["start-up, seconds"] = start_up(repeats)
         found["millions of steps a second beside somebody else's agent"] = beside_peers(repeats)
     return found
+
+
+def compared(revision: str, quick: bool) -> dict[str, Rows]:
+    """This working tree and another revision in turns; the tables by their titles.
+
+    Raises:
+        Failure: there is no such revision.
+    """
+    repeats = 1 if quick else 5
+    timings = revisions.against(revision, scenarios.QUICK if quick else scenarios.COMPARED, repeats)
+    commands = revisions.commands_against(revision, repeats)
+    return {
+        f"millions of environment steps a second, here and at {revision}": [
+            {"scenario": name} | _medians({which: [run.millions for run in runs] for which, runs in both.items()})
+            for name, both in timings.items()
+        ],
+        "two threads beside one, in times": [
+            {"of": "a compiled loop that shares nothing", "times": speed_of_threads(2)},
+            *({"of": name, "times": ratio} for name, ratio in _gains(timings)),
+        ],
+        f"seconds of python train.py, here and at {revision}": [
+            {"until": until} | _medians({which: [run[end] for run in runs] for which, runs in commands.items()})
+            for end, until in enumerate(("its first verdict", "its end, report included"))
+        ],
+    }
+
+
+def _medians(both: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Of the two revisions, and of how many times the first is the second in the same turn."""
+    here, there = both.values()
+    turns = [a / b for a, b in zip(here, there, strict=True)]
+    medians = {name: float(np.median(values)) for name, values in both.items()}
+    return medians | {"times": float(np.median(turns)), "at least": min(turns), "at most": max(turns)}
+
+
+def _gains(timings: Mapping[str, Mapping[str, Sequence[Timing]]]) -> Iterator[tuple[str, float]]:
+    """What a second worker brings here, of scenarios that were measured with one, too."""
+    medians = {
+        name: float(np.median([run.millions for run in both[revisions.HERE]])) for name, both in timings.items()
+    }
+    for name, median in medians.items():
+        if (alone := medians.get(name.replace("2 workers", "1 worker"))) and "2 workers" in name:
+            yield name, median / alone
 
 
 def show(found: Mapping[str, Rows], screen: Screen) -> None:

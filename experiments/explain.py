@@ -20,11 +20,11 @@ from typing import Any
 
 from experiments.config.commands import CONFIGS, DOCS, IS_CHECKOUT
 from experiments.config.loading import load_config
-from experiments.config.plain_text import printable
 from experiments.config.schema import Config
 from experiments.pages.explain_data import dose_runs, effects, room_maps
 from experiments.pages.explain_page import explain_page
 from experiments.session.command_line import Parser, available_cores, place
+from experiments.session.console import Screen, progress
 from experiments.session.run import Options, run
 from experiments.storage.results import read_results
 from experiments.storage.run_folder import RunFolder
@@ -33,57 +33,66 @@ from experiments.storage.tree import Tree
 
 ARGUMENT = DOCS / "argument.json"
 PAGE = DOCS / "explain.html" if IS_CHECKOUT else Path("explain.html")
-MARK = '<meta name="generator" content="experiments.explain">'
+MARK = b'<meta name="generator" content="experiments.explain">'
 
 # Of the bandit. 0 and 0.1 are the arms of configs/bandit.toml, whose runs the argument judges.
 COEFFICIENTS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 
 
-def doses(config: Config, coefficients: Sequence[float]) -> Config:
+def with_doses(config: Config, coefficients: Sequence[float]) -> Config:
     """The same experiment with an arm for each coefficient, and no claims."""
     arms = {f"entropy_{i}": {"entropy_coef": coefficient} for i, coefficient in enumerate(coefficients)}
     return Config.model_validate({**config.model_dump(), "arms": arms, "claims": []})
 
 
-def made(coefficients: Sequence[float] = COEFFICIENTS, overrides: Sequence[str] = ()) -> str:
+def made(screen: Screen, coefficients: Sequence[float] = COEFFICIENTS, overrides: Sequence[str] = ()) -> str:
     """Train what the page shows, and the page.
 
     Args:
+        screen: where progress is shown.
         coefficients: of the bandit; 0 and 0.1 among them.
         overrides: of both configs, to have it faster.
     """
     bandit, rooms = (load_config(CONFIGS / f"{name}.toml", overrides) for name in ("bandit", "two_rooms"))
     argument = json.loads(ARGUMENT.read_text(encoding="utf-8"))
     with TemporaryDirectory() as folder:
+        doses_folder = trained(with_doses(bandit, coefficients), Path(folder) / "bandit", screen)
+        rooms_folder = trained(rooms, Path(folder) / "rooms", screen)
         data: dict[str, Any] = {
-            "bandit": dose_runs(
-                RunFolder(trained(doses(bandit, coefficients), Path(folder) / "bandit")), coefficients, shown=0.1
-            ),
-            "rooms": room_maps(read_results(trained(rooms, Path(folder) / "rooms"))),
+            "bandit": dose_runs(RunFolder(doses_folder), coefficients, shown=0.1),
+            "rooms": room_maps(read_results(rooms_folder)),
             "worlds": effects(argument),
         }
     return explain_page(data, argument, {"bandit": bandit.model_dump(), "two_rooms": rooms.model_dump()})
 
 
-def trained(config: Config, folder: Path) -> Path:
+def trained(config: Config, folder: Path, screen: Screen) -> Path:
     """The folder, with a finished training in it."""
-    run(
-        config,
-        Options(folder, workers=available_cores(), log_steps=0, tensorboard=False),
-        lambda record: None,
-        lambda line: None,
-    )
+    options = Options(folder, workers=available_cores(), log_steps=0, tensorboard=False)
+    with progress(screen, config.training.updates) as bar:
+        run(config, options, bar, screen.say)
     return folder
 
 
 def check_page(path: Path) -> None:
-    """Whether a page may be written there.
+    """Whether a page can be made, and may be written there.
 
     Raises:
-        StoreError: something else is there.
+        StoreError: something else is there, or this is no checkout.
     """
-    if path.exists() and (not path.is_file() or MARK not in path.read_text("utf-8", errors="replace")[:4096]):
+    if not ARGUMENT.is_file():
+        raise StoreError(f"{ARGUMENT}: not there; the page is made in a checkout of the project, which has it")
+    if not path.parent.is_dir():
+        raise StoreError(f"{path.parent}: there is no such folder to write a page into")
+    if path.exists() and not _is_ours(path):
         raise StoreError(f"{path}: is not a page of this command and stays; choose another name for --out")
+
+
+def _is_ours(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return MARK in file.read(4096)
 
 
 @command("experiments.explain")
@@ -99,9 +108,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     path: Path = parser.parse_args(arguments).out
     check_page(path)
-    Tree(path.parent).write(path.name, made() + "\n")
-    print(printable(str(path)))
-    return 0
+    screen = Screen()
+    Tree(path.parent).write(path.name, made(screen) + "\n")
+    screen.say(f"page: {path}")
+    return int(screen.is_lost)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
                 action = int(pi.argmax() if greedy else (pi[:-1].cumsum() <= uniform).sum())
                 with generators.acting():
                     observation, reward, terminated, truncated, _ = env.step(world.as_shown(np.array([action]))[0])
-                reward = reward_of(reward)
+                reward = world.paid(reward_of(reward))
                 terminated, truncated = flag_of(terminated, "terminated"), flag_of(truncated, "truncated")
                 total += reward
                 outcome = "ended" if terminated else "cut off by the time limit" if truncated else ""
@@ -94,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
         "--arm", nargs="+", help="whose policy; of several, one after the other, in a GIF side by side"
     )
     top.add_argument("--seed", type=int, help="which run of the arm")
+    top.add_argument("--world", type=int, help="of a family, which of its worlds")
     where = top.add_mutually_exclusive_group()
     where.add_argument("--window", action="store_true", help="show it in a window instead of the terminal")
     where.add_argument("--gif", type=place, metavar="FILE", help="write an animated GIF")
@@ -127,7 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _import(options.module)
         if options.gif:
             check_gif(options.gif)
-        policies = {arm: load_policy(options.folder, arm, options.seed) for arm in options.arm or [None]}
+        policies = {
+            arm: load_policy(options.folder, arm, options.seed, options.world) for arm in options.arm or [None]
+        }
         play(policies, options)
     except BrokenPipeError:
         raise

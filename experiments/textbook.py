@@ -1,9 +1,9 @@
 """REINFORCE with the entropy term, as a textbook writes it. Read this first.
 
-python -m experiments.textbook    the text's bandit, one run without the term and one with it: their entropies
+python -m experiments.textbook    train the bandit once without the term and once with it, and print both entropies
 
-One run, one episode, one step at a time, in plain torch and Gymnasium, and nothing clever. The fast code of this
-project trains hundreds of runs at once; it is tested to do, update by update, what stands here.
+One run, one episode, one step at a time, in plain torch and Gymnasium, with nothing clever. The fast code of this
+project trains hundreds of runs at once; tests compare it with this file, update by update.
 
 Source: Williams, *Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning*
 (1992).
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agents.information import entropy_from_log
+from agents.regularizers import regularizer
 from experiments.config.commands import as_typed
 from experiments.config.loading import load_config
 from experiments.config.schema import Agent, Config
@@ -43,13 +44,13 @@ Returns = Sequence[Sequence[float]]  # returns-to-go of the steps of each episod
 class Step(NamedTuple):
     """One step of an episode."""
 
-    observation: Any  # what the action was chosen on
+    observation: Any  # what the policy saw when it chose the action
     action: int
-    actions: int  # A, among which it was chosen
+    actions: int  # A, the number of actions there were
     reward: float
     entropy_nats: float  # of the policy at that observation
     next_observation: Any
-    terminated: bool  # False at the last step: the time limit cut the episode off
+    terminated: bool  # if the last step says False, the time limit cut the episode off
 
 
 class Terms(NamedTuple):
@@ -67,7 +68,7 @@ def episode(env: Env, log_policy: Callable[[Any], Array], uniforms: Iterable[flo
     Args:
         env: the environment.
         log_policy: log-probabilities of the actions, [A], for an observation.
-        uniforms: numbers in [0, 1), one of which is taken for each step.
+        uniforms: numbers in [0, 1); each step takes one of them.
     """
     observation, _ = env.reset()
     for uniform in uniforms:
@@ -84,8 +85,8 @@ def episode(env: Env, log_policy: Callable[[Any], Array], uniforms: Iterable[flo
 def returns_to_go(steps: Sequence[Step], agent: Agent, entropy_coef: float) -> list[float]:
     """G_t = r_t + discount * G_(t+1) for every step, [T].
 
-    In a soft return the entropy of every *later* step is a reward, too. A step's own entropy enters through the
-    loss term; in its return it would be a constant that does not depend on the action.
+    In a soft return the entropy of every *later* step is a reward, too. A step's own entropy does not depend on
+    the action, so it changes nothing in the return; it enters through the loss term.
     """
     soft = entropy_coef if agent.entropy_objective == "soft_return" else 0.0
     uniform = agent.soft_return_offset == "uniform"
@@ -97,7 +98,7 @@ def returns_to_go(steps: Sequence[Step], agent: Agent, entropy_coef: float) -> l
 
 
 def network(env: Env, agent: Agent) -> nn.Sequential:
-    """From the row of an observation, [D], to logits, [A]; a table of logits is linear without a bias."""
+    """A network from an observation, [D], to logits, [A]; a table of logits is a linear layer without a bias."""
     assert isinstance(env.action_space, Discrete)
     actions, mlp = int(env.action_space.n), agent.policy == "mlp"
     widths = [flatdim(env.observation_space), *(agent.hidden_sizes if mlp else ()), actions]
@@ -109,15 +110,15 @@ def network(env: Env, agent: Agent) -> nn.Sequential:
 
 
 class Reinforce:
-    """A softmax policy, its baseline and its optimiser."""
+    """A softmax policy with its baseline and its optimiser."""
 
     def __init__(self, env: Env, agent: Agent) -> None:
         self.agent, self.space = agent, env.observation_space
         self.network = network(env, agent)
         optimizer = torch.optim.Adam if agent.optimizer == "adam" else torch.optim.SGD
         self.optimizer = optimizer(self.network.parameters(), lr=agent.learning_rate)
-        self.values: dict[Any, float] = defaultdict(float)  # of states, for the baseline "value"
-        self.seen: list[float] = []  # all earlier returns-to-go, for the baseline "running_mean"
+        self.values: dict[Any, float] = defaultdict(float)  # of the states; for the baseline "value"
+        self.seen: list[float] = []  # all earlier returns-to-go; for the baseline "running_mean"
 
     def log_pi(self, observation: Any) -> Tensor:
         """Log-probabilities of the actions, [A], differentiable. A state number becomes a one-hot row."""
@@ -129,16 +130,17 @@ class Reinforce:
         agent = self.agent
         returns = [returns_to_go(steps, agent, entropy_coef) for steps in episodes]
         advantages = iter(self.advantages(episodes, returns))
-        policy_loss = negative_entropy = torch.zeros((), dtype=torch.float64)
+        policy_loss = negative_entropy = pull = torch.zeros((), dtype=torch.float64)
         for steps in episodes:
             for t, step in enumerate(steps):
                 log_pi = self.log_pi(step.observation)
                 weight = agent.discount**t if agent.discount_weighting else 1.0
                 policy_loss = policy_loss - weight * next(advantages) * log_pi[step.action]
                 negative_entropy = negative_entropy - weight * entropy_from_log(log_pi)
+                pull = pull + weight * regularizer(agent.regularizer, log_pi)  # unless for a control: the same
         parts = sum(map(len, episodes)) if agent.loss_reduction == "per_step" else len(episodes)
         policy_loss, negative_entropy = policy_loss / parts, negative_entropy / parts
-        loss = policy_loss + entropy_coef * negative_entropy
+        loss = policy_loss + entropy_coef * pull / parts
 
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -169,7 +171,7 @@ class Reinforce:
         return found
 
     def learn_baseline(self, episodes: Sequence[Sequence[Step]], returns: Returns) -> None:
-        """After the gradient step: a baseline must not know the returns that it is subtracted from."""
+        """Called after the gradient step: a baseline must not know the returns that it is subtracted from."""
         seen_at: dict[Any, list[float]] = defaultdict(list)
         for steps, to_go in zip(episodes, returns, strict=True):
             for step, value in zip(steps, to_go, strict=True):
@@ -192,7 +194,7 @@ def train(config: Config, arm: str, seed: int) -> Iterator[list[list[Step]]]:
             uniforms = iter(numbers.random, None)
             played = [
                 list(episode(env, lambda seen: learner.log_pi(seen).numpy(), uniforms))
-                for _ in range(config.training.episodes_per_update)
+                for _ in range(config.training_of(arm).episodes_per_update)
             ]
         learner.learn(played, agent.entropy_coef)
         yield played

@@ -48,20 +48,27 @@ class TestEveryExperiment:
     def test_compares_arms_on_the_same_seeds(self, path: Path) -> None:
         config = load_config(path)
         assert len(config.arms) >= 2
-        agents = [config.agent_of(arm).model_dump_json() for arm in config.arms]
+        agents = [
+            config.agent_of(arm).model_dump_json() + config.training_of(arm).model_dump_json()
+            for arm in config.arms
+        ]
         assert len(set(agents)) == len(agents), "two arms are the same"
 
     def test_two_updates_of_two_seeds_give_what_its_claims_are_about(self, path: Path) -> None:
         if "LunarLander" in path.read_text() and importlib.util.find_spec("Box2D") is None:
             pytest.skip("needs the extra box2d")
-        config = load_config(path, ["training.updates=2", "training.seeds=[1000, 1001]"])
+        few = ["training.updates=2", "training.seeds=[1000, 1001]"]
+        if load_config(path).environment.worlds is not None:
+            few.append("environment.worlds=2")
+        config = load_config(path, few)
         result = train(config)
-        assert len(result.runs) == 2 * len(config.arms)
+        assert len(result.runs) == config.runs_per_arm * len(config.arms)
         assert not any(result.runs["failed"].to_pylist())
         assert len(result.updates) == 2 * len(result.runs)
         single = {name for name in result.runs.column_names if np.ndim(result.runs[name].to_pylist()[0]) == 0} - {
             "arm",
             "seed",
+            "world",
         }
         for claim in config.claims:
             read_claim(Claim(claim.statement, claim.measure, claim.expect), list(config.arms), single)
@@ -78,7 +85,8 @@ def test_success_is_the_same_number_wherever_the_world_is_the_same() -> None:
     thresholds: dict[str, set[float | None]] = {}
     for path in CONFIGS:
         environment = load_config(path).environment
-        world = f"{environment.id} {sorted(environment.kwargs.items())}"
+        rewards = environment.reward_scale, environment.reward_offset
+        world = f"{environment.id} {sorted(environment.kwargs.items())} {rewards}"
         thresholds.setdefault(world, set()).add(environment.solved_return)
     assert {world: numbers for world, numbers in thresholds.items() if len(numbers) > 1} == {}
     assert len(thresholds) < len(CONFIGS)  # some worlds are trained in more than once

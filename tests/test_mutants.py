@@ -22,6 +22,7 @@ from agents.information import entropy
 from agents.policy import PolicyShape
 from experiments import train
 from experiments.session import run as session
+from experiments.training.finite import one_run
 from experiments.training.loop import Training
 from tests.experiments.comparisons import (
     BANDIT,
@@ -33,6 +34,7 @@ from tests.experiments.comparisons import (
     comparison,
     run_by_run,
 )
+from tests.experiments.interpreted import interpret
 
 # --- laws ---
 
@@ -83,7 +85,7 @@ def each_action_is_paid_the_discounted_rewards_that_follow_it() -> None:
     training = Training(comparison(corridor, agent, {"a": {}}, seeds=1, updates=1, episodes=1))
     records = training.advance()
     assert records.columns["episode_length"].tolist() == [[3]]  # it went straight
-    moved = training.parameters()["a/seed_0/logits"].numpy() - np.log(pi)
+    moved = training.parameters()["a/seed_0/logits"] - np.log(pi)
     to_go = np.array([0.25, 0.5, 1.0, 0.0])  # nobody acts at the goal
     np.testing.assert_allclose(moved, to_go[:, None] * (np.array([0, 1, 0, 0]) - pi), atol=1e-12)
 
@@ -105,7 +107,7 @@ def a_run_is_a_function_of_its_config() -> None:
     np.testing.assert_array_equal(one["loss"], other["loss"])
     np.testing.assert_array_equal(one["visit_entropy_bits"], other["visit_entropy_bits"])
     for name, layer in first.parameters().items():
-        assert torch.equal(layer, second.parameters()[name])
+        np.testing.assert_array_equal(layer, second.parameters()[name])
 
 
 def the_logged_entropy_is_that_of_the_policy() -> None:
@@ -136,53 +138,79 @@ def tensorboard_shows_the_logged_entropy() -> None:
 # --- mutants ---
 
 
-def negated(right: Any) -> Any:
-    return lambda *arguments: -right(*arguments)
-
-
-def in_bits(right: Any) -> Any:
-    return lambda log_pi: right(log_pi) / math.log(2)
+def with_the_sign_turned(right: Any) -> Any:
+    return lambda score, softmax, epsilon, sums, counts, normalizer, coefficient, regularizer, gradient: right(
+        score, softmax, epsilon, sums, counts, normalizer, -coefficient, regularizer, gradient
+    )
 
 
 def without_coefficient(right: Any) -> Any:
-    return lambda log_pi, experience, coefficient: right(log_pi, experience, 0 * coefficient)
+    return lambda score, softmax, epsilon, sums, counts, normalizer, coefficient, regularizer, gradient: right(
+        score, softmax, epsilon, sums, counts, normalizer, 0.0, regularizer, gradient
+    )
+
+
+def in_bits(right: Any) -> Any:
+    def wrong(*given: Any) -> Any:
+        policy_loss, negative_entropy, weighed = right(*given)
+        return policy_loss, negative_entropy / math.log(2), weighed
+
+    return wrong
+
+
+def negated(right: Any) -> Any:
+    return lambda *arguments: -right(*arguments)
 
 
 def of_one_sample(right: Any) -> Any:
     """-log pi of the action taken, in place of the sum over all actions."""
 
-    def wrong(log_pi: torch.Tensor, experience: reinforce.Experience, coefficient: torch.Tensor) -> Any:
+    def wrong(log_pi: torch.Tensor, experience: reinforce.Experience, *weighed: Any) -> Any:
         taken = (experience.advantage_sums != 0).double()
         with pytest.MonkeyPatch.context() as inner:
             inner.setattr(reinforce, "entropy_from_log", lambda log_pi: -(taken * log_pi).sum(-1))
-            return right(log_pi, experience, coefficient)
+            return right(log_pi, experience, *weighed)
 
     return wrong
 
 
 def with_a_discount_too_many(right: Any) -> Any:
     """discount^(k - t + 1): the step's own reward is discounted too."""
-    return lambda rewards, discount: discount[:, None] * right(rewards, discount)
+
+    def wrong(steps: Any, discount: float, bonus: Any, returns: Any) -> None:
+        right(steps, discount, bonus, returns)
+        returns *= discount
+
+    return wrong
 
 
 def undiscounted(right: Any) -> Any:
-    return lambda rewards, discount: right(rewards, np.ones_like(discount))
+    return lambda steps, discount, bonus, returns: right(steps, 1.0, bonus, returns)
 
 
 def of_the_next_step(right: Any) -> Any:
-    def wrong(rewards: Any, discount: Any) -> Any:
-        to_go = right(rewards, discount)
-        return np.concatenate([to_go[1:], np.zeros_like(to_go[:1])])
+    def wrong(steps: Any, discount: float, bonus: Any, returns: Any) -> None:
+        right(steps, discount, bonus, returns)
+        returns[:] = [*returns[1:], 0.0]
 
     return wrong
 
 
 def greedy(right: Any) -> Any:
-    return lambda rollout, pi, *rest: right(rollout, np.eye(pi.shape[2])[pi.argmax(2)], *rest)
+    return lambda pi, found: right(np.eye(pi.shape[1])[pi.argmax(1)], found)
 
 
-def from_the_global_generator(right: Any) -> Any:
-    return lambda *place: torch.rand(right(*place).shape, dtype=torch.float64).numpy()
+def with_a_seed_of_the_global_generator(right: Any) -> Any:
+    return lambda world, edges, entropy, numbers, *filled: right(
+        world, edges, entropy, numbers._replace(seed=int(torch.randint(2**40, ()))), *filled
+    )
+
+
+def with_the_entropy_of_steps_negated(right: Any) -> Any:
+    def wrong(world: Any, edges: Any, entropy: Any, *rest: Any) -> Any:
+        return right(world, edges, -entropy, *rest)
+
+    return wrong
 
 
 def drawn_from_the_global_generator(right: Any) -> Any:
@@ -199,53 +227,49 @@ class Mutant(NamedTuple):
     law: Callable[[], None]  # which law that breaks
 
 
+TRAINING = "experiments.training.finite.one_run"
 MUTANTS = {
     "flipped sign of the entropy": Mutant(
-        "agents.reinforce.entropy_from_log", negated, without_reward_the_entropy_rises
+        f"{TRAINING}.gradient_by_logits", with_the_sign_turned, without_reward_the_entropy_rises
     ),
-    "entropy in bits": Mutant("agents.reinforce.entropy_from_log", in_bits, the_loss_counts_the_entropy_in_nats),
     "ignored coefficient": Mutant(
-        "experiments.training.finite.learning.loss_terms", without_coefficient, the_coefficient_weighs_the_entropy
+        f"{TRAINING}.gradient_by_logits", without_coefficient, without_reward_the_entropy_rises
     ),
+    "entropy in bits": Mutant(f"{TRAINING}.loss_terms", in_bits, the_loss_counts_the_entropy_in_nats),
     "one-sample entropy": Mutant("agents.reinforce.loss_terms", of_one_sample, the_entropy_term_survives_sampling),
     "shifted discount": Mutant(
-        "experiments.training.finite.experience.returns_to_go",
+        f"{TRAINING}.returns_to_go",
         with_a_discount_too_many,
         each_action_is_paid_the_discounted_rewards_that_follow_it,
     ),
     "forgotten discount": Mutant(
-        "experiments.training.finite.experience.returns_to_go",
-        undiscounted,
-        each_action_is_paid_the_discounted_rewards_that_follow_it,
+        f"{TRAINING}.returns_to_go", undiscounted, each_action_is_paid_the_discounted_rewards_that_follow_it
     ),
     "advantage shifted by one step": Mutant(
-        "experiments.training.finite.experience.returns_to_go",
-        of_the_next_step,
-        each_action_is_paid_the_discounted_rewards_that_follow_it,
+        f"{TRAINING}.returns_to_go", of_the_next_step, each_action_is_paid_the_discounted_rewards_that_follow_it
     ),
-    "greedy actions": Mutant(
-        "experiments.training.finite.rollout.FiniteRollout.collect", greedy, actions_follow_the_policy
-    ),
+    "greedy actions": Mutant(f"{TRAINING}.cumulative", greedy, actions_follow_the_policy),
     "actions from the global generator": Mutant(
-        "experiments.training.randomness.uniforms",
-        from_the_global_generator,
-        a_run_is_a_function_of_its_config,
+        f"{TRAINING}.play", with_a_seed_of_the_global_generator, a_run_is_a_function_of_its_config
     ),
     "parameters from the global generator": Mutant(
         "agents.policy.PolicyShape.initial", drawn_from_the_global_generator, a_run_is_a_function_of_its_config
     ),
     "negated entropy in the updates": Mutant(
-        "experiments.training.finite.learning.entropy_from_log", negated, the_logged_entropy_is_that_of_the_policy
+        f"{TRAINING}.mean_over", negated, the_logged_entropy_is_that_of_the_policy
     ),
     "negated entropy in the steps": Mutant(
-        "experiments.training.finite.experience.entropy_from_log",
-        negated,
-        the_logged_entropy_is_that_of_the_policy,
+        f"{TRAINING}.play", with_the_entropy_of_steps_negated, the_logged_entropy_is_that_of_the_policy
     ),
     "negated entropy in TensorBoard": Mutant(
         "experiments.tensorboard.sink.scalar_block", with_values_negated, tensorboard_shows_the_logged_entropy
     ),
 }
+
+
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    interpret(monkeypatch, one_run)
 
 
 @pytest.mark.parametrize("law", dict.fromkeys(m.law for m in MUTANTS.values()), ids=lambda law: law.__name__)

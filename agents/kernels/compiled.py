@@ -27,7 +27,7 @@ def flags() -> str:
     return " ".join(f"{name}={int(getattr(numba.config, name))}" for name in FLAGS)
 
 
-def compiled(*freedoms: str) -> Callable[[Function], Function]:
+def compiled(*freedoms: str, inlined: bool = False) -> Callable[[Function], Function]:
     """Compile for the types of the arguments it is called with; the result is kept on disk for later processes.
 
     It runs without the interpreter's lock, so threads may share the work. Nothing is checked in there: an index
@@ -40,12 +40,20 @@ def compiled(*freedoms: str) -> Callable[[Function], Function]:
         freedoms: how numbers may differ from Python's, in LLVM's words. None: not at all. "contract": a product
             and a sum may become one operation, rounded once. "reassoc" and "nsz": a sum may be taken in another
             order, always the same one for the same length.
+        inlined: it becomes a part of every compiled function that calls it, and is not compiled by itself, which
+            saves time.
     """
-    options: dict[str, Any] = {"fastmath": set(freedoms), "error_model": "numpy", "nogil": True}
 
     def decorator(function: Function) -> Function:
         if not is_compiling():
             return function
+        options: dict[str, Any] = {
+            "fastmath": set(freedoms),
+            "error_model": "numpy",
+            "nogil": True,
+            "inline": "always" if inlined else "never",
+            "no_cfunc_wrapper": True,
+        }
         try:
             dispatcher = numba.njit(function, cache=True, **options)
         except RuntimeError:  # no folder can be written to: it is compiled in every process

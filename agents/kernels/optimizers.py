@@ -1,6 +1,6 @@
-"""SGD and Adam for stacked parameters, a run at a time, and the norm of a gradient by which it is clipped.
+"""One gradient step of a run: clipping, then SGD or Adam, compiled.
 
-R: runs, P: parameters of one run. Tested against torch's own, which take each of their passes over all runs.
+P: parameters of a run, R: runs. Tested against torch's own.
 """
 
 import math
@@ -17,56 +17,70 @@ Array = NDArray[Any]
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
-@compiled("contract", "reassoc", "nsz")
-def norms(gradient: Array) -> Array:
-    """Euclidean length of each row, [R, P] -> [R]."""
-    found = np.empty(gradient.shape[0], gradient.dtype)
-    for r in range(gradient.shape[0]):
-        row, total = gradient[r], gradient.dtype.type(0)
-        for p in range(row.shape[0]):
-            total += row[p] * row[p]
-        found[r] = math.sqrt(total)
-    return found
-
-
-def sgd(theta: Array, gradient: Array, scale: Array, learning_rate: float) -> None:
-    """theta [R, P] -= learning rate x scale [R] x gradient."""
-    _sgd(theta, gradient, (learning_rate * scale).astype(theta.dtype))
-
-
-def adam(
-    theta: Array, gradient: Array, scale: Array, first: Array, second: Array, step: int, learning_rate: float
-) -> None:
-    """Move along running means of the gradient and its square, after Kingma and Ba, *Adam* (2015), algorithm 1.
+@compiled()
+def move(
+    theta: Array, gradient: Array, means: Array, step: int, learning_rate: float, max_grad_norm: float
+) -> float:
+    """Move a run's parameters along its gradient.
 
     Args:
-        theta, gradient: [R, P].
-        scale: of each run's gradient, [R]; 0: the run stays as it is, and so do its means.
-        first, second: the means, [R, P], changed in place.
+        theta, gradient: [P].
+        means: Adam's running means of the gradient and of its square, [2, P]; of SGD, [0, P].
         step: how many steps were taken, this one included.
-        learning_rate: of all runs.
+        learning_rate: step size.
+        max_grad_norm: a longer gradient is clipped to this Euclidean norm; 0: none is.
+    Returns:
+        the norm before clipping.
     """
-    numbers = 1 - BETA_1, 1 - BETA_2, learning_rate / (1 - BETA_1**step), 1 / math.sqrt(1 - BETA_2**step), EPSILON
-    _adam(theta, gradient, scale.astype(theta.dtype), first, second, *map(theta.dtype.type, numbers))
+    length = norm(gradient)
+    scale = min(max_grad_norm / (length + 1e-6), 1.0) if max_grad_norm > 0 else 1.0
+    if len(means) == 0:
+        _sgd(theta, gradient, learning_rate * scale)
+    else:
+        rate, root = learning_rate / (1 - BETA_1**step), 1 / math.sqrt(1 - BETA_2**step)
+        _adam(theta, gradient, scale, means[0], means[1], rate, root)
+    return length
+
+
+@compiled()
+def move_all(
+    theta: Array, gradient: Array, means: Array, frozen: NDArray[np.bool_], step: int, learning_rate: float,
+    max_grad_norm: float, norms: Array,
+) -> None:  # fmt: skip
+    """`move` for runs side by side, with a first axis R; those that are frozen stay. Their norms are filled in."""
+    for r in range(len(theta)):
+        if frozen[r]:
+            norms[r] = norm(gradient[r])
+        else:
+            norms[r] = move(theta[r], gradient[r], means[r], step, learning_rate, max_grad_norm)
+
+
+@compiled("contract", "reassoc", "nsz")
+def norm(gradient: Array) -> float:
+    """Euclidean length, [P]."""
+    total = gradient.dtype.type(0)
+    for p in range(len(gradient)):
+        total += gradient[p] * gradient[p]
+    return math.sqrt(np.float64(total))
 
 
 @compiled("contract")
-def _sgd(theta: Array, gradient: Array, rate: Array) -> None:
-    for r in range(theta.shape[0]):
-        if rate[r] != 0:
-            for p in range(theta.shape[1]):
-                theta[r, p] -= rate[r] * gradient[r, p]
+def _sgd(theta: Array, gradient: Array, rate: float) -> None:
+    own_rate = theta.dtype.type(rate)
+    for p in range(len(theta)):
+        theta[p] -= own_rate * gradient[p]
 
 
 @compiled("contract")
 def _adam(
-    theta: Array, gradient: Array, scale: Array, first: Array, second: Array,
-    new_1: float, new_2: float, rate: float, root: float, epsilon: float,
-) -> None:  # fmt: skip
-    for r in range(theta.shape[0]):
-        if scale[r] != 0:
-            for p in range(theta.shape[1]):
-                g = scale[r] * gradient[r, p]
-                first[r, p] += new_1 * (g - first[r, p])
-                second[r, p] += new_2 * (g * g - second[r, p])
-                theta[r, p] -= rate * first[r, p] / (np.sqrt(second[r, p]) * root + epsilon)
+    theta: Array, gradient: Array, scale: float, first: Array, second: Array, rate: float, root: float
+) -> None:
+    """Kingma and Ba, *Adam* (2015), algorithm 1."""
+    number = theta.dtype.type
+    own_scale, own_rate, own_root = number(scale), number(rate), number(root)
+    new_1, new_2, epsilon = number(1 - BETA_1), number(1 - BETA_2), number(EPSILON)
+    for p in range(len(theta)):
+        g = own_scale * gradient[p]
+        first[p] += new_1 * (g - first[p])
+        second[p] += new_2 * (g * g - second[p])
+        theta[p] -= own_rate * first[p] / (np.sqrt(second[p]) * own_root + epsilon)

@@ -1,12 +1,12 @@
 """Claims, written down before the run, and the one rule that judges them.
 
-    The Holm-adjusted p of the declared two-sided test decides at .05: *supported* in the expected direction,
-    *refuted* in the other, else *inconclusive*. The interval illustrates.
+    A claim is judged by the p value of its two-sided test, adjusted by Holm's method. If p is at most .05 it is
+    *supported* in the expected direction and *refuted* in the other; else it is *inconclusive*. The interval
+    only illustrates.
 
-Under no effect that is at most 2.5 % false "supported" and 2.5 % false "refuted".
-`experiments.analysis.contrasts` says
-which test belongs to which measure and what failed runs count as, `experiments.analysis.rules` what it means for
-an equivalence or an inverted U.
+Where there is no effect, at most 2.5 % of claims are falsely supported and 2.5 % falsely refuted.
+`experiments.analysis.contrasts` says which test belongs to which measure and how failed runs count,
+`experiments.analysis.rules` how the rule applies to an equivalence or an inverted U.
 
 Comparing and deciding are two steps, so that claims of several experiments can be corrected together.
 """
@@ -15,14 +15,16 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial, reduce
+from operator import and_
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from experiments.analysis.contrasts import certain, contrast
+from experiments.analysis.contrasts import WorldCount, certain, contrast
 from experiments.analysis.estimates import holm
 from experiments.analysis.exact_tests import ALPHA, Interval
+from experiments.analysis.over_worlds import contrast_over_worlds
 from experiments.analysis.rules import find
 from experiments.analysis.values import is_one_run, kind_of, values_of
 from experiments.config.expectations import Expectation, parse_expectation, read_expectation
@@ -51,23 +53,24 @@ class Claim:
     statement: str
     measure: str
     expect: str
-    limit: bool = False  # whoever wrote it down expects that it does not hold
+    limit: bool = False  # its author expects that it does not hold
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the data say about a claim before the correction for its neighbours."""
+    """What the data say about a claim, before the correction for the other claims."""
 
     claim: Claim
     interval: Interval  # first arm minus second (or the number); inverted U: the best peak minus its stronger end
     test: str
-    p: float | None  # two-sided; None: nothing to test, `favours` is all there is
-    favours: bool | None  # the data speak for the claim, or against it; None: there are none
+    p: float | None  # two-sided; None: nothing to test, and only `favours` counts
+    favours: bool | None  # whether the data speak for the claim; None: no data
     n: int
-    failed: int  # runs without a value: it is decided only if it holds with any values of theirs
+    failed: int  # runs without a value; the verdict must hold whatever their values
     seeds: Callable[[float], int | None]  # level -> seeds per arm that would decide it with power .8
     improvement: Interval | None = None  # see `Contrast`
     mean_difference: float | None = None  # see `Contrast`
+    worlds: WorldCount | None = None  # of a family: n and `seeds` count worlds
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,11 @@ class Verdict:
     )  # chance that a run is higher in the first arm (ties half), low, high end
     mean_difference: float | None  # of two arms' numbers, first minus second, untested; None: none, or infinite
     more_seeds: int | None  # per arm, if the effect is as large as it looked; 0: decided; None: no number would do
+    worlds: dict[str, int | float] | None = None  # of a family, as WorldCount; n and more_seeds count worlds
 
 
 def read_claim(claim: Claim, arms: Sequence[str], measures: Iterable[str]) -> Expectation:
-    """Check a claim against the arms and measures there are.
+    """Read what a claim expects, and check that its arms and its measure exist.
 
     Raises:
         ValueError: names the claim, the mistake and what would be valid.
@@ -106,12 +110,24 @@ def read_claim(claim: Claim, arms: Sequence[str], measures: Iterable[str]) -> Ex
         raise ValueError(f"claim {claim.statement!r}: {error}") from None
 
 
-def judge(claims: Iterable[Claim], values: Values, seeds: Seeds, exact: Collection[str] = ()) -> list[Verdict]:
+def judge(
+    claims: Iterable[Claim],
+    values: Values,
+    seeds: Seeds,
+    exact: Collection[str] = (),
+    worlds: Seeds | None = None,
+) -> list[Verdict]:
     """Judge all claims of one experiment together; `compare` explains the arguments."""
-    return decide([compare(claim, values, seeds, exact) for claim in claims])
+    return decide([compare(claim, values, seeds, exact, worlds) for claim in claims])
 
 
-def compare(claim: Claim, values: Values, seeds: Seeds, exact: Collection[str] = ()) -> Comparison:
+def compare(
+    claim: Claim,
+    values: Values,
+    seeds: Seeds,
+    exact: Collection[str] = (),
+    worlds: Seeds | None = None,
+) -> Comparison:
     """Confront a claim with results.
 
     Args:
@@ -119,14 +135,16 @@ def compare(claim: Claim, values: Values, seeds: Seeds, exact: Collection[str] =
         seeds: arm -> the runs' seeds, [n]; arms are paired by the seeds that all arms of the claim have.
         exact: arms that draw no random numbers while they train. Where all their measures are equal over the
             seeds, the runs are one run: no test, no interval, the sign decides (equal values refute "a < b").
+        worlds: of a family, arm -> the runs' worlds, [n]: arms are paired by world and seed, and the world is the
+            unit (`experiments.analysis.over_worlds`). Times are then shares of the budget.
     Raises:
         ValueError: unknown arm or measure, a measure that is not a number, or arms without a common seed.
     """
     measures = [set(columns) for columns in values.values()]
     expectation = read_claim(claim, list(values), set.intersection(*measures) if measures else ())
     arms = expectation.arms
-    single = all(arm in exact and is_one_run(values[arm]) for arm in arms)
-    runs = {arm: slice(1) for arm in arms} if single else _common_runs(claim, arms, values, seeds)
+    single = worlds is None and all(arm in exact and is_one_run(values[arm]) for arm in arms)
+    runs = {arm: slice(1) for arm in arms} if single else _common_runs(claim, arms, values, seeds, worlds)
     columns = {arm: values_of(claim.measure, values[arm])[runs[arm]] for arm in arms}
     n, failed = len(columns[arms[0]]), sum(int(np.isnan(column).sum()) for column in columns.values())
     if failed == n * len(arms):
@@ -134,9 +152,11 @@ def compare(claim: Claim, values: Values, seeds: Seeds, exact: Collection[str] =
         return Comparison(claim, unknown, "no run has a value", None, None, n, failed, lambda _: None)
     kind = kind_of(claim.measure, values[arms[0]])
     join = partial(contrast, kind, equality=expectation.within is not None)
+    if worlds is not None:
+        join = partial(contrast_over_worlds, kind, np.asarray(worlds[arms[0]])[runs[arms[0]]])
     found = find(expectation, columns, partial(certain, kind) if single else join)
     favours: bool | None = found.favours
-    if single and found.p > 0:  # without chance equal values refute a difference; a failed run leaves it open
+    if single and found.p > 0:  # without chance, equal values refute a difference; a failed run leaves it open
         favours = None if failed else False
     return Comparison(
         claim,
@@ -149,20 +169,26 @@ def compare(claim: Claim, values: Values, seeds: Seeds, exact: Collection[str] =
         seeds=found.seeds,
         improvement=found.shown.improvement,
         mean_difference=found.shown.mean_difference,
+        worlds=found.shown.worlds,
     )
 
 
-def _common_runs(claim: Claim, arms: Sequence[str], values: Values, seeds: Seeds) -> dict[str, NDArray[np.intp]]:
-    """Where each arm's runs of the common seeds are, [n], in the order of the seeds."""
-    own = {arm: np.asarray(seeds[arm]) for arm in arms}
-    for arm, numbers in own.items():
-        if len(np.unique(numbers)) < len(numbers) or len(numbers) != len(values[arm][claim.measure]):
-            raise ValueError(f"arm {arm!r} needs one {claim.measure!r} per seed, and every seed once")
-    common = reduce(np.intersect1d, own.values())
-    if not len(common):
+def _common_runs(
+    claim: Claim, arms: Sequence[str], values: Values, seeds: Seeds, worlds: Seeds | None
+) -> dict[str, NDArray[np.intp]]:
+    """Where each arm's runs of the common worlds and seeds are, [n], in the order of worlds and seeds."""
+    own: dict[str, dict[tuple[int, int], int]] = {}
+    for arm in arms:
+        numbers = np.asarray(seeds[arm]).tolist()
+        of_world = [0] * len(numbers) if worlds is None else np.asarray(worlds[arm]).tolist()
+        own[arm] = {run: place for place, run in enumerate(zip(of_world, numbers, strict=True))}
+        if len(own[arm]) < len(numbers) or len(numbers) != len(values[arm][claim.measure]):
+            unit = "seed" if worlds is None else "world and seed"
+            raise ValueError(f"arm {arm!r} needs one {claim.measure!r} per {unit}, and every seed once")
+    common = sorted(reduce(and_, (runs.keys() for runs in own.values())))
+    if not common:
         raise ValueError(f"claim {claim.statement!r}: the arms {', '.join(arms)} have no seed in common")
-    order = {arm: np.argsort(numbers) for arm, numbers in own.items()}
-    return {arm: order[arm][np.isin(own[arm][order[arm]], common)] for arm in arms}
+    return {arm: np.array([places[run] for run in common]) for arm, places in own.items()}
 
 
 def decide(comparisons: Sequence[Comparison]) -> list[Verdict]:
@@ -194,6 +220,7 @@ def _verdict(found: Comparison, adjusted: float | None, level: float) -> Verdict
         improvement=None if found.improvement is None else [_plain(end) for end in found.improvement],
         mean_difference=_plain(found.mean_difference),
         more_seeds=None if needed is None else max(needed - found.n, int(verdict == "inconclusive")),
+        worlds=None if found.worlds is None else found.worlds._asdict(),
     )
 
 

@@ -1,6 +1,6 @@
 """One arm against another, or against a number, in one measure: effect, interval, test, and seeds needed.
 
-The measure and the relation decide the test; nothing is chosen after looking:
+The measure and the relation decide the test; nothing is chosen after looking at the data:
 
 | | fractions | numbers | times to an event |
 | --- | --- | --- | --- |
@@ -8,16 +8,15 @@ The measure and the relation decide the test; nothing is chosen after looking:
 | equality within a margin | exact unconditional test | median paired difference; sign test | - |
 | one arm against a number | the fraction; exact binomial test | the median; sign test | as numbers |
 
-All of them are exact: they assume that the seeds are independent, and nothing about the shape of the values. A
-mean has no such test. With 5 % of one arm's runs at the bottom, sign flips, Student's t and the studentised
-bootstrap of the mean each find a difference in 16 % of the experiments of thirty seeds in which there is none,
-instead of in 2.5 % (docs/statistics.md). The price: a sign test counts how often one arm is higher and does not
-weigh by how much. What a minority does is the business of a fraction, and a difference of means is shown beside
-it, untested.
+All of them are exact: they assume that the seeds are independent, and nothing about the distribution of the
+values. A mean has no such test. With 5 % of one arm's runs at the bottom and thirty seeds, sign flips, Student's t
+and the studentised bootstrap of the mean each find a difference where there is none in 16 % of experiments instead
+of 2.5 % (docs/statistics.md). The price is that a sign test counts how often one arm is higher, but not by how
+much. Fractions show what a minority does, and a difference of means is shown beside the verdict, untested.
 
-**Failed runs have no value, and are never dropped.** Whether the data lie *above* a number is asked with the
-first arm's failed runs at the lowest value there is and the second arm's at the highest; whether they lie
-*below* it, the other way round. So what is significant would be so whatever the failed runs had come to.
+**Failed runs have no value, and are never dropped.** To test whether the data lie *above* a number, the first
+arm's failed runs take the lowest possible value and the second arm's the highest; to test whether they lie *below*
+it, the other way round. So a significant result would be significant whatever the failed runs' values.
 """
 
 import math
@@ -34,16 +33,26 @@ from experiments.analysis.values import ends
 from experiments.config.measures import Kind
 
 
-class Contrast(NamedTuple):
-    """An effect, and what can be asked about its truth."""
+class WorldCount(NamedTuple):
+    """In how many worlds of a family the first arm's mean is higher, equal and lower, and the sign test's p."""
 
-    interval: Interval  # of the first arm minus the second, or minus the number
+    higher: int
+    equal: int
+    lower: int
+    sign_test_p: float  # two-sided, exact
+
+
+class Contrast(NamedTuple):
+    """An effect, its interval, and its test against any true value."""
+
+    interval: Interval  # the first arm minus the second, or minus the number
     n: int  # seeds, or pairs of them
     test: str
-    tails: Callable[[float], Tails]  # truth -> tails of the data
-    seeds: Callable[[float, float, float], int | None]  # truth, two-sided level, power -> seeds to exclude it
+    tails: Callable[[float], Tails]  # true value -> tails of the data
+    seeds: Callable[[float, float, float], int | None]  # true value, two-sided level, power -> seeds
     improvement: Interval | None = None  # of two arms' numbers: P(first > second) + P(equal) / 2
     mean_difference: float | None = None  # of two arms' numbers: first minus second, untested
+    worlds: WorldCount | None = None  # of a family of worlds
 
 
 Join = Callable[[Array, Array | float], Contrast]  # of complete values
@@ -53,9 +62,9 @@ def contrast(kind: Kind, first: Array, second: Array | float, equality: bool = F
     """Compare values, [n], with those of another arm on the same seeds, [n], or with a number.
 
     Args:
-        kind: of the measure.
+        kind: the kind of the measure.
         first, second: infinite values are larger than any number; NaN: a failed run.
-        equality: whether a margin is asked about, instead of a direction.
+        equality: whether the claim is about a margin, instead of a direction.
     """
     join: Join
     if isinstance(second, float | int):
@@ -64,26 +73,43 @@ def contrast(kind: Kind, first: Array, second: Array | float, equality: bool = F
         join = _fractions_within if kind == "fraction" else _median_difference
     else:
         join = partial(_signs, kind)
-    return _either_way(join, kind, first, second)
+    return either_way(join, ends(kind), first, second)
 
 
 def certain(kind: Kind, first: Array, second: Array | float) -> Contrast:
     """Compare two single runs, [1], without chance: nothing to test, no interval, and the sign is the truth."""
-    return _either_way(_certain, kind, first, second)
+    return either_way(_certain, ends(kind), first, second)
 
 
 # --- failed runs
 
 
-def _either_way(join: Join, kind: Kind, first: Array, second: Array | float) -> Contrast:
-    """The contrast that holds whatever the failed runs would have come to."""
+def either_way(
+    join: Join,
+    ends: tuple[float, float],
+    first: Array,
+    second: Array | float,
+    join_known: Join | None = None,
+) -> Contrast:
+    """The contrast that holds whatever the failed runs would have come to.
+
+    Args:
+        join: contrasts complete values.
+        ends: the lowest and the highest value that a run can have.
+        first, second: NaN: a failed run.
+        join_known: contrasts incomplete values by those that are known; None: `join`, of the complete pairs.
+    """
     known = ~np.isnan(first) & ~np.isnan(second)
     if known.all():
         return join(first, second)
-    bottom, top = ends(kind)
+    bottom, top = ends
     lowest = join(_filled(first, bottom), _filled(second, top))
     highest = join(_filled(first, top), _filled(second, bottom))
-    seen = join(first[known], second if isinstance(second, float | int) else second[known]) if any(known) else None
+    seen = None
+    if any(known) and join_known is not None:
+        seen = join_known(first, second)
+    elif any(known):
+        seen = join(first[known], second if isinstance(second, float | int) else second[known])
 
     def seeds(truth: float, level: float, target: float) -> int | None:
         sides = {math.copysign(1, end.interval.estimate - truth) for end in (lowest, highest)}
@@ -99,6 +125,7 @@ def _either_way(join: Join, kind: Kind, first: Array, second: Array | float) -> 
         seeds=seeds,
         improvement=improvement,
         mean_difference=seen and seen.mean_difference,
+        worlds=seen and seen.worlds,
     )
 
 
@@ -107,7 +134,8 @@ def _filled(values: Array | float, end: float) -> Array:
 
 
 def _hull(seen: Interval | None, lowest: Interval, highest: Interval) -> Interval:
-    """The estimate of the runs that have values, and the truths that some values of the others leave open."""
+    """The estimate of the runs that have values, and every true value that some values of the others would
+    allow."""
     return Interval(seen.estimate if seen else math.nan, lowest.low, highest.high)
 
 
@@ -115,7 +143,7 @@ def _hull(seen: Interval | None, lowest: Interval, highest: Interval) -> Interva
 
 
 def _signs(kind: Kind, x: Array, y: Array | float) -> Contrast:
-    """Pairs in which the first arm is higher against pairs in which it is lower."""
+    """Compares the pairs in which the first arm is higher with those in which it is lower."""
     apart = exact_tests.differences(x, y)
     b, c, n = int((apart > 0).sum()), int((apart < 0).sum()), len(apart)
     found = Contrast(

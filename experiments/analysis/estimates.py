@@ -1,7 +1,7 @@
 """Estimates over seeds with 95 % intervals, on top of SciPy. The seed is the unit, never the episode.
 
-n: seeds (pairs, where two arms share them), U: columns of a curve, K: thresholds or times, m: claims.
-B: resamples, from a fixed stream, so that the same data give the same digits. Tests:
+n: seeds (pairs, where two arms share them), U: columns of a curve, K: thresholds or times, m: claims,
+B: resamples, with a fixed seed, so that the same data give the same digits. For tests see
 `experiments.analysis.exact_tests`.
 """
 
@@ -42,12 +42,12 @@ def iqm_interval(values: Array, failed_as: FailedAs = "low", resamples: int = 20
 
     The mean without the lowest and the highest floor(n / 4) seeds (Agarwal et al. 2021, as in SciPy's
     trim_mean). A resample is n draws with replacement; it enters as the number of times each rank was drawn,
-    which does not depend on the values: one [B, n] matrix serves every column, so a live grid costs
-    milliseconds. Columns are resampled one by one: the band is pointwise.
+    which does not depend on the values. So one [B, n] matrix serves every column, and a grid of curves takes
+    milliseconds. The band is pointwise.
 
-    A missing value (a failed run) counts as lower, or higher, than any number, so that a quarter of failed runs is
-    trimmed and more of them leave no number: the mean is infinite. Or it is left out ("missing"). A column without
-    any value stays missing.
+    A missing value (a failed run) counts as lower, or higher, than any number. So a quarter of failed runs is
+    trimmed, and with more of them the mean is infinite. With "missing" they are left out. A column without any
+    value stays missing.
     """
     columns = np.reshape(np.asarray(values, float), (len(values), -1))
     known = ~np.isnan(columns)
@@ -60,16 +60,16 @@ def iqm_interval(values: Array, failed_as: FailedAs = "low", resamples: int = 20
     for n in np.unique(counts[counts > 0]).tolist():
         some = ranked[:n, counts == n]
         resampled = _weighted(_iqm_weights(n, resamples), some)
-        # No quantile between two resamples: there is nothing between infinity and infinity.
+        # No interpolation between two resamples, which may both be infinite.
         ends = np.quantile(resampled, [ALPHA / 2, 1 - ALPHA / 2], axis=0, method="inverted_cdf")
         band[:, counts == n] = np.stack([_weighted(_trimmed_weights(np.ones(n)), some), *ends])
     return Band(*(part.reshape(np.shape(values)[1:]) for part in band))
 
 
 def band_of(measure: Measure, values: Array) -> Band:
-    """What runs came to in a measure, with a 95 % interval, [n, U] -> [U]: the fraction of runs of which it is
-    true, or else the interquartile mean. A missing value is one of a failed run: it counts as the worse end of the
-    measure, or is left out where there is none."""
+    """An estimate of a measure over runs with its 95 % interval, [n, U] -> [U]: the fraction of runs for which it
+    is true, or else the interquartile mean. A missing value belongs to a failed run: it counts as the worse end of
+    the measure, or is left out where there is none."""
     if measure.kind == "fraction":
         return wilson_interval((values == 1).sum(0), np.full(values.shape[1], len(values)))
     if measure.failed_as == "missing":
@@ -80,7 +80,7 @@ def band_of(measure: Measure, values: Array) -> Band:
 
 
 def _weighted(weights: Array, ranked: Array) -> Array:
-    """Weighted sums of ranked values that may be infinite, [..., n] @ [n, U]: no weight, no infinity."""
+    """Weighted sums of ranked values, [..., n] @ [n, U], in which an infinite value without weight counts 0."""
     finite = np.isfinite(ranked)
     if finite.all():
         return np.asarray(weights @ ranked)
@@ -99,10 +99,10 @@ def _trimmed_weights(counts: Array) -> Array:
 
 @lru_cache(maxsize=8)
 def _iqm_weights(n: int, resamples: int) -> Array:
-    return _trimmed_weights(_bootstrap_counts(n, resamples))
+    return _trimmed_weights(bootstrap_counts(n, resamples))
 
 
-def _bootstrap_counts(n: int, resamples: int) -> Array:
+def bootstrap_counts(n: int, resamples: int) -> Array:
     """How often each seed is drawn in each resample, [B, n]."""
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
 
@@ -115,12 +115,12 @@ def paired_improvement(x: Array, y: Array) -> Interval:
 
 def performance_profile(values: Array, thresholds: Array) -> Band:
     """Fraction of seeds above each threshold, [n], [K] -> [K], with pointwise Wilson intervals (Dolan & Moré 2002;
-    Agarwal et al. 2021). A missing value is above nothing."""
+    Agarwal et al. 2021). A missing value is above no threshold."""
     return wilson_interval((values[:, None] > thresholds).sum(0), np.full(len(thresholds), len(values)))
 
 
 class Survival(NamedTuple):
-    """Fraction to which it has not happened yet, after each time, from time 0 on."""
+    """The fraction of runs to which the event has not happened yet, after each time, from time 0 on."""
 
     time: Array  # [K]
     fraction: Array  # [K]
@@ -132,12 +132,12 @@ def kaplan_meier(time: Array, happened: NDArray[np.bool_]) -> Survival:
     """Kaplan-Meier estimate of the time to an event, e.g. the first success.
 
     Args:
-        time: of the event, or the last time it had not happened yet (censored), [n].
+        time: when the event happened, or until when it had not happened (censored), [n].
         happened: False where the run ended without the event, [n].
     """
     curve = stats.ecdf(_censored(time, happened)).sf
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # "undefined at some observations": they stay missing
+        warnings.simplefilter("ignore", RuntimeWarning)  # "undefined at some observations", which stay missing
         band = curve.confidence_interval(method="log-log")
     parts = (curve.probabilities, band.low.probabilities, band.high.probabilities)
     return Survival(np.append(0.0, curve.quantiles), *(np.append(1.0, part) for part in parts))

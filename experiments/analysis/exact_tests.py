@@ -1,7 +1,7 @@
-"""Tests whose errors are what they promise, and the intervals that belong to them.
+"""Tests that keep their promised error rates, and the intervals that belong to them.
 
-A test is told by its two tails at a hypothesised truth: how likely are data this low or lower, this high or
-higher. A two-sided p is twice the smaller tail, never the "sum of the less likely outcomes" of many libraries:
+A test is given by its two tails at a hypothetical true value: how likely are data this low or lower, and this high
+or higher? A two-sided p is twice the smaller tail, not the sum over less likely outcomes as in many libraries:
 only the doubled tail keeps *each* direction below half the level, and a verdict has a direction.
 
 n: seeds, or pairs of them where two arms share the seeds.
@@ -18,9 +18,9 @@ Array = NDArray[np.float64]
 
 ALPHA = 0.05
 Z = float(stats.norm.isf(ALPHA / 2))  # 95 % intervals
-RATES = 65  # of disagreement, at which the exact unconditional test looks for its worst case
-NEGLIGIBLE = 1e-13  # probability of counts that are left out, and added again at the end
-ROUNDING = 1e-9  # relative; values that differ by less are equal: sums are rounded
+RATES = 65  # rates of disagreement among which the exact unconditional test looks for its worst case
+NEGLIGIBLE = 1e-13  # total probability of counts that are left out, added again at the end
+ROUNDING = 1e-9  # relative; values that differ by less count as equal
 
 
 class Interval(NamedTuple):
@@ -46,7 +46,7 @@ class Tails(NamedTuple):
 
 
 def binomial_tails(successes: int, n: int, probability: float) -> Tails:
-    """Exact tails of a binomial count; a probability outside [0, 1] is impossible on its own side."""
+    """Exact tails of a binomial count; a probability outside [0, 1] is always excluded."""
     if not 0 <= probability <= 1:
         return Tails(0.0, 1.0) if probability > 1 else Tails(1.0, 0.0)
     low, high = stats.binom.cdf(successes, n, probability), stats.binom.sf(successes - 1, n, probability)
@@ -54,15 +54,15 @@ def binomial_tails(successes: int, n: int, probability: float) -> Tails:
 
 
 def paired_proportions_tails(only_first: int, only_second: int, n: int, difference: float) -> Tails:
-    """Exact tails of a paired difference of fractions, P(only first) - P(only second), at any truth.
+    """Exact tails of a paired difference of fractions, P(only first) - P(only second), at any true value.
 
-    At 0 the pairs that agree tell nothing and the test is McNemar's. Elsewhere it is the exact unconditional
-    test (Hsueh, Liu & Chen 2001; Sidik 2003): outcomes are ordered by Tango's score statistic and their
-    probability is maximised over the unknown rate of disagreement. It keeps its size at floors and ceilings,
+    At 0 the pairs that agree carry no information, and the test is McNemar's. Elsewhere it is the exact
+    unconditional test (Hsueh, Liu & Chen 2001; Sidik 2003): outcomes are ordered by Tango's score statistic and
+    their probability is maximised over the unknown rate of disagreement. It keeps its size at floors and ceilings,
     where the usual normal approximations do not, and works there with few seeds.
 
     The score rises with the first count and falls with the second, so for each second count the outcomes beyond
-    the data are a tail of a binomial: a test of four thousand pairs takes hardly longer than one of forty.
+    the data are the tail of a binomial. A test of four thousand pairs takes hardly longer than one of forty.
     """
     if difference == 0:
         return binomial_tails(only_first, only_first + only_second, 0.5)
@@ -76,20 +76,20 @@ def paired_proportions_tails(only_first: int, only_second: int, n: int, differen
 def _worst_chance(only_first: int, only_second: int, n: int, difference: float) -> float:
     """The largest probability of a score as low or lower than seen, over the unknown rate of disagreement."""
     upto = _highest_first_counts(float(_tango_score(only_first, only_second, n, difference)), n, difference)
-    rarer = np.linspace(0, 1, RATES) ** 2 * (1 - abs(difference)) / 2  # dense where chances turn sharply
+    rarer = np.linspace(0, 1, RATES) ** 2 * (1 - abs(difference)) / 2  # dense where the sum changes fast
     first, second = rarer + max(difference, 0), np.minimum(rarer + max(-difference, 0), 1.0)
     start, end = (stats.binom.ppf(tail, n, second) for tail in (NEGLIGIBLE, 1 - NEGLIGIBLE))
     c = np.maximum(start, 0)[:, None] + np.arange((end - start).max() + 1)  # [RATES, counts that are worth adding]
     among_others = np.minimum(first / np.maximum(1 - second, 1e-300), 1.0)  # chance of "only first" in other pairs
     beyond = stats.binom.cdf(upto[np.minimum(c, n).astype(int)], n - c, among_others[:, None])
-    chance = np.nansum(stats.binom.pmf(c, n, second[:, None]) * beyond, axis=1)  # a count above n has none
+    chance = np.nansum(stats.binom.pmf(c, n, second[:, None]) * beyond, axis=1)  # counts above n are impossible
     return min(float(chance.max()) + 2 * NEGLIGIBLE, 1.0)
 
 
 def _highest_first_counts(score: float, n: int, difference: float) -> Array:
-    """For each second count 0 ... n, the largest first count with at most this score, [n + 1]; -1: none has."""
+    """For each second count 0 ... n, the largest first count with at most this score, [n + 1]; -1: none."""
     c = np.arange(n + 1.0)
-    low, high = np.full(n + 1, -1.0), n - c  # the score at `low` is small enough; above `high` there is nothing
+    low, high = np.full(n + 1, -1.0), n - c  # the score at `low` is small enough; no count is above `high`
     while (low < high).any():
         middle = np.ceil((low + high) / 2)
         small = _tango_score(middle, c, n, difference) <= score + 1e-9
@@ -135,7 +135,7 @@ def _tango_score(b: ArrayLike, c: ArrayLike, n: int, difference: float) -> Array
 
 
 def differences(x: Array, y: Array | float) -> Array:
-    """x - y, elementwise; 0 where they are equal up to rounding, or infinite alike."""
+    """x - y, elementwise; 0 where they are equal up to rounding, or both infinite with the same sign."""
     with np.errstate(invalid="ignore"):
         apart = x - y
         equal = np.isfinite(apart) & (np.abs(apart) <= ROUNDING * np.maximum(np.abs(x), np.abs(y)))
@@ -143,7 +143,7 @@ def differences(x: Array, y: Array | float) -> Array:
 
 
 def median_tails(values: Array, median: float) -> Tails:
-    """The exact sign test of a median, for any distribution; infinite values are welcome, ties weaken it."""
+    """The exact sign test of a median, for any distribution; values may be infinite, and ties weaken it."""
     n, side = len(values), differences(values, median)
     not_below, not_above = int((side >= 0).sum()), int((side <= 0).sum())
     return Tails(float(stats.binom.cdf(not_below, n, 0.5)), float(stats.binom.cdf(not_above, n, 0.5)))

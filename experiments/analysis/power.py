@@ -1,8 +1,8 @@
 """How many seeds would decide it: sample sizes and power of the tests in `experiments.analysis.exact_tests`.
 
-Levels are two-sided; power counts the direction of the effect only. Every answer takes the effect seen so far
-for the truth, so it is a plan, not a promise: so many seeds decide it *if the effect is as large as it looked*,
-and where luck helped it looked too large. None: no number of seeds tells no effect from none.
+Levels are two-sided; power counts only the direction of the effect. Every answer assumes that the effect is *as
+large as it looked*, so it is a plan and not a promise: where luck helped, the effect looked too large. None means
+that no number of seeds is enough, because there is no effect to detect.
 """
 
 import math
@@ -18,14 +18,14 @@ MANY = 2000  # seeds from which the normal formula is as good as the exact power
 
 
 def binomial_power(probability: float, null: float, n: int, level: float) -> float:
-    """Power of the exact binomial test (doubled tail) of `null` when the truth is `probability`."""
+    """Power of the exact binomial test (doubled tail) of `null` when the true value is `probability`."""
     if probability < null:
         probability, null = 1 - probability, 1 - null
     return float(stats.binom.sf(stats.binom.isf(level / 2, n, null), n, probability))
 
 
 def mcnemar_power(only_first: float, only_second: float, n: int, level: float) -> float:
-    """Power of McNemar's exact test: the average over how many of n pairs differ.
+    """Power of McNemar's exact test, averaged over the number of pairs of n that differ.
 
     Args:
         only_first, only_second: probabilities of the two kinds of differing pairs.
@@ -46,7 +46,8 @@ def seeds_for_proportion(probability: float, null: float, level: float, power: f
 
 
 def seeds_for_pairs(only_first: float, only_second: float, level: float, power: float = POWER) -> int | None:
-    """Pairs for McNemar's or the sign test, from Connor's (1987) formula up until the exact power suffices."""
+    """Pairs for McNemar's or the sign test, starting at Connor's (1987) formula and going up until the exact power
+    is enough."""
     differ, effect = only_first + only_second, only_first - only_second
     start = _normal_plan(effect, (math.sqrt(differ), math.sqrt(max(differ - effect**2, 0))), level, power)
     return start and _first_with(lambda n: mcnemar_power(only_first, only_second, n, level), start, power)
@@ -63,8 +64,17 @@ def seeds_for_margin(
     return _normal_plan(effect - difference, (null, truth), level, power)
 
 
+def seeds_for_mean(effect: float, spread: float, level: float, power: float = POWER) -> int | None:
+    """Values to tell a mean that is `effect` away from the truth asked about, by the normal approximation.
+
+    Args:
+        spread: standard deviation of the values.
+    """
+    return _normal_plan(effect, (spread, spread), level, power)
+
+
 def largest(plans: Sequence[int | None]) -> int | None:
-    """Seeds that are enough for every plan; None: for one of them no number is."""
+    """Seeds that are enough for every plan; None: for one of them no number is enough."""
     return max((n for n in plans if n is not None), default=None) if None not in plans else None
 
 

@@ -1,6 +1,6 @@
 """The rules that turn an expectation and its contrasts into one p value and a direction.
 
-Each keeps the promise that under no effect at most half the level is spent on each direction:
+Where there is no effect, each errs in each direction with at most half the level:
 
 * **"a < b", "a > b"**: the two-sided p of the contrast's test.
 * **"a = b within d"**: supported if the difference is significantly above -d *and* below d (two one-sided tests:
@@ -25,12 +25,12 @@ Columns = Mapping[str, Array]  # arm -> values on common seeds, [n]
 
 
 class Finding(NamedTuple):
-    """What a rule makes of the data."""
+    """The result of applying a rule to the data."""
 
-    shown: Contrast  # whose effect and interval illustrate
+    shown: Contrast  # its effect and interval illustrate the verdict
     test: str
     p: float  # two-sided
-    favours: bool  # the expectation, else its opposite
+    favours: bool  # whether the data speak for the expectation, or for its opposite
     seeds: Callable[[float], int | None]  # two-sided level -> seeds that would decide it, power .8
 
 
@@ -83,5 +83,5 @@ def _inverted_u(expectation: Expectation, columns: Columns, join: Join) -> Findi
 
 
 def _effect(c: Contrast) -> float:
-    """The estimate; the lowest where no run has a value."""
+    """The estimate; minus infinity where no run has a value."""
     return -math.inf if math.isnan(c.interval.estimate) else c.interval.estimate

@@ -1,7 +1,8 @@
-"""The numbers of the text this project is built on, computed, beside what it printed.
+"""The numbers of the text that this project is built on: as it printed them, and exactly.
 
 A blog post introduces information, entropy, cross entropy and the Kullback-Leibler divergence with a biased coin,
-two policies over four actions and a picture of a digit. It prints some of the results, cut off after a few digits.
+two policies over four actions and a picture of a digit. It prints some of the results, truncated after a few
+digits.
 """
 
 import math
@@ -14,7 +15,7 @@ from agents.information import cross_entropy, effective_actions, entropy, inform
 
 COIN = (0.99, 0.01)
 FAIR_COIN = (0.5, 0.5)
-CONFIDENT = (0.9, 0.05, 0.025, 0.025)  # a policy that has nearly settled
+CONFIDENT = (0.9, 0.05, 0.025, 0.025)  # a policy that has almost settled
 UNDECIDED = (0.3, 0.2, 0.25, 0.25)
 DIGIT = (0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)  # it is a two
 CLASSIFIER = (0.01, 0.02, 0.75, 0.05, 0.02, 0.1, 0.001, 0.02, 0.009, 0.02)
@@ -24,14 +25,15 @@ class Number(NamedTuple):
     """A quantity of the text."""
 
     quantity: str
-    printed: str  # as the text has it; "": it does not say
+    printed: str  # as in the text; "": not printed there
     exact: float
     unit: str
     remark: str
 
     @property
     def agrees(self) -> bool:
-        """Whether what is printed is the exact number, rounded or cut off at its last digit; words always do."""
+        """Whether the printed number is the exact one, rounded or truncated at its last digit; words always
+        agree."""
         try:
             printed = float(self.printed)
         except ValueError:
@@ -75,7 +77,7 @@ def numbers() -> list[Number]:
 
 
 class RatioMean(NamedTuple):
-    """Means of the log likelihood ratio of samples, beside the divergence they converge to."""
+    """Means of the log-likelihood ratio of samples, and the divergence to which they converge."""
 
     quantity: str
     divergence: float  # nats
@@ -85,10 +87,10 @@ class RatioMean(NamedTuple):
 
 
 def likelihood_ratios(most: int = 1_000_000, seed: int = 0) -> list[RatioMean]:
-    """The mean of log p(x) / q(x) over samples x from p, for more and more of them, in both directions.
+    """The mean of log p(x) / q(x) over samples x from p, for growing numbers of samples, in both directions.
 
-    It converges to KL(p || q): the divergence is the expected log likelihood ratio. (The text calls the ratio
-    p(x) / q(x) a probability. It is none: it exceeds 1 wherever p is the likelier.)
+    It converges to KL(p || q): the divergence is the expected log-likelihood ratio. (The text calls the ratio
+    p(x) / q(x) a probability. It is not: it exceeds 1 wherever p is larger.)
     """
     sizes = [10**power for power in range(1, round(math.log10(most)) + 1)]
     rng = np.random.default_rng(seed)

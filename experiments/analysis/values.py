@@ -1,13 +1,13 @@
-"""What a measure says of each run: a value, which may be infinite, or nothing.
+"""The value of a measure in each run, which may be infinite or missing.
 
-* An infinite length and a time that never came are values: they are larger than any number.
-* A *failed* run has no value, except of what happened before it failed: a time that came, a success, and the
+* An infinite length, and the time of an event that never happened, are values: they are larger than any number.
+* A *failed* run has no value, except for what happened before it failed: the time of an event, a success, and the
   failure itself.
-* A measure that means nothing here (`stuck` where nobody knows the optimum) has no value in any run.
+* A measure that means nothing here (`stuck` where the optimum is not known) has no value in any run.
 
-What a failed run counts as is decided where it is counted: a claim takes it at its worst and at its best
-(`experiments.analysis.contrasts`); estimates and curves, which know no claim, at the worse end of the measure,
-which is `Measure.failed_as`.
+How a failed run counts depends on the use: a claim takes it both at its worst and at its best
+(`experiments.analysis.contrasts`); estimates and curves, which belong to no claim, take it at the worse end of the
+measure, `Measure.failed_as`.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 
 def kind_of(measure: str, columns: Mapping[str, NDArray[Any]]) -> Kind:
-    """What kind of measure a column is of: as `RUN_MEASURES` says, else by its values."""
+    """The kind of the measure in a column: from `RUN_MEASURES`, or else guessed from its values."""
     if measure in RUN_MEASURES:
         return RUN_MEASURES[measure].kind
     known = [value for value in np.asarray(columns[measure]).tolist() if value is not None]
@@ -31,12 +31,12 @@ def kind_of(measure: str, columns: Mapping[str, NDArray[Any]]) -> Kind:
 
 
 def values_of(measure: str, columns: Mapping[str, NDArray[Any]]) -> Array:
-    """One number per run, [n]; infinite: a time that never came, or an infinite value; NaN: no value.
+    """One number per run, [n]; infinite: an event that never happened, or an infinite value; NaN: no value.
 
     Args:
         measure: the name of a column.
-        columns: of an arm's runs, [n] each; None or NaN where nothing is known (a time: that it never came, as a
-            negative number says, too); `failed` marks the failed runs, if there are any.
+        columns: the columns of an arm's runs, [n] each. None or NaN: no value, or, for a time, an event that never
+            happened (as does a negative number). `failed` marks the failed runs, if there are any.
     Raises:
         ValueError: the measure is not one number (or truth value) per run.
     """
@@ -55,13 +55,13 @@ def values_of(measure: str, columns: Mapping[str, NDArray[Any]]) -> Array:
 
 
 def is_one_run(columns: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether all runs of an arm, [n] in each column, ended the same in everything but the name of their seed."""
+    """Whether all runs of an arm, [n] in each column, have the same results and differ only in their seed."""
     others = [np.asarray(column).tolist() for name, column in columns.items() if name != "seed"]
     return all(len(set(map(str, column))) == 1 for column in others)
 
 
 def counted(values: Array, failed_as: FailedAs, kind: Kind = "number") -> Array:
-    """The values, [n], with those that are missing at the given end; left out where there is no worse end."""
+    """The values, [n], with the missing ones set to the worse end, or left out where neither end is worse."""
     if failed_as == "missing":
         return values[~np.isnan(values)]
     return np.where(np.isnan(values), ends(kind)[failed_as == "high"], values)

@@ -1,8 +1,8 @@
 """Numbers, intervals and verdicts in words: the same on the screen, on pages and in TensorBoard.
 
-Everything comes in pieces: text, and numbers that carry their full value beside the rounded one, so that a page
-can mark them up. JSON has no infinity, so in a summary a bound that is missing (null) is one that is not there: a
-time that never came, or an interval that is open on that side.
+Everything comes in pieces: texts, and numbers with both their full and their rounded value, so that a page can
+mark them up. JSON has no infinity, so a bound that is null in a summary is infinite: an event that never happened,
+or an interval that is open on that side.
 """
 
 import math
@@ -15,14 +15,14 @@ NEVER, UNBOUNDED, NO_VALUE = "never", "unbounded", "no value"
 
 
 class Number(NamedTuple):
-    """A number as it is read, and its full value (None: there is none)."""
+    """A number as it is shown, and its full value (None: there is none)."""
 
     text: str
     value: float | None
 
 
 Piece: TypeAlias = str | Number
-Entry: TypeAlias = Mapping[str, Any]  # of a measure, or a claim, in summary.json
+Entry: TypeAlias = Mapping[str, Any]  # the entry of a measure or a claim in summary.json
 
 
 def plain(pieces: Iterable[Piece]) -> str:
@@ -31,12 +31,12 @@ def plain(pieces: Iterable[Piece]) -> str:
 
 
 def number(value: float | None, missing: str = NO_VALUE, signed: bool = False) -> Number:
-    """A number with two significant digits at least, and two decimals where they say something.
+    """A number with at least two significant digits, and two decimals where they matter.
 
     Args:
         value: NaN: there is none.
-        missing: what None and infinity mean here.
-        signed: with its sign, as a difference.
+        missing: how None and infinity are shown.
+        signed: whether a positive number has its sign, as a difference has.
     """
     if value is None or not math.isfinite(value):
         return Number(NO_VALUE if value is not None and math.isnan(value) else missing, None)
@@ -56,18 +56,18 @@ def whole(value: int) -> Number:
 
 
 def time(value: float | None, missing: str = NEVER) -> Number:
-    """Steps or updates until something happened: whole, but for a median between two runs."""
+    """Steps or updates until something happened: a whole number, unless a median lies between two runs."""
     if value is not None and math.isfinite(value) and float(value).is_integer():
         return Number(f"{int(value):,}", value)
     return number(value, missing)
 
 
 def worth_showing(arms: Iterable[Entry], names: Iterable[str] = RUN_MEASURES) -> list[str]:
-    """Which measures a table of arms has: those that are known of some arm, and failures where there are any.
+    """The measures that a table of arms shows: those that some arm has, and failures if there are any.
 
     Args:
-        arms: of the summary.
-        names: of the measures to choose from.
+        arms: the arms of the summary.
+        names: the measures to choose from.
     """
     found: dict[str, list[Entry]] = {}
     for name in names:
@@ -77,10 +77,10 @@ def worth_showing(arms: Iterable[Entry], names: Iterable[str] = RUN_MEASURES) ->
 
 
 def measure_text(name: str, entry: Entry | None) -> list[Piece]:
-    """What an arm's runs came to in a measure: count, estimate and interval; a dash where it means nothing.
+    """The estimate of a measure for an arm: count, estimate and interval; a dash where it means nothing.
 
     Args:
-        name: of the measure.
+        name: the name of the measure.
         entry: its estimate in the summary; None: there is none.
     """
     if entry is None:
@@ -88,54 +88,70 @@ def measure_text(name: str, entry: Entry | None) -> list[Piece]:
     kind = RUN_MEASURES[name].kind
     if kind == "time":
         ends = time(entry["low"], UNBOUNDED), time(entry["high"])
-        return [time(entry["estimate"]), *_interval(entry, *ends)]
+        share = [" of the budget"] if entry.get("worlds") else []  # of a family
+        return [time(entry["estimate"]), *_interval(entry, *ends), *share]
     counted: list[Piece] = []
     if kind == "fraction":
         counted = [whole(entry["count"]), "/", whole(entry["n"]), " = "]
     left_out: list[Piece] = []
-    if entry.get("left_out"):  # summaries of earlier versions do not say
+    if entry.get("left_out"):  # not in summaries of earlier versions
         left_out = [", ", whole(entry["left_out"]), " failed runs left out"]
-    # There is an entry only where runs have values: an estimate that is missing is infinite.
+    # An entry exists only where runs have values, so a missing estimate is infinite.
     return [*counted, number(entry["estimate"], UNBOUNDED), *_interval(entry, *_ends(entry)), *left_out]
 
 
 def effect_text(claim: Entry) -> list[Piece]:
     """The effect that a claim is about, with its interval."""
     missing = NO_VALUE
-    if claim.get("failed", 0) < claim["n"]:  # a run has a value, and so an effect: a missing one is infinite
+    if claim.get("failed", 0) < claim["n"]:  # some run has a value, so a missing effect is infinite
         missing = NEVER if is_time(claim["measure"]) else UNBOUNDED
     return [number(claim["effect"], missing, signed=True), *_interval(claim, *_ends(claim, signed=True))]
 
 
 def verdict_text(claim: Entry) -> list[Piece]:
-    """What a claim's verdict rests on. The statement, its measure and its expectation stand beside it."""
+    """The grounds of a verdict, shown beside the statement of the claim, its measure and its expectation."""
     pieces: list[Piece] = [*effect_text(claim), f"; {claim['test']}"]
     if (p := p_value(claim)) is not None:
         pieces += ["; p = ", p, " (Holm)"]
     pieces += ["; n = ", whole(claim["n"])]
-    if claim.get("improvement") is not None:  # summaries of earlier versions have none
+    if claim.get("worlds") is not None:
+        pieces += _in_worlds(claim["worlds"])
+    elif claim.get("improvement") is not None:  # summaries of earlier versions have none
         chance, *ends = claim["improvement"]
         interval = _interval(dict(zip(("low", "high"), ends, strict=True)), *map(number, ends))
         pieces += ["; higher in the first arm for ", number(chance), *interval, " of the pairs"]
     if claim.get("mean_difference") is not None:
         pieces += ["; mean difference ", number(claim["mean_difference"], signed=True)]
     if claim["verdict"] == "inconclusive":
-        pieces += _needed(claim["more_seeds"])
+        pieces += _needed(claim["more_seeds"], "seeds per arm" if claim.get("worlds") is None else "worlds")
     if claim.get("failed"):
         pieces += ["; ", whole(claim["failed"]), " failed runs, at their worst and at their best"]
     return pieces
 
 
 def p_value(claim: Entry) -> Number | None:
-    """Corrected for all claims that are judged together; None where nothing was tested."""
+    """The p value, corrected for all claims that are judged together; None where nothing was tested."""
     p = claim["p_adjusted"]
     return None if p is None or math.isnan(p) else Number(f"{p:.2g}", p)
 
 
-def _needed(more: int | None) -> list[Piece]:
+def _in_worlds(count: Entry) -> list[Piece]:
+    p = count["sign_test_p"]
+    higher, lower = whole(count["higher"]), whole(count["lower"])
+    return [
+        " worlds: higher in the first arm in ",
+        higher,
+        ", lower in ",
+        lower,
+        ", sign test p = ",
+        Number(f"{p:.2g}", p),
+    ]
+
+
+def _needed(more: int | None, units: str) -> list[Piece]:
     if more is None:
-        return ["; no number of seeds would decide what is seen"]
-    return ["; about ", whole(more), " more seeds per arm would decide it if the effect is as large as it looked"]
+        return [f"; no number of {units.split()[0]} would decide what is seen"]
+    return ["; about ", whole(more), f" more {units} would decide it if the effect is as large as it looked"]
 
 
 def _ends(entry: Entry, signed: bool = False) -> tuple[Number, Number]:
@@ -144,7 +160,7 @@ def _ends(entry: Entry, signed: bool = False) -> tuple[Number, Number]:
 
 
 def _interval(entry: Entry, low: Number, high: Number) -> list[Piece]:
-    """Nothing where neither end is known: there is no interval."""
+    """The interval in brackets; nothing where neither end is known."""
     if all(entry[end] is None or math.isnan(entry[end]) for end in ("low", "high")):
         return []
     return [" [", low, ", ", high, "]"]

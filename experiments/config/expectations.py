@@ -6,8 +6,9 @@
     SIDE        = ARM | NUMBER                             another arm, or a number
     PEAK        = ARM | "*" ARM                            "*": this arm is declared to be the peak
 
-An inverted U says that one interior arm beats *both* ends. With a star (or only one interior arm) that arm was
-declared before the run; without, any interior arm may be it, and the test pays for the choice.
+An inverted U says that one interior arm, the peak, beats *both* ends. With a star (or only one interior arm) the
+peak was declared before the run; without a star it may be any interior arm, and the test is corrected for that
+choice.
 """
 
 import math
@@ -19,7 +20,7 @@ from typing import Literal
 from experiments.config.measures import is_time
 from experiments.config.mistakes import check_name
 
-GRAMMAR = '"a < b", "a > b", "a = b within 0.1", with a number for b if wanted, or "inverted_u(a, *b, c)"'
+GRAMMAR = '"a < b", "a > b", "a = b within 0.1" (b may be a number), or "inverted_u(a, *b, c)"'
 
 _COMPARISON = re.compile(r"([^\s<>=]+)\s*([<>=])\s*([^\s<>=]+)(?:\s+within\s+(\S+))?")
 _INVERTED_U = re.compile(r"inverted_u\s*\((.*)\)")
@@ -45,7 +46,7 @@ def parse_expectation(text: str, arms: Sequence[str]) -> Expectation:
     """Read an expectation; the grammar is in the module's docstring.
 
     Raises:
-        ValueError: the text is not of the grammar, or names an arm that is none of `arms`.
+        ValueError: the text does not follow the grammar, or names an arm that is not one of `arms`.
     """
     if curve := _INVERTED_U.fullmatch(text.strip()):
         return _inverted_u(text, [part.strip() for part in curve[1].split(",")], arms)
@@ -57,7 +58,7 @@ def parse_expectation(text: str, arms: Sequence[str]) -> Expectation:
         raise ValueError(f"expect = {text!r}: the arm comes first and the number second")
     check_name(left, arms, "arm")
     if (relation == "=") != (margin is not None):
-        raise ValueError(f'expect = {text!r}: "=" needs "within", and only "=": no test shows equality itself')
+        raise ValueError(f'expect = {text!r}: "=" and "within" belong together: no test can show exact equality')
     within = None if margin is None else _positive(margin, text)
     if right not in arms and _NUMBER.fullmatch(right):
         return Expectation(relation, (left,), float(right), within)  # type: ignore[arg-type]
@@ -68,7 +69,7 @@ def parse_expectation(text: str, arms: Sequence[str]) -> Expectation:
 
 
 def read_expectation(measure: str, expect: str, arms: Sequence[str], measures: Iterable[str]) -> Expectation:
-    """Read what a claim expects of a measure, and check both against the arms and measures there are.
+    """Read what a claim expects of a measure, and check that its arms and its measure exist.
 
     Raises:
         ValueError: names the mistake and what would be valid.
@@ -76,7 +77,7 @@ def read_expectation(measure: str, expect: str, arms: Sequence[str], measures: I
     check_name(measure, measures, "measure")
     expectation = parse_expectation(expect, arms)
     if expectation.relation == "=" and is_time(measure):
-        raise ValueError(f"{measure!r} is a time to an event, without a test of equality; use < or >")
+        raise ValueError(f"{measure!r} is a time to an event, for which there is no test of equality; use < or >")
     return expectation
 
 

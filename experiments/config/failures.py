@@ -1,15 +1,15 @@
-"""Failures that are said in one line instead of a traceback. This module imports nothing heavy."""
+"""Failures that end in one line instead of a traceback. This module imports nothing heavy."""
 
 import errno
 
-OUT_OF_MEMORY = "not enough memory: fewer seeds, episodes_per_update, updates or steps need less"
+OUT_OF_MEMORY = "not enough memory; use fewer seeds, episodes_per_update, updates or steps"
 
 
 class Failure(Exception):
-    """A command ends with this message.
+    """An error that ends a command with this message.
 
     Attributes:
-        status: of the command: 2 where what was asked for is refused, 1 where it could not be done.
+        status: exit status of the command: 2 if it refused the request, 1 if it could not carry it out.
     """
 
     status = 2
@@ -21,13 +21,13 @@ class Failure(Exception):
 
 
 def explained(error: BaseException) -> Failure | None:
-    """What a user can make of an error; None: it is a mistake of this program, and its traceback is needed."""
+    """The error as a message for the user; None: it is a mistake in this program, so its traceback is needed."""
     if isinstance(error, Failure):
         return error
     if is_out_of_memory(error):
         return Failure(OUT_OF_MEMORY, status=1)
     if isinstance(error, OSError):
-        from experiments.config.mistakes import one_line  # only now: commands begin with this module
+        from experiments.config.mistakes import one_line  # late: every command begins with this module
 
         place = "" if error.filename is None else f"{error.filename}: "
         return Failure(one_line(f"{place}{error.strerror or error}"), status=1)

@@ -1,4 +1,4 @@
-"""Opening files that somebody else has named: a pipe would wait for ever, and a device may never end."""
+"""Opening files whose names came from outside: reading a pipe may wait for ever, and a device may never end."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def open_regular(path: Path) -> int:
-    """A descriptor of a regular file, which the caller closes.
+    """Open a regular file; the caller closes the descriptor.
 
     Raises:
         OSError: it cannot be opened, or is a folder, a pipe, a socket or a device; `strerror` says which.
@@ -23,7 +23,7 @@ def open_regular(path: Path) -> int:
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """What a regular file of at most so many bytes holds.
+    """The content of a regular file of at most `most` bytes.
 
     Raises:
         OSError: as `open_regular`, or it is larger.

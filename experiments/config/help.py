@@ -1,4 +1,4 @@
-"""What `--help` says of the keys of a config."""
+"""The part of `--help` that lists the keys of a config."""
 
 import json
 from typing import Annotated, Any, Literal, get_args, get_origin

@@ -22,8 +22,8 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
 
     Args:
         source: a TOML file, the name of one of our own experiments, or the content as a mapping.
-        overrides: "dotted.key=value" with the value in TOML, or a plain word where the key takes text; they change
-            the base, and one of a key that every arm sets itself is refused.
+        overrides: "dotted.key=value" with the value in TOML, or a plain word where the key takes text. They change
+            the base agent; to override a key that every arm sets for itself is refused.
     Raises:
         ConfigError: one message that names the place and what would be valid.
     """
@@ -34,7 +34,7 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     for override in overrides:
         table = overridden(table, override, Config)
     lost = [override for override in overrides if unfelt(override, table.get("arms"))]
-    if not any(map(is_nested, lost)):  # what is written inside a key may not fit the base at all
+    if not any(map(is_nested, lost)):  # a nested key, as in agent.entropy_coef.start, may not fit the base at all
         config = _validated(place, table)
     if lost:
         raise ConfigError(_unfelt(lost[0], table))
@@ -52,7 +52,8 @@ def _validated(place: str, table: Mapping[str, Any]) -> Config:
 
 
 def _unfelt(override: str, table: Mapping[str, Any]) -> str:
-    """What is said of an override that changes nothing: the word for the last arm that it would fit."""
+    """The message for an override that changes nothing; it suggests the override of the last arm that would
+    work."""
     key, advice = override.partition("=")[0].split(".")[1], ""
     base = {**table, "agent": {name: value for name, value in table["agent"].items() if name != key}}
     for arm in table["arms"]:
@@ -60,7 +61,9 @@ def _unfelt(override: str, table: Mapping[str, Any]) -> str:
             _validated("", overridden(base, for_arm(override, arm), Config))
             advice = f"; write {for_arm(override, arm)}"
     arms = ", ".join(table["arms"])
-    return one_line(f"override {override!r}: no arm would feel it, each ({arms}) sets its own {key}{advice}")
+    return one_line(
+        f"override {override!r}: it would change no arm, because each ({arms}) sets its own {key}{advice}"
+    )
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -85,7 +88,7 @@ def _beside(path: Path) -> list[str]:
 
 
 def _check_texts(value: Any, key: str = "") -> None:
-    """Keys and texts are shown on terminals: none of them may command one.
+    """Refuse keys and texts with control characters: they are shown on terminals, which would obey them.
 
     Raises:
         ConfigError: names the key.

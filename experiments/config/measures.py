@@ -1,7 +1,7 @@
-"""What is measured: one table that says once what every measure is; whatever stores or shows one asks here.
+"""What is measured: one table with everything that storing or showing a measure takes.
 
-A measure is a number that is known of every update, of every run at its end, or of both. A new one takes three
-places: its formula (`experiments.training.exploration`), the line that computes it, and its row here.
+A measure is a number that describes an update, a run at its end, or either. A new one takes three places:
+its formula (`experiments.training.exploration`), the line that computes it, and its row here.
 
 This module imports nothing heavy, so that a claim about a measure that does not exist is refused at once.
 """
@@ -9,7 +9,9 @@ This module imports nothing heavy, so that a claim about a measure that does not
 import math
 from typing import Literal, NamedTuple, TypeAlias
 
-Kind: TypeAlias = Literal["fraction", "number", "time"]  # fraction: true or false of each run, counted over runs
+Kind: TypeAlias = Literal[
+    "fraction", "number", "time"
+]  # fraction: true or false for each run, and the runs are counted
 FailedAs: TypeAlias = Literal["low", "high", "missing"]
 Need: TypeAlias = Literal["goal", "tables", "steps"]  # a solved_return; a finite world; gradients from episodes
 
@@ -20,18 +22,18 @@ class Measure(NamedTuple):
     """What a measure is.
 
     Attributes:
-        label: as the head of a row, without its unit.
-        meaning: in a sentence.
+        label: its name as a heading, without its unit.
+        meaning: what it is, in a sentence.
         of: which tables have a column of this name: updates.parquet, runs.parquet, or both.
-        kind: whether it is true or false of a run, a number, or a time to an event, which may never come.
-        unit: of the numbers; empty for fractions, shares, counts and returns.
-        failed_as: the worse end of the measure: what a failed run counts as in estimates and curves. Where neither
-            end is worse such runs are missing: left out, and their number is shown.
-        bounds: between which its numbers lie.
-        needs: without which it means nothing.
-        tag: of its points in TensorBoard, one per update and run.
+        kind: whether it is true or false for a run, a number, or a time to an event, which may never happen.
+        unit: unit of the numbers; empty for fractions, shares, counts and returns.
+        failed_as: the worse end of the measure, as which a failed run counts in estimates and curves. Where
+            neither end is worse, such runs are "missing": they are left out, and their number is shown.
+        bounds: the least and the greatest value it can have.
+        needs: what a training must have for the measure to mean something.
+        tag: its tag in TensorBoard, with a point per update and run.
         final: column of runs.parquet that holds its mean over the last 5 % of a run's updates.
-        shown: where it is told what an arm's runs came to; each place also shows what the one before does.
+        shown: where an arm's estimate is shown; each place shows all that the one before it does.
             "everywhere": pages, pictures, terminal and TensorBoard's bands and HParams.
     """
 
@@ -49,18 +51,18 @@ class Measure(NamedTuple):
 
     @property
     def heading(self) -> str:
-        """As the head of a row or column, with its unit."""
+        """The label with its unit, as the heading of a row or column."""
         return f"{self.label}, {self.unit}" if self.unit else self.label
 
     @property
     def axis(self) -> str:
-        """What an estimate over runs is of."""
+        """The label of an axis that shows estimates over runs."""
         return f"fraction of {self.label}" if self.kind == "fraction" else self.heading
 
 
 # fmt: off
 MEASURES = {
-    # How a run ended.
+    # How a run ended
     "succeeds": Measure(
         "runs that succeed", "at least half of the episodes of the last 5 % of updates reach solved_return",
         "run", "fraction", needs=("goal",), shown="everywhere"),
@@ -83,7 +85,7 @@ MEASURES = {
     "failed": Measure(
         "runs not finite", "a loss, gradient or parameter overflowed; the run was frozen",
         "run", "fraction", failed_as="high", shown="terminal"),
-    # What its episodes brought.
+    # What its episodes achieved
     "success_rate": Measure(
         "success rate",
         "share of episodes that reach solved_return; with exact gradients the chance that one does",
@@ -104,7 +106,7 @@ MEASURES = {
     "truncation_rate": Measure(
         "truncation rate", "share of the episodes that the time limit cut off",
         "update", bounds=SHARE),
-    # How sure the policy was.
+    # How sure the policy was
     "entropy_bits": Measure(
         "entropy along the path", "entropy of the policy, mean over the update's steps",
         "update", unit="bits", failed_as="missing", bounds=AMOUNT,
@@ -123,7 +125,7 @@ MEASURES = {
         "KL to uniform", "KL(policy || uniform), mean over the update's steps",
         "update", unit="nats", failed_as="missing", bounds=AMOUNT, final="final_kl_to_uniform"),
     "kl_from_previous": Measure(
-        "KL of an update", "KL(old policy || new policy), mean over the states that the update before visited",
+        "KL of an update", "KL(old policy || new policy), mean over the states that the previous update visited",
         "update", unit="nats", failed_as="missing", bounds=AMOUNT,
         tag="policy/kl_from_previous", final="final_kl_from_previous"),
     "optimal_action_probability": Measure(
@@ -139,7 +141,7 @@ MEASURES = {
         "-ln of the optimal actions' total probability, mean over the update's steps",
         "update", unit="nats", failed_as="high", bounds=AMOUNT,
         needs=("tables",), tag="policy/cross_entropy_to_optimal", final="final_cross_entropy_to_optimal"),
-    # Where it went.
+    # Where it went
     "state_coverage": Measure(
         "state coverage", "visited / reachable states, over all of training",
         "both", bounds=SHARE, needs=("tables", "steps"), tag="explore/state_coverage", shown="everywhere"),
@@ -147,15 +149,18 @@ MEASURES = {
         "visit entropy", "entropy of the distribution of visits over the states",
         "update", unit="bits", failed_as="missing", bounds=AMOUNT,
         needs=("tables",), tag="explore/visit_entropy_bits", final="final_visit_entropy_bits"),
-    # The loss and its terms.
+    # The loss and its terms
     "policy_loss": Measure(
-        "policy loss", "the term of the returns, as it enters the loss",
+        "policy loss", "the term with the returns, as it enters the loss",
         "update", tag="loss/policy"),
     "negative_entropy": Measure(
         "negative entropy", "minus the sum of the entropies along an episode, as it enters the loss",
         "update", unit="nats", tag="loss/negative_entropy"),
+    "regularizer": Measure(
+        "regularizer", "what the coefficient weighs, as it enters the loss: the negative entropy, or a control",
+        "update", tag="loss/regularizer"),
     "loss": Measure(
-        "loss", "policy loss + coefficient x negative entropy",
+        "loss", "policy loss + coefficient x regularizer (the negative entropy, unless the config says otherwise)",
         "update", tag="loss/total"),
     "entropy_coef": Measure(
         "coefficient of the negative entropy", "its weight in the loss",
@@ -163,7 +168,7 @@ MEASURES = {
     "grad_norm": Measure(
         "gradient norm", "norm of a run's gradient before clipping",
         "update", tag="loss/grad_norm"),
-    # How long it took.
+    # How long it took
     "first_success_env_step": Measure(
         "first success", "environment steps until an episode reached solved_return",
         "run", "time", unit="step", failed_as="high", needs=("goal", "steps"), shown="everywhere"),
@@ -171,7 +176,7 @@ MEASURES = {
         "first optimal", "first update whose policy mostly acts optimally at the start",
         "run", "time", unit="update", failed_as="high", needs=("tables",)),
     "entropy_collapse_update": Measure(
-        "entropy collapse", "first update since when the entropy along the path stays below 0.1 bits",
+        "entropy collapse", "first update from which the entropy along the path stays below 0.1 bits",
         "run", "time", unit="update", failed_as="missing", shown="terminal"),
     "env_steps": Measure(
         "steps of training", "environment steps of the run so far",
@@ -190,13 +195,13 @@ def _of_runs(name: str, measure: Measure) -> dict[str, Measure]:
     return {measure.final: measure._replace(label=f"final {measure.label}", meaning=meaning, of="run")}
 
 
-# By column of runs.parquet, in the order of the table: what a claim may name.
+# The measures of runs.parquet, which a claim may name, in the order of its columns.
 RUN_MEASURES = {column: found for name, m in MEASURES.items() for column, found in _of_runs(name, m).items()}
 
-# By column of updates.parquet.
+# The measures of updates.parquet.
 UPDATE_MEASURES = {name: measure for name, measure in MEASURES.items() if measure.of != "run"}
 
-# Column of runs.parquet -> column of updates.parquet whose last 5 % it is the mean of.
+# Column of runs.parquet -> column of updates.parquet, of whose last 5 % it is the mean.
 FINAL = {measure.final: name for name, measure in MEASURES.items() if measure.final is not None}
 
 # Tag in TensorBoard -> column of updates.parquet.
@@ -204,5 +209,6 @@ TAGS = {measure.tag: name for name, measure in MEASURES.items() if measure.tag i
 
 
 def is_time(measure: str) -> bool:
-    """Whether a measure of runs is a time to an event: where it is missing, the event did not come in training."""
+    """Whether a measure of runs is the time to an event; where it is missing, the event did not happen in
+    training."""
     return measure in RUN_MEASURES and RUN_MEASURES[measure].kind == "time"

@@ -1,4 +1,4 @@
-"""What is said of a mistake: one line that names its place and the nearest thing that would be valid."""
+"""Messages for mistakes: one line that names the place and the nearest thing that would be valid."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
@@ -17,18 +17,18 @@ class ConfigError(Failure, ValueError):
 
 
 def one_line(what: object, most: int = 1000) -> str:
-    """What a terminal can show, cut off where it is longer than `most`."""
+    """The text as one printable line, cut off after `most` characters."""
     text = printable(" ".join(str(what).split()))
     return text if len(text) <= most else f"{text[:most]} ..."
 
 
 def closest(word: str, valid: Iterable[str]) -> str | None:
-    """The valid word that is most like it; None: none is."""
+    """The valid word that is most similar; None if none is similar."""
     return next(iter(get_close_matches(word, list(valid), n=1, cutoff=0.5)), None)
 
 
 def nearest(word: str, valid: Sequence[str]) -> str:
-    """The end of a sentence about a word that is not valid: the one that is most like it, or all that are."""
+    """How a message about a wrong word ends: with the most similar valid word, or with all valid ones."""
     if (close := closest(word, valid)) is not None:
         return f"; did you mean {close!r}?"
     return f"; valid are {', '.join(sorted(valid))}" if valid else ""
@@ -45,12 +45,12 @@ def message_of(error: ValidationError, section: type[BaseModel], prefix: str = "
     """The first mistake in a section of a config, in one line.
 
     Args:
-        section: what was validated.
-        prefix: where it stands in the config.
+        section: the class that was validated.
+        prefix: its place in the config.
     """
     details = min(error.errors(), key=_rank)
     sections = {"": section, **_sections(section)}
-    # Positions inside unions ("float", "constrained-int", ...) are the validator's own names, not keys.
+    # Inside unions the location has names of the validator's own ("float", "constrained-int", ...), not keys.
     where, own = details["loc"], {key for inner in sections.values() for key in inner.model_fields}
     if details["type"] == "extra_forbidden":
         own.add(str(where[-1]))
@@ -69,8 +69,8 @@ def message_of(error: ValidationError, section: type[BaseModel], prefix: str = "
 
 
 def _rank(details: ErrorDetails) -> int:
-    """The lowest says most. That a table or list is no number says least: the mistake is inside it. And what is
-    missing may be there under a mistyped name."""
+    """How helpful a message is: 0 most. Least helpful is that a table or list is not a number, since the mistake
+    is inside it; and a missing key may be there under a mistyped name."""
     if details["type"] in ("float_type", "int_type", "tuple_type") and isinstance(
         details["input"], dict | list | tuple
     ):
@@ -79,8 +79,8 @@ def _rank(details: ErrorDetails) -> int:
 
 
 def _sections(section: type[BaseModel]) -> dict[str, type[BaseModel]]:
-    """The sections below one, by each name that the place of a mistake may have for them: the key, where nothing
-    else fits there, the class, or the word that tells one kind of table from others."""
+    """The sections inside a section, under each name by which the location of a mistake may call them: their key
+    (if nothing else fits there), their class, or the tag that distinguishes kinds of tables."""
     found: dict[str, type[BaseModel]] = {}
     for key, field in section.model_fields.items():
         inner = list(_models(field.annotation))

@@ -1,4 +1,4 @@
-"""Overrides of a config: `dotted.key=value`, the value in TOML, or a plain word where the key takes text."""
+"""Overrides of a config: `dotted.key=value`, with the value in TOML or a plain word where the key takes text."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -10,35 +10,36 @@ from pydantic import BaseModel
 from experiments.config.mistakes import ConfigError, one_line
 
 MAX_LEVELS = 32  # of tables and lists inside each other
+COUNTED = (("training", "seeds"), ("environment", "worlds"))  # a count takes the first of the config's own
 
 
 def overridden(table: Mapping[str, Any], override: str, schema: type[BaseModel]) -> dict[str, Any]:
     """The table of a config with one value changed.
 
     Args:
-        table: as TOML gives it, not yet validated.
+        table: the config as TOML gives it, not yet validated.
         override: "dotted.key=value".
-        schema: says which keys take text.
+        schema: the class of the config, which says which keys take text.
     Raises:
-        ConfigError: it is no override, or there is no such place in the table.
+        ConfigError: the override is malformed, or the table has no such place.
     """
     path, text = _parts(override)
     kinds = _kinds(path, schema)
     try:
         value = _value(text, kinds)
-        if path == ["training", "seeds"]:
-            value = _own_seeds(table.get("training"), value)
+        if tuple(path) in COUNTED:
+            value = _own_numbers(table.get(path[0]), path[1], value)
         return _with_value(table, path, value)
     except ValueError as error:
         raise ConfigError(f"override {_shown(override)}: {error}") from None
 
 
 def unfelt(override: str, arms: Any) -> bool:
-    """Whether an override changes a key of the base agent, or something in it, that every arm sets for itself.
+    """Whether an override changes nothing: its key of the base agent is one that every arm sets for itself.
 
     Args:
         override: "dotted.key=value".
-        arms: what the config's table says of them, not yet validated.
+        arms: the table of arms in the config, not yet validated.
     """
     path, _ = _parts(override)
     tables = list(arms.values()) if isinstance(arms, dict) else []
@@ -47,7 +48,7 @@ def unfelt(override: str, arms: Any) -> bool:
 
 
 def is_nested(override: str) -> bool:
-    """Whether it changes something inside a key of a section, as in agent.entropy_coef.start=0.1."""
+    """Whether an override changes a part of a key's value, as in agent.entropy_coef.start=0.1."""
     return len(_parts(override)[0]) > 2
 
 
@@ -57,8 +58,10 @@ def for_arm(override: str, arm: str) -> str:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """Raises:
-    ValueError: it is no TOML, or would be no text if written again, or is nested too deeply.
+    """The table that a TOML text describes.
+
+    Raises:
+        ValueError: it is not TOML, cannot be encoded as UTF-8, or is nested too deeply.
     """
     text.encode()
     try:
@@ -89,15 +92,15 @@ def _parts(override: str) -> tuple[list[str], str]:
 
 
 def _value(text: str, kinds: list[Any]) -> Any:
-    """What a text means at a place that may hold such kinds of values.
+    """The value of a text at a place that may hold these kinds of values.
 
-    A plain word is text, which the validation refuses where it does not belong. Among the arguments of a world,
-    which may be anything, text has to be quoted: nothing would notice a mistyped `flase`.
+    A plain word is text, which validation refuses where it does not belong. The arguments of a world may be of any
+    kind, so there text has to be quoted: otherwise nothing would notice a mistyped `flase`.
     """
     only_text = bool(kinds) and all(map(_is_text, kinds))
     try:
         found = parse_toml(f"value = {text}")
-        if list(found) != ["value"]:  # a line break in the text would smuggle in more keys
+        if list(found) != ["value"]:  # a line break in the text could add more keys
             raise ValueError("more than one value")
     except ValueError:
         if text in ("True", "False") and not only_text:
@@ -111,7 +114,8 @@ def _value(text: str, kinds: list[Any]) -> Any:
 
 
 def _kinds(path: list[str], schema: type[BaseModel]) -> list[Any]:
-    """The kinds of values that a place may hold; none: there is no such place. An arm is a part of an agent."""
+    """The kinds of values that a place may hold; empty if there is no such place. An arm has the keys of an
+    agent."""
     kinds: list[Any] = [schema]
     for key in ["agent", *path[2:]] if path[0] == "arms" and len(path) > 2 else path:
         kinds = [inner for kind in kinds for inner in _inside(kind, key)]
@@ -142,18 +146,19 @@ def _is_text(kind: Any) -> bool:
     return kind is str or (get_origin(kind) is Literal and all(isinstance(word, str) for word in get_args(kind)))
 
 
-def _own_seeds(training: Any, seeds: Any) -> Any:
-    """A count means the first so many of the seeds that the config has: seeds that were held out stay held out."""
-    own = training.get("seeds") if isinstance(training, dict) else None
+def _own_numbers(section: Any, key: str, numbers: Any) -> Any:
+    """A count means the first so many that the config has: seeds and worlds that were held out stay held out."""
+    own = section.get(key) if isinstance(section, dict) else None
     known = own.get("count") if isinstance(own, dict) else len(own) if isinstance(own, list | tuple) else None
-    if own is None or type(known) is not int or type(seeds) is not int or seeds < 1:
-        return seeds  # to be validated as it is
-    if seeds > known:
+    if own is None or type(known) is not int or type(numbers) is not int or numbers < 1:
+        return numbers  # to be validated as it is
+    if numbers > known:
+        others = "a list, or " if key == "seeds" else ""
         raise ValueError(
-            f"the config has {known} seeds of its own, and a count takes the first of them; "
-            f"for others write a list, or {{ first = 0, count = {seeds} }}"
+            f"the config has {known} {key} of its own, and a count takes the first of them; "
+            f"for others write {others}{{ first = 0, count = {numbers} }}"
         )
-    return {**own, "count": seeds} if isinstance(own, dict) else own[:seeds]
+    return {**own, "count": numbers} if isinstance(own, dict) else own[:numbers]
 
 
 def _with_value(table: Mapping[str, Any], path: list[str], value: Any) -> dict[str, Any]:

@@ -1,17 +1,18 @@
-"""Text that a terminal shows and does not obey.
+"""Text that a terminal only shows and does not obey.
 
-A run folder or a config may be a stranger's. Escape sequences (CSI, OSC and their one-character forms), backspaces
-and the controls that reorder text could rewrite what the user reads; Unicode has categories for all of them.
+A run folder or a config may come from a stranger. Escape sequences (CSI, OSC and their one-character forms),
+backspaces and the controls that reorder text could change what the user reads. Unicode has categories for them
+all.
 """
 
 import unicodedata
 
 OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # controls, format characters, lone surrogates, line and paragraph ends
-HARMLESS = "\n\t\u00ad\u200c\u200d"  # soft hyphens, and what joins or parts letters and emoji
+HARMLESS = "\n\t\u00ad\u200c\u200d"  # soft hyphens, joiners and non-joiners of letters and emoji
 
 
 def printable(text: str) -> str:
-    """The text with `\\x1b` and the like written out where a terminal would obey them."""
+    """The text with control characters written out, as `\\x1b`, where a terminal would obey them."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(_written_out(character) if is_obeyed(character) else character for character in text)

@@ -1,4 +1,4 @@
-"""The order of the argument: which experiments belong to it, and the question each of them answers."""
+"""The plan of the argument: its experiments in order, each with the question that it answers."""
 
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ PLAN = (
     ),
     Part(
         "What others have published",
-        "The same statements, on our own implementation.",
+        "The same statements, tested with our own implementation.",
         (
             Entry("soft_optimum", "Does a bandit with the term converge to softmax(r / coefficient)?"),
             Entry("mei_plateau", "How long is the plateau of the exact gradient, and what does the term cost?"),
@@ -63,8 +63,8 @@ PLAN = (
     ),
     Part(
         "Where it ends",
-        "Random actions do not find what takes many right ones in a row: the term delays settling, it does not "
-        "search.",
+        "Random actions do not find a goal that takes many right steps in a row: the term delays settling, but it "
+        "does not search.",
         (
             Entry("deep_sea_4", "Does it find four right steps in a row?"),
             Entry("deep_sea_6", "Six right steps in a row?"),

@@ -1,17 +1,19 @@
 """Typed, validated, frozen configs. Arms are differences from the base agent.
 
-This module imports neither torch nor gymnasium, so that `--help`, `--list` and a typing mistake answer at once.
-Whether an environment exists and fits is checked when its world is made (`experiments.training.worlds`).
+This module imports neither torch nor gymnasium, so that `--help`, `--list` and the message for a typing mistake
+come at once. Whether an environment exists and fits is checked when its world is made
+(`experiments.training.worlds`).
 """
 
 import math
+from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from experiments.config.expectations import read_expectation
 from experiments.config.measures import RUN_MEASURES
-from experiments.config.mistakes import ConfigError as ConfigError  # everybody takes it from here
+from experiments.config.mistakes import ConfigError as ConfigError  # others import it from here
 from experiments.config.mistakes import message_of
 from experiments.config.mistakes import one_line as one_line
 
@@ -23,12 +25,22 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=64)]
 Width = Annotated[int, Field(gt=0, le=4096)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
-# A config may be a stranger's, or have a digit too many: what is trained is bounded.
+# A config may come from a stranger or have a digit too many, so the amount of training is bounded.
 MAX_SEEDS, MAX_ARMS, MAX_RUNS = 100_000, 1000, 1_000_000
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+Count = Annotated[int, Field(ge=1, le=MAX_SEEDS)]
+
+
+class Range(Section):
+    """The numbers first, first + 1, ..., first + count - 1."""
+
+    first: Annotated[int, Field(ge=0, lt=2**63 - MAX_SEEDS)]
+    count: Count
 
 
 class Environment(Section):
@@ -39,8 +51,17 @@ class Environment(Section):
     )
     solved_return: Finite | None = Field(
         default=None,
-        description="undiscounted return that makes an episode a success; without it nothing is said of success",
+        description="undiscounted return that makes an episode a success; without it success is not measured",
     )
+    worlds: Count | Range | None = Field(
+        default=None,
+        description="a family: a count n for the worlds 0..n-1, or a first one and their count; sets the "
+        "constructor's argument world, and the world becomes the unit of tests and intervals",
+    )
+    reward_scale: Positive = Field(
+        default=1.0, description="every reward is multiplied by this; solved_return is in scaled rewards"
+    )
+    reward_offset: Finite = Field(default=0.0, description="added to every reward, after scaling")
     tables: bool = Field(
         default=True, description="train a finite world on its tables; false: step it like any other world"
     )
@@ -51,8 +72,9 @@ class Environment(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_place_a_key(cls, given: Any) -> Any:
-        """What `gymnasium.make` takes itself does not reach the environment, so in kwargs it can only repeat."""
+    def _one_place_per_key(cls, given: Any) -> Any:
+        """Arguments that `gymnasium.make` keeps for itself may stand in kwargs only if they repeat the config's
+        keys."""
         if not (isinstance(given, dict) and isinstance(given.get("kwargs"), dict)):
             return given
         kwargs, limit = dict(given["kwargs"]), given.get("max_episode_steps")
@@ -68,7 +90,23 @@ class Environment(Section):
                     f"kwargs.{key} = {kwargs[key]!r} contradicts {key} = {value!r}: leave one of them out"
                 )
             kwargs.pop(key, None)
+        if "world" in kwargs and given.get("worlds") is not None:
+            raise ValueError("kwargs.world and worlds both say which world it is: leave one of them out")
         return {**given, "kwargs": kwargs, "max_episode_steps": limit}
+
+    @property
+    def world_list(self) -> tuple[int | None, ...]:
+        """The numbers of the worlds of a family, in order; (None,): it is a single world."""
+        if self.worlds is None:
+            return (None,)
+        found = Range(first=0, count=self.worlds) if isinstance(self.worlds, int) else self.worlds
+        return tuple(range(found.first, found.first + found.count))
+
+    def of_world(self, world: int | None) -> "Environment":
+        """The environment of one world of the family; None: as it is."""
+        if world is None:
+            return self
+        return self.model_copy(update={"kwargs": {**self.kwargs, "world": world}, "worlds": None})
 
 
 class Linear(Section):
@@ -113,13 +151,13 @@ class Agent(Section):
     )
     initial_policy: Annotated[tuple[float, ...], Field(strict=False)] | None = Field(
         default=None,
-        description="action probabilities in every state at the start; without it uniform (tabular)",
+        description="action probabilities in every state at the start (default: uniform if tabular)",
     )
     gradient: Literal["sampled", "exact"] = Field(
         default="sampled", description="from episodes, or by dynamic programming (finite worlds)"
     )
     horizon: Literal["time_limit", "infinite"] = Field(
-        default="time_limit", description="exact only: episodes end at the time limit, or never by time"
+        default="time_limit", description="exact only: episodes are cut off at the time limit, or never"
     )
     optimizer: Literal["sgd", "adam"] = Field(default="sgd", description="how gradients move parameters")
     learning_rate: Positive = Field(
@@ -136,18 +174,23 @@ class Agent(Section):
         default=0.1, description="baseline value: share of the way to the state's mean return, per update"
     )
     normalize_advantages: bool = Field(
-        default=False, description="mean 0, standard deviation 1 in each run's update"
+        default=False, description="scale the advantages of each update to mean 0 and standard deviation 1"
     )
     loss_reduction: Literal["per_episode", "per_step"] = Field(
         default="per_episode",
         description="sum over steps divided by the episodes, or by the steps, of an update",
     )
     max_grad_norm: NonNegative = Field(
-        default=0.0, description="longest gradient of a run (Euclidean norm), longer ones are clipped; 0: off"
+        default=0.0, description="a run's gradient is clipped to this Euclidean norm; 0: off"
     )
     entropy_coef: Coefficient = Field(
         default=0.0,
         description="weight of the negative entropy (nats) in the loss: a number or a schedule table",
+    )
+    regularizer: Literal["entropy", "kl_from_uniform", "logit_l2"] = Field(
+        default="entropy",
+        description="what entropy_coef weighs: the negative entropy, or as a control another pull to uniform, "
+        "KL(uniform || policy) or half the squared logits",
     )
     entropy_objective: Literal["bonus", "soft_return"] = Field(
         default="bonus", description="the loss term alone, or entropy inside the return as well"
@@ -162,7 +205,7 @@ class Agent(Section):
     )
     behaviour_gradient: Literal["mixture", "policy"] = Field(
         default="mixture",
-        description="score function of what acts, or (biased) of the policy without the random actions",
+        description="score function of the mixture that acts, or (biased) of the policy alone",
     )
 
     @field_validator("initial_policy")
@@ -181,52 +224,48 @@ class Agent(Section):
         if isinstance(self.behaviour_epsilon, Linear | Exponential):
             shares = [self.behaviour_epsilon.start, getattr(self.behaviour_epsilon, "end", 0.0)]
             if max(shares) > 1:
-                raise ValueError(f"behaviour_epsilon is a share: it cannot be {max(shares):g}")
+                raise ValueError(f"behaviour_epsilon is a share of at most 1: it cannot be {max(shares):g}")
         if self.behaviour_gradient == "mixture" and _is_always_one(self.behaviour_epsilon):
             raise ValueError(
-                "behaviour_epsilon is 1 in every update: what acts does not depend on the policy, and every "
-                'gradient is 0; take less, or behaviour_gradient = "policy"'
+                "behaviour_epsilon is 1 in every update: the actions do not depend on the policy, and every "
+                'gradient is 0; use a smaller share, or behaviour_gradient = "policy"'
             )
         if self.horizon == "infinite" and self.gradient != "exact":
             raise ValueError('horizon = "infinite" needs gradient = "exact": sampled episodes end at a limit')
         if self.gradient == "exact" and self.behaviour_gradient != "mixture":
-            raise ValueError('gradient = "exact" is that of what acts: behaviour_gradient = "mixture"')
+            raise ValueError(
+                'gradient = "exact" is that of the mixture that acts: use behaviour_gradient = "mixture"'
+            )
         if self.gradient == "exact" and (self.baseline != "none" or self.normalize_advantages):
             raise ValueError('gradient = "exact" takes no baseline and no normalisation: nothing is sampled')
         if self.gradient == "exact" and self.loss_reduction != "per_episode":
-            raise ValueError('gradient = "exact" is an expectation per episode: loss_reduction = "per_episode"')
+            raise ValueError(
+                'gradient = "exact" is an expectation per episode: use loss_reduction = "per_episode"'
+            )
         if self.entropy_objective == "soft_return" and self.baseline == "batch_mean":
             raise ValueError(
                 'entropy_objective = "soft_return" with baseline = "batch_mean" is biased: use "leave_one_out"'
             )
+        if self.entropy_objective == "soft_return" and self.regularizer != "entropy":
+            raise ValueError('entropy_objective = "soft_return" has the entropy in it: regularizer = "entropy"')
         if self.entropy_objective == "bonus" and self.soft_return_offset != "none":
             raise ValueError('soft_return_offset needs entropy_objective = "soft_return"')
         return self
 
 
-Count = Annotated[int, Field(ge=1, le=MAX_SEEDS)]
-
-
-class SeedRange(Section):
-    """The seeds first, first + 1, ..., first + count - 1."""
-
-    first: Annotated[int, Field(ge=0, lt=2**63 - MAX_SEEDS)]
-    count: Count
-
-
 class Training(Section):
-    seeds: Count | Annotated[tuple[Seed, ...], Field(strict=False, max_length=MAX_SEEDS)] | SeedRange = Field(
+    seeds: Count | Annotated[tuple[Seed, ...], Field(strict=False, max_length=MAX_SEEDS)] | Range = Field(
         description="a count n for the seeds 0..n-1, a list of distinct ones, or a first one and their count; "
         "as an override a count takes the first n of the config's own"
     )
     episodes_per_update: int = Field(
-        default=1, ge=1, le=100_000, description="E, episodes of one run in one update"
+        default=1, ge=1, le=100_000, description="E, the number of episodes of a run in one update"
     )
     updates: int = Field(ge=1, le=10_000_000, description="gradient steps of every run")
 
     @field_validator("seeds")
     @classmethod
-    def _distinct(cls, seeds: int | tuple[int, ...] | SeedRange) -> int | tuple[int, ...] | SeedRange:
+    def _distinct(cls, seeds: int | tuple[int, ...] | Range) -> int | tuple[int, ...] | Range:
         if isinstance(seeds, tuple) and (not seeds or len(set(seeds)) != len(seeds)):
             raise ValueError("seeds must be a count of at least 1 or a list of distinct numbers")
         return seeds
@@ -236,7 +275,7 @@ class Training(Section):
         """The seeds, in order."""
         if isinstance(self.seeds, tuple):
             return self.seeds
-        found = SeedRange(first=0, count=self.seeds) if isinstance(self.seeds, int) else self.seeds
+        found = Range(first=0, count=self.seeds) if isinstance(self.seeds, int) else self.seeds
         return tuple(range(found.first, found.first + found.count))
 
 
@@ -245,32 +284,42 @@ class ClaimText(Section):
 
     statement: str = Field(description="the expectation in words")
     measure: str = Field(description="a column of runs.parquet")
-    expect: str = Field(description='the expectation in signs, as in "with_entropy < without_entropy"')
-    limit: bool = Field(default=False, description="true: expected not to hold; it shows where the argument ends")
+    expect: str = Field(description='the expectation as a formula, as in "with_entropy < without_entropy"')
+    limit: bool = Field(
+        default=False, description="true: the claim is expected not to hold, and shows where the argument ends"
+    )
+
+
+ARM_TRAINING = ("episodes_per_update",)  # keys of [training] that an arm may set for itself
 
 
 class Config(Section):
     name: Name
     description: str
+    declared: date | None = Field(
+        default=None, description="the day on which the claims were written down, before any run that judges them"
+    )
     environment: Environment
     agent: Agent = Agent()
     training: Training
-    arms: dict[Name, dict[str, Any]] = Field(default={}, description="keys of [agent] in which an arm differs")
+    arms: dict[Name, dict[str, Any]] = Field(
+        default={}, description="keys of [agent], and episodes_per_update, in which an arm differs"
+    )
     claims: Annotated[tuple[ClaimText, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _arms_are_agents(self) -> Self:
         if not self.arms:
             raise ValueError("needs at least one arm, as in [arms.without_entropy]")
-        runs = len(self.arms) * len(self.training.seed_list)
+        runs = len(self.arms) * self.runs_per_arm
         if len(self.arms) > MAX_ARMS or runs > MAX_RUNS:
             raise ValueError(
                 f"{len(self.arms):,} arms with {runs:,} runs are too many: valid are up to {MAX_ARMS:,} arms "
                 f"and {MAX_RUNS:,} runs"
             )
         for arm in self.arms:
-            resolved = self.agent_of(arm)
-            if resolved.baseline in ("batch_mean", "leave_one_out") and self.training.episodes_per_update == 1:
+            resolved, episodes = self.agent_of(arm), self.training_of(arm).episodes_per_update
+            if resolved.baseline in ("batch_mean", "leave_one_out") and episodes == 1:
                 raise ValueError(
                     f'arms.{arm}: baseline = "{resolved.baseline}" needs training.episodes_per_update above 1'
                 )
@@ -297,10 +346,29 @@ class Config(Section):
                 raise ValueError(f"claims.{number}: {error}") from None
         return self
 
+    @property
+    def runs_per_arm(self) -> int:
+        """Seeds, times the worlds of a family."""
+        return len(self.environment.world_list) * len(self.training.seed_list)
+
     def agent_of(self, arm: str) -> Agent:
         """The agent of an arm: the base with the arm's differences."""
         base = self.agent.model_dump(exclude_unset=True)
+        own = {key: value for key, value in self.arms[arm].items() if key not in ARM_TRAINING}
         try:
-            return Agent.model_validate(base | self.arms[arm])
+            return Agent.model_validate(base | own)
         except ValidationError as error:
             raise ConfigError(message_of(error, Agent, f"arms.{arm}")) from None
+
+    def training_of(self, arm: str) -> Training:
+        """How an arm is trained: as all are, with the arm's differences."""
+        own = {key: self.arms[arm][key] for key in ARM_TRAINING if key in self.arms[arm]}
+        try:
+            return Training.model_validate(self.training.model_dump() | own)
+        except ValidationError as error:
+            raise ConfigError(message_of(error, Training, f"arms.{arm}")) from None
+
+    @property
+    def most_episodes(self) -> int:
+        """Episodes of a run of the arm that plays most; times the time limit, the steps that a run might take."""
+        return self.training.updates * max(self.training_of(arm).episodes_per_update for arm in self.arms)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.policy import mixed_with_uniform
+from agents.differentiable import mixed_with_uniform
 from envs.exact import evaluate, exact_gradient
 from experiments.config.loading import load_config
 from experiments.config.schema import Agent
@@ -47,7 +47,7 @@ class Setting:
         training = self._training({"gradient": "exact"}, 1, tables=True)
         assert training.world.mdp is not None
         self._mdp, self._horizon = training.world.mdp, training.world.time_limit
-        self._shape = training.batches[0].learner.shape
+        self._shape = training.batches[0].policies.shape
         self._used = sum(math.prod(layer) for layer in self._shape.shapes)
         best = torch.from_numpy(training.world.optimal_actions(0.99)).double()
         # numbers of float32, so that a policy trained in float32 is the same one
@@ -121,15 +121,14 @@ class Setting:
 
     def _steps(self, training: Training, updates: int) -> Array:
         """Each run's mean step from the same parameters, [R, P]."""
-        learner = training.batches[0].learner
-        theta = self._theta.to(learner.theta.dtype).expand_as(learner.theta)
-        total = torch.zeros(learner.theta.shape, dtype=torch.float64)
+        moved = training.batches[0].policies.theta
+        theta = self._theta.numpy().astype(moved.dtype)
+        total = np.zeros(moved.shape)
         for _ in range(updates):
-            with torch.no_grad():
-                learner.theta.copy_(theta)
+            moved[:] = theta
             training.advance(1)
-            total += learner.theta.detach().double() - theta.double()
-        return (total / updates).numpy()
+            total += moved.astype(np.float64) - theta
+        return total / updates
 
     @cached_property
     def _mean_length(self) -> float:

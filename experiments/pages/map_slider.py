@@ -70,9 +70,10 @@ def map_slider(results: Results) -> Maps | None:
         StoreError: the snapshots are of another world.
     """
     config, snapshots = results.config, results.snapshots
-    if snapshots is None or unimported_module(config.environment) is not None:
+    environment = config.environment.of_world(config.environment.world_list[0])
+    if snapshots is None or unimported_module(environment) is not None:
         return None
-    mdp = make_world(config.environment).mdp
+    mdp = make_world(environment).mdp
     if mdp is None or mdp.drawing is None:
         return None
     check_fits(snapshots, Path(FILE), config.training.updates, (len(config.arms), mdp.states, mdp.actions))
@@ -82,7 +83,9 @@ def map_slider(results: Results) -> Maps | None:
     if affordable < len(compared) or max(width, moments * height) > MAX_PIXELS:
         return None
     arms = sorted(sorted(config.arms, key=lambda arm: arm not in compared)[:affordable], key=[*config.arms].index)
-    views = {"mean": "mean of all runs", "seed": f"seed {config.training.seed_list[0]} alone"}
+    world = config.environment.world_list[0]
+    where = "" if world is None else f" in world {world}"
+    views = {"mean": f"mean of all runs{where}", "seed": f"seed {config.training.seed_list[0]}{where} alone"}
     return Maps(
         config.name,
         [f"update {update:,} of {config.training.updates:,}" for update in snapshots.update],

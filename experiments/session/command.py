@@ -1,7 +1,8 @@
-"""How every command begins and ends, in one place.
+"""How every command begins and ends.
 
-Started as a program, a command calls `begin` before it imports anything heavy, so that Ctrl-C is heard at once,
-and `leave` in the end. `command`, around `main`, makes a line and an exit status of what goes wrong on the way.
+Run as a program, a command first calls `begin`, before it imports anything heavy, so that it handles Ctrl-C from
+the start, and ends with `leave`. The decorator `command` of its `main` turns errors into one line and an exit
+status.
 """
 
 import atexit
@@ -21,7 +22,8 @@ from experiments.config.shadows import Shadowed, check_names
 
 
 class Main(Protocol):
-    """The main function of a command: words in (None: those of the command line), exit status out."""
+    """The main function of a command: takes arguments (None: those of the command line), returns the exit
+    status."""
 
     def __call__(self, arguments: Sequence[str] | None = None) -> int: ...
 
@@ -35,7 +37,7 @@ def begin(name: str, *modules: str) -> None:
         modules: of ours that it needs beside `agents` and `envs`.
     """
     _open_closed_streams()
-    os.environ["MPLBACKEND"] = "agg"  # pictures become files; the backend of a notebook may not be installed here
+    os.environ["MPLBACKEND"] = "agg"  # pictures go to files; a notebook's backend may not be installed here
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -49,26 +51,27 @@ def begin(name: str, *modules: str) -> None:
 
 
 def _open_closed_streams() -> None:
-    """A descriptor that the caller closed would become a file's or a socket's, and get our messages."""
+    """Open standard streams that the caller closed: else the next file or socket would take their number, and our
+    messages."""
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest one that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115  (for the whole process)
 
 
 class _Stop:
-    """What Ctrl-C does in a command: a KeyboardInterrupt, once `main` runs. In the middle of an import, which may
-    swallow that or make another error of it, there is nothing to tidy up: the process ends then and there."""
+    """Handles Ctrl-C: once `main` runs, by a KeyboardInterrupt. An import might swallow that or turn it into
+    another error, but leaves nothing to tidy up, so there the process ends at once."""
 
     def __init__(self, name: str) -> None:
         self.name, self.process, self.in_main = name, os.getpid(), False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self.process:
-            os._exit(128 + number)  # a child; its parent says so
+            os._exit(128 + number)  # in a child: the parent prints the message
         if self.in_main and not _is_importing(frame):
             raise KeyboardInterrupt
         with suppress(OSError):
@@ -85,11 +88,11 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def command(name: str, stopped: str = "stopped") -> Callable[[Main], Main]:
-    """Around a `main`: errors that users can do something about become one line and an exit status.
+    """Decorate a `main`: errors that users can do something about become one line and an exit status.
 
     Args:
-        name: of the command, before its messages.
-        stopped: what is said after Ctrl-C.
+        name: name of the command, with which its messages begin.
+        stopped: the message after Ctrl-C.
     """
 
     def decorator(main: Main) -> Main:
@@ -102,7 +105,7 @@ def command(name: str, stopped: str = "stopped") -> Callable[[Main], Main]:
                 return main(arguments)
             except KeyboardInterrupt:
                 return fail(name, stopped, 128 + signal.SIGINT)
-            except BrokenPipeError:  # whoever read the output has enough of it
+            except BrokenPipeError:  # the reader of the output has closed it
                 return 1
             except Exception as error:
                 failure = explained(error)
@@ -116,8 +119,8 @@ def command(name: str, stopped: str = "stopped") -> Callable[[Main], Main]:
 
 
 def fail(name: str, message: str, status: int = 2) -> int:
-    """A line on standard error: a refusal in one line, whatever its words; returns the exit status."""
-    from experiments.config.mistakes import one_line  # only now: it comes with more than `begin` should wait for
+    """Print a message on standard error, a refusal (status 2) always in one line; returns the exit status."""
+    from experiments.config.mistakes import one_line  # imported late: `begin` should not wait for it
     from experiments.config.plain_text import printable
 
     message = as_typed(message)
@@ -127,7 +130,7 @@ def fail(name: str, message: str, status: int = 2) -> int:
     return status
 
 
-_statuses: list[int] = []  # of the command, once it is known
+_statuses: list[int] = []  # the exit status, once it is known
 
 
 def leave(main: Main) -> NoReturn:
@@ -142,17 +145,17 @@ def leave(main: Main) -> NoReturn:
 
 
 def _leave_at_once() -> None:
-    """When everybody else has tidied up. Python would take its modules down one by one: seconds, for torch."""
+    """End once everything else has been tidied up: Python would take seconds to remove the modules of torch."""
     if _statuses:
         os._exit(flushed(_statuses[0]))
 
 
 def flushed(status: int) -> int:
-    """Bring the output to whoever reads it; status 1, and no more words, if nobody does."""
+    """Flush the output; returns the status, or 1 if nobody reads the output any more."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # else Python tries it again, and complains
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # else Python flushes again, and complains
             status = status or 1
     return status

@@ -1,4 +1,4 @@
-"""The words of a command: options, names of folders and files, numbers; each mistake in one line."""
+"""The arguments of a command: options, folders, files and numbers, with a one-line message for each mistake."""
 
 import argparse
 import math
@@ -12,15 +12,19 @@ from experiments.config.commands import as_typed
 from experiments.config.mistakes import closest
 from experiments.session.command import fail
 
-MAX_COUNT = 1_000_000  # of anything that is counted on the command line
+MAX_COUNT = 1_000_000  # the largest number that an option takes
 
 
 class Parser(argparse.ArgumentParser):
-    """A command line. A mistake in it is said as every other one is: in one line, with the nearest option."""
+    """A parser that reports a mistake in one line, with the nearest valid option, and exit status 2."""
 
     def __init__(self, name: str, description: str | None, epilog: str | None = None) -> None:
-        """Args:
-        name: of the command: `train.py`, or a module.
+        """Make the parser of a command.
+
+        Args:
+            name: name of the command: `train.py`, or a module.
+            description: the text above the options.
+            epilog: the text below them.
         """
         super().__init__(
             prog=as_typed(f"python {name}" if name.endswith(".py") else f"python -m {name}"),
@@ -40,13 +44,14 @@ class Parser(argparse.ArgumentParser):
 
 
 def place(text: str) -> Path:
-    """A folder or a file that the command line names; `~` is the home folder, also where the shell left it.
+    """A folder or a file that the command line names; `~` is the home folder, even if the shell did not expand it.
 
     Raises:
-        ArgumentTypeError: it is empty, not UTF-8 (tables could not be read back), or in a home that is not there.
+        ArgumentTypeError: it is empty, not UTF-8 (tables could not be read back), or in a home that does not
+            exist.
     """
     if not text.strip():
-        raise argparse.ArgumentTypeError("needs a name, not an empty one")
+        raise argparse.ArgumentTypeError("needs a name that is not empty")
     try:
         text.encode()
         return Path(text).expanduser()
@@ -57,19 +62,21 @@ def place(text: str) -> Path:
 
 
 def folder(text: str) -> Path:
-    """As `place`."""
+    """A folder that the command line names; see `place`."""
     if not text.strip():
-        raise argparse.ArgumentTypeError("needs a folder, as in runs/mine, not an empty name; . is this one")
+        raise argparse.ArgumentTypeError(
+            "needs a folder, as in runs/mine, or . for the current one, not an empty name"
+        )
     return place(text)
 
 
 def count(text: str) -> int:
-    """A whole number from 1."""
+    """A whole number, 1 or more."""
     return _number(text, 1)
 
 
 def whole(text: str) -> int:
-    """A whole number from 0."""
+    """A whole number, 0 or more."""
     return _number(text, 0)
 
 
@@ -80,7 +87,7 @@ def _number(text: str, least: int) -> int:
 
 
 def seconds(text: str) -> float:
-    """A time, 0 or more."""
+    """A time in seconds, 0 or more."""
     try:
         found = float(text)
     except ValueError:
@@ -91,5 +98,5 @@ def seconds(text: str) -> float:
 
 
 def available_cores() -> int:
-    """Cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

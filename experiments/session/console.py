@@ -7,7 +7,14 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.measure import Measurement
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -63,9 +70,11 @@ def progress(console: Console, updates: int, done: int = 0) -> Iterator["Progres
         TimeRemainingColumn(),
     )
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    shown = ProgressBar(bar, updates, done)
     try:
-        yield ProgressBar(bar, updates, done)
+        yield shown
     finally:
+        shown.stop_compiling()
         bar.stop()
 
 
@@ -76,8 +85,26 @@ class ProgressBar:
     def __init__(self, bar: Progress, updates: int, done: int) -> None:
         self._bar = bar
         self._task = bar.add_task("", total=updates, completed=done, rate="")
+        # Drawn when something happens, by no thread of its own.
+        columns = TextColumn("compiling"), MofNCompleteColumn(), TextColumn("functions "), TimeElapsedColumn()
+        self._compiling = Progress(
+            *columns, console=bar.console, transient=True, disable=bar.disable, auto_refresh=False
+        )
+
+    def compiling(self) -> None:
+        """A function is about to be compiled."""
+        if not self._compiling.tasks:
+            self._compiling.start()
+            self._compiling.add_task("", total=None)
+        self._compiling.advance(self._compiling.tasks[0].id)
+        self._compiling.refresh()
+
+    def stop_compiling(self) -> None:
+        """Everything is compiled, or nothing more will be."""
+        self._compiling.stop()
 
     def __call__(self, records: Records) -> None:
+        self.stop_compiling()
         self._bar.start()
         task = self._bar.tasks[0]
         if task.elapsed and records.steps is not None:
@@ -148,7 +175,7 @@ def speed_line(summary: Mapping[str, Any]) -> str:
 
 def failed_lines(summary: Mapping[str, Any], most: int = 10) -> list[str]:
     """A line that names the failed runs, if there are any."""
-    names = [f"{run['arm']}, seed {run['seed']} (update {run['update']})" for run in summary["failed_runs"]]
+    names = [f"{run['arm']}, {_member(run)} (update {run['update']})" for run in summary["failed_runs"]]
     if len(names) > most:
         names[most:] = [f"and {len(names) - most} more"]
     return [f"no longer finite, frozen and counted as failed: {'; '.join(names)}"] if names else []
@@ -178,3 +205,9 @@ def verdict_table(claims: Sequence[Mapping[str, Any]]) -> Table:
 def _verdict(claim: Mapping[str, Any]) -> Text:
     colour = {"supported": "green", "refuted": "red"}.get(claim["verdict"], "yellow")
     return Text(claim["verdict"], style=f"bold {colour}")
+
+
+def _member(run: Mapping[str, Any]) -> str:
+    """Which run of its arm it is."""
+    world = f"world {run['world']}, " if run.get("world") is not None else ""
+    return f"{world}seed {run['seed']}"

@@ -12,13 +12,12 @@ from contextlib import closing, suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol
 
-import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from experiments.config.failures import OUT_OF_MEMORY, Failure, is_out_of_memory
 from experiments.config.schema import Config
 from experiments.session.processes import CONTEXT, end, start, why_ended
+from experiments.session.surroundings import plain_arithmetic
 from experiments.training.loop import Training
 from experiments.training.records import Each
 from experiments.training.simulated.simulators import SimulatorError
@@ -45,7 +44,7 @@ def _perform(training: Training, what: str, arguments: tuple[Any, ...], each: Ea
         return training.advance(updates, each), training.state() if want_state else None
     if what == "final":
         return training.final()
-    return {name: tensor.numpy() for name, tensor in training.parameters().items()}
+    return training.parameters()
 
 
 class Local:
@@ -73,10 +72,7 @@ class Threads(Local):
 
     def __init__(self, training: Training, number: int) -> None:
         super().__init__(training)
-        self._of_runs, self._of_blocks = (
-            ThreadPoolExecutor(number, "runs"),
-            ThreadPoolExecutor(1, "blocks", torch.set_num_threads, (1,)),
-        )
+        self._of_runs, self._of_blocks = ThreadPoolExecutor(number, "runs"), ThreadPoolExecutor(1, "blocks")
         self._blocks: deque[Future[Any]] = deque()
 
     def request(self, what: str, *arguments: Any) -> None:
@@ -153,10 +149,8 @@ def _serve(
     """A worker: answer requests until the pipe closes. One thread, since every core has a worker."""
     for other in inherited:  # of the main process: a pipe closes when nobody holds its other end
         other.close()
-    torch.set_num_threads(1)
-    threadpool_limits(1, "blas")  # for good
     try:
-        with closing(Training(config, seeds)) as training:
+        with plain_arithmetic(), closing(Training(config, seeds)) as training, plain_arithmetic():
             if state is not None:
                 training.load(state)
             while True:

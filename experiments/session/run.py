@@ -1,21 +1,19 @@
 """One training from config to results: folder, sinks, checkpoints, summary. What `train.py` runs."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import numba.core.event
 import numpy as np
 import pyarrow as pa
-import torch
-from threadpoolctl import threadpool_limits
 
-from experiments.analysis.summary import provenance, summarize
 from experiments.config.schema import Config, ConfigError, one_line
 from experiments.figures.showing import Showing
+from experiments.session.compiling import compile_ahead
 from experiments.session.interrupts import Interrupts
+from experiments.session.surroundings import plain_arithmetic
 from experiments.session.workers import Workers, check_states
 from experiments.storage.checkpoints import Checkpoints, Moment, OlderFormat
 from experiments.storage.run_folder import (
@@ -31,8 +29,6 @@ from experiments.storage.run_folder import (
 from experiments.storage.snapshots import SnapshotSink
 from experiments.storage.table_sink import TableSink
 from experiments.storage.tables import run_table, step_table, update_table
-from experiments.tensorboard.sink import BoardSink
-from experiments.training.initial import initial_learner
 from experiments.training.loop import Training
 from experiments.training.numerics import arithmetic, differences
 from experiments.training.records import Records, joined
@@ -95,38 +91,24 @@ Notify = Callable[[str], None]
 Advance = Callable[[Records], None]
 
 
-@contextmanager
-def plain_torch() -> Iterator[None]:
-    """One thread, of BLAS too: for these shapes more gain little, and they collapse when anything else is running.
-    Numbers and device as torch comes: whoever calls may have set others as their default."""
-    threads, dtype, device = torch.get_num_threads(), torch.get_default_dtype(), torch.get_default_device()
-    torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float32)
-    if device.type != "cpu":
-        torch.set_default_device(None)  # "cpu" would be asked for in every operation
-    try:
-        with threadpool_limits(1, "blas"):  # two threads share a sum, and round it otherwise than one
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_default_dtype(dtype)
-        if device.type != "cpu":
-            torch.set_default_device(device)
-
-
 def train_in_memory(config: Config) -> Result:
     """Train without a folder; see `experiments.train`."""
+    from experiments.analysis.summary import provenance, summarize
+
     began = time.monotonic()
     with (
-        plain_torch(),
+        plain_arithmetic(),
         np.errstate(invalid="ignore", over="ignore"),
         closing(Training(config)) as training,
+        plain_arithmetic(),  # torch may have come with it
         Workers(training, 1) as workers,  # blocks by block, so that Ctrl-C does not wait for the end
     ):
         records = joined([block.records for block in workers.blocks(lambda _: False)])
         columns = workers.final()
         summary = summarize(config, training.runs, columns)
-    summary |= provenance(time.monotonic() - began, int(np.sum(columns["env_steps"])))
+    summary |= provenance(
+        time.monotonic() - began, int(np.sum(columns["env_steps"])), arithmetic(not training.is_compiled)
+    )
     return Result(
         update_table(records, training.runs),
         step_table(records, training.runs),
@@ -143,6 +125,7 @@ def run(
     notify: Notify,
     interrupts: Interrupts | None = None,
     showing: Showing | None = None,
+    on_compile: Callable[[], None] | None = None,
 ) -> Mapping[str, Any]:
     """Train into a folder and return its summary.
 
@@ -153,6 +136,7 @@ def run(
         notify: called with one line of text that the user should see.
         interrupts: what may end it early, after a checkpoint.
         showing: keeps what TensorBoard could not be told; the results do not depend on it.
+        on_compile: called before each function that has to be compiled for this processor.
     Raises:
         ConfigError: the config does not fit its world, or the folder holds another config.
         StoreError: the folder cannot be used.
@@ -160,11 +144,12 @@ def run(
         KeyboardInterrupt: interrupted; the folder can be resumed if it `has_begun`.
     """
     with ExitStack() as stack:
-        stack.enter_context(plain_torch())
+        stack.enter_context(plain_arithmetic())
         stack.enter_context(
             np.errstate(invalid="ignore", over="ignore")
         )  # a failed run is named, not warned about
         training = stack.enter_context(closing(Training(config)))
+        stack.enter_context(plain_arithmetic())  # torch may have come with it
         folder = RunFolder(options.out)
         _check_folder(folder, training.config, options)
         stack.enter_context(folder.locked())
@@ -178,44 +163,10 @@ def run(
             notify(f"{folder.path} is finished; nothing to do")
             folder.tidy()
             return folder.read_summary()
-        workers = stack.enter_context(session.begin())
+        pace = compile_ahead(training, notify, on_compile)
+        workers = stack.enter_context(session.begin(pace))
         session.train(workers, on_block)
         return session.finish(workers)
-
-
-def compile_ahead(training: Training, notify: Notify) -> None:
-    """Load what is compiled, or compile it the first time, before processes are forked that would each do it.
-
-    By an update of one seed that nobody looks at; in a simulator, where that could take long, by a gradient step
-    of one row.
-
-    Raises:
-        StoreError: numba cannot keep what it compiles.
-    """
-
-    class Telling(numba.core.event.Listener):
-        told = False
-
-        def on_start(self, event: object) -> None:
-            if not self.told:
-                notify("compiling for this processor, which takes some seconds")
-            self.told = True
-
-        def on_end(self, event: object) -> None: ...
-
-    config, world, seeds = training.config, training.world, training.seeds[:1]
-    try:
-        with numba.core.event.install_listener("numba:compile", Telling()):
-            if world.mdp is not None:
-                Training(config, seeds).advance(1)
-                return
-            for agent in map(config.agent_of, config.arms):
-                learner = initial_learner([agent], world, seeds)
-                row = torch.zeros(1, 1, world.inputs, dtype=learner.theta.dtype)
-                learner.step(learner.log_pi(row).sum((1, 2)))
-    except OSError as error:
-        place = error.filename or "the folder of what is compiled"
-        raise StoreError(f"{place}: {error.strerror}; NUMBA_CACHE_DIR can name another folder") from None
 
 
 def _check_folder(folder: RunFolder, config: Config, options: Options) -> None:
@@ -254,31 +205,33 @@ class _Session:
         self._config, self._training, self._folder, self._options = config, training, folder, options
         self._notify, self._interrupts, self._showing = notify, interrupts, showing
         self._checkpoints = Checkpoints(folder)
+        self._arithmetic = arithmetic(not training.is_compiled)
+        self._sinks: dict[str, Sink] = {}
         self._changes: list[str] = []  # of the arithmetic, at resumptions so far
 
     def _open_sinks(self, log_steps: int, tensorboard: bool) -> None:
+        from experiments.tensorboard.sink import BoardSink  # what writes is loaded while training goes on
+
         self._log_steps = log_steps
         mdp, updates = self._training.world.mdp, self._config.training.updates
         self._tables = TableSink(self._folder, self._training.runs, updates, log_steps)
         self._board = BoardSink(self._folder, self._training, log_steps, self._showing) if tensorboard else None
         tables = None if mdp is None else (mdp.states, mdp.actions)
         snapshots = SnapshotSink(self._folder, self._training.runs, updates, tables)
-        self._sinks: dict[str, Sink] = {"tables": self._tables, "snapshots": snapshots}
+        self._sinks = {"tables": self._tables, "snapshots": snapshots}
         if self._board is not None:
             self._sinks["board"] = self._board
 
-    def begin(self) -> Workers:
-        """Prepare the folder, or find the moment to go on from."""
-        compile_ahead(self._training, self._notify)
+    def begin(self, pace: float) -> Workers:
+        """Prepare the folder, or find the moment to go on from; `pace` is that of `Workers`."""
         self._began = time.monotonic()
         moment = self._last_moment() if self._options.resume and self._folder.has_begun else None
         if moment is None:
             self._replace_folder()
-            self._open_sinks(self._options.log_steps, self._options.tensorboard)
-            return Workers(self._training, self._options.workers)
+            return Workers(self._training, self._options.workers, pace=pace)
         self._began -= moment.seconds
         self._compare_arithmetic(moment)
-        return Workers(self._training, self._options.workers, moment.states)
+        return Workers(self._training, self._options.workers, moment.states, pace)
 
     def _replace_folder(self) -> None:
         """An earlier training goes, and this one has begun.
@@ -323,7 +276,7 @@ class _Session:
     def _compare_arithmetic(self, moment: Moment) -> None:
         """Say why the last bits of the numbers will not be those of a training that was never stopped."""
         self._changes = list(moment.changes)
-        if change := differences(moment.arithmetic, arithmetic()):
+        if change := differences(moment.arithmetic, self._arithmetic):
             self._changes.append(one_line(change))
             self._notify(
                 f"the last bits of the numbers will differ from here on, for this is another arithmetic: {change}"
@@ -343,7 +296,12 @@ class _Session:
             return due
 
         with self._interrupts.deferred():
-            for block in workers.blocks(moment_due):
+            blocks = workers.blocks(moment_due)
+            if not self._sinks:
+                self._open_sinks(self._options.log_steps, self._options.tensorboard)
+            import experiments.analysis.summary  # noqa: F401  (for the end: training hides how long it takes)
+
+            for block in blocks:
                 for sink in self._sinks.values():
                     sink.write(block.records)
                 on_block(block.records)
@@ -368,7 +326,7 @@ class _Session:
         self._folder.sync("tensorboard")  # else a loss of power might take what the positions count on
         seconds = began - self._began
         self._checkpoints.save(
-            Moment(update, states, positions, self._log_steps, seconds, arithmetic(), self._changes)
+            Moment(update, states, positions, self._log_steps, seconds, self._arithmetic, self._changes)
         )
         return time.monotonic() - began
 
@@ -380,12 +338,14 @@ class _Session:
     def finish(self, workers: Workers) -> Mapping[str, Any]:
         """Results out of the last moment, then what is shown of them. Killed in here, a resumed training does it
         again."""
+        from experiments.analysis.summary import provenance, summarize
+
         columns, runs = workers.final(), self._training.runs
         self._tables.finish()
         self._folder.write_table("runs.parquet", run_table(columns, runs))
         self._folder.write_policies(workers.parameters())
         summary = summarize(self._config, runs, columns)
-        summary |= provenance(time.monotonic() - self._began, int(np.sum(columns["env_steps"])))
+        summary |= provenance(time.monotonic() - self._began, int(np.sum(columns["env_steps"])), self._arithmetic)
         if self._changes:
             summary["arithmetic_changes"] = self._changes
         self._folder.write_summary(summary)

@@ -5,12 +5,13 @@ out, each process trains its own in all arms, and the blocks are put together ag
 on its neighbours, so the number of threads or processes changes none of them.
 """
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from experiments.session.members import Local, Member, Process, State, Threads, close_all
 from experiments.storage.stored_states import check_values
@@ -63,19 +64,23 @@ class Workers:
     One share needs no process. Use as a context manager: threads and processes end with it.
     """
 
-    def __init__(self, training: Training, workers: int, states: Sequence[State] | None = None) -> None:
+    def __init__(
+        self, training: Training, workers: int, states: Sequence[State] | None = None, pace: float = math.inf
+    ) -> None:
         """Args:
         training: of all seeds, not yet begun; it has checked the config against its world.
         workers: number of threads or processes; where states are given, as many processes as these.
         states: to go on from, one per share, as `Block.states` gave them.
+        pace: about how many seconds one of them takes for an update of one seed; infinite: nobody knows.
         """
         self.config, self.runs = training.config, training.runs
         parts = shares(training.seeds, 1 if training.is_compiled else len(states) if states else workers)
-        order = {(arm, seed): place for place, (arm, seed) in enumerate(zip(*self.runs, strict=True))}
+        order = {run: place for place, run in enumerate(zip(*self.runs, strict=True))}
+        arms, worlds = list(self.config.arms), self.config.environment.world_list
         self._places = [
-            np.array([order[pair] for pair in zip(*Runs.of(list(self.config.arms), part), strict=True)])
-            for part in parts
+            np.array([order[run] for run in zip(*Runs.of(arms, part, worlds), strict=True)]) for part in parts
         ]
+        self._size = max(1, round(BLOCK_SECONDS / pace / len(training.seeds) * workers))  # of the next block
         self.update_count = int(states[0]["update_count"]) if states else 0
         self._members: Sequence[Member]
         if len(parts) == 1:  # whoever made the training closes it
@@ -96,50 +101,48 @@ class Workers:
         close_all(self._members)
 
     def blocks(self, state_due: Callable[[int], bool]) -> Iterator[Block]:
-        """The updates that are left. The next block is already being trained while one is looked at.
+        """The updates that are left.
+
+        Two blocks are asked for from the beginning: one is being trained while the other is looked at.
 
         Args:
-            state_due: asked once a block with the number of updates at its end, whether that is a moment to keep.
+            state_due: asked once per block, with the number of updates at its end, whether that is to be kept.
         """
-        total, size = self.config.training.updates, 1
-        requested = self.update_count
-        pending: list[bool] = []
+        total, requested = self.config.training.updates, self.update_count
+        pending: deque[bool] = deque()
 
         def ask() -> None:
             nonlocal requested
-            updates = min(size, total - requested)
-            requested += updates
-            want_state = state_due(requested)
-            pending.append(want_state)
-            for member in self._members:
-                member.request("advance", updates, want_state)
+            if updates := min(self._size, total - requested):
+                requested += updates
+                pending.append(state_due(requested))
+                for member in self._members:
+                    member.request("advance", updates, pending[-1])
 
-        if requested < total:
-            ask()
-        began = time.monotonic()
-        while pending:
-            if requested < total:
+        def answered() -> Iterator[Block]:
+            began = time.monotonic()
+            while pending:
+                answers, want_state = [member.answer() for member in self._members], pending.popleft()
+                took, began = time.monotonic() - began, time.monotonic()
+                records = merged([part for part, _ in answers], self._places, len(self.runs.arm))
+                updates, self.update_count = records.end - self.update_count, records.end
+                # Blocks grow and shrink gently: one slow block says little about the next.
+                self._size = max(1, min(2 * self._size, round(updates * BLOCK_SECONDS / max(took, 1e-6))))
+                yield Block(records, [state for _, state in answers] if want_state else None)
                 ask()
-            want_state = pending.pop(0)
-            answers = [member.answer() for member in self._members]
-            took, began = time.monotonic() - began, time.monotonic()
-            records = merged([part for part, _ in answers], self._places, len(self.runs.arm))
-            updates = records.end - self.update_count
-            self.update_count = records.end
-            # Blocks grow and shrink gently: one slow block says little about the next.
-            size = max(1, min(2 * size, round(updates * BLOCK_SECONDS / max(took, 1e-6))))
-            yield Block(records, [state for _, state in answers] if want_state else None)
+
+        ask()
+        ask()
+        return answered()
 
     def final(self) -> dict[str, Column]:
         """The columns of runs.parquet."""
         parts = self._all("final")
         return {name: scattered([part[name] for part in parts], self._places) for name in parts[0]}
 
-    def parameters(self) -> dict[str, torch.Tensor]:
+    def parameters(self) -> dict[str, Column]:
         """Trained parameters by "<arm>/seed_<k>/<layer>"."""
-        return {
-            name: torch.from_numpy(array) for arrays in self._all("parameters") for name, array in arrays.items()
-        }
+        return {name: array for arrays in self._all("parameters") for name, array in arrays.items()}
 
     def _all(self, what: str) -> list[Any]:
         for member in self._members:

@@ -5,9 +5,11 @@ Measured in the same run as the trainings, so that their speed is also a fractio
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -92,6 +94,26 @@ def _table_steps(edges: Floats, arrival: Ints, place: Ints, uniform: Floats, rea
         for k in range(ACTIONS - 1):
             action += edges[place[n] + k] <= uniform[n]
         reached[n] = arrival[place[n] + action]
+
+
+def speed_of_threads(number: int) -> float:
+    """How many times as fast as one of them threads are together, in a compiled loop that shares nothing."""
+    numbers = np.random.default_rng(0).random((number, 1 << 14))
+    _many_sums(numbers[0], 1)
+    with ThreadPoolExecutor(number) as pool:
+        alone = _rate(lambda: _many_sums(numbers[0], 1000), 1)
+        together = _rate(lambda: list(pool.map(lambda row: _many_sums(row, 1000), numbers)), number)
+    return together / alone
+
+
+@numba.njit(nogil=True)
+def _many_sums(numbers: Floats, times: int) -> float:
+    """Arithmetic on what stays in a core's cache."""
+    total = 0.0
+    for _ in range(times):
+        for number in numbers:
+            total = total * 0.5 + number
+    return total
 
 
 def _rate(operation: Callable[[], object], work: int) -> float:

@@ -8,7 +8,7 @@ import importlib.util
 import time
 from contextlib import closing
 
-from experiments.session.run import plain_torch
+from experiments.session.surroundings import plain_arithmetic
 from experiments.speed.scenarios import NETWORK, Scenario, Timing
 
 OURS = Scenario(
@@ -30,7 +30,7 @@ def measure_theirs() -> Timing:
     from stable_baselines3 import A2C
     from stable_baselines3.common.env_util import make_vec_env
 
-    with closing(make_vec_env("FrozenLake-v1", n_envs=ENVIRONMENTS, seed=0)) as envs, plain_torch():
+    with closing(make_vec_env("FrozenLake-v1", n_envs=ENVIRONMENTS, seed=0)) as envs, plain_arithmetic():
         agent = A2C(
             "MlpPolicy",
             envs,

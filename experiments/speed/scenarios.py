@@ -6,24 +6,21 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import numpy as np
 
-from agents.reinforce import StackedLearner
 from experiments.config.commands import CONFIGS
 from experiments.config.loading import load_config
 from experiments.config.schema import Config
 from experiments.session import run as session
+from experiments.session.compiling import compile_ahead
 from experiments.session.processes import end_with
+from experiments.session.surroundings import plain_arithmetic
 from experiments.session.workers import Workers
-from experiments.training.finite.experience import SampledExperience
-from experiments.training.finite.learning import FiniteLearning
-from experiments.training.finite.rollout import FiniteRollout
 from experiments.training.loop import Training
 
 TABULAR = ('agent.policy="tabular"', "agent.learning_rate=0.05")
@@ -60,19 +57,29 @@ def _episodes(number: int) -> str:
 
 
 QUICK = (
-    Scenario("default comparison, 1 process", "two_rooms"),
-    Scenario("default comparison, 2 processes", "two_rooms", workers=2),
-    Scenario("default comparison, 2 processes, logged", "two_rooms", workers=2, logged=True),
+    Scenario("default comparison, 1 worker", "two_rooms"),
+    Scenario("default comparison, 2 workers", "two_rooms", workers=2),
+    Scenario("default comparison, 2 workers, logged", "two_rooms", workers=2, logged=True),
+)
+# What two revisions are compared in.
+COMPARED = (
+    *QUICK,
+    Scenario("64 episodes an update, 1 worker", "two_rooms", (_episodes(64),)),
+    Scenario("64 episodes an update, 2 workers", "two_rooms", (_episodes(64),), 2),
+    Scenario("64 episodes an update, 2 workers, logged", "two_rooms", (_episodes(64),), 2, logged=True),
+    Scenario("tabular, 64 episodes, 1 worker", "two_rooms", (*TABULAR, _episodes(64))),
+    Scenario("tabular, 64 episodes, 2 workers", "two_rooms", (*TABULAR, _episodes(64)), 2),
+    Scenario("bandit, 200 runs, 1 episode an update, 1 worker", "bandit"),
 )
 LONG = "training.updates=1500"  # the end, with its tables and pictures, weighs less
 SCENARIOS = (
     *QUICK,
-    Scenario("five times as many updates, 2 processes", "two_rooms", (LONG,), 2),
-    Scenario("five times as many updates, 2 processes, logged", "two_rooms", (LONG,), 2, logged=True),
-    Scenario("64 episodes an update, 2 processes", "two_rooms", (_episodes(64),), 2),
-    Scenario("64 episodes an update, 2 processes, logged", "two_rooms", (_episodes(64),), 2, logged=True),
-    Scenario("tabular, 16 episodes, 2 processes", "two_rooms", TABULAR, 2),
-    Scenario("tabular, 64 episodes, 2 processes", "two_rooms", (*TABULAR, _episodes(64)), 2),
+    Scenario("five times as many updates, 2 workers", "two_rooms", (LONG,), 2),
+    Scenario("five times as many updates, 2 workers, logged", "two_rooms", (LONG,), 2, logged=True),
+    Scenario("64 episodes an update, 2 workers", "two_rooms", (_episodes(64),), 2),
+    Scenario("64 episodes an update, 2 workers, logged", "two_rooms", (_episodes(64),), 2, logged=True),
+    Scenario("tabular, 16 episodes, 2 workers", "two_rooms", TABULAR, 2),
+    Scenario("tabular, 64 episodes, 2 workers", "two_rooms", (*TABULAR, _episodes(64)), 2),
     Scenario("four rooms", "four_rooms", ("training.updates=300",)),
     Scenario("deep sea of 10", "deep_sea_10", ("training.updates=100", "training.seeds=30")),
     Scenario(
@@ -108,16 +115,6 @@ SIZES = (
     ),
 )  # fmt: skip
 
-# What the time goes to: a name, and the method whose time it is. Nested ones are taken out of the outer.
-PHASES: tuple[tuple[str, type, str], ...] = (
-    ("sampling", FiniteRollout, "collect"),
-    ("returns and sums", SampledExperience, "collect"),
-    ("forward", StackedLearner, "log_pi"),
-    ("backward", StackedLearner, "step"),
-    ("optimiser", StackedLearner, "apply"),
-    ("measures", FiniteLearning, "_measured"),
-)
-
 
 class Timing(NamedTuple):
     """One training of a scenario."""
@@ -134,9 +131,9 @@ class Timing(NamedTuple):
 def measure(scenario: Scenario) -> Timing:
     """Train a scenario once. Making the world and the runs, and compiling, is not counted; all that follows is."""
     config = scenario.load()
-    with session.plain_torch(), ExitStack() as stack:
+    with plain_arithmetic(), ExitStack() as stack:
         training = stack.enter_context(closing(Training(config)))
-        session.compile_ahead(training, lambda _: None)
+        compile_ahead(training, lambda _: None)
         if scenario.logged:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             options = session.Options(Path(folder) / "run", workers=scenario.workers)
@@ -158,37 +155,6 @@ def in_turns(scenarios: Sequence[Scenario], repeats: int) -> dict[str, list[Timi
         for scenario in scenarios:
             timings[scenario.name].append(measure(scenario))
     return timings
-
-
-def phases(config: Config) -> dict[str, float]:
-    """Seconds of one process that each phase takes; what is in none of them is "the rest"."""
-    spent: dict[str, float] = dict.fromkeys([name for name, _, _ in PHASES], 0.0)
-    running: list[str] = []
-
-    def timed(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(*arguments: Any, **keywords: Any) -> Any:
-            began = time.perf_counter()
-            running.append(name)
-            try:
-                return method(*arguments, **keywords)
-            finally:
-                took = time.perf_counter() - began
-                running.pop()
-                spent[name] += took
-                if running:  # a phase within a phase: the outer one did not spend this time
-                    spent[running[-1]] -= took
-
-        return wrapper
-
-    with session.plain_torch(), ExitStack() as stack:
-        training = stack.enter_context(closing(Training(config)))
-        session.compile_ahead(training, lambda _: None)
-        for name, owner, method in PHASES:
-            stack.enter_context(patch.object(owner, method, timed(name, getattr(owner, method))))
-        began = time.perf_counter()
-        training.advance()
-        total = time.perf_counter() - began
-    return spent | {"the rest": total - sum(spent.values())}
 
 
 # What is written while a training goes on: summary, tables of updates and a checkpoint at the end always.
@@ -227,7 +193,7 @@ def peak_bytes(scenario: Scenario, updates: int = 3) -> int:
 
 def _train_and_tell(parent: int, pipe: Any, scenario: Scenario, updates: int) -> None:
     end_with(parent)
-    with session.plain_torch(), closing(Training(scenario.load())) as training:
+    with plain_arithmetic(), closing(Training(scenario.load())) as training:
         training.advance(updates)
     pipe.send(largest_resident())
 

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
 from experiments.config.schema import Config
-from experiments.session import run as session
+from experiments.session.surroundings import plain_arithmetic
 from experiments.training.loop import Training
 from experiments.training.worlds import World, closed, make_world
 
@@ -33,7 +33,7 @@ def stepping_speeds(config: Config, rounds: int, steps: int = 20_000) -> dict[st
         has episodes; and training, learning included.
     """
     world, episodes = make_world(config.environment), config.training.episodes_per_update
-    with session.plain_torch(), ExitStack() as stack:
+    with plain_arithmetic(), ExitStack() as stack:
         env = stack.enter_context(closed(world.make(checked=True)))
         made = SyncVectorEnv(
             [partial(world.make, checked=True)] * episodes, autoreset_mode=AutoresetMode.SAME_STEP

@@ -1,4 +1,4 @@
-"""Checkpoints: all that training needs to go on, in files that prove themselves whole."""
+"""Checkpoints: all that training needs in order to resume, in files that carry their own checksum."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from experiments.storage.stored_arrays import arrays_of, metadata_of
 from experiments.storage.stored_files import content
 from experiments.storage.stored_summary import Text
 
-SLACK = 1 << 26  # bytes of a checkpoint beside its arrays: names, shapes, positions
+SLACK = 1 << 26  # bytes of a checkpoint besides its arrays: names, shapes, positions
 Count = Annotated[int, Field(ge=0, lt=2**62)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -24,13 +24,13 @@ class Moment(NamedTuple):
     """A moment of training.
 
     Attributes:
-        update: updates done.
-        states: of the shares of the seeds, as `Workers` takes and gives them.
+        update: the number of updates done.
+        states: the states of all shares of the seeds, as `Workers` takes and gives them.
         positions: how far each sink has written.
-        log_steps: as in `session.Options`; a resumed training keeps to it.
-        seconds: of training so far.
-        arithmetic: of the process that computed it, as `numerics.arithmetic` tells.
-        changes: of the arithmetic, at each resumption so far that changed it, in words.
+        log_steps: as in `session.Options`; a resumed training keeps it.
+        seconds: how long training took so far.
+        arithmetic: what the last bits depend on in the process that computed it; see `numerics.arithmetic`.
+        changes: in words, how resuming changed the arithmetic so far.
     """
 
     update: int
@@ -59,7 +59,7 @@ class _Snapshots(BaseModel):
 
 
 class _Positions(BaseModel):
-    """How far the sinks had written; without TensorBoard there is no board."""
+    """How far the sinks had written; `board` is missing without TensorBoard."""
 
     model_config = ConfigDict(strict=True)
     tables: _Tables
@@ -75,27 +75,27 @@ class _About(_Format):
     positions: _Positions
     log_steps: Count
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    arithmetic: dict[Text, Text] = {}  # checkpoints of earlier versions have none
+    arithmetic: dict[Text, Text] = {}  # not in checkpoints of earlier versions
     changes: list[Text] = []
 
 
 class OlderFormat(StoreError):
-    """An earlier version wrote the checkpoint; nothing here goes on from it."""
+    """An earlier version wrote the checkpoint, and this one cannot resume from it."""
 
 
 class Checkpoints:
-    """`checkpoint/update-<n>-<digest>.safetensors`, the last two."""
+    """The last two checkpoints, `checkpoint/update-<n>-<digest>.safetensors`."""
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
 
     def paths(self) -> list[Path]:
-        """The newest first."""
+        """The paths of the checkpoints, newest first."""
         names = filter(self._folder.is_own, self._folder.names("checkpoint"))
         return sorted((self._folder.path / name for name in names), reverse=True)
 
     def save(self, moment: Moment) -> None:
-        """Keep a moment, and of the earlier ones the last."""
+        """Store a moment; of the earlier ones only the last is kept."""
         arrays = {
             f"{share}/{name}": np.asarray(array, order="C")
             for share, state in enumerate(moment.states)
@@ -108,13 +108,13 @@ class Checkpoints:
         self._forget(self.paths()[2:])
 
     def read(self, path: Path, state_bytes: int) -> Moment:
-        """A moment of this config.
+        """Read a moment of this config.
 
         Args:
             path: one of `paths`.
             state_bytes: about how large the states are; a much larger file is not read.
         Raises:
-            ValueError: it is damaged, or of another config.
+            ValueError: it is damaged, or belongs to another config.
             OlderFormat, NewerFormat: another version wrote it.
         """
         try:
@@ -129,11 +129,11 @@ class Checkpoints:
         if found < FORMAT:
             raise OlderFormat(
                 f"{self._folder.path}: an earlier version began this training, with other random numbers; "
-                "finish it with that version, begin anew with --overwrite, or use --out"
+                "finish it with that version, start again with --overwrite, or use --out"
             )
         about = _About.model_validate_json(text)
         if about.config != self._config():
-            raise ValueError("is of another config")
+            raise ValueError("belongs to another config")
         positions = about.positions.model_dump(exclude_none=True)
         states = _by_share(arrays)
         return Moment(
@@ -144,7 +144,7 @@ class Checkpoints:
         return sha256(self._folder.path / "config.toml")
 
     def forget_after(self, path: Path) -> None:
-        """Training goes on from `path`: what is newer is no part of it."""
+        """Remove the checkpoints that are newer than `path`, from which training resumes."""
         paths = self.paths()
         self._forget(paths[: paths.index(path)])
 

@@ -1,8 +1,8 @@
-"""A folder that one command of this project owns: its mark, its lock, and the files in it that are the project's.
+"""A folder that belongs to one command of this project: its mark, its lock, and the names of the project's files.
 
-Nothing else in it is ever replaced or removed. The mark says which command made the folder. Without one, a folder
-that is not empty belongs to somebody else, unless it is recognised by what it holds: there were no marks once.
-Needs a Unix: Windows has no `fcntl`.
+Other files in it are never replaced or removed. The mark says which command made the folder. A folder without a
+mark that is not empty belongs to somebody else, unless its content shows that an early version, which wrote no
+marks, made it. Locking needs a Unix: Windows has no `fcntl`.
 """
 
 import fcntl
@@ -18,16 +18,16 @@ from experiments.storage.stored_summary import FORMAT, check_format
 from experiments.storage.tree import Tree, link, temporary_name
 
 LOCK, MARK = ".lock", ".made_by.json"
-MAX_MARK = 1 << 12  # bytes
+MAX_MARK = 1 << 12  # bytes of a mark
 
 
 class OwnedFolder(Tree):
-    """Lock, mark, whole writes. A subclass says what it keeps.
+    """A folder with a lock and a mark, in which files are written whole. A subclass says which files.
 
     Attributes:
-        KIND: what the folder holds, in a word.
+        KIND: what the folder holds, in one word.
         OWN: matches the name of each file that the project writes there.
-        FOLDERS: in which some of them lie.
+        FOLDERS: the folders within it for these files.
     """
 
     KIND: ClassVar[str]
@@ -38,31 +38,32 @@ class OwnedFolder(Tree):
 
     @property
     def holds_anything(self) -> bool:
-        """More than the lock, the mark and the temporary files of a command that was killed as it began."""
+        """Whether it holds more than a lock, a mark and the temporary files of a command that was killed at its
+        start."""
         return self.path.exists() and any(
             name not in (LOCK, MARK) and not (_is_temporary(name) and self.is_own(name))
             for name in os.listdir(self.path)
         )
 
     def is_own(self, name: str) -> bool:
-        """Whether the project has written the file of this name, or was about to."""
+        """Whether the project has written a file of this name, or a temporary file for it."""
         if _is_temporary(name):
             folder, _, last = name.rpartition("/")
             name = f"{folder}/{last[1:-4]}".lstrip("/")
         return name in (LOCK, MARK) or self.OWN.fullmatch(name) is not None
 
     def files(self) -> list[str]:
-        """The names of what lies in the folder and in its own folders; other folders are not looked into."""
+        """The names of everything in the folder and in its own subfolders; other subfolders are not searched."""
         top = [
             entry.name for entry in os.scandir(self.path) if entry.name not in self.FOLDERS or entry.is_symlink()
         ]
         return sorted(top) + [name for folder in self.FOLDERS for name in self.names(folder)]
 
     def check_owner(self, command: str) -> None:
-        """Whether the folder may be written to by this command. Nothing is written here.
+        """Check that this command may write to the folder. Nothing is written.
 
         Raises:
-            StoreError: it holds something that another command, or somebody else, has put there.
+            StoreError: another command, or somebody else, has put something there.
         """
         try:
             if not self.path.exists():
@@ -75,14 +76,14 @@ class OwnedFolder(Tree):
             raise StoreError(f"{self.path}: cannot write there: {error.strerror}") from None
         if maker is None:
             raise StoreError(
-                f"{self.path}: holds files that are no {self.KIND} of this program; they are left alone, "
+                f"{self.path}: holds files that are not a {self.KIND} of this program; they are left alone, "
                 "use another --out"
             )
         if maker != command:
             raise StoreError(f"{self.path}: was made by {maker}, not by {command}; use another --out")
 
     def maker(self) -> str | None:
-        """The command that made the folder; None: no command of ours, or something of another kind."""
+        """The command that made the folder; None: none of ours, or what is there is not a folder of this kind."""
         with suppress(FileNotFoundError):
             try:
                 mark = json.loads(self.read(MARK, MAX_MARK))
@@ -94,11 +95,11 @@ class OwnedFolder(Tree):
         return self._maker_by_content()
 
     def _maker_by_content(self) -> str | None:
-        """The same of a folder without a mark."""
+        """The command that made a folder without a mark."""
         return None
 
     def mark(self, command: str) -> None:
-        """Say who made the folder, where nothing says it yet: it is the first file of all, and stays."""
+        """Write the mark, unless there is one: it is the first file in the folder, and it stays."""
         if (self.path / MARK).exists():
             return
         mark = {"format": FORMAT, "kind": self.KIND, "made_by": command}
@@ -106,10 +107,11 @@ class OwnedFolder(Tree):
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process. The lock ends with the process, however that ends.
+        """Lock the folder for this process. The lock ends with the process, however that ends.
 
         Raises:
-            StoreError: another command holds it, it cannot be written, or parts of it lie elsewhere.
+            StoreError: another command holds it, it cannot be written to, or parts of it are links to other
+                places.
         """
         with ExitStack() as stack:
             try:
@@ -122,7 +124,7 @@ class OwnedFolder(Tree):
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError):
                 raise StoreError(
-                    f"{self.path}: another command is writing there; wait for it or choose --out"
+                    f"{self.path}: another command is writing there; wait for it or choose another --out"
                 ) from None
             except OSError as error:
                 raise StoreError(f"{self.path}: cannot be locked: {error.strerror}") from None
@@ -134,10 +136,10 @@ class OwnedFolder(Tree):
             yield
 
     def check_in_place(self) -> None:
-        """While it is locked: whether it is still the same folder.
+        """Check, while it is locked, that it is still the same folder.
 
         Raises:
-            StoreError: it was removed, and perhaps made anew by another command.
+            StoreError: it was removed, and perhaps made again by another command.
         """
         if self._lock is None:
             return
@@ -147,7 +149,7 @@ class OwnedFolder(Tree):
         raise StoreError(f"{self.path}: the folder, or the .lock in it, was removed during training")
 
     def _refuse_links(self) -> None:
-        """The folder itself may be a link; what is written in it may not: it would be written elsewhere."""
+        """The folder itself may be a link, but nothing in it may be one: we would write somewhere else."""
         for name in self.files():
             place_of_ours = name in self.FOLDERS or "/" in name or self.is_own(name)
             if place_of_ours and (self.path / name).is_symlink():

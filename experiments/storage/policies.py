@@ -1,4 +1,4 @@
-"""Policies that a training has left in its folder, ready to act. Nothing that a file contains is executed.
+"""Trained policies, read from a run folder and ready to act. Nothing that a file contains is executed.
 
 D: width of an observation, A: actions.
 """
@@ -20,11 +20,12 @@ from experiments.config.schema import Config
 from experiments.storage.results import read_runs
 from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.training.initial import policy_shape
+from experiments.training.records import member_path, runs_of
 from experiments.training.simulated.observations import CLIP
 from experiments.training.spaces import converter, seen_as
 from experiments.training.worlds import World, make_world, unimported_module
 
-# Beside the layers of the policy, where a config has normalize_observations.
+# Stored with the layers of the policy where a config has normalize_observations.
 MOMENTS = ("observation_mean", "observation_deviation")
 
 
@@ -47,55 +48,56 @@ class StoredPolicy(NamedTuple):
         with torch.no_grad():
             logits = self.shape.logits(self.theta, rows)[0, 0]
         if not logits.isfinite().all():
-            raise StoreError("the policy's parameters are too large: it gives no probabilities")
+            raise StoreError("the policy's parameters are so large that it gives no probabilities")
         return torch.softmax(logits.double(), dim=-1).numpy()
 
 
-def load_policy(path: Path, arm: str | None, seed: int | None) -> StoredPolicy:
+def load_policy(path: Path, arm: str | None, seed: int | None, number: int | None = None) -> StoredPolicy:
     """The policy of a run in a finished folder.
 
     Args:
         path: the run folder.
         arm: None: there is only one.
         seed: None: there is only one.
+        number: of a family, which of its worlds; None: there is only one, or it is no family.
     Raises:
-        StoreError: the folder is not finished, the run failed, its policy is damaged or of another shape, or its
-            world comes from a module that nobody has imported: a stranger's folder must not run what it names.
-        ConfigError: the folder's config cannot be read, or its world not be made.
-        ValueError: there is no such run; the message names those there are.
+        StoreError: the folder is not finished, the run failed, its policy is damaged or has another shape, or its
+            world comes from a module that is not imported: a stranger's folder must not run code that it names.
+        ConfigError: the folder's config cannot be read, or its world cannot be made.
+        ValueError: there is no such run; the message names the valid ones.
     """
     folder = RunFolder(path)
     if not folder.has_begun:
-        raise StoreError(f"{path}: no run folder (it has no config.toml)")
+        raise StoreError(f"{path}: not a run folder (it has no config.toml)")
     if not folder.is_finished:
         raise StoreError(f"{path}: the training is not finished; go on with python train.py --resume")
     config = folder.read_config()
-    arm, seed = _chosen(config, arm, seed)
-    _check_not_failed(folder, config, arm, seed)
+    arm, seed, number = _chosen(config, arm, seed, number)
+    _check_not_failed(folder, config, arm, seed, number)
     if (module := unimported_module(config.environment)) is not None:
         raise StoreError(
             f"{path}: its world would import and run the module {module!r}; --import {module} allows it"
         )
-    world = make_world(config.environment)
+    world = make_world(config.environment.of_world(number))
     shape = policy_shape(config.agent_of(arm), world)
     wanted: dict[str, tuple[int, ...]] = dict(zip(shape.labels, shape.shapes, strict=True))
     if config.environment.normalize_observations:
         wanted |= dict.fromkeys(MOMENTS, (world.inputs,))
     file = f"policies/{arm}.safetensors"
     folder.check(file)
-    tensors = _read(path / file, f"seed_{seed}", wanted)
+    tensors = _read(path / file, member_path(seed, number), wanted)
     moments = [tensors[name] for name in MOMENTS if name in wanted]
     return StoredPolicy(
         world,
         shape,
-        shape.filled([tensors[label][None] for label in shape.labels]),
+        shape.join([tensors[label][None] for label in shape.labels]),
         (moments[0], moments[1]) if moments else None,
     )
 
 
-def _chosen(config: Config, arm: str | None, seed: int | None) -> tuple[str, int]:
-    """The run that is meant; where there is only one arm or seed it need not be named."""
-    arms, seeds = list(config.arms), config.training.seed_list
+def _chosen(config: Config, arm: str | None, seed: int | None, number: int | None) -> tuple[str, int, int | None]:
+    """The run that is meant; where there is only one arm, seed or world it need not be named."""
+    arms, seeds, worlds = list(config.arms), config.training.seed_list, config.environment.world_list
     if arm is None and len(arms) > 1:
         raise ValueError(f"--arm: which one? valid are {', '.join(arms)}")
     if seed is None and len(seeds) > 1:
@@ -104,11 +106,17 @@ def _chosen(config: Config, arm: str | None, seed: int | None) -> tuple[str, int
     check_name(arm, arms, "arm")
     if seed not in seeds:
         raise ValueError(f"unknown seed {seed}; valid are {spans(seeds)}")
-    return arm, seed
+    known = tuple(world for world in worlds if world is not None)
+    if number is None and len(known) > 1:
+        raise ValueError(f"--world: which one? valid are {spans(known)}")
+    if number is not None and number not in known:
+        valid = f"valid are {spans(known)}" if known else "this is no family of worlds: leave --world out"
+        raise ValueError(f"unknown world {number}; {valid}")
+    return arm, seed, worlds[0] if number is None else number
 
 
 def spans(numbers: tuple[int, ...]) -> str:
-    """Numbers with neighbours drawn together: (3, 4, 5, 9) -> "3 to 5, 9"."""
+    """Numbers in words, with consecutive ones joined: (3, 4, 5, 9) -> "3 to 5, 9"."""
     found: list[list[int]] = []
     for number in sorted(numbers):
         if found and number == found[-1][-1] + 1:
@@ -118,17 +126,19 @@ def spans(numbers: tuple[int, ...]) -> str:
     return ", ".join(f"{span[0]} to {span[-1]}" if len(span) > 1 else f"{span[0]}" for span in found)
 
 
-def _check_not_failed(folder: RunFolder, config: Config, arm: str, seed: int) -> None:
+def _check_not_failed(folder: RunFolder, config: Config, arm: str, seed: int, number: int | None) -> None:
     """A run that overflowed was frozen and left a uniform policy, which is nobody's result."""
-    if read_runs(folder, config)[arm]["failed"][config.training.seed_list.index(seed)]:
-        raise StoreError(f"{folder.path}: the run of arm {arm}, seed {seed} failed and has no policy")
+    place = list(zip(*runs_of(config), strict=True)).index((arm, seed, number)) % config.runs_per_arm
+    if read_runs(folder, config)[arm]["failed"][place]:
+        run = f"seed {seed}" if number is None else f"world {number}, seed {seed}"
+        raise StoreError(f"{folder.path}: the run of arm {arm}, {run} failed and has no policy")
 
 
 def _read(file: Path, run: str, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The tensors of a run, their names, shapes and types checked before they are read."""
+    """The tensors of a run, whose names, shapes and types are checked before they are read."""
     try:
         with safe_open(file, framework="pt") as stored:
-            names = {name.partition("/")[2] for name in stored.keys() if name.startswith(f"{run}/")}  # noqa: SIM118
+            names = {name.removeprefix(f"{run}/") for name in stored.keys() if name.startswith(f"{run}/")}  # noqa: SIM118
             if names != wanted.keys():
                 found = ", ".join(sorted(names)) or "nothing"
                 raise StoreError(f"{file}: {run} should have {', '.join(sorted(wanted))}, has {found}")

@@ -1,9 +1,9 @@
-"""A finished run folder, read for looking at it.
+"""Reading a finished run folder, for figures and pages.
 
-C: arms, n: runs of an arm, U: updates, K: updates that curves are drawn at.
+C: arms, n: runs of an arm, U: updates, K: updates at which curves are drawn.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,15 +17,16 @@ from experiments.storage.run_folder import RunFolder
 from experiments.storage.snapshots import FILE, Snapshots, check_fits, read_snapshots
 from experiments.storage.stored_rows import NEEDED, RUN_KINDS, TIME, UpdateRows, fitting, kind_of
 from experiments.storage.stored_tables import arm_places, schema_of, values
+from experiments.training.records import runs_of
 
 Array = NDArray[np.float64]
 
-CURVES = ("entropy_bits", "solved", "state_coverage", "optimal_action_probability")  # what is drawn over training
+CURVES = ("entropy_bits", "solved", "state_coverage", "optimal_action_probability")  # drawn over training
 RUNS_FILE, UPDATES_FILE = "runs.parquet", "updates.parquet"
 
 
 class Results(NamedTuple):
-    """What a run folder holds."""
+    """The content of a run folder."""
 
     config: Config
     summary: Mapping[str, Any]
@@ -40,10 +41,10 @@ class Results(NamedTuple):
 
 
 def read_results(path: Path) -> Results:
-    """Read the folder of a finished training. What is read here fits together and need not be checked again.
+    """Read the folder of a finished training. All of it is checked here and need not be checked again.
 
     Raises:
-        StoreError: it is none, or damaged.
+        StoreError: it is not a finished run folder, or is damaged.
         ConfigError: its config cannot be read.
     """
     folder = RunFolder(path)
@@ -56,7 +57,7 @@ def read_results(path: Path) -> Results:
 
 
 def moments(updates: int, most: int = 90) -> NDArray[np.int64]:
-    """Updates at which a curve is drawn: evenly spaced, and denser at the beginning."""
+    """The updates at which curves are drawn: evenly spaced, and denser at the beginning."""
     even = np.linspace(0, updates - 1, most)
     early = np.geomspace(1, updates, most // 3) - 1
     return np.unique(np.concatenate([even, early]).round().astype(np.int64))
@@ -65,23 +66,26 @@ def moments(updates: int, most: int = 90) -> NDArray[np.int64]:
 def read_runs(folder: RunFolder, config: Config) -> dict[str, dict[str, NDArray[Any]]]:
     """Arm -> column of runs.parquet -> [n], in the order of the config's seeds.
 
-    Of earlier versions some measures are missing; columns that this program does not know are not read.
+    Tables of earlier versions lack some measures; columns that this program does not know are not read.
 
     Raises:
-        StoreError: the table is damaged, or of another config.
+        StoreError: the table is damaged, or belongs to another config.
     """
-    place, arms, seeds = folder.path / RUNS_FILE, list(config.arms), config.training.seed_list
+    place, arms, runs = folder.path / RUNS_FILE, list(config.arms), runs_of(config)
     folder.check(RUNS_FILE)
-    needed = {*NEEDED, *(claim.measure for claim in config.claims)}
+    needed = {*NEEDED, *(claim.measure for claim in config.claims), *(["world"] if runs.is_family else [])}
     names = [name for name in RUN_KINDS if name in needed | set(schema_of(place).names)]
-    table = folder.read_table(RUNS_FILE, ["arm", *names], max_rows=len(arms) * len(seeds))
+    table = folder.read_table(RUNS_FILE, ["arm", *names], max_rows=len(runs.arm))
     with fitting(place):
         kinds = RUN_KINDS | {"failed_update": replace(TIME, high=config.training.updates - 1)}
         columns = {name: values(table, name, kinds[name]) for name in names}
-        arm, seed = np.repeat(np.arange(len(arms)), len(seeds)), np.tile(seeds, len(arms))
-        if not np.array_equal(arm_places(table, arms), arm) or not np.array_equal(columns["seed"], seed):
+        found = [np.array(arms)[arm_places(table, arms)], columns["seed"]]
+        expected: list[Sequence[Any]] = [runs.arm, runs.seed]
+        if runs.is_family:
+            found, expected = [*found, columns["world"]], [*expected, runs.world]
+        if not all(map(np.array_equal, found, expected)):
             raise ValueError("its rows are not the runs of the config, in their order")
-    by_arm = {name: column.reshape(len(arms), len(seeds)) for name, column in columns.items()}
+    by_arm = {name: column.reshape(len(arms), -1) for name, column in columns.items()}
     return {arm: {name: column[i] for name, column in by_arm.items()} for i, arm in enumerate(arms)}
 
 
@@ -89,10 +93,10 @@ def _read_curves(
     folder: RunFolder, config: Config, runs: Mapping[str, Mapping[str, NDArray[Any]]], at: NDArray[np.int64]
 ) -> dict[str, dict[str, Array]]:
     """Arm -> column of updates.parquet -> [n, K], at the updates `at`."""
-    place, arms, seeds = folder.path / UPDATES_FILE, list(config.arms), config.training.seed_list
-    reader = UpdateRows(arms, seeds, config.training.updates)
-    curves = np.full((len(CURVES), len(arms) * len(seeds), len(at)), np.nan)
-    batches = folder.read_batches(UPDATES_FILE, [*UpdateRows.COLUMNS, *CURVES], reader.max_rows)
+    place, arms = folder.path / UPDATES_FILE, list(config.arms)
+    reader = UpdateRows(runs_of(config), config.training.updates)
+    curves = np.full((len(CURVES), len(arms) * config.runs_per_arm, len(at)), np.nan)
+    batches = folder.read_batches(UPDATES_FILE, [*reader.columns, *CURVES], reader.max_rows)
     for batch in batches:
         with fitting(place):
             run, update = reader.take(batch)
@@ -102,5 +106,5 @@ def _read_curves(
                 curve[run[drawn], column[drawn]] = values(batch, name, kind_of(MEASURES[name]))[drawn]
     with fitting(place):
         reader.check_complete(np.concatenate([columns["failed_update"] for columns in runs.values()]))
-    by_arm = curves.reshape(len(CURVES), len(arms), len(seeds), len(at))
+    by_arm = curves.reshape(len(CURVES), len(arms), -1, len(at))
     return {arm: dict(zip(CURVES, by_arm[:, i], strict=True)) for i, arm in enumerate(arms)}

@@ -1,7 +1,7 @@
-"""The run folder: which files are its own, and results that can be checked when they are read.
+"""The run folder: the names of its files, and results that are checked when they are read.
 
-`summary.json` is written last; a folder that has it is finished. `SHA256SUMS` (as `sha256sum` writes it) says what
-the other results must be: a damaged one is refused, not shown. Nothing here reads a pickle.
+`summary.json` is written last; a folder that has it is finished. `SHA256SUMS` (in the format of `sha256sum`) has
+the checksums of the other results: a damaged one is refused, not shown. Nothing here reads a pickle.
 """
 
 import hashlib
@@ -15,9 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tomli_w
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import save as tensor_bytes
+from safetensors.numpy import save as array_bytes
 
 from experiments.config.loading import load_config
 from experiments.config.measures import MEASURES, RUN_MEASURES
@@ -35,14 +34,14 @@ from experiments.storage.stored_tables import read_batches
 RESULTS = ("runs.parquet", "updates.parquet", "steps.parquet", "snapshots.safetensors", "config.toml")
 FOLDERS = ("checkpoint", "parts", "policies", "tensorboard", "figures")
 SUMMARY, SUMS, REPORT = "summary.json", "SHA256SUMS", "report.html"
-SOURCE = "source.txt"  # in folders that `argument` made: the digest of the code that the results come from
+SOURCE = "source.txt"  # in folders that `argument` made: a digest of the code behind the results
 TRAIN, ARGUMENT = "train.py", "experiments.argument"  # the commands that train into a folder
 
 State = dict[str, NDArray[Any]]
 Position = dict[str, Any]  # how far a sink has written, in JSON types
 
 
-# What a training writes, by name; policies are named after the arms.
+# The files that a training writes, by name; policies are named after the arms.
 _NAMES = (
     *map(re.escape, (SUMMARY, SUMS, REPORT, SOURCE, *RESULTS)),
     r"checkpoint/update-\d{9}-[0-9a-f]{32}\.safetensors",
@@ -55,7 +54,7 @@ _NAMES = (
 
 
 class RunFolder(OwnedFolder):
-    """`runs/<name>`: whole writes, checked reads."""
+    """`runs/<name>`, in which files are written whole and checked when they are read."""
 
     KIND = "training"
     OWN = re.compile("|".join(_NAMES))
@@ -67,11 +66,11 @@ class RunFolder(OwnedFolder):
 
     @property
     def has_begun(self) -> bool:
-        """A training's config is there: everything that comes later can be resumed."""
+        """Whether a training's config is there; from then on, it can be resumed."""
         return (self.path / "config.toml").exists()
 
     def _maker_by_content(self) -> str | None:
-        """Finished results prove themselves by their sums, an unfinished training by a checkpoint."""
+        """Our command, if there are finished results with checksums, or a checkpoint of an unfinished training."""
         if re.fullmatch("[0-9a-f]{16}", self.source()):
             return ARGUMENT
         if self.is_finished:
@@ -88,16 +87,16 @@ class RunFolder(OwnedFolder):
         return TRAIN
 
     def source(self) -> str:
-        """The digest of the code that everything in the folder comes from; "": it does not say."""
+        """The digest of the code behind everything in the folder; "": not stored."""
         with suppress(FileNotFoundError):
             return self.read(SOURCE, 99).decode(errors="replace")
         return ""
 
     def clear(self) -> list[str]:
-        """Remove what an earlier training wrote; returns what somebody else did, which stays.
+        """Remove the files of an earlier training; returns the names of all other files, which stay.
 
-        What vouches for the rest goes first, then what `--resume` would go on from: killed in here, the folder is
-        an unfinished training that begins anew. The config stays until the next one takes its place.
+        The checksums and the summary go first, then the checkpoints. If the command is killed meanwhile, it leaves
+        an unfinished training that starts again. The config stays until the next one replaces it.
         """
         files, policies = self.files(), self._policies()
         own = [name for name in files if (name in policies if "policies/" in name else self.is_own(name))]
@@ -107,7 +106,8 @@ class RunFolder(OwnedFolder):
         return [name for name in files if name not in own]
 
     def tidy(self) -> None:
-        """Remove what a finished training needs no more; the parts last, which the checkpoints need."""
+        """Remove the files that a finished training no longer needs; the parts last, since checkpoints need
+        them."""
         for folder in ("checkpoint", "parts"):
             self._remove_all(name for name in self.names(folder) if self.is_own(name))
             self.remove(folder)
@@ -122,7 +122,7 @@ class RunFolder(OwnedFolder):
             self.remove(folder.as_posix())
 
     def _policies(self) -> list[str]:
-        """The policies of the arms; of nobody, if the config cannot be read."""
+        """The names of the arms' policies; none, if the config cannot be read."""
         arms: Iterable[str] = ()
         with suppress(ConfigError, OSError):
             arms = load_config(self.path / "config.toml").arms
@@ -131,24 +131,24 @@ class RunFolder(OwnedFolder):
 
     def write_table(self, name: str, table: pa.Table) -> str:
         """Write a Parquet file; returns its SHA-256."""
-        data = _parquet_bytes(table)
+        data = parquet_bytes(table)
         self.write(name, data)
         return hashlib.sha256(data).hexdigest()
 
     def write_config(self, config: Config) -> None:
         self.write("config.toml", config_text(config))
 
-    def write_policies(self, parameters: Mapping[str, torch.Tensor]) -> None:
+    def write_policies(self, parameters: Mapping[str, NDArray[Any]]) -> None:
         """One file per arm: policies/<arm>.safetensors with "seed_<k>/<layer>"."""
-        by_arm: dict[str, dict[str, torch.Tensor]] = {}
-        for name, tensor in parameters.items():
+        by_arm: dict[str, dict[str, NDArray[Any]]] = {}
+        for name, array in parameters.items():
             arm, _, rest = name.partition("/")
-            by_arm.setdefault(arm, {})[rest] = tensor
-        for arm, tensors in by_arm.items():
-            self.write(f"policies/{arm}.safetensors", tensor_bytes(tensors))
+            by_arm.setdefault(arm, {})[rest] = array
+        for arm, arrays in by_arm.items():
+            self.write(f"policies/{arm}.safetensors", array_bytes(arrays))
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Finish the folder: the sums of all results, and then the summary."""
+        """Finish the folder: write the checksums of all results, and then the summary."""
         text = (json.dumps({"format": FORMAT, **summary}, indent=1, allow_nan=False) + "\n").encode()
         names = [name for name in RESULTS if (self.path / name).exists()] + self._policies()
         sums = {name: sha256(self.path / name) for name in names}
@@ -166,17 +166,17 @@ class RunFolder(OwnedFolder):
         """The summary of a finished folder, in plain types.
 
         Raises:
-            StoreError: there is none, it is damaged or of another config, or a newer version wrote it.
+            StoreError: there is none, it is damaged or belongs to another config, or a newer version wrote it.
         """
         place = self.path / SUMMARY
         if not self.is_finished:
-            raise StoreError(f"{self.path}: no finished training there (no {SUMMARY})")
+            raise StoreError(f"{self.path}: there is no finished training (no {SUMMARY})")
         data = self._check_version()
         self.check(SUMMARY)
         return stored_summary.read_summary(place, data, self.read_config())
 
     def _check_version(self) -> bytes:
-        """The text of the summary, which no newer program has written."""
+        """The bytes of the summary, unless a newer version of the program wrote it."""
         data = content(self.path / SUMMARY, stored_summary.MAX_BYTES)
         stored_summary.check_version(self.path / SUMMARY, data)
         return data
@@ -197,25 +197,27 @@ class RunFolder(OwnedFolder):
         return pa.Table.from_batches(list(self.read_batches(name, columns, max_rows)))
 
     def check(self, name: str) -> None:
-        """In a finished folder: whether a file is what the training wrote.
+        """Check that a file of a finished folder is what the training wrote.
 
         Raises:
             StoreError: it is missing or damaged.
         """
         if self.is_finished and read_sums(self.path / SUMS).get(name) != sha256(self.path / name):
-            raise StoreError(f"{self.path / name}: damaged (not the file that {SUMS} was made of)")
+            raise StoreError(f"{self.path / name}: damaged (it does not match {SUMS})")
 
 
-def _parquet_bytes(table: pa.Table) -> pa.Buffer:
+def parquet_bytes(table: pa.Table) -> pa.Buffer:
+    """A table as a Parquet file."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, **parquet_options(table.schema))
     return sink.getvalue()
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """How a table is written.
+    """Options for writing a table.
 
-    No column but the arm repeats itself, and looking for it takes time; integers differ little from row to row.
+    Only the column of arms repeats its values, so only it gets a dictionary; integers change little from row to
+    row.
     """
     integers = [field.name for field in schema if pa.types.is_integer(field.type)]
     return {

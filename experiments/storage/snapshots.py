@@ -1,7 +1,7 @@
-"""Policies and visits of a finite world at some moments of training, kept for the report's slider.
+"""Policies and visits in a finite world at some moments of training, for the slider of the report.
 
 M: moments, C: arms, S: states, A: actions. For every arm the mean over its seeds and one featured seed, the first
-of the config: chosen before anything is known, so it may be a run like most or an odd one.
+of the config (of a family, in its first world): chosen before anything is known, so it may be like most or odd.
 """
 
 from pathlib import Path
@@ -18,17 +18,17 @@ from experiments.storage.stored_files import StoreError, content
 from experiments.training.records import Records, Runs, Snapshot
 
 FILE = "snapshots.safetensors"
-MAX_BYTES = 1 << 30  # of the file
-SLACK = 1e-5  # of numbers in single precision
+MAX_BYTES = 1 << 30  # the largest file
+SLACK = 1e-5  # rounding of numbers in single precision
 MEAN, FEATURED = 0, 1  # places on the second axis
 
 
 class Snapshots(NamedTuple):
-    """What the file holds."""
+    """The content of the file."""
 
     update: NDArray[np.int64]  # [M]
-    policy: NDArray[np.float32]  # [M, 2, C, S, A] of the mean run and of the featured one
-    entropy: NDArray[np.float32]  # [M, 2, C, S] nats; the mean of the runs' entropies, not the mean run's
+    policy: NDArray[np.float32]  # [M, 2, C, S, A] the mean over seeds, the featured seed
+    entropy: NDArray[np.float32]  # [M, 2, C, S] nats; the mean of entropies, not the entropy of the mean
     visits: NDArray[np.float32]  # [M, 2, C, S] steps acted in each state since the start of training
 
     def moment(self, m: int) -> "Snapshots":
@@ -38,28 +38,29 @@ class Snapshots(NamedTuple):
 
 
 class SnapshotSink:
-    """Keeps the records' snapshots, of which there are a dozen, and writes them anew at each flush.
+    """Collects the dozen snapshots of a training, and writes all of them at each flush.
 
     Args:
         folder: the run folder.
-        runs: what stands where on the run axis.
-        updates: of the training.
-        tables: states and actions of its world; None: it has no tables, and no snapshots.
+        runs: which run is where on the run axis.
+        updates: the number of updates of the training.
+        tables: the numbers of states and actions of its world; None: it has no tables, and no snapshots.
     """
 
     def __init__(self, folder: RunFolder, runs: Runs, updates: int, tables: tuple[int, int] | None) -> None:
-        self._folder, self._arms = folder, len(dict.fromkeys(runs.arm))
+        self._folder, self._arms, self._shown = folder, len(dict.fromkeys(runs.arm)), runs.of_first_world
         self._updates, self._tables = updates, tables
         self._moments: list[Snapshots] = []
         self._written = 0
 
     def write(self, records: Records) -> None:
         for update, snapshot in records.snapshots.items():
-            active = records.active[update - records.first]
-            self._moments.append(_moment(update, snapshot, active, self._arms))
+            active = records.active[update - records.first, self._shown]
+            shown = Snapshot(*(array[self._shown] for array in snapshot))
+            self._moments.append(_moment(update, shown, active, self._arms))
 
     def flush(self) -> Position:
-        """Bring everything to disk."""
+        """Write everything to disk."""
         if self._written < len(self._moments):
             parts = Snapshots(*(np.concatenate(arrays) for arrays in zip(*self._moments, strict=True)))
             self._folder.write(FILE, safetensors.numpy.save(parts._asdict()))
@@ -67,10 +68,10 @@ class SnapshotSink:
         return {"moments": self._written}
 
     def restore(self, position: Position) -> None:
-        """Forget what was written after the position.
+        """Drop everything written after the position.
 
         Raises:
-            StoreError: what was written before it is missing, damaged or of another training.
+            StoreError: what was written before it is missing, damaged or belongs to another training.
         """
         place, self._written, self._moments = self._folder.path / FILE, int(position["moments"]), []
         if not self._written:
@@ -83,7 +84,7 @@ class SnapshotSink:
 
 
 def read_snapshots(folder: RunFolder) -> Snapshots | None:
-    """What a run folder has; None: its world has no table of states.
+    """The snapshots of a run folder; None: its world has no table of states.
 
     Raises:
         StoreError: the file is damaged.
@@ -102,17 +103,17 @@ def read_snapshots(folder: RunFolder) -> Snapshots | None:
 
 
 def check_fits(found: Snapshots, place: Path, updates: int, shape: tuple[int, ...]) -> None:
-    """Whether snapshots are of a training.
+    """Check that snapshots belong to a training.
 
     Args:
-        found: what a folder has.
-        place: the file.
-        updates: of the training.
-        shape: numbers of its arms, and, where they are known, of its world's states and actions.
+        found: the snapshots of a folder.
+        place: their file.
+        updates: the number of updates of the training.
+        shape: the number of arms and, where they are known, of the world's states and actions.
     Raises:
-        StoreError: they are of another one.
+        StoreError: they belong to another training.
     """
-    first, last = found.update[[0, -1]]  # when between them differs from version to version
+    first, last = found.update[[0, -1]]  # the moments in between differ from version to version
     if found.policy.shape[2 : 2 + len(shape)] != shape or not 0 <= first <= last < updates:
         raise StoreError(f"{place}: holds moments of another training or world")
 
@@ -129,17 +130,17 @@ def _check_shapes(found: Snapshots) -> None:
 
 
 def _check_values(found: Snapshots) -> None:
-    """Not a number is allowed: that is where all runs of an arm have failed."""
+    """Check the ranges; NaN is allowed, for moments at which all runs of an arm have failed."""
     ends = {"policy": 1.0, "entropy": np.log(found.policy.shape[-1]), "visits": np.inf}
     if (np.diff(found.update) <= 0).any() or any(
         (getattr(found, name) < -SLACK).any() or (getattr(found, name) > end + SLACK).any()
         for name, end in ends.items()
     ):
-        raise ValueError("it holds values that no training has")
+        raise ValueError("it holds values that no training can produce")
 
 
 def _moment(update: int, snapshot: Snapshot, active: NDArray[np.bool_], arms: int) -> Snapshots:
-    """A moment with M = 1. A failed run is left out of the mean; where all have failed it is missing."""
+    """A moment, M = 1. Failed runs are left out of the mean, which is NaN where all have failed."""
     weight = active.reshape(arms, -1).astype(float)
 
     def both(values: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Arrays out of a stranger's safetensors file: whatever is wrong with the file is a ValueError."""
+"""Arrays from a safetensors file that may come from a stranger: anything wrong with it is a ValueError."""
 
 import json
 from typing import Any
@@ -9,10 +9,10 @@ from safetensors import SafetensorError
 
 
 def arrays_of(data: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of a file by their names. What they declare to hold is never more than the file has.
+    """The arrays of a file, by name. They never take more memory than the file is long.
 
     Raises:
-        ValueError: it is no such file, or holds types that NumPy does not have.
+        ValueError: it is not such a file, or has types that NumPy lacks.
     """
     try:
         return safetensors.numpy.load(data)
@@ -31,5 +31,5 @@ def metadata_of(data: bytes, name: str) -> str:
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise ValueError(f"no metadata {name!r} ({type(error).__name__})") from None
     if not isinstance(text, str):
-        raise ValueError(f"its metadata {name!r} are no text")
+        raise ValueError(f"its metadata {name!r} is not text")
     return text

@@ -1,7 +1,7 @@
-"""Stored files as bytes: regular files of bounded size only, and the sums that vouch for them.
+"""Reading stored files: regular files of bounded size only, and their checksums.
 
-A run folder may be a stranger's, with correct sums. Reading a pipe or a device may never end, and a file of a
-terabyte takes a few bytes of a disk.
+A run folder may come from a stranger, and its checksums may still be right. Reading a pipe or a device may never
+end, and a file of a terabyte may take only a few bytes on disk.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from experiments.config.failures import Failure
 from experiments.config.files import open_regular
 
-MAX_BYTES = 1 << 32  # of any stored file that is read as a whole or summed
+MAX_BYTES = 1 << 32  # the largest file that is read whole or hashed
 _LINE = re.compile(r"([0-9a-f]{64})  ([\w.-]+(?:/[\w.-]+)*)", re.ASCII)
 
 
@@ -25,10 +25,10 @@ class StoreError(Failure, RuntimeError):
 
 @contextmanager
 def opened(path: Path, most: int = MAX_BYTES) -> Iterator[BufferedReader]:
-    """A regular file of at most so many bytes, opened for reading.
+    """A regular file of at most `most` bytes, opened for reading.
 
     Raises:
-        StoreError: it is missing, something else than a regular file, or larger.
+        StoreError: it is missing, is not a regular file, or is larger.
     """
     try:
         descriptor = open_regular(path)
@@ -36,12 +36,12 @@ def opened(path: Path, most: int = MAX_BYTES) -> Iterator[BufferedReader]:
         raise StoreError(f"{path}: {error.strerror}") from None
     with open(descriptor, "rb") as file:
         if (size := os.fstat(descriptor).st_size) > most:
-            raise StoreError(f"{path}: {size:,} bytes, and at most {most:,} are read")
+            raise StoreError(f"{path}: {size:,} bytes; at most {most:,} are read")
         yield file
 
 
 def content(path: Path, most: int = MAX_BYTES) -> bytes:
-    """What a file holds; see `opened`."""
+    """The content of a file; see `opened`."""
     with opened(path, most) as file:
         return file.read(most)
 
@@ -53,10 +53,10 @@ def sha256(path: Path) -> str:
 
 
 def read_sums(path: Path, most: int = 1 << 20) -> dict[str, str]:
-    """The digests in a file as `sha256sum` writes it, by the name of what they vouch for.
+    """The digests in a file in the format of `sha256sum`, by the name of the file that each belongs to.
 
     Raises:
-        StoreError: a line is no digest and name, a name leads out of the folder, or stands there twice.
+        StoreError: a line is not a digest and a name, a name leads out of the folder, or a name is there twice.
     """
     sums: dict[str, str] = {}
     for line in content(path, most).decode(errors="replace").splitlines():

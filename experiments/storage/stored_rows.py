@@ -1,9 +1,9 @@
-"""What the rows of a training's tables must be: those of its runs and updates, each once and in their order.
+"""Checks the rows of a training's tables: those of its runs and updates, each once and in order.
 
 R: runs in the config's order, n: rows of a piece of a table.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from experiments.config.measures import RUN_MEASURES, Measure
 from experiments.storage.stored_files import StoreError
 from experiments.storage.stored_tables import COUNT, SLACK, TRUTH, Kind, arm_places, values
+from experiments.training.records import Runs
 
 Ints = NDArray[np.int64]
 
@@ -24,7 +25,7 @@ TIME = replace(COUNT, optional=True)
 
 
 def kind_of(measure: Measure) -> Kind:
-    """What a column of the measure holds."""
+    """The kind of values in a column of the measure."""
     if measure.kind == "number":
         low, high = measure.bounds
         return Kind("number", low - SLACK, high + SLACK, optional=True)
@@ -33,19 +34,20 @@ def kind_of(measure: Measure) -> Kind:
 
 RUN_KINDS = {
     "seed": SEED,
+    "world": SEED,
     **{name: kind_of(measure) for name, measure in RUN_MEASURES.items()},
     "env_steps": COUNT,
     "episodes": COUNT,
     "failed": replace(TRUTH, optional=False),
     "failed_update": TIME,
 }
-# What pictures and `play` cannot do without; every version has written it.
+# The columns that pictures and `play` need; every version has written them.
 NEEDED = ("seed", "env_steps", "failed", "failed_update", "final_return", "first_success_env_step")
 
 
 @contextmanager
 def fitting(place: Path) -> Iterator[None]:
-    """Says of which file it is that its content does not fit."""
+    """Turn a ValueError into a message that the content of this file does not fit."""
     try:
         yield
     except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
@@ -53,28 +55,34 @@ def fitting(place: Path) -> Iterator[None]:
 
 
 class UpdateRows:
-    """Follows the rows of updates.parquet, piece by piece: update after update, in each the runs in their order.
+    """Checks the rows of updates.parquet, piece by piece: update after update, in each the runs in their order.
 
-    A run that failed has no row after the update it failed in.
+    A failed run has no row after the update in which it failed.
     """
 
-    COLUMNS = ("arm", "seed", "update")
-
-    def __init__(self, arms: Sequence[str], seeds: Sequence[int], updates: int) -> None:
-        self._arms, self._seeds, self._updates = list(arms), np.array(seeds, np.int64), updates
-        self._order = np.argsort(self._seeds)
+    def __init__(self, runs: Runs, updates: int) -> None:
+        self._arms, self._runs, self._updates = list(dict.fromkeys(runs.arm)), runs, updates
         self._last = -1  # of the rows so far, numbered over all updates and runs
-        self._rows = np.zeros(len(arms) * len(seeds), np.int64)  # [R] of each run
+        self._rows = np.zeros(len(runs.arm), np.int64)  # [R] of each run
         self.max_rows = len(self._rows) * updates
+        self.columns = ("arm", *(["world"] if runs.is_family else []), "seed", "update")
+        of_arm = len(runs.arm) // len(self._arms)
+        self._worlds = np.unique([world or 0 for world in runs.world[:of_arm]])
+        self._seeds = np.array(runs.seed[: of_arm // len(self._worlds)], np.int64)
+        self._order = np.argsort(self._seeds)
 
     def take(self, batch: pa.RecordBatch) -> tuple[Ints, Ints]:
         """The run and the update of each row, [n] both.
 
         Raises:
-            ValueError: a row is of no run or update of the config, is there twice, or in the wrong place.
+            ValueError: a row belongs to no run or update of the config, is there twice, or is in the wrong place.
         """
         update = values(batch, "update", replace(COUNT, high=self._updates - 1)).astype(np.int64)
-        run = arm_places(batch, self._arms) * len(self._seeds) + self._places(values(batch, "seed", SEED))
+        run = arm_places(batch, self._arms)
+        if self._runs.is_family:
+            run = run * len(self._worlds) + _places(values(batch, "world", SEED), self._worlds, "worlds")
+        seed = _places(values(batch, "seed", SEED), self._seeds[self._order], "seeds")
+        run = run * len(self._seeds) + self._order[seed]
         number = update * len(self._rows) + run
         if len(number):
             if number[0] <= self._last or not (np.diff(number) > 0).all():
@@ -83,19 +91,20 @@ class UpdateRows:
         self._rows += np.bincount(run, minlength=len(self._rows))
         return run, update
 
-    def _places(self, seed: NDArray[Any]) -> Ints:
-        """Where seeds stand in the config."""
-        place = self._order[np.searchsorted(self._seeds, seed, sorter=self._order) % len(self._seeds)]
-        if not np.array_equal(self._seeds[place], seed):
-            raise ValueError("there are other seeds than those of the config")
-        return place
-
     def check_complete(self, failed_update: NDArray[Any]) -> None:
-        """Whether every run has all its rows; [R], not a number where a run did not fail.
+        """Check that every run has all its rows; `failed_update` is [R], NaN where a run did not fail.
 
         Raises:
-            ValueError: some are missing, or too many.
+            ValueError: there are too few or too many.
         """
         expected = np.where(np.isnan(failed_update), self._updates, failed_update + 1)
         if not np.array_equal(self._rows, expected):
             raise ValueError("rows of some runs are missing")
+
+
+def _places(numbers: NDArray[Any], known: NDArray[np.int64], what: str) -> Ints:
+    """Where numbers stand among those of the config, which are in order."""
+    place = np.searchsorted(known, numbers) % len(known)
+    if not np.array_equal(known[place], numbers):
+        raise ValueError(f"there are other {what} than those of the config")
+    return place

@@ -1,7 +1,7 @@
-"""What the numbers of a checkpoint may be: those that a training can come to, so that it can go on from them.
+"""Checks the numbers of a checkpoint: a training must be able to reach them, so that it can resume from them.
 
-The numbers that an agent learns are free: where they overflow, the run fails and is named. Counts and moments of
-time are not, for they are added to, indexed with and reported.
+The numbers that an agent learns may have any value: where they overflow, the run fails and is reported. Counts and
+times may not, because they are added to, used as indices and reported.
 """
 
 import re
@@ -15,16 +15,17 @@ from experiments.training.loop import Training
 
 
 def check_values(training: Training, state: Mapping[str, NDArray[Any]], update: int) -> None:
-    """Whether the arrays of a state, known to have the right shapes and types, are those of a training.
+    """Check the values of a state, whose arrays are known to have the right shapes and types.
 
     Args:
-        training: with the state's config.
-        state: of a share of its seeds.
-        update: how many updates it has done.
+        training: a training with the state's config.
+        state: the state of a share of its seeds.
+        update: the number of updates done.
     Raises:
-        ValueError: names the array that is not.
+        ValueError: the message names the array with an impossible value.
     """
-    episodes = update * training.config.training.episodes_per_update
+    config = training.config
+    episodes = update * config.most_episodes // config.training.updates
     ends = {
         "failed_update|progress.(first_optimal|collapsed_since)": (-1, update - 1),
         "progress.first_success": (-1, episodes * training.world.time_limit),
@@ -39,11 +40,11 @@ def check_values(training: Training, state: Mapping[str, NDArray[Any]], update: 
     for name, array in state.items():
         for pattern, (low, high) in ends.items():
             if re.fullmatch(rf"batch_\d+\.({pattern})", name) and not _between(array, low, high):
-                raise ValueError(f"{name} holds what no training comes to")
+                raise ValueError(f"{name} holds values that no training can reach")
 
 
 def _between(array: NDArray[Any], low: float, high: float) -> bool:
-    """Of a single number this includes that it is one; in an array, a failed run's may be none."""
+    """Whether all values lie in a range. A single number must not be NaN; in an array, a failed run's may be."""
     if array.ndim == 0:
         return bool(low <= array <= high)
     return not ((array < low) | (array > high)).any()

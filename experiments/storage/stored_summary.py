@@ -1,6 +1,6 @@
-"""What a summary.json must be: finite numbers, texts that a terminal only shows, entries that fit the config.
+"""Checks a summary.json: finite numbers, texts without control characters, entries that fit the config.
 
-A key that this program does not know may hold a plain value, as a later one of the same format may write it.
+An unknown key may hold a plain value, since a later version with the same format may write it.
 """
 
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ from experiments.config.measures import RUN_MEASURES
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config, one_line
 from experiments.storage.stored_files import StoreError
-from experiments.training.records import Runs
+from experiments.training.records import runs_of
 
-FORMAT = 2  # of result folders and checkpoints; a reader refuses newer ones
-MAX_BYTES = 1 << 26  # of a summary: a hundred thousand failed runs in six arms
+FORMAT = 2  # of run folders and checkpoints; newer ones are refused
+MAX_BYTES = 1 << 26  # the largest summary: a hundred thousand failed runs in six arms
 
 
 class NewerFormat(StoreError):
-    """A newer program wrote it."""
+    """A newer version of the program wrote the file."""
 
 
 def _shown(text: str) -> str:
@@ -45,7 +45,7 @@ class Stored(BaseModel):
 
 
 class Entry(Stored):
-    """A measure of an arm; a fraction and a time have a count, a number has a mean."""
+    """The estimate of a measure in an arm; a fraction and a time have a count, a number has a mean."""
 
     estimate: Finite | None
     low: Finite | None
@@ -61,6 +61,15 @@ class Arm(Stored):
     n: Count
     env_steps: Count
     measures: dict[Text, Entry | None]
+
+
+class WorldCount(Stored):
+    """As `experiments.analysis.contrasts.WorldCount`."""
+
+    higher: Count
+    equal: Count
+    lower: Count
+    sign_test_p: Share
 
 
 class Verdict(Stored):
@@ -80,16 +89,18 @@ class Verdict(Stored):
     n: Count
     failed: Count
     improvement: Annotated[list[Finite | None], Field(min_length=3, max_length=3)] | None = (
-        None  # summaries of earlier versions have none
+        None  # not in summaries of earlier versions
     )
     mean_difference: Finite | None = None
     more_seeds: Count | None
+    worlds: WorldCount | None = None
 
 
 class FailedRun(Stored):
     arm: Text
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     update: Count
+    world: Annotated[int, Field(ge=0, lt=2**63)] | None = None
 
 
 class Summary(Stored):
@@ -101,8 +112,8 @@ class Summary(Stored):
     claims: list[Verdict]
     versions: dict[Text, Text]
     platform: Text
-    arithmetic: dict[Text, Text] = {}  # as `numerics.arithmetic` tells; summaries of earlier versions have none
-    arithmetic_changes: list[Text] = []  # at resumptions
+    arithmetic: dict[Text, Text] = {}  # see `numerics.arithmetic`; not in summaries of earlier versions
+    arithmetic_changes: list[Text] = []  # when resuming
     wall_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     env_steps: Count
     env_steps_per_second: Count
@@ -114,10 +125,10 @@ class _Format(BaseModel):
 
 
 def read_summary(place: Path, data: bytes, config: Config) -> dict[str, Any]:
-    """The summary in a file of a folder with this config, in plain types.
+    """Read the summary of a folder with this config, in plain types.
 
     Raises:
-        StoreError: it is damaged, or of another config.
+        StoreError: it is damaged, or belongs to another config.
     """
     with _damage(place):
         summary = Summary.model_validate_json(data)
@@ -126,11 +137,11 @@ def read_summary(place: Path, data: bytes, config: Config) -> dict[str, Any]:
 
 
 def check_version(place: Path, data: bytes) -> None:
-    """Whether this program can read the file, before anything else is said of it.
+    """Check first whether this program can read the file.
 
     Raises:
-        StoreError: nobody knows which version wrote it.
-        NewerFormat: a newer program wrote it.
+        StoreError: it does not say which version wrote it.
+        NewerFormat: a newer version wrote it.
     """
     with _damage(place):
         check_format(place, _Format.model_validate_json(data).format)
@@ -150,9 +161,11 @@ def _damage(place: Path) -> Iterator[None]:
 
 
 def check_format(place: Path, found: Any) -> None:
-    """Raises:
-    NewerFormat: a newer program wrote it.
-    ValueError: it is no format number.
+    """Check the number of a format.
+
+    Raises:
+        NewerFormat: a newer version wrote it.
+        ValueError: it is not the number of a format.
     """
     if type(found) is not int or found < 1:
         raise ValueError(f"format {found!r}")
@@ -161,10 +174,10 @@ def check_format(place: Path, found: Any) -> None:
 
 
 def _check_fits(summary: Summary, config: Config) -> None:
-    """Whether it is the summary of a training with this config.
+    """Check that a summary belongs to a training with this config.
 
     Raises:
-        ValueError: says what is not of this config.
+        ValueError: the message says what does not.
     """
     if (summary.name, summary.description) != (config.name, config.description):
         raise ValueError("its name and description are not those of config.toml")
@@ -174,11 +187,10 @@ def _check_fits(summary: Summary, config: Config) -> None:
     claims, judged = ([[getattr(claim, key) for key in keys] for claim in c.claims] for c in (config, summary))
     if claims != judged:
         raise ValueError("its claims are not those of config.toml")
-    seeds = config.training.seed_list
     for name, arm in summary.arms.items():
-        _check_arm(name, arm, len(seeds))
-    runs = set(zip(*Runs.of(list(config.arms), seeds), strict=True))
-    failed = {(run.arm, run.seed) for run in summary.failed_runs}
+        _check_arm(name, arm, config.runs_per_arm)
+    runs = set(zip(*runs_of(config), strict=True))
+    failed = {(run.arm, run.seed, run.world) for run in summary.failed_runs}
     if len(failed) < len(summary.failed_runs) or not failed <= runs:
         raise ValueError("its failed runs are not runs of config.toml")
 
@@ -195,4 +207,4 @@ def _check_arm(name: str, arm: Arm, seeds: int) -> None:
         if kind != "number" and entry.count is None:
             raise ValueError(f"{place}: has no count")
         if kind == "fraction" and entry.n and (entry.estimate is None or not 0 <= entry.estimate <= 1):
-            raise ValueError(f"{place}: is no fraction")
+            raise ValueError(f"{place}: is not a fraction")

@@ -1,7 +1,7 @@
-"""Stored tables, read in pieces of a bounded size, each column of the kind that it must be.
+"""Stored tables, read in pieces of bounded size, with the kind of each column checked.
 
-A Parquet file says at its end how much it holds: 6 MB of zeros can decode to 10 GB. That is checked before
-anything is decoded, and what is decoded is counted, because what a file says of itself need not be true.
+The footer of a Parquet file says how much it holds: 6 MB of zeros can decode to 10 GB. The footer is checked
+before anything is decoded. Since it may be wrong, the decoded bytes are counted as well.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,20 +18,20 @@ from numpy.typing import NDArray
 
 from experiments.storage.stored_files import StoreError, opened
 
-MAX_DECODED = 1 << 32  # bytes of the columns that are read of a table
-COLUMN_BYTES, VALUE_BYTES = 1 << 20, 256  # of a column and of each value in it, what describes them included
+MAX_DECODED = 1 << 32  # decoded bytes of all columns read from a table
+COLUMN_BYTES, VALUE_BYTES = 1 << 20, 256  # allowed per column, and per value in it, with their overhead
 BATCH = 1 << 16  # rows at a time
-MAX_TEXT, MAX_ITEMS = 1 << 24, 1 << 20  # bytes of a text and entries of a list in what a file says of itself
+MAX_TEXT, MAX_ITEMS = 1 << 24, 1 << 20  # bytes of a text and entries of a list in a footer
 SLACK = 1e-6  # single precision makes a probability of 1 + 2.6e-8
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a column holds.
+    """The kind of values in a column.
 
     Attributes:
         type: "text", "truth" (true, false, or 0 and 1 where some are unknown), "whole" or "number".
-        low, high: between which its values lie; not a number is no value, and always allowed of numbers.
+        low, high: the range of its values; a number may also be NaN, which means no value.
         optional: whether values may be missing.
     """
 
@@ -47,14 +47,14 @@ TEXT, TRUTH, COUNT = Kind("text"), Kind("truth", 0, 1, optional=True), Kind("who
 def read_batches(
     place: Path, columns: Sequence[str] | None = None, max_rows: int | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """A table in pieces, one at least; arms as a dictionary.
+    """Read a table in pieces, at least one; arms are a dictionary column.
 
     Args:
         place: a Parquet file.
-        columns: to be read, each of them once in the file; None: all.
+        columns: the columns to read, each of which the file must have once; None: all.
         max_rows: how many rows it may have.
     Raises:
-        StoreError: it is none, lacks a column, or holds more than may be read.
+        StoreError: it is not a Parquet file, lacks a column, or holds more than may be read.
     """
     with _readable(place), opened(place) as stream, _parquet(stream) as file:
         _check_columns(file.schema_arrow, columns)
@@ -65,15 +65,15 @@ def read_batches(
             room.take(batch)
             yield batch
             empty = False
-        if empty:  # of the same columns, for whoever puts the pieces together
+        if empty:  # an empty piece with the same columns, so that pieces can be joined
             yield pa.RecordBatch.from_pylist([], _picked(file.schema_arrow, columns))
 
 
 def schema_of(place: Path) -> pa.Schema:
-    """The columns that a table says it has, and their types.
+    """The columns of a table and their types, as its footer gives them.
 
     Raises:
-        StoreError: it is no Parquet file.
+        StoreError: it is not a Parquet file.
     """
     with _readable(place), opened(place) as stream, _parquet(stream) as file:
         return file.schema_arrow
@@ -88,7 +88,7 @@ def _readable(place: Path) -> Iterator[None]:
 
 
 class _Room:
-    """What a table may still take."""
+    """Limits the rows and the bytes of a table while it is read."""
 
     def __init__(self, place: Path, max_rows: int | None, columns: int) -> None:
         self._place, self._max_rows, self._rows, self._bytes = place, max_rows, 0, 0
@@ -129,7 +129,7 @@ def _picked(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
 
 
 def _declared(metadata: pq.FileMetaData, columns: Sequence[str] | None) -> tuple[int, int]:
-    """How many rows a file says it has, and how many bytes the columns decode to."""
+    """The number of rows in a footer, and the number of bytes to which the columns decode."""
     size = 0
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         for column in map(group.column, range(group.num_columns)):
@@ -139,10 +139,10 @@ def _declared(metadata: pq.FileMetaData, columns: Sequence[str] | None) -> tuple
 
 
 def values(batch: pa.RecordBatch | pa.Table, name: str, kind: Kind) -> NDArray[Any]:
-    """A column as numbers: whole numbers and truths as they are, or as floats where some are missing (NaN).
+    """A column as an array: whole numbers and truths as they are, or as floats where some are missing (NaN).
 
     Raises:
-        ValueError: it is not of its kind.
+        ValueError: its values are not of this kind.
     """
     column = batch[name]
     if not _FITS[kind.type](column.type):
@@ -164,7 +164,7 @@ def arm_places(batch: pa.RecordBatch | pa.Table, arms: Sequence[str]) -> NDArray
     """The column `arm` as places in the list of arms.
 
     Raises:
-        ValueError: there are other arms, or none is named.
+        ValueError: a row has another arm, or none.
     """
     column = batch["arm"]
     if isinstance(column, pa.ChunkedArray):

@@ -1,4 +1,4 @@
-"""The tables of a training that goes on: numbered parts below `parts/`, one file each at the end."""
+"""The tables of a training: numbered parts in `parts/` while it runs, one file per table at the end."""
 
 import shutil
 
@@ -7,26 +7,26 @@ import pyarrow.parquet as pq
 from experiments.storage.run_folder import Position, RunFolder, StoreError, parquet_options, sha256
 from experiments.storage.stored_rows import UpdateRows, fitting
 from experiments.storage.stored_tables import read_batches, schema_of
-from experiments.storage.tables import STEP_SCHEMA, step_table, update_table
+from experiments.storage.tables import step_schema, step_table, update_table
 from experiments.training.records import Records, Runs, joined
 
-PART_BYTES = 1 << 26  # of records that wait in memory for their part
+PART_BYTES = 1 << 26  # of records kept in memory before they become a part
 TABLES = ("updates", "steps")
 
 
 class TableSink:
-    """Writes updates and steps into parts, and the parts into one file each.
+    """Writes updates and steps into parts, and joins the parts of each table at the end.
 
     Args:
         folder: the run folder.
-        runs: what stands where on the run axis.
-        updates: of the training.
-        log_steps: k: every k-th lock-step of an update has a row; 0: none has.
+        runs: which run is where on the run axis.
+        updates: the number of updates of the training.
+        log_steps: k, to give every k-th lock-step of an update a row; 0: none.
     """
 
     def __init__(self, folder: RunFolder, runs: Runs, updates: int, log_steps: int) -> None:
         self._folder, self._runs, self._updates, self._log_steps = folder, runs, updates, log_steps
-        self._sums: dict[str, list[str]] = {name: [] for name in TABLES}  # SHA-256 of every part
+        self._sums: dict[str, list[str]] = {name: [] for name in TABLES}  # SHA-256 of each part
         self._records: list[Records] = []
         self._bytes = 0
 
@@ -37,7 +37,7 @@ class TableSink:
             self._write_parts()
 
     def flush(self) -> Position:
-        """Bring everything to disk."""
+        """Write everything to disk."""
         if self._records:
             self._write_parts()
         return {name: list(sums) for name, sums in self._sums.items()}
@@ -45,7 +45,7 @@ class TableSink:
     def _write_parts(self) -> None:
         records, every = joined(self._records), self._log_steps
         updates = update_table(records, self._runs)
-        steps = step_table(records, self._runs, every) if every else STEP_SCHEMA.empty_table()
+        steps = step_table(records, self._runs, every) if every else step_schema(self._runs).empty_table()
         for name, table in zip(TABLES, (updates, steps), strict=True):
             part = _part(name, len(self._sums[name]))
             self._sums[name].append(self._folder.write_table(part, table))
@@ -53,10 +53,10 @@ class TableSink:
         self._bytes = 0
 
     def restore(self, position: Position) -> None:
-        """Forget what was written after the position.
+        """Drop everything written after the position.
 
         Raises:
-            StoreError: a part that was written before it is missing, damaged or of another training.
+            StoreError: a part written before it is missing, damaged or belongs to another training.
         """
         self._sums = {name: list(position[name]) for name in TABLES}
         for name, sums in self._sums.items():
@@ -72,19 +72,18 @@ class TableSink:
 
     def _check_rows(self) -> None:
         """Whether the parts are of this training: a stranger can make sums as well as we can."""
-        arms = list(dict.fromkeys(self._runs.arm))
-        rows = UpdateRows(arms, self._runs.seed[: len(self._runs.seed) // len(arms)], self._updates)
+        rows = UpdateRows(self._runs, self._updates)
         updates, steps = ([self._folder.path / part for part in parts] for parts in self._files().values())
         for path in updates:
-            for batch in read_batches(path, UpdateRows.COLUMNS, rows.max_rows):
+            for batch in read_batches(path, rows.columns, rows.max_rows):
                 with fitting(path):
                     rows.take(batch)
         for path in steps:
-            if schema_of(path) != STEP_SCHEMA:
+            if schema_of(path) != step_schema(self._runs):
                 raise StoreError(f"{path}: has other columns than the steps of a training")
 
     def finish(self) -> None:
-        """updates.parquet and steps.parquet out of the parts, a batch at a time: memory stays flat.
+        """Join the parts into updates.parquet and steps.parquet, a batch at a time, so that memory stays flat.
 
         Raises:
             StoreError: the parts do not fit together.

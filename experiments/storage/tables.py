@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from experiments.config.measures import MEASURES
 from experiments.training.records import Column, Records, Runs
 
-# Columns of truth values and of times; where one is missing it is null.
+# Columns of truth values and of times, in which a missing value is null.
 TRUTHS = frozenset(name for name, measure in MEASURES.items() if measure.kind == "fraction")
 TIMES = tuple(name for name, measure in MEASURES.items() if measure.kind == "time")
 
@@ -26,19 +26,27 @@ STEP_SCHEMA = pa.schema(
 )
 
 
+WORLD = pa.field("world", pa.int64())  # a column of families, after the arm
+
+
+def step_schema(runs: Runs) -> pa.Schema:
+    """The columns of steps.parquet."""
+    return STEP_SCHEMA.insert(1, WORLD) if runs.is_family else STEP_SCHEMA
+
+
 def update_table(records: Records, runs: Runs) -> pa.Table:
-    """A row per update and run, in this order; a frozen run has no row after the update it failed in."""
+    """A row per update and run, in this order; a failed run has no row after the update in which it failed."""
     update, place = np.nonzero(records.active)
     columns = {name: column[update, place] for name, column in records.columns.items()}
     return _table(runs, place, {"update": records.first + update, **columns})
 
 
 def step_table(records: Records, runs: Runs, every: int = 1) -> pa.Table:
-    """A row per update, run and lock-step, in this order; with `every` k, each k-th lock-step of each run's
-    update."""
+    """A row per update, run and lock-step, in this order; `every` k keeps the k-th lock-steps of each update
+    only."""
     steps = records.steps
     if steps is None:
-        return STEP_SCHEMA.empty_table()
+        return step_schema(runs).empty_table()
     length = steps.length.ravel()
     update, place = np.indices(steps.length.shape).reshape(2, -1).repeat(length, axis=1)
     t = np.arange(length.sum()) - (np.cumsum(length) - length).repeat(length)
@@ -55,7 +63,7 @@ def step_table(records: Records, runs: Runs, every: int = 1) -> pa.Table:
 
 
 def run_table(columns: Mapping[str, Column], runs: Runs) -> pa.Table:
-    """A row per run; times that never came (-1) are null."""
+    """A row per run; the times of events that never happened (-1) are null."""
     table = _table(runs, np.arange(len(runs.arm)), dict(columns))
     for name in (*TIMES, "failed_update"):
         values = np.asarray(columns[name])
@@ -69,6 +77,7 @@ def _table(runs: Runs, place: NDArray[np.generic], columns: Mapping[str, Column]
     codes = np.array([names.index(arm) for arm in runs.arm], np.int32)[place]
     arrays = {
         "arm": pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(names)),
+        **({"world": pa.array(np.array(runs.world)[place])} if runs.is_family else {}),
         "seed": pa.array(np.array(runs.seed)[place]),
         **{name: _array(name, column) for name, column in columns.items()},
     }

@@ -1,6 +1,6 @@
-"""Changes of the files beneath a folder: the one place where files are created, appended to and removed.
+"""Changes to the files below a folder: the only place where files are created, appended to and removed.
 
-Every path is walked from the folder down, one open folder at a time, and no step follows a symbolic link: whatever
+Every path is walked from the folder down, one open folder at a time, without following symbolic links. So whatever
 somebody puts in the way, nothing outside the folder is written. The folder itself may be a link.
 """
 
@@ -21,20 +21,20 @@ WRITING = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXE
 
 
 class Tree:
-    """A folder and all that is beneath it. Names are relative to it, with "/" between their parts."""
+    """A folder and everything below it. Names are relative to it, with "/" between their parts."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def check_in_place(self) -> None:
-        """Whether it is still the same folder; asked before each file that is made."""
+        """Check that it is still the same folder; called before each file is made."""
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[BinaryIO]:
         """A file to write to. It becomes `name`, whole and on disk, if the block ends well.
 
         Raises:
-            StoreError: a symbolic link is in the way, or something else that is no file.
+            StoreError: a symbolic link, or something else that is not a file, is in the way.
         """
         self.check_in_place()
         with self._within(name, make=True) as (folder, last):
@@ -55,7 +55,7 @@ class Tree:
             os.fsync(folder)
 
     def write(self, name: str, content: "str | bytes | memoryview") -> None:
-        """Write a file: whole under its name, or not at all."""
+        """Write a file, either whole or not at all."""
         with self.replacing(name) as file:
             file.write(content.encode() if isinstance(content, str) else content)
 
@@ -68,18 +68,18 @@ class Tree:
                 yield file
 
     def truncate(self, name: str, size: int) -> None:
-        """Cut a file that is there to so many bytes."""
+        """Cut an existing file to `size` bytes."""
         with self._within(name) as (folder, last):
             self._check_file(name, folder, last)
             with open(os.open(last, WRITING & ~os.O_CREAT, dir_fd=folder), "wb", closefd=True) as file:
                 os.ftruncate(file.fileno(), size)
 
     def read(self, name: str, most: int) -> bytes:
-        """The content of a file, or as many bytes of it.
+        """The first `most` bytes of a file.
 
         Raises:
             FileNotFoundError: it is not there.
-            StoreError: it is a symbolic link, or no file.
+            StoreError: it is a symbolic link, or not a file.
         """
         with self._within(name) as (folder, last):
             self._check_file(name, folder, last)
@@ -87,16 +87,16 @@ class Tree:
                 return file.read(most)
 
     def remove(self, name: str) -> None:
-        """Remove a file, or a folder in which nothing is left; not there is fine."""
+        """Remove a file or an empty folder, if it is there."""
         with suppress(FileNotFoundError), self._within(name) as (folder, last):
             if stat.S_ISDIR(os.stat(last, dir_fd=folder, follow_symlinks=False).st_mode):
-                with suppress(OSError):  # something is left in it
+                with suppress(OSError):  # it is not empty
                     os.rmdir(last, dir_fd=folder)
             else:
                 os.unlink(last, dir_fd=folder)
 
     def names(self, below: str = ".") -> list[str]:
-        """All files, links and other things that are no folders, by their names."""
+        """The names of everything that is not a folder: files, links and others."""
         found = []
         for place, folders, files in os.walk(self.path / below):
             links = [folder for folder in folders if os.path.islink(os.path.join(place, folder))]
@@ -104,17 +104,17 @@ class Tree:
         return sorted(found)
 
     def sync(self, name: str) -> None:
-        """Bring to disk what was appended below a folder; side by side, which is ten times as fast."""
+        """Sync all files below a folder to disk, in parallel, which is ten times as fast."""
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(_synced, (self.path / name).rglob("*")))
 
     @contextmanager
     def _within(self, name: str, make: bool = False) -> Iterator[tuple[int, str]]:
-        """The open folder that `name` lies in, and the last part of the name.
+        """Open the folder that holds `name`; yields its descriptor and the last part of the name.
 
         Args:
-            name: of a file or a folder.
-            make: the folders on the way, where they are not there.
+            name: the name of a file or a folder.
+            make: whether to make missing folders on the way.
         """
         *parts, last = name.split("/")
         folder = os.open(self.path, FOLDER)
@@ -129,7 +129,7 @@ class Tree:
                 folder = below
             yield folder, last
         except OSError as error:
-            if error.filename in (*parts, last, temporary_name(last)):  # as its folder's descriptor knows it
+            if error.filename in (*parts, last, temporary_name(last)):  # a name relative to an open folder
                 error.filename, error.filename2 = str(self.path / name), None
             raise
         finally:
@@ -154,17 +154,17 @@ class Tree:
 
 
 def temporary_name(last: str) -> str:
-    """What a file is called until it is whole."""
+    """The name of a file until it is whole."""
     return f".{last}.tmp"
 
 
 def link(path: Path) -> str:
-    """What is wrong with a symbolic link."""
-    return f"{path}: is a symbolic link; a run folder keeps its files itself"
+    """The message that refuses a symbolic link."""
+    return f"{path}: is a symbolic link; a run folder may hold none"
 
 
 def _make_folder(part: str, folder: int, durable: bool) -> None:
-    """Those further down are brought to disk by `sync`, all at once."""
+    """Make a folder, and sync it only if `durable`; `sync` does the others, all at once."""
     with suppress(FileExistsError):
         os.mkdir(part, dir_fd=folder)
         if durable:
@@ -172,7 +172,7 @@ def _make_folder(part: str, folder: int, durable: bool) -> None:
 
 
 def _synced(path: Path) -> None:
-    """Bring a file's content, or a folder's names, to disk."""
+    """Sync a file's content, or a folder's names, to disk."""
     descriptor = os.open(path, READING)
     try:
         os.fsync(descriptor)

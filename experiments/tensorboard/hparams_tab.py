@@ -59,7 +59,11 @@ def hyperparameters(config: Config) -> dict[str, dict[str, Hyperparameter]]:
 
     TensorBoard wants values of one type under a name: where a number meets a schedule, both become text.
     """
-    agents = {arm: config.agent_of(arm).model_dump() for arm in config.arms}
+    agents = {
+        arm: config.agent_of(arm).model_dump()
+        | {"episodes_per_update": config.training_of(arm).episodes_per_update}
+        for arm in config.arms
+    }
     first = next(iter(agents.values()))
     differing = [name for name in first if any(agent[name] != first[name] for agent in agents.values())]
     rows: dict[str, dict[str, Hyperparameter]] = {arm: {} for arm in agents}

@@ -1,7 +1,8 @@
 """What TensorBoard is told: every step, every update, run by run; arms as a whole; the page that explains it.
 
 R: runs, U: updates of one flush, K: tags. Blocks of records are laid out once per flush and run, not per point.
-Files: the root (guide, layout, HParams), `aggregate/<arm>` and `<arm>/seed_<k>`.
+Files: the root (guide, layout, HParams), `aggregate/<arm>` and `<arm>/seed_<k>`, of a family of worlds
+`<arm>/world_<w>/seed_<k>`. A family of more than MAX_RUNS runs has files of those in its first world alone.
 """
 
 import math
@@ -32,6 +33,7 @@ from experiments.tensorboard.images_tab import Arm, moments, picture_block
 from experiments.training.loop import Training
 from experiments.training.records import Column, Records, Steps, joined
 
+MAX_RUNS = 300  # of a family that have files of their own
 STEP_TAG = "step/entropy_bits"
 
 
@@ -51,12 +53,14 @@ class BoardSink:
         self._config, self._world, self._log_steps = training.config, training.world, log_steps
         self._showing = showing
         root, runs, arms = folder.path / "tensorboard", training.runs, np.array(training.runs.arm)
-        self._arms = {arm: Arm(np.flatnonzero(arms == arm), training.seeds) for arm in training.config.arms}
+        places = {arm: np.flatnonzero(arms == arm) for arm in training.config.arms}
+        self._runs_of, n = places, len(training.seeds)
+        self._arms = {arm: Arm(runs[:n], training.seeds) for arm, runs in places.items()}  # in the first world
         self._root = EventFile(root, folder.path)
         self._of_arm = {arm: EventFile(root / "aggregate" / arm, folder.path) for arm in self._arms}
-        self._of_run = [
-            EventFile(root / arm / f"seed_{seed}", folder.path) for arm, seed in zip(*runs, strict=True)
-        ]
+        paths = runs.paths()
+        featured = runs.of_first_world if runs.is_family and len(paths) > MAX_RUNS else range(len(paths))
+        self._of_run = {int(place): EventFile(root / paths[place], folder.path) for place in featured}
         self._files = {str(file.path.parent.relative_to(root)): file for file in self._all_files()}
         self._curves = bands(training.config, training.world)
         self._needs = known_needs(training.config, training.world)
@@ -68,7 +72,7 @@ class BoardSink:
         self._opened = False
 
     def _all_files(self) -> list[EventFile]:
-        return [self._root, *self._of_arm.values(), *self._of_run]
+        return [self._root, *self._of_arm.values(), *self._of_run.values()]
 
     def write(self, records: Records) -> None:
         self._records.append(records)
@@ -119,10 +123,10 @@ class BoardSink:
 
     def _write_finals(self, columns: Mapping[str, Column], now: float) -> None:
         training = self._config.training
-        budget = training.updates * training.episodes_per_update * self._world.time_limit
+        budget = self._config.most_episodes * self._world.time_limit
         finals = hparams_tab.final_values(columns, budget)
         shown = hparams_tab.metrics(self._needs)
-        for place, file in enumerate(self._of_run):
+        for place, file in self._of_run.items():
             known = {tag: finals[tag][place] for tag in shown if np.isfinite(finals[tag][place])}
             if known:
                 file.write(scalars_block(list(known), [training.updates], [list(known.values())], now))
@@ -138,7 +142,7 @@ class BoardSink:
         self._root.write(experiment_record(hparams_tab.values(rows), metrics, now))
         for arm, row in rows.items():
             start = session_start_record(row, arm, now)
-            for place in self._arms[arm].runs:
+            for place in self._of_run.keys() & set(self._runs_of[arm].tolist()):
                 self._of_run[place].write(start)
 
     def _write_updates(self, records: Records, now: float) -> None:
@@ -150,7 +154,7 @@ class BoardSink:
             [np.stack([records.columns[name] for name in TAGS.values()], axis=2, dtype=np.float64), start],
             axis=2,
         )
-        for place, file in enumerate(self._of_run):
+        for place, file in self._of_run.items():
             rows = records.active[:, place]
             file.write(finite_scalars_block(tags, records.updates[rows], columns[rows, place], now))
 
@@ -158,16 +162,17 @@ class BoardSink:
         """One point per lock-step; `every` picks among each update's lock-steps."""
         env_step, bits, logged = records.env_step, steps.entropy_nats / math.log(2), steps.t % self._log_steps == 0
         ends = np.cumsum(steps.length.sum(0))
-        for file, start, end in zip(self._of_run, [0, *ends], ends, strict=False):
+        for place, file in self._of_run.items():
+            start, end = ends[place - 1] if place else 0, ends[place]
             rows = start + np.flatnonzero(logged[start:end])
             if len(rows):
                 file.write(scalar_block(STEP_TAG, env_step[rows], bits[rows], now))
 
     def _write_arms(self, records: Records, now: float) -> None:
-        for name, arm in self._arms.items():
+        for name, runs in self._runs_of.items():
             exact = self._config.agent_of(name).gradient == "exact"
             file = self._of_arm[name]
-            file.write(aggregate_block(records, self._grid, arm.runs, self._curves, exact, now))
+            file.write(aggregate_block(records, self._grid, runs, self._curves, exact, now))
             drawings = [self._showing.attempt(f"pictures of {name}", d.result) for d in self._pictures[name]]
             file.write(b"".join(drawing or b"" for drawing in drawings))
             self._pictures[name].clear()

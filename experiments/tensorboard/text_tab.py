@@ -11,7 +11,9 @@ from experiments.storage.run_folder import config_text
 VERDICT = "guide/2_verdict"  # the tags are shown in their alphabetical order
 
 _HOW_TO_READ = """\
-Runs are called `<arm>/seed_<k>`; `aggregate/<arm>` is an arm as a whole.
+Runs are called `<arm>/seed_<k>`, in a family of worlds `<arm>/world_<w>/seed_<k>`; `aggregate/<arm>` is an arm as
+a whole. Of a family with more than 300 runs only those in its first world are written, and pictures are of that
+world.
 
 * **Time Series**: `step/entropy_bits` has one point for every step of every run: the entropy of the policy
   where the agent was, over the environment steps of the run. 2 bits: all four actions alike; 0: sure of one.
@@ -51,9 +53,15 @@ def _question(config: Config) -> str:
     expected = f"\n\nExpected, written down before the run:\n\n{claims}" if claims else ""
     training = config.training
     return (
-        f"# {config.description}\n\n`{config.environment.id}`, {len(training.seed_list)} seeds per arm, "
+        f"# {config.description}\n\n`{config.environment.id}`, {_runs(config)} per arm, "
         f"{training.updates} updates of {training.episodes_per_update} episodes.\n\n{arms}{expected}\n"
     )
+
+
+def _runs(config: Config) -> str:
+    seeds = f"{len(config.training.seed_list)} seeds"
+    worlds = config.environment.world_list
+    return seeds if worlds == (None,) else f"{len(worlds)} worlds with {seeds} each"
 
 
 def _differences(config: Config, arm: str) -> str:

@@ -1,47 +1,53 @@
 """Runs in one set of stacked operations; they differ in seed, coefficient, discount and initial policy alone.
 
 R: runs, A: actions, W: updates that final values are means over. What depends on the kind of world is in
-`experiments.training.finite.learning` and `experiments.training.simulated.learning`, behind the same four methods.
+`experiments.training.finite` and `experiments.training.simulated`.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from agents import schedules
 from experiments.config.schema import Agent, Config, Exponential, Linear, TargetEntropy
 from experiments.training import exploration
-from experiments.training.finite.learning import FiniteLearning
-from experiments.training.initial import check_fits, initial_learner
+from experiments.training.finite.sampled import SampledLearning
+from experiments.training.initial import check_fits, initial_policies, learner_of
 from experiments.training.progress import Facts, Progress, completed
 from experiments.training.records import Column, Each, Records, Runs, snapshot_updates
-from experiments.training.simulated.learning import SimulatedLearning
 from experiments.training.update import Update, stacked
 from experiments.training.worlds import World
+
+if TYPE_CHECKING:
+    from agents.reinforce import StackedLearner
+    from experiments.training.finite.exact import ExactLearning
+    from experiments.training.simulated.learning import SimulatedLearning
 
 Array = NDArray[np.float64]
 State = dict[str, NDArray[Any]]
 
 
 class Batch:
-    """The runs of some arms that differ in entropy coefficient, discount and initial policy only."""
+    """The runs of some arms in one world that differ in entropy coefficient, discount and initial policy only."""
 
-    def __init__(self, config: Config, world: World, arms: Sequence[str], seeds: Sequence[int]) -> None:
-        self.config, self.world, self.runs = config, world, Runs.of(arms, seeds)
+    def __init__(
+        self,
+        config: Config,
+        world: World,
+        arms: Sequence[str],
+        seeds: Sequence[int],
+        keeps_snapshots: bool = True,
+    ) -> None:
+        self.config, self.world, self.runs = config, world, Runs.of(arms, seeds, [world.number])
         self._agents = [config.agent_of(arm) for arm in arms]
         for arm, agent in zip(arms, self._agents, strict=True):
             check_fits(agent, world, arm, config.training.episodes_per_update)
         self._seeds = len(seeds)
-        self.learner = initial_learner(self._agents, world, seeds)
-        self.learning: FiniteLearning | SimulatedLearning
-        if world.mdp is not None:
-            self.learning = FiniteLearning(config, world, world.mdp, self._agents, seeds, self.learner)
-        else:
-            self.learning = SimulatedLearning(config, world, self._agents, self.runs, self.learner)
+        self._streams = [world.stream_seed(seed) for seed in seeds]
+        self.policies = initial_policies(self._agents, world, self._streams)
         self.progress = Progress.start(len(self.runs.arm), config.training.updates)
         sampled = self._agents[0].gradient == "sampled"
         self._facts = Facts(
@@ -55,7 +61,27 @@ class Batch:
             if isinstance(agent.entropy_coef, TargetEntropy):
                 self.controlled[run_slice] = agent.entropy_coef.start
         self.failed_update = np.full(len(self.runs.arm), -1, np.int64)
-        self._snapshots = frozenset(snapshot_updates(config.training.updates))
+        self._snapshots = snapshot_updates(config.training.updates) if keeps_snapshots else []
+        self.learning: SampledLearning | ExactLearning | SimulatedLearning
+        self._simulated: SimulatedLearning | None = None
+        self.learner: StackedLearner | None = None  # of what torch differentiates
+        if world.mdp is not None and sampled:
+            own = self.policies, self.controlled, self.failed_update
+            self.learning = SampledLearning(config, world, world.mdp, self._agents, self._streams, *own)
+        else:
+            self._differentiate()
+
+    def _differentiate(self) -> None:
+        """Learning by gradients that torch finds. It is loaded here: compiled training need not wait for it."""
+        from experiments.training.finite.exact import ExactLearning
+        from experiments.training.simulated.learning import SimulatedLearning
+
+        self.learner = learner_of(self.policies, self._agents[0])
+        if self.world.mdp is None:
+            own = self._agents, self.runs, self.learner
+            self.learning = self._simulated = SimulatedLearning(self.config, self.world, *own)
+        else:
+            self.learning = ExactLearning(self.world, self.world.mdp, self._agents, self._streams, self.learner)
 
     def _by_arm(self) -> Iterator[tuple[slice, Agent]]:
         for index, agent in enumerate(self._agents):
@@ -64,24 +90,37 @@ class Batch:
     @property
     def is_compiled(self) -> bool:
         """Whether nothing but compiled code moves its runs."""
-        return self.world.mdp is not None and self._agents[0].gradient == "sampled"
+        return isinstance(self.learning, SampledLearning)
 
     def advance(self, first: int, updates: int, each: Each) -> Records:
         """The next updates of every run of the batch, the first of them with this number."""
-        measured = stacked(first, [self._update(first + number) for number in range(updates)])
+        numbers = range(first, first + updates)
+        if isinstance(self.learning, SampledLearning):
+            snapshots = [update for update in self._snapshots if update in numbers]
+            entropy_coef = np.stack([self._coefficient(update) for update in numbers])
+            epsilon = np.array([self._epsilon(update) for update in numbers])
+            measured = self.learning.advance(first, entropy_coef, epsilon, snapshots, each)
+        else:
+            assert self.learner is not None
+            measured = stacked(first, [self._update(self.learning, self.learner, update) for update in numbers])
         self.progress, records = completed(self.progress, measured, self._facts)
         return records
 
-    def _update(self, update: int) -> Update:
+    def _update(
+        self, learning: "ExactLearning | SimulatedLearning", learner: "StackedLearner", update: int
+    ) -> Update:
         active = self.failed_update < 0
         entropy_coef = self._coefficient(update)
-        epsilon = _scheduled(self._agents[0].behaviour_epsilon, update, self.config.training.updates)
-        learnt = self.learning.update(update, entropy_coef, epsilon, active)
+        learnt = learning.update(update, entropy_coef, self._epsilon(update), active)
         columns = learnt.columns(self._solved_return) | {"entropy_coef": entropy_coef}
         self._control(columns["entropy_nats"] / math.log(2))
-        self._freeze_failed(update, columns)
-        snapshot = self.learning.snapshot() if update in self._snapshots else None
+        self._freeze_failed(update, columns, learner)
+        snapshot = learning.snapshot() if update in self._snapshots else None
         return Update(columns, active, learnt.steps, snapshot)
+
+    def _epsilon(self, update: int) -> float:
+        """The share of random actions."""
+        return _scheduled(self._agents[0].behaviour_epsilon, update, self.config.training.updates)
 
     def _coefficient(self, update: int) -> Array:
         """The entropy coefficient of every run, [R]."""
@@ -104,14 +143,13 @@ class Batch:
     def _solved_return(self) -> float | None:
         return self.config.environment.solved_return
 
-    def _freeze_failed(self, update: int, columns: Mapping[str, Column]) -> None:
+    def _freeze_failed(self, update: int, columns: Mapping[str, Column], learner: "StackedLearner") -> None:
         """Freeze every run whose loss, gradient or parameters are no longer finite."""
-        sums = self.learner.theta.detach().sum(1).double().numpy()
-        finite = np.isfinite(columns["loss"]) & np.isfinite(columns["grad_norm"]) & np.isfinite(sums)
+        finite = np.isfinite(columns["loss"]) & np.isfinite(columns["grad_norm"]) & learner.finite()
         failed = ~finite & (self.failed_update < 0)
         if failed.any():
             self.failed_update[failed] = update
-            self.learner.freeze(torch.from_numpy(failed))
+            learner.freeze(failed)
 
     def final(self) -> dict[str, Column]:
         """The columns of runs.parquet for the runs of this batch. The policy is the one after the last step.
@@ -156,24 +194,26 @@ class Batch:
 
     def close(self) -> None:
         """Close the simulators, if there are any."""
-        if isinstance(self.learning, SimulatedLearning):
-            self.learning.close()
+        if self._simulated is not None:
+            self._simulated.close()
 
-    def parameters(self) -> dict[str, torch.Tensor]:
-        """Trained parameters by "<arm>/seed_<k>/<layer>", and what else acting needs."""
-        shape = self.learner.shape
-        layers = dict(zip(shape.labels, shape.split(self.learner.theta.detach()), strict=True))
-        layers |= self.learning.parameters()
+    def parameters(self) -> dict[str, NDArray[Any]]:
+        """Trained parameters by the run's path and the layer, and what else acting needs."""
+        shape, theta = self.policies
+        layers = dict(zip(shape.labels, shape.split(theta), strict=True))
+        if self._simulated is not None:
+            layers |= self._simulated.parameters()
         return {
-            f"{arm}/seed_{seed}/{label}": layer[run].contiguous()
-            for run, (arm, seed) in enumerate(zip(*self.runs, strict=True))
+            f"{path}/{label}": layer[run].copy()
+            for run, path in enumerate(self.runs.paths())
             for label, layer in layers.items()
         }
 
     def state(self) -> State:
         """Everything the batch needs to go on."""
         return {
-            **{f"learner.{key}": value.numpy().copy() for key, value in self.learner.state().items()},
+            "theta": self.policies.theta.copy(),
+            **{f"learner.{key}": value for key, value in (self.learner.state() if self.learner else {}).items()},
             **{f"learning.{key}": value for key, value in self.learning.state().items()},
             **{f"progress.{key}": value.copy() for key, value in self.progress._asdict().items()},
             "failed_update": self.failed_update.copy(),
@@ -186,10 +226,12 @@ class Batch:
         def part(prefix: str) -> State:
             return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
-        self.learner.load({key: torch.from_numpy(value.copy()) for key, value in part("learner.").items()})
+        self.policies.theta[:] = state["theta"]
+        if self.learner:
+            self.learner.load(part("learner."))
         self.learning.load(part("learning."))
         self.progress = Progress(**{key: value.copy() for key, value in part("progress.").items()})
-        self.failed_update, self.controlled = state["failed_update"].copy(), state["controlled"].copy()
+        self.failed_update[:], self.controlled[:] = state["failed_update"], state["controlled"]
 
 
 def _scheduled(spec: float | Linear | Exponential, update: int, updates: int) -> float:

@@ -7,12 +7,12 @@ acts. Swapping takes some microseconds per step, so it is done only for generato
 """
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
 
@@ -95,28 +95,34 @@ class NumPyGenerator:
 
 
 class TorchGenerator:
-    """`torch.rand` and its siblings, on the CPU."""
+    """`torch.rand` and its siblings, on the CPU; where torch is not loaded at `hold`, nobody draws from it."""
 
     def __init__(self) -> None:
-        self._states: dict[int, torch.Tensor] = {}
+        self._states: dict[int, Any] = {}
 
     def hold(self) -> None:
-        self._outside = torch.default_generator.get_state()
+        torch = sys.modules.get("torch")
+        self._generator = None if torch is None else torch.default_generator
+        self._outside: Any = None if self._generator is None else self._generator.get_state()
 
     def moved(self) -> bool:
-        return not torch.equal(self._outside, torch.default_generator.get_state())
+        return self._generator is not None and not self._outside.equal(self._generator.get_state())
 
     def release(self) -> None:
-        torch.default_generator.set_state(self._outside)
+        if self._generator is not None:
+            self._generator.set_state(self._outside)
 
     def enter(self, place: int, seed: int | None) -> None:
+        if self._generator is None:
+            return
         if seed is None:
-            torch.default_generator.set_state(self._states[place])
+            self._generator.set_state(self._states[place])
         else:
-            torch.default_generator.manual_seed(seed % 2**63)
+            self._generator.manual_seed(seed % 2**63)
 
     def leave(self, place: int) -> None:
-        self._states[place] = torch.default_generator.get_state()
+        if self._generator is not None:
+            self._states[place] = self._generator.get_state()
 
 
 class GlobalGenerators:

@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from gymnasium.spaces import Discrete
 
-from agents.policy import PolicyShape
-from agents.reinforce import StackedLearner
+from agents.policy import Policies, PolicyShape
 from experiments.config.schema import Agent, ConfigError, TargetEntropy
 from experiments.training.randomness import Purpose, normals, uniforms
 from experiments.training.worlds import World
+
+if TYPE_CHECKING:
+    from agents.reinforce import StackedLearner
 
 
 def check_fits(agent: Agent, world: World, arm: str, episodes: int) -> None:
@@ -74,8 +76,8 @@ def policy_shape(agent: Agent, world: World) -> PolicyShape:
     return PolicyShape(world.inputs, agent.hidden_sizes if agent.policy == "mlp" else None, world.actions)
 
 
-def initial_learner(agents: Sequence[Agent], world: World, seeds: Sequence[int]) -> StackedLearner:
-    """The learner of all arms with a run per seed.
+def initial_policies(agents: Sequence[Agent], world: World, seeds: Sequence[int]) -> Policies:
+    """The policies of all arms with a run per seed.
 
     Args:
         agents: of the arms, alike but for what is a number per run; arms of the same seed start from the same
@@ -86,7 +88,7 @@ def initial_learner(agents: Sequence[Agent], world: World, seeds: Sequence[int])
     agent = agents[0]
     shape = policy_shape(agent, world)
     # Tables and exact gradients are cheap in float64; an MLP's products are twice as fast in float32.
-    dtype = torch.float32 if agent.policy == "mlp" and agent.gradient == "sampled" else torch.float64
+    dtype = np.float32 if agent.policy == "mlp" and agent.gradient == "sampled" else np.float64
     draw = normals if agent.initialization == "orthogonal" else uniforms
     numbers = draw(seeds, Purpose.PARAMETERS, 0, (shape.parameters,))
     policies = [arm.initial_policy for arm in agents]
@@ -94,5 +96,14 @@ def initial_learner(agents: Sequence[Agent], world: World, seeds: Sequence[int])
         policy: [shape.initial(of_seed, agent.initialization, policy) for of_seed in numbers]
         for policy in set(policies)
     }
-    theta = torch.from_numpy(np.concatenate([initial[policy] for policy in policies])).to(dtype)
-    return StackedLearner(shape, theta, agent.optimizer, agent.learning_rate, agent.max_grad_norm)
+    return Policies(shape, np.concatenate([initial[policy] for policy in policies]).astype(dtype))
+
+
+def learner_of(policies: Policies, agent: Agent) -> "StackedLearner":
+    """What moves policies by gradients that torch finds. They share memory."""
+    import torch
+
+    from agents.reinforce import StackedLearner
+
+    theta = torch.from_numpy(policies.theta)
+    return StackedLearner(policies.shape, theta, agent.optimizer, agent.learning_rate, agent.max_grad_norm)

@@ -1,24 +1,29 @@
 """The training loop: it moves all runs by a block of updates. It knows nothing of files, screens or TensorBoard.
 
 R: runs, A: actions. Arms that differ only in entropy coefficient, discount and initial policy share one
-batch; arms that differ in anything else are batches of their own behind the same interface.
+batch; arms that differ in anything else, and the worlds of a family, are batches of their own behind the same
+interface.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import torch
 
 from agents.kernels.compiled import is_compiling
-from experiments.config.schema import Agent, Config, ConfigError
+from experiments.config.schema import Config, ConfigError
 from experiments.training.batch import Batch, State
 from experiments.training.memory import keep_freed_memory
 from experiments.training.records import Column, Each, Records, Runs, merged, scattered
-from experiments.training.worlds import make_world
+from experiments.training.worlds import make_worlds
 
 
 class Training:
     """All runs of a config. Whoever trains closes it in the end: simulators may hold more than memory.
+
+    Attributes:
+        worlds: of a family; else there is one.
+        world: the first of them, which is the one that pictures show.
 
     Args:
         config: what to train; where it names a file, `Training.config` has what the file says.
@@ -30,20 +35,26 @@ class Training:
         if not is_compiling():
             raise ConfigError("NUMBA_DISABLE_JIT is set, and training needs its loops compiled: unset it")
         keep_freed_memory()
-        self.world = make_world(config.environment)
-        self.config = config = config.model_copy(update={"environment": self.world.environment})
+        self.worlds = make_worlds(config.environment)
+        self.world = self.worlds[0]
+        if config.environment.worlds is None:
+            config = config.model_copy(update={"environment": self.world.environment})
+        self.config = config
         self.seeds = config.training.seed_list if seeds is None else tuple(seeds)
-        self.runs = Runs.of(list(config.arms), self.seeds)
+        self.runs = Runs.of(list(config.arms), self.seeds, config.environment.world_list)
         self.update_count = 0
         arms = list(config.arms)
         grouped: dict[str, list[str]] = {}
         for arm in arms:
-            grouped.setdefault(_batch_key(config.agent_of(arm)), []).append(arm)
-        self.batches = [Batch(config, self.world, group, self.seeds) for group in grouped.values()]
-        n = len(self.seeds)
-        self._places = [
-            np.concatenate([np.arange(n) + arms.index(arm) * n for arm in group]) for group in grouped.values()
-        ]
+            grouped.setdefault(_batch_key(config, arm, self.world.mdp is not None), []).append(arm)
+        self.batches: list[Batch] = []
+        self._places = []
+        n, runs = len(self.seeds), np.arange(len(self.runs.arm)).reshape(len(arms), len(self.worlds), -1)
+        for place, world in enumerate(self.worlds):
+            for group in grouped.values():
+                own = config.model_copy(update={"training": config.training_of(group[0])})
+                self.batches.append(Batch(own, world, group, self.seeds, keeps_snapshots=place == 0))
+                self._places.append(runs[[arms.index(arm) for arm in group], place].reshape(len(group) * n))
 
     @property
     def is_compiled(self) -> bool:
@@ -74,9 +85,9 @@ class Training:
         for batch in self.batches:
             batch.close()
 
-    def parameters(self) -> dict[str, torch.Tensor]:
-        """Trained parameters by "<arm>/seed_<k>/<layer>"."""
-        found: dict[str, torch.Tensor] = {}
+    def parameters(self) -> dict[str, Column]:
+        """Trained parameters by "<arm>/seed_<k>/<layer>"; in a family "<arm>/world_<w>/seed_<k>/<layer>"."""
+        found: dict[str, Column] = {}
         for batch in self.batches:
             found |= batch.parameters()
         return found
@@ -96,6 +107,11 @@ class Training:
             batch.load({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
 
 
-def _batch_key(agent: Agent) -> str:
-    numbers = {"entropy_coef": 0.0, "discount": 0.0, "initial_policy": None}
-    return agent.model_copy(update=numbers).model_dump_json()
+def _batch_key(config: Config, arm: str, has_tables: bool) -> str:
+    """Equal for arms that share a batch: what they differ in is a number of each run."""
+    agent = config.agent_of(arm)
+    numbers: dict[str, Any] = {"entropy_coef": 0.0, "discount": 0.0, "initial_policy": None}
+    if has_tables and agent.gradient == "sampled":
+        numbers["learning_rate"] = 1.0
+    alike = agent.model_copy(update=numbers).model_dump_json()
+    return f"{alike} {config.training_of(arm).episodes_per_update}"

@@ -13,7 +13,6 @@ from importlib.metadata import version
 
 import llvmlite.binding
 import numpy as np
-import torch
 from numba.core.registry import cpu_target
 from threadpoolctl import threadpool_info
 
@@ -25,25 +24,35 @@ VARIABLES = ("GLIBC_TUNABLES", "MKL_CBWR", "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INS
 
 
 @cache
-def arithmetic() -> dict[str, str]:
+def arithmetic(with_torch: bool) -> dict[str, str]:
     """How numbers are rounded in this process, by what decides it; see the README for what may be changed from
-    outside."""
+    outside.
+
+    Args:
+        with_torch: whether torch takes part, as it does where not all runs are compiled.
+    """
     _, processor, features = cpu_target.target_context.codegen().magic_tuple()
     vectors = np.show_config(mode="dicts")["SIMD Extensions"]
     kernels = {f"{one['internal_api']} {one.get('architecture', '')}" for one in _blas()}
     return {
         "platform": f"{sys.platform} {platform.machine()}",
         "C library": " ".join(platform.libc_ver()),
-        **{name: version(name) for name in LIBRARIES},
+        **{name: version(name) for name in LIBRARIES if name != "torch" or with_torch},
         "processor": llvmlite.binding.get_host_cpu_name(),
         "numba's processor": processor,
         "numba's instructions": " ".join(sorted(f[1:] for f in features.split(",") if f.startswith("+"))),
         "numba's flags": flags(),
         "NumPy's instructions": " ".join([*vectors["baseline"], *vectors.get("found", [])]),
-        "torch's instructions": torch.backends.cpu.get_cpu_capability(),
+        **({"torch's instructions": _torch_instructions()} if with_torch else {}),
         "BLAS kernels": " ".join(sorted(kernels)),
         "variables": " ".join(f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ),
     }
+
+
+def _torch_instructions() -> str:
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability()
 
 
 def _blas() -> list[Mapping[str, str]]:

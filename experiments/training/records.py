@@ -1,7 +1,7 @@
 """What the training loop hands out: blocks of updates, and a table of runs at the end.
 
-R: runs in the config's order (arms in their order, within an arm the seeds in theirs), U: updates of a block,
-N: lock-steps of a block.
+R: runs in the config's order (arms; within an arm the worlds of a family, in theirs; within a world the seeds),
+U: updates of a block, N: lock-steps of a block.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from experiments.config.schema import Config
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -85,10 +87,35 @@ class Runs(NamedTuple):
 
     arm: tuple[str, ...]
     seed: tuple[int, ...]
+    world: tuple[int | None, ...]  # None: it is no family
 
     @classmethod
-    def of(cls, arms: Sequence[str], seeds: Sequence[int]) -> "Runs":
-        return cls(tuple(arm for arm in arms for _ in seeds), tuple(seeds) * len(arms))
+    def of(cls, arms: Sequence[str], seeds: Sequence[int], worlds: Sequence[int | None] = (None,)) -> "Runs":
+        found = [(arm, seed, world) for arm in arms for world in worlds for seed in seeds]
+        return cls(*map(tuple, zip(*found, strict=True)))
+
+    @property
+    def is_family(self) -> bool:
+        return self.world[0] is not None
+
+    @property
+    def of_first_world(self) -> Ints:
+        """Places of the runs in the first world, which pictures show, and which have snapshots."""
+        return np.array([place for place, world in enumerate(self.world) if world == self.world[0]])
+
+    def paths(self) -> list[str]:
+        """Each run's place among files: "<arm>/seed_<k>", or "<arm>/world_<w>/seed_<k>"."""
+        return [f"{arm}/{member_path(seed, world)}" for arm, seed, world in zip(*self, strict=True)]
+
+
+def runs_of(config: Config) -> Runs:
+    """All runs of a config."""
+    return Runs.of(list(config.arms), config.training.seed_list, config.environment.world_list)
+
+
+def member_path(seed: int, world: int | None) -> str:
+    """The name of a run within its arm."""
+    return f"seed_{seed}" if world is None else f"world_{world}/seed_{seed}"
 
 
 def snapshot_updates(updates: int, moments: int = 21) -> list[int]:
@@ -108,7 +135,8 @@ def merged(parts: Sequence[Records], places: Sequence[Ints], runs: int) -> Recor
         return parts[0]
     first = parts[0]
     snapshots = {
-        update: _merged_snapshots([part.snapshots[update] for part in parts], places) for update in first.snapshots
+        update: _merged_snapshots([part.snapshots.get(update) for part in parts], places, runs)
+        for update in sorted({update for part in parts for update in part.snapshots})
     }
     return Records(
         first.first,
@@ -160,8 +188,14 @@ def _assembled(parts: Sequence[Steps | None], slots: Sequence[Any], shape: tuple
     return whole
 
 
-def _merged_snapshots(parts: Sequence[Snapshot], places: Sequence[Ints]) -> Snapshot:
-    return Snapshot(*(scattered(pieces, places) for pieces in zip(*parts, strict=True)))
+def _merged_snapshots(parts: Sequence[Snapshot | None], places: Sequence[Ints], runs: int) -> Snapshot:
+    """Not a number for the runs that have none: those in other worlds than the first."""
+    given = [(part, place) for part, place in zip(parts, places, strict=True) if part is not None]
+    whole = Snapshot(*(np.full((runs, *array.shape[1:]), np.nan) for array in given[0][0]))
+    for part, place in given:
+        for array, piece in zip(whole, part, strict=True):
+            array[place] = piece
+    return whole
 
 
 def scattered(pieces: Sequence[NDArray[T]], places: Sequence[Ints], axis: int = 0) -> NDArray[T]:

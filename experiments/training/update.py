@@ -32,6 +32,7 @@ class Learnt(NamedTuple):
     steps: LockSteps | None  # None: exact gradients take no steps
     policy_loss: Array  # [R]
     negative_entropy: Array  # [R] nats
+    regularizer: Array  # [R] what the coefficient weighs
     loss: Array  # [R]
     grad_norm: Array  # [R] before clipping
     measured: dict[str, Array]  # columns of updates.parquet, [R] (start_policy [R, A]), that the world can tell
@@ -51,6 +52,7 @@ class Learnt(NamedTuple):
             "success_step": self.success_step,
             "policy_loss": self.policy_loss,
             "negative_entropy": self.negative_entropy,
+            "regularizer": self.regularizer,
             "loss": self.loss,
             "grad_norm": self.grad_norm,
         }

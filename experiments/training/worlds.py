@@ -1,10 +1,11 @@
 """From a config's [environment] to a world: its tables where it has some, its size, its time limit."""
 
+import inspect
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -43,11 +44,12 @@ class World:
 
     Attributes:
         environment: the config it was made from, with what a file says in place of the file's name.
-        mdp: its tables; None: it can only be stepped.
+        mdp: its tables, with rewards as the agent is paid them; None: it can only be stepped.
         action_space: of A actions, which the environment may number from another number than 0.
         observations: what it shows, state numbers if it has tables.
         inputs: width of what the policy sees: S one-hot states, or the size of an observation.
         time_limit: steps after which an episode is cut off.
+        number: of a family, which of its worlds this is.
     """
 
     environment: Environment
@@ -56,6 +58,19 @@ class World:
     observations: Observed
     inputs: int
     time_limit: int
+    number: int | None = None
+
+    def paid(self, reward: float) -> float:
+        """What the agent is paid where the environment pays this: scaled and offset as the config says."""
+        return self.environment.reward_scale * reward + self.environment.reward_offset
+
+    def stream_seed(self, seed: int) -> int:
+        """What the random numbers of a run follow from: its seed, and in a family its world as well. Runs of one
+        seed in several worlds would else begin alike, and their luck would be counted once a world."""
+        if self.number is None:
+            return seed
+        key = np.array([seed, self.number], np.uint64)
+        return int(np.random.Philox(key=key).random_raw()) >> 1
 
     def make(
         self, render_mode: str | None = None, checked: bool = False, seed: int = 0
@@ -146,10 +161,54 @@ class World:
         return float(self.mdp.start @ values)
 
 
+def time_limit(environment: Environment) -> int:
+    """Steps after which an episode is cut off, without making a world where the config or the registry says it."""
+    known = environment.max_episode_steps or gymnasium.spec(environment.id).max_episode_steps
+    return known or make_world(environment.of_world(environment.world_list[0])).time_limit
+
+
 def unimported_module(environment: Environment) -> str | None:
     """The module that making the environment would import and run, as in "module:Name-v0"; None: there is none."""
     module, colon, _ = environment.id.partition(":")
     return module if colon and module not in sys.modules else None
+
+
+def make_worlds(environment: Environment) -> tuple[World, ...]:
+    """The worlds of a family, or the one world of an environment that is none.
+
+    Raises:
+        ConfigError: as `make_world`; the environment is no family, or its worlds have different actions.
+    """
+    if environment.worlds is None:
+        return (make_world(environment),)
+    try:
+        worlds = [replace(make_world(environment.of_world(k)), number=k) for k in environment.world_list]
+    except ConfigError:
+        make_world(environment.of_world(None))  # says what is wrong whatever the world
+        if _takes_worlds(environment.id):
+            raise
+        raise ConfigError(
+            f"environment.worlds: {environment.id} is no family, its constructor takes no argument `world`; "
+            "leave worlds out"
+        ) from None
+    for world in worlds:
+        if world.action_space != worlds[0].action_space:
+            raise ConfigError(
+                f"environment.worlds: world {world.number} has the actions {world.action_space}, world "
+                f"{worlds[0].number} has {worlds[0].action_space}; all worlds of a family need the same"
+            )
+    return tuple(worlds)
+
+
+def _takes_worlds(id: str) -> bool:
+    """Whether the constructor has an argument `world`, or takes any."""
+    made = gymnasium.spec(id).entry_point
+    creator = gymnasium.envs.registration.load_env_creator(made) if isinstance(made, str) else made
+    try:
+        arguments = inspect.signature(creator).parameters if creator is not None else {}
+    except (TypeError, ValueError):
+        return True
+    return "world" in arguments or any(a.kind is a.VAR_KEYWORD for a in arguments.values())
 
 
 def make_world(environment: Environment) -> World:
@@ -173,6 +232,8 @@ def make_world(environment: Environment) -> World:
         except ValueError as error:
             raise ConfigError(f"environment: {error}") from None
         if world.mdp is None:
+            import torch  # noqa: F401  (its training needs it: from here on the world may draw from it)
+
             _look(env, world)
         return world
 
@@ -180,9 +241,14 @@ def make_world(environment: Environment) -> World:
 def _made(
     id: str, kwargs: dict[str, Any], seed: int, time_limit: int | None, disable_env_checker: bool
 ) -> "gymnasium.Env[Any, Any]":
+    had_torch = "torch" in sys.modules
     with warnings.catch_warnings(), GlobalGenerators(swapped=True).acting(seed):
         warnings.simplefilter("ignore")
-        return gymnasium.make(id, time_limit, disable_env_checker, **kwargs)
+        env = gymnasium.make(id, time_limit, disable_env_checker, **kwargs)
+    if had_torch or "torch" not in sys.modules:
+        return env
+    with closed(env):  # it has loaded torch, and may have drawn from a generator that nobody had given a seed
+        return _made(id, kwargs, seed, time_limit, disable_env_checker)
 
 
 def bare(env: "gymnasium.Env[Any, Any]") -> "gymnasium.Env[Any, Any]":
@@ -227,12 +293,20 @@ def _world_of(env: "gymnasium.Env[Any, Any]", environment: Environment) -> World
         )
     check_size(actions, observations)
     limit = time_limit_of(env, environment.max_episode_steps)
-    mdp = finite_mdp_of(env) if environment.tables else None
+    mdp = _paying(finite_mdp_of(env), environment) if environment.tables else None
     if environment.normalize_observations and (mdp is not None or isinstance(observations, Discrete)):
         raise ValueError(
             f"normalize_observations: {environment.id} shows states, which have no mean; leave it out"
         )
     return World(_resolved(environment, env), mdp, actions, observations, flatdim(observations), limit)
+
+
+def _paying(mdp: FiniteMDP | None, environment: Environment) -> FiniteMDP | None:
+    """The tables with rewards scaled and offset, as `World.paid`; noise is scaled alike."""
+    scale, offset = environment.reward_scale, environment.reward_offset
+    if mdp is None or (scale, offset) == (1, 0):
+        return mdp
+    return replace(mdp, reward=scale * mdp.reward + offset, reward_std=scale * mdp.reward_std)
 
 
 def _resolved(environment: Environment, env: "gymnasium.Env[Any, Any]") -> Environment:

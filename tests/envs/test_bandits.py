@@ -36,7 +36,7 @@ def test_rewards_that_make_no_bandit_are_refused(rewards: Any) -> None:
 
 
 def test_negative_noise_is_refused() -> None:
-    with pytest.raises(ValueError, match="reward_std: must be a finite number, not negative"):
+    with pytest.raises(ValueError, match="reward_std: must be a finite number of at least 0"):
         gymnasium.make("FourAction/Bandit-v0", reward_std=-0.1)
 
 

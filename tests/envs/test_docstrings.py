@@ -99,7 +99,7 @@ def test_the_call_shown_makes_the_same_world_and_shows_every_argument(world: str
     assert set(re.findall(r"^- `(\w+)`:", found, flags=re.MULTILINE)) == arguments
 
 
-@pytest.mark.parametrize("world", ["FourAction/TwoRooms-v0", "FourAction/Trap-v0", "FourAction/Grid-v0"])
+@pytest.mark.parametrize("world", [f"FourAction/{name}-v0" for name in ("TwoRooms", "Trap", "Grid", "Maze")])
 def test_the_map_shown_is_the_map_walked_on(world: str) -> None:
     drawing = table(world).drawing
     assert drawing is not None

@@ -303,7 +303,7 @@ def test_the_curves_of_mei_et_al() -> None:
         ({"horizon": 0}, "horizon: must be at least 1"),
         ({"discount": 1.1}, "discount: must lie between 0 and 1"),
         ({"discount": np.array([0.9, np.nan])}, "discount: must lie between 0 and 1"),
-        ({"discount": np.ones(3)}, r"discount: must be one number or one a run, \[2\]"),
+        ({"discount": np.ones(3)}, r"discount: must be one number or one per run, \[2\]"),
         ({"entropy_bonus": np.ones(2)}, r"entropy_bonus: must have shape \[2, 3\]"),
     ],
 )

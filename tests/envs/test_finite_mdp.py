@@ -45,8 +45,8 @@ def outcome_at(mdp: FiniteMDP, uniform: NDArray[np.float64]) -> NDArray[np.float
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"next_state": np.full((2, 2, 3), 2)}, "next_state: must name states 0 to 1"),
-        ({"next_state": np.full((2, 2, 3), -1)}, "next_state: must name states 0 to 1"),
+        ({"next_state": np.full((2, 2, 3), 2)}, "next_state: must hold states from 0 to 1"),
+        ({"next_state": np.full((2, 2, 3), -1)}, "next_state: must hold states from 0 to 1"),
         ({"next_state": np.zeros((2, 2, 3))}, "next_state: must hold int64"),
         ({"next_state": np.zeros((2, 2), dtype=int)}, "next_state: must have 3 dimensions"),
         ({"next_state": np.zeros((2, 0, 3), dtype=int)}, "at least one state, action and outcome"),
@@ -58,8 +58,8 @@ def outcome_at(mdp: FiniteMDP, uniform: NDArray[np.float64]) -> NDArray[np.float
         ({"probability": np.full((2, 2, 3), np.nan)}, "probability: must be non-negative"),
         ({"start": np.array([0.5, 0.4])}, "start: must be non-negative and sum to 1"),
         ({"start": np.ones(1)}, "start: must have one entry for each of 2 states"),
-        ({"reward_std": -1.0}, "reward_std: must be a finite number, not negative"),
-        ({"reward_std": np.inf}, "reward_std: must be a finite number, not negative"),
+        ({"reward_std": -1.0}, "reward_std: must be a finite number of at least 0"),
+        ({"reward_std": np.inf}, "reward_std: must be a finite number of at least 0"),
     ],
 )
 def test_a_table_that_is_no_decision_process_is_refused(changes: dict[str, Any], message: str) -> None:

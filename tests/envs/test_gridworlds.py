@@ -42,7 +42,7 @@ def optimal_value(mdp: FiniteMDP, discount: float, steps: int) -> float:
     return float(mdp.start @ value)
 
 
-@pytest.mark.parametrize("name", ["TwoRooms", "FourRooms", "Trap", "Grid"])
+@pytest.mark.parametrize("name", ["TwoRooms", "FourRooms", "Trap", "Grid", "Maze"])
 def test_every_move_goes_one_cell_its_way_or_nowhere(name: str) -> None:
     mdp = world(name)
     assert mdp.drawing is not None
@@ -52,7 +52,7 @@ def test_every_move_goes_one_cell_its_way_or_nowhere(name: str) -> None:
     assert (stays ^ goes).all()
 
 
-@pytest.mark.parametrize("name", ["TwoRooms", "FourRooms", "Trap", "Grid"])
+@pytest.mark.parametrize("name", ["TwoRooms", "FourRooms", "Trap", "Grid", "Maze"])
 def test_every_move_between_cells_that_are_no_goals_can_be_taken_back(name: str) -> None:
     mdp = world(name)
     assert mdp.drawing is not None
@@ -149,7 +149,7 @@ def test_an_episode_in_the_absorbing_trap_goes_on_to_the_time_limit() -> None:
 
 
 def test_absorbing_is_true_or_false() -> None:
-    with pytest.raises(ValueError, match="absorbing: must be true or false, is 'no'"):
+    with pytest.raises(ValueError, match="absorbing: must be true or false, not 'no'"):
         gymnasium.make("FourAction/Trap-v0", absorbing="no")
 
 

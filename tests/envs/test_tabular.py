@@ -69,7 +69,7 @@ def test_the_same_uniforms_give_the_trajectory_of_the_table_exactly() -> None:
             expected = int(step.next_state[0])
 
 
-@pytest.mark.parametrize("world", ["TwoRooms", "FourRooms", "Trap", "DeepSea", "Bandit", "TwoState"])
+@pytest.mark.parametrize("world", ["TwoRooms", "FourRooms", "Trap", "Maze", "DeepSea", "Bandit", "TwoState"])
 def test_a_world_without_chance_draws_no_random_number(world: str) -> None:
     env = make(f"FourAction/{world}-v0").unwrapped
     env.reset(seed=0)

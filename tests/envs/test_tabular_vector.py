@@ -170,7 +170,7 @@ def test_arguments_that_make_no_sense_are_refused(kwargs: dict[str, Any], messag
         (np.array([True]), None, "reset_mask: must be 2 booleans"),
         (np.array([1, 0]), None, "reset_mask: must be 2 booleans"),
         (np.array([False, False]), None, "not all False"),
-        (np.array([True, True]), [1], "seed: a list must give 2 seeds, gives 1"),
+        (np.array([True, True]), [1], "seed: a list must give 2 seeds, not 1"),
     ],
 )
 def test_resets_that_make_no_sense_are_refused(mask: Any, seed: Any, message: str) -> None:

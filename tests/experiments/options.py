@@ -51,6 +51,7 @@ COMPANIONS: dict[str, dict[str, Any]] = {
     "initialization": {"policy": "mlp"},
     "horizon": {"gradient": "exact"},
     "value_learning_rate": {"baseline": "value"},
+    "regularizer": {"entropy_coef": 0.3},
     "soft_return_offset": {"entropy_objective": "soft_return"},
     "behaviour_gradient": {"behaviour_epsilon": 0.3},
 }
@@ -118,7 +119,11 @@ gymnasium.register("Tests/Features-v0", entry_point=Features)
 WORLDS: dict[str, dict[str, Any]] = {
     "tables": {"id": "Tests/Tables-v0", "max_episode_steps": 9, "solved_return": 0.5},
     "bandit": {"id": "Tests/Tables-v0", "kwargs": {"states": 1}, "max_episode_steps": 1, "solved_return": 0.5},
-    "numbers": {"id": "Tests/Tables-v0", "max_episode_steps": 9, "solved_return": 0.5, "tables": False},
+    "numbers": {
+        "id": "Tests/Tables-v0", "max_episode_steps": 9, "solved_return": 0.5, "tables": False,
+        "reward_scale": 3.0, "reward_offset": -0.1,
+    },
+    "family": {"id": "FourAction/Maze-v0", "worlds": {"first": 1, "count": 2}, "solved_return": 0.5},
     "features": {"id": "Tests/Features-v0", "max_episode_steps": 9, "solved_return": 0.5},
     "normalized features": {
         "id": "Tests/Features-v0", "max_episode_steps": 9, "normalize_observations": True,

@@ -77,7 +77,7 @@ def test_the_digest_changes_with_every_source_that_numbers_depend_on(
     for name in (
         "agents/kernels/network.py",
         "envs/maps.py",
-        "experiments/training/finite/rollout.py",
+        "experiments/training/finite/one_run.py",
         "experiments/report.py",
     ):
         path = tmp_path / name

@@ -1,24 +1,24 @@
 """The benchmark measures what it says. How fast is for people to read, never asserted."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from experiments import benchmark
-from experiments.speed import scenarios
+from experiments.config.failures import Failure
+from experiments.speed import revisions, scenarios
 from experiments.speed.limits import Demand, limits
 from experiments.speed.scenarios import (
     LOGGING,
-    PHASES,
     SCENARIOS,
     SIZES,
     Scenario,
     Size,
     logging_costs,
     measure,
-    phases,
 )
 from experiments.training.loop import Training
 
@@ -33,18 +33,6 @@ def test_a_scenario_counts_the_steps_that_its_config_trains(workers: int, logged
         measure(Scenario("small", "bandit", SMALL, w, log)).env_steps for w, log in ((1, False), (workers, logged))
     }
     assert steps == {2 * 3 * 4}  # a bandit's episode is one step: arms x seeds x updates
-
-
-def test_the_phases_take_time_and_none_is_counted_twice() -> None:
-    began = phases(Scenario("small", "two_rooms", SMALL).load())
-    assert set(began) == {name for name, _, _ in PHASES} | {"the rest"}
-    assert min(began.values()) > 0
-
-
-def test_timing_leaves_the_methods_as_they_were() -> None:
-    before = [getattr(owner, method) for _, owner, method in PHASES]
-    phases(Scenario("small", "bandit", SMALL).load())
-    assert [getattr(owner, method) for _, owner, method in PHASES] == before
 
 
 def test_each_way_of_logging_has_a_cost() -> None:
@@ -127,7 +115,6 @@ def test_the_quick_command_measures_the_default_comparison(
     assert benchmark.main(["--quick"]) == 0
     printed = capsys.readouterr().out
     assert "a small one" in printed
-    assert "backward" in printed
     assert "event files and every step" in printed
 
 
@@ -135,3 +122,85 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest
     (tmp_path / "file").write_text("")
     assert benchmark.main(["--out", str(tmp_path / "file" / "folder")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+# --- against another revision ---
+
+
+@pytest.fixture
+def two_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small scenario, measured here and at the last commit."""
+    monkeypatch.setattr(scenarios, "QUICK", (Scenario("a small one", "bandit", SMALL),))
+    monkeypatch.setattr(
+        revisions, "seconds_of_a_command", lambda root: (1.0, 3.0 if root == revisions.ROOT else 4.0)
+    )
+    monkeypatch.setattr(benchmark, "speed_of_threads", lambda number: 1.5)
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+def worktrees() -> str:
+    words = ["git", "worktree", "list"]
+    return subprocess.run(words, cwd=revisions.ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_revisions")
+def test_another_revision_is_measured_in_turns_and_leaves_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = worktrees()
+    assert benchmark.main(["--quick", "--against", "HEAD", "--out", str(tmp_path / "out")]) == 0
+    assert worktrees() == before
+    steps, threads, commands = json.loads((tmp_path / "out" / "benchmark.json").read_text()).values()
+    (row,) = steps
+    assert row["scenario"] == "a small one"
+    assert row["times"] == pytest.approx(row["here"] / row["HEAD"])
+    assert row["at least"] <= row["times"] <= row["at most"]
+    assert threads == [{"of": "a compiled loop that shares nothing", "times": 1.5}]
+    assert [(row["here"], row["HEAD"], row["times"]) for row in commands] == [(1.0, 1.0, 1.0), (3.0, 4.0, 0.75)]
+
+
+@pytest.mark.parametrize("revision", ["no-such-revision", "--force", "", "HEAD:README.md", "-h"])
+def test_a_revision_that_is_none_is_refused_in_one_line(revision: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = worktrees()
+    assert benchmark.main([f"--against={revision}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"experiments.benchmark: --against {revision}: ")
+    assert error.count("\n") == 1
+    assert worktrees() == before
+
+
+def test_a_worktree_goes_whatever_happens_in_it() -> None:
+    before = worktrees()
+    places = []
+
+    def interrupted() -> None:
+        with revisions.worktree("HEAD") as place:
+            assert (place / "train.py").exists()
+            places.append(place)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not places[0].exists()
+    assert worktrees() == before
+
+
+def test_a_command_is_timed_to_its_verdict_and_to_its_end(tmp_path: Path) -> None:
+    says = "import time; print('training'); print('supported: it does', flush=True); time.sleep(0.2)"
+    (tmp_path / "train.py").write_text(says)
+    verdict, end = revisions.seconds_of_a_command(tmp_path)
+    assert 0 < verdict <= end - 0.2
+    (tmp_path / "train.py").write_text("raise SystemExit(3)")
+    with pytest.raises(Failure, match=r"train\.py ended with status 3"):
+        revisions.seconds_of_a_command(tmp_path)
+
+
+def test_what_two_workers_bring_is_told_of_scenarios_with_both() -> None:
+    one, two = ([scenarios.Timing(n, 1.0)] for n in (2_000_000, 3_000_000))
+    timings = {
+        "a, 1 worker": {revisions.HERE: one},
+        "a, 2 workers": {revisions.HERE: two},
+        "b": {revisions.HERE: one},
+    }
+    assert list(benchmark._gains(timings)) == [("a, 2 workers", 1.5)]

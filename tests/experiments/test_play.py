@@ -240,7 +240,7 @@ class TestMistakesTakeOneLine:
     def test_no_run_folder(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         for folder in (tmp_path, tmp_path / "nowhere"):
             said = self.refused(capsys, folder, "--arm", "with_entropy", "--seed", "3")
-            assert f"{folder}: no run folder" in said
+            assert f"{folder}: not a run folder" in said
 
     def test_an_unfinished_training(self, damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (damaged / "summary.json").unlink()

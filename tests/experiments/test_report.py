@@ -124,7 +124,7 @@ def test_a_folder_without_results_is_one_line_and_status_2(
     assert main([str(tmp_path / "nothing")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "no finished training there" in error
+    assert "there is no finished training" in error
 
 
 def test_a_damaged_table_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,7 @@
 """The fast code does what the textbook does: the same steps, returns, losses, gradients and parameters."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 import envs  # noqa: F401  (registers our ids)
 from agents.information import entropy_from_log
-from agents.reinforce import StackedLearner
+from agents.kernels.episodes import Numbers, Steps, play
+from agents.policy import Policies
+from envs.finite_mdp import FiniteMDP
 from envs.toy_text import finite_mdp_of
 from experiments import load_config, textbook
 from experiments.config.schema import Agent
-from experiments.textbook import Reinforce, Terms, episode
+from experiments.textbook import Reinforce, Step, Terms, episode
 from experiments.training import batch
-from experiments.training.finite import rollout
-from experiments.training.finite.rollout import FiniteRollout
-from experiments.training.initial import initial_learner
+from experiments.training.finite.sampled import PURPOSES, tables
+from experiments.training.initial import initial_policies
 from experiments.training.loop import Training
 from experiments.training.worlds import World
 from tests.experiments.comparisons import CONFIGS, NOISY_BANDIT, TWO_ROOMS, comparison
@@ -53,62 +54,76 @@ BOTH_ENDINGS = {
 }  # with these policies some episodes end by themselves and some by time
 
 
+class Played(NamedTuple):
+    """What the compiled loop says of the episodes of an update."""
+
+    steps: Steps  # those that were played
+    lock_steps: int
+    cut_off: int
+    visited: NDArray[np.bool_]  # [S]
+
+    @classmethod
+    def by(cls, mdp: FiniteMDP, log_pi: Array, seed: int, update: int, episodes: int, limit: int) -> "Played":
+        """Of one run under log-probabilities [S, A]."""
+        kinds = (np.int32, np.int32, np.int32, np.float64)
+        room = Steps(
+            *(np.empty(limit * episodes, kind) for kind in kinds),
+            np.empty(limit, np.int64), np.empty(limit), np.empty(episodes), np.empty(episodes, np.int64),
+        )  # fmt: skip
+        visited = np.zeros(mdp.states, bool)
+        edges, entropy = np.exp(log_pi).cumsum(-1), entropy_from_log(log_pi)
+        numbers = Numbers(seed, update, *PURPOSES)
+        n, lock_steps, cut_off = play(tables(mdp), edges, entropy, numbers, room, visited)
+        of_steps = [array[:n] for array in room[:4]]
+        return cls(
+            Steps(*of_steps, room.live[:lock_steps], room.entropy[:lock_steps], *room[6:]),
+            lock_steps,
+            cut_off,
+            visited,
+        )
+
+
 @pytest.mark.parametrize("world", WORLDS)
-def test_the_fast_rollout_plays_the_textbook_episodes(world: str) -> None:
+def test_the_compiled_episodes_are_the_textbooks(world: str) -> None:
     env = WORLDS[world]()
     mdp = finite_mdp_of(env)
     assert mdp is not None
     assert env.spec is not None
     limit = env.spec.max_episode_steps
     assert limit is not None
-    fast_rollout = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, limit)
-    own = [OwnEpisodes(env, seed, limit, EPISODES) for seed in SEEDS * ARMS]
     lengths = set()
-    for update in range(UPDATES):
-        log_pi = random_log_policies(mdp.states, mdp.actions, update)
-        entropies = entropy_from_log(log_pi)
-        fast = fast_rollout.collect(np.exp(log_pi), entropies, update)
-        run_of, state, action = np.unravel_index(fast.row_action, (RUNS, mdp.states, mdp.actions))
-        assert (fast.run == run_of).all()
-        assert (fast.row(mdp.actions) == run_of * mdp.states + state).all()
-        shape = (len(fast.live), RUNS, EPISODES)
-        time, run_at, episode_at = np.unravel_index(fast.place, shape)
-        assert (time == fast.time).all()
-        assert (run_at == fast.run).all()
-        in_order = np.ravel_multi_index((fast.run, fast.time, episode_at), (RUNS, limit, EPISODES))
-        assert (np.diff(in_order) > 0).all()  # and none twice
-        visited = np.zeros((RUNS, mdp.states), dtype=bool)
-        cut_off = np.zeros(RUNS)
-        for run in range(RUNS):
-            for e, steps in enumerate(own[run].update(log_pi[run])):
-                own_steps = np.flatnonzero((fast.run == run) & (episode_at == e))
-                assert (fast.run[own_steps] == run).all()
-                assert fast.time[own_steps].tolist() == list(range(len(steps)))
-                assert state[own_steps].tolist() == [step.observation for step in steps]
-                assert action[own_steps].tolist() == [step.action for step in steps]
-                assert fast.reward[own_steps].tolist() == [step.reward for step in steps]
-                assert entropies[run, state[own_steps]].tolist() == [step.entropy_nats for step in steps]
-                visited[run, [step.observation for step in steps]] = True
-                visited[run, steps[-1].next_observation] = True
-                assert fast.returns[run, e] == sum(step.reward for step in steps)
-                assert fast.lengths[run, e] == len(steps)
-                lengths.add(len(steps))
-                cut_off[run] += not steps[-1].terminated
-        assert (fast.truncated == cut_off).all()
-        assert (fast.visited == visited).all()
-        np.testing.assert_array_equal(
-            fast.visits.ravel(), np.bincount(fast.row(mdp.actions), minlength=visited.size)
-        )
-        lock_step = fast.time * RUNS + fast.run
-        live = np.bincount(lock_step, minlength=fast.live.size).reshape(fast.live.shape)
-        np.testing.assert_array_equal(fast.live, live)
-        total = np.bincount(lock_step, entropies.ravel()[fast.row(mdp.actions)], minlength=live.size).reshape(
-            live.shape
-        )
-        with np.errstate(invalid="ignore"):
-            np.testing.assert_allclose(fast.entropy, total / live, rtol=0, atol=1e-12)  # means of a few entropies
+    for seed in SEEDS:
+        own = OwnEpisodes(env, seed, limit, EPISODES)
+        for update in range(UPDATES):
+            log_pi = random_log_policies(mdp.states, mdp.actions, update)[0]
+            played = Played.by(mdp, log_pi, seed, update, EPISODES, limit)
+            episodes = own.update(log_pi)
+            assert_same_episodes(played, episodes, mdp, entropy_from_log(log_pi))
+            lengths |= {len(steps) for steps in episodes}
     if world in BOTH_ENDINGS:
         assert min(lengths) < limit == max(lengths)
+
+
+def assert_same_episodes(played: Played, episodes: list[list[Step]], mdp: FiniteMDP, entropy: Array) -> None:
+    """Step for step, in the order of time and at the same time of episodes."""
+    fast, visited = played.steps, np.zeros(mdp.states, dtype=bool)
+    for e, steps in enumerate(episodes):
+        own = np.flatnonzero(fast.episode == e)
+        assert fast.state[own].tolist() == [step.observation for step in steps]
+        assert (fast.taken[own] % mdp.actions).tolist() == [step.action for step in steps]
+        assert (fast.taken[own] // mdp.actions == fast.state[own]).all()
+        assert fast.reward[own].tolist() == [step.reward for step in steps]
+        assert fast.returns[e] == sum(step.reward for step in steps)
+        assert fast.lengths[e] == len(steps)
+        visited[[step.observation for step in steps]] = True
+        visited[steps[-1].next_observation] = True
+    assert played.cut_off == sum(not steps[-1].terminated for steps in episodes)
+    assert (played.visited == visited).all()
+    running = [[e for e, steps in enumerate(episodes) if len(steps) > t] for t in range(played.lock_steps)]
+    assert fast.episode.tolist() == [e for at_t in running for e in at_t]
+    assert fast.live.tolist() == [len(at_t) for at_t in running]
+    totals = np.add.reduceat(entropy[fast.state], np.cumsum(fast.live) - fast.live)
+    np.testing.assert_allclose(fast.entropy, totals, rtol=0, atol=1e-11)  # sums of a few entropies
 
 
 def test_a_bandit_is_one_step() -> None:
@@ -125,28 +140,6 @@ def test_the_action_is_the_number_of_cumulative_probabilities_reached(uniform: f
     (step,) = episode(env, lambda _: np.log(np.full(4, 0.25)), [uniform])
     assert step.action == action
     assert step.entropy_nats == pytest.approx(np.log(4))
-
-
-def test_more_steps_than_there_is_room_for_are_played_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    mdp = finite_mdp_of(WORLDS["slippery lake"]())
-    assert mdp is not None
-    log_pi = random_log_policies(mdp.states, mdp.actions, 0)
-    given = np.exp(log_pi), entropy_from_log(log_pi), 0
-    enough = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, 100).collect(*given)
-    monkeypatch.setattr(rollout, "FIRST_ROOM", 3)
-    small = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, 100)
-    for one, other in zip(enough, small.collect(*given), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_what_is_kept_of_an_update_keeps_nothing_larger_alive() -> None:
-    mdp = finite_mdp_of(WORLDS["two rooms"]())
-    assert mdp is not None
-    log_pi = random_log_policies(mdp.states, mdp.actions, 0)
-    played = FiniteRollout(mdp, SEEDS, ARMS, EPISODES, 20_000).collect(np.exp(log_pi), entropy_from_log(log_pi), 0)
-    for kept in (played.live, played.entropy, played.returns, played.lengths):
-        owner: Any = kept.base  # what numba allocated
-        assert memoryview(owner).nbytes == kept.nbytes
 
 
 # --- the whole update, from the same parameters ---
@@ -198,7 +191,7 @@ LEARNT_IN: dict[str, dict[str, Any]] = {
 def test_the_fast_update_is_the_textbooks(
     habit: dict[str, Any], policy: dict[str, Any], world: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "initial_learner", in_double_precision)
+    monkeypatch.setattr(batch, "initial_policies", in_double_precision)
     options = {"optimizer": "sgd", "learning_rate": 0.5, "discount": 0.9} | habit | policy
     config = comparison(world, options, {"a": {}}, seeds=[5, 8], updates=3)
     training, agent = Training(config), config.agent_of("a")
@@ -211,7 +204,7 @@ def test_the_fast_update_is_the_textbooks(
         for seed in config.training.seed_list
     ]
     for _ in range(config.training.updates):
-        log_pi = training.batches[0].learner.log_pi().detach().double().numpy()
+        log_pi = training.batches[0].policies.log_pi()
         start = [parameters(training, seed) for seed in config.training.seed_list]
         columns = training.advance(1).columns
         for run, seed in enumerate(config.training.seed_list):
@@ -226,17 +219,20 @@ def test_the_fast_update_is_the_textbooks(
                 torch.testing.assert_close(moved, layer.detach(), **close)
 
 
-def in_double_precision(agents: Sequence[Agent], world: World, seeds: Sequence[int]) -> StackedLearner:
+def in_double_precision(agents: Sequence[Agent], world: World, seeds: Sequence[int]) -> Policies:
     """Networks are trained in single precision, whose rounding hides what is to be seen here."""
-    learner, agent = initial_learner(agents, world, seeds), agents[0]
-    theta = learner.theta.detach().double()
-    return StackedLearner(learner.shape, theta, agent.optimizer, agent.learning_rate, agent.max_grad_norm)
+    policies = initial_policies(agents, world, seeds)
+    return policies._replace(theta=policies.theta.astype(np.float64))
 
 
 def parameters(training: Training, seed: int) -> list[torch.Tensor]:
     """Weights and biases of a run, laid out as torch's own layers have them."""
     prefix = f"a/seed_{seed}/"
-    return [tensor.t().clone() for name, tensor in training.parameters().items() if name.startswith(prefix)]
+    return [
+        torch.from_numpy(array).t().clone()
+        for name, array in training.parameters().items()
+        if name.startswith(prefix)
+    ]
 
 
 def take_over(values: list[torch.Tensor], book: Reinforce) -> None:

@@ -51,7 +51,7 @@ def test_the_code_as_it_is_agrees() -> None:
 
 
 def test_a_wrong_sign_of_the_entropy_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def rewarding_certainty(log_pi: Tensor, seen: Experience, coefficient: Tensor) -> LossTerms:
+    def rewarding_certainty(log_pi: Tensor, seen: Experience, coefficient: Tensor, _: str) -> LossTerms:
         return loss_terms(log_pi, seen, -coefficient)
 
     with_loss(monkeypatch, rewarding_certainty)
@@ -59,7 +59,7 @@ def test_a_wrong_sign_of_the_entropy_is_found(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_wrong_sign_of_the_policy_term_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def descending(log_pi: Tensor, seen: Experience, coefficient: Tensor) -> LossTerms:
+    def descending(log_pi: Tensor, seen: Experience, coefficient: Tensor, _: str) -> LossTerms:
         return loss_terms(log_pi, seen._replace(advantage_sums=-seen.advantage_sums), coefficient)
 
     with_loss(monkeypatch, descending)
@@ -70,13 +70,14 @@ def test_a_one_sample_entropy_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """-log pi of an action that was drawn, instead of the sum over all: its expected gradient is zero."""
     generator = torch.Generator().manual_seed(0)
 
-    def one_sample(log_pi: Tensor, seen: Experience, coefficient: Tensor) -> LossTerms:
+    def one_sample(log_pi: Tensor, seen: Experience, coefficient: Tensor, _: str) -> LossTerms:
         actions = log_pi.shape[-1]
         drawn = torch.multinomial(log_pi.detach().exp().reshape(-1, actions), 1, generator=generator)
         taken = log_pi.gather(-1, drawn.reshape(*log_pi.shape[:-1], 1))[..., 0]
         negative_entropy = (seen.visit_counts * taken).sum(1) / seen.normalizer
         policy_loss = loss_terms(log_pi, seen, coefficient).policy_loss
-        return LossTerms(policy_loss, negative_entropy, policy_loss + coefficient * negative_entropy)
+        loss = policy_loss + coefficient * negative_entropy
+        return LossTerms(policy_loss, negative_entropy, negative_entropy, loss)
 
     with_loss(monkeypatch, one_sample)
     assert agreements() == [False] * 3

@@ -48,10 +48,11 @@ class SimulatedLearning:
         solved = config.environment.solved_return
         self._solved_return = math.inf if solved is None else solved
         self._episodes = config.training.episodes_per_update
-        self._seeds = runs.seed[: len(runs.seed) // len(agents)]
+        self._seeds = [world.stream_seed(seed) for seed in runs.seed[: len(runs.seed) // len(agents)]]
         discount = np.repeat([agent.discount for agent in agents], len(self._seeds))
         # Views, so that they move with the learner.
         self._layers = [layer.numpy() for layer in learner.shape.split(learner.theta.detach())]
+        self._regularizer = agents[0].regularizer
         self._advantages = Advantages(agents[0], discount, self._episodes, world.actions)
         self._observations = Observations(
             world.observations,
@@ -78,7 +79,8 @@ class SimulatedLearning:
         entropy = entropy_from_log(played.log_pi)
         weighed = self._advantages.of(played, entropy, entropy_coef)
         moved_before = self._moved
-        (policy_loss, negative_entropy, loss), grad_norm, self._moved = self._learn(played, weighed, entropy_coef)
+        terms, grad_norm, self._moved = self._learn(played, weighed, entropy_coef)
+        policy_loss, negative_entropy, regularizer, loss = terms
         returns, lengths = played.by_episode(played.reward), played.by_episode(np.ones(len(entropy)))
         known = np.where(active, 1.0, math.nan)
         return Learnt(
@@ -88,6 +90,7 @@ class SimulatedLearning:
             played.lock_steps(entropy),
             policy_loss * known,
             negative_entropy * known,
+            regularizer * known,
             loss * known,
             grad_norm,
             {
@@ -109,14 +112,14 @@ class SimulatedLearning:
         return np.tile(of_seeds, (self._arms, 1))
 
     def _learn(self, played: Played, weighed: Weighed, entropy_coef: Array) -> tuple[Array, Array, Array]:
-        """One gradient step: the terms of the loss [3, R], norms of gradients [R], divergences of policies [R]."""
+        """One gradient step: the terms of the loss [4, R], norms of gradients [R], divergences of policies [R]."""
         parts = list(chunks(played.bounds))
-        terms = np.zeros((3, len(entropy_coef)))
+        terms = np.zeros((4, len(entropy_coef)))
         self._learner.zero_grad()
         for chunk in parts:
             log_pi = self._log_pi(played, chunk)
             coefficient = torch.from_numpy(entropy_coef[chunk.runs])
-            part = loss_terms(log_pi, experience(played, weighed, chunk), coefficient)
+            part = loss_terms(log_pi, experience(played, weighed, chunk), coefficient, self._regularizer)
             self._learner.accumulate(part.loss)
             terms[:, chunk.runs] += torch.stack(part).detach().numpy()
         grad_norm = self._learner.apply().double().numpy()
@@ -159,7 +162,7 @@ class SimulatedLearning:
             state_coverage=np.full(len(active), math.nan),
         )
 
-    def parameters(self) -> dict[str, Tensor]:
+    def parameters(self) -> dict[str, Column]:
         """What acting needs beside the learner's parameters, [R, D] each."""
         return self._observations.parameters()
 

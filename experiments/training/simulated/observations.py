@@ -7,10 +7,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from gymnasium.spaces import Discrete, flatdim
 from numpy.typing import NDArray
-from torch import Tensor
 
 from experiments.training.spaces import Observed, seen_as
 from experiments.training.trajectories import Array, Ints, Raw
@@ -89,13 +87,13 @@ class Observations:
             if end > first:
                 self.moments.after(run, flat[first:end])
 
-    def parameters(self) -> dict[str, Tensor]:
+    def parameters(self) -> dict[str, Array]:
         """What a stored policy needs to see the same rows: clip((observation - mean) / deviation, -10, 10)."""
         if self.moments is None:
             return {}
         return {
-            "observation_mean": torch.from_numpy(self.moments.mean),
-            "observation_deviation": torch.from_numpy(self.moments.deviation),
+            "observation_mean": self.moments.mean,
+            "observation_deviation": self.moments.deviation,
         }
 
     def state(self) -> dict[str, Array]:

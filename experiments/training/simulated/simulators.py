@@ -132,7 +132,8 @@ class Simulators:
 
     def _make(self) -> None:
         """Environments without the wrappers that check, and without the time limit, which is kept here."""
-        seeds = environment_seeds(self._runs.seed, Purpose.CONSTRUCTORS, 0, self._episodes)
+        streams = [self._world.stream_seed(seed) for seed in self._runs.seed]
+        seeds = environment_seeds(streams, Purpose.CONSTRUCTORS, 0, self._episodes)
         for place, seed in enumerate(seeds.ravel().tolist()):
             try:
                 env = bare(self._open.enter_context(closed(self._world.make(seed=seed))))
@@ -170,7 +171,7 @@ class Simulators:
                 if generators.swapped:
                     generators.leave(place)
                 raw[place] = convert(observation)
-                rewards.append(reward_of(reward))
+                rewards.append(self._world.paid(reward_of(reward)))
                 terminations.append(flag_of(terminated, "terminated"))
                 truncations.append(flag_of(truncated, "truncated"))
         except Exception as error:

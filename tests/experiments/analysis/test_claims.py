@@ -566,7 +566,7 @@ def test_an_effect_on_numbers_is_found_as_often_as_computed() -> None:
         ("solve", "a < b", "claim 's': unknown measure 'solve'; did you mean 'solved'"),
         ("solved", "a < bb", "claim 's': unknown arm 'bb'; did you mean 'b'"),
         ("solved", "a ~ b", "claim 's': cannot read expect = 'a ~ b'"),
-        ("first_success_env_step", "a = b within 5", "without a test of equality"),
+        ("first_success_env_step", "a = b within 5", "no test of equality"),
     ],
 )
 def test_a_claim_is_checked_before_the_run(measure: str, expect: str, message: str) -> None:

@@ -39,7 +39,7 @@ def test_wilson_ends_where_proportions_end() -> None:
 
 
 def test_the_same_data_give_the_same_digits() -> None:
-    np.testing.assert_array_equal(estimates._bootstrap_counts(9, 50), estimates._bootstrap_counts(9, 50))
+    np.testing.assert_array_equal(estimates.bootstrap_counts(9, 50), estimates.bootstrap_counts(9, 50))
 
 
 def test_wilson_knows_nothing_without_a_trial() -> None:
@@ -58,7 +58,7 @@ def test_interquartile_mean_is_scipys_trimmed_mean(n: int) -> None:
 def test_a_resample_enters_through_the_counts_of_its_ranks(n: int) -> None:
     """The weights of a resample give the trimmed mean of the values it drew."""
     ranked = np.sort(np.random.default_rng(n).normal(size=n))
-    counts = estimates._bootstrap_counts(n, 50)
+    counts = estimates.bootstrap_counts(n, 50)
     drawn = [stats.trim_mean(np.repeat(ranked, row.astype(int)), 0.25) for row in counts]
     np.testing.assert_allclose(estimates._trimmed_weights(counts) @ ranked, drawn, atol=1e-12)
 

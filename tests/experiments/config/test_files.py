@@ -92,7 +92,9 @@ def test_are_no_config(strange: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_are_no_map(strange: Path) -> None:
     table = small_config().model_dump(exclude_none=True)
     table["environment"] = {"id": "FourAction/Grid-v0", "kwargs": {"map": str(strange)}}
-    with pytest.raises(ConfigError, match=rf"environment.kwargs: .* map: '{strange}' has one line and is no text"):
+    with pytest.raises(
+        ConfigError, match=rf"environment.kwargs: .* map: '{strange}' is a single line, and not a text"
+    ):
         Training(load_config(table))
 
 

@@ -1,4 +1,4 @@
-"""What is typed after a config's name: values in TOML, plain words, counts of seeds, what no arm would feel."""
+"""Overrides after a config's name: TOML values, plain words, counts of seeds; those that would change no arm."""
 
 import tomllib
 from datetime import date, datetime, time
@@ -166,7 +166,7 @@ def own_seeds(own: Any) -> dict[str, Any]:
     return table
 
 
-# --- what no arm would feel ---
+# --- overrides that would change no arm ---
 
 
 @settings(deadline=None, max_examples=60)
@@ -186,7 +186,7 @@ def test_an_override_is_felt_by_an_arm_or_refused_with_the_word_that_works(data:
     except ConfigError as error:
         assert all(key in arm for arm in arms.values())
         message, _, word = str(error).partition("; write ")
-        assert message.startswith(f"override '{override}': no arm would feel it")
+        assert message.startswith(f"override '{override}': it would change no arm")
         changed = load_config(table, [word])
     felt = [arm for arm in arms if changed.agent_of(arm) != base.agent_of(arm)]
     assert felt

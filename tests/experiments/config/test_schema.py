@@ -128,12 +128,12 @@ MISTAKES = {
     ),
     "override that no arm feels": (
         ["agent.entropy_coef=0.5"],
-        r"no arm would feel it, each \(without_entropy, with_entropy\) sets its own entropy_coef; "
+        r"it would change no arm, because each \(without_entropy, with_entropy\) sets its own entropy_coef; "
         r"write arms\.with_entropy\.entropy_coef=0\.5$",
     ),
     "override inside a key that no arm feels": (
         ["agent.entropy_coef.start=0.5"],
-        "override 'agent.entropy_coef.start=0.5': no arm would feel it, each .* sets its own entropy_coef$",
+        "override 'agent.entropy_coef.start=0.5': it would change no arm, because each .* its own entropy_coef$",
     ),
     "override without a key": (["=3"], "dotted.key=value"),
     "override below a value": (["agent.learning_rate.x=3"], "learning_rate is a value, not a section"),
@@ -431,7 +431,8 @@ def test_help_lists_every_option_and_key(capsys: pytest.CaptureFixture[str]) -> 
 def test_the_list_has_a_line_for_each_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     assert train.main(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == [f"configs/{p.name}" for p in sorted(CONFIGS.glob("*.toml"))]
+    files = [*sorted(CONFIGS.glob("*.toml")), *sorted((CONFIGS / "sweeps").glob("*.toml"))]
+    assert [line.split()[0] for line in lines] == [str(path.relative_to(CONFIGS.parent)) for path in files]
 
 
 def test_a_typing_mistake_is_answered_without_loading_torch() -> None:

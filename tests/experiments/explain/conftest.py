@@ -7,6 +7,7 @@ import pytest
 from selenium.webdriver import Chrome
 
 from experiments import explain
+from experiments.session.console import Screen
 from tests.experiments.browser import chromium
 from tests.experiments.explain.page import DOCS, LANGUAGES, WIDTHS, opened
 
@@ -21,7 +22,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of few runs, from the templates as they are."""
     path = tmp_path_factory.mktemp("page") / "explain.html"
-    path.write_text(explain.made((0.0, 0.1, 0.5), ("training.seeds=4", "training.updates=20")), encoding="utf-8")
+    made = explain.made(Screen(), (0.0, 0.1, 0.5), ("training.seeds=4", "training.updates=20"))
+    path.write_text(made, encoding="utf-8")
     return path
 
 

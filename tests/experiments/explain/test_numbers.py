@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "explain.html").read_text(encoding="utf-8")
 ARGUMENT = json.loads((ROOT / "docs" / "argument.json").read_text(encoding="utf-8"))
 NUMBER = re.compile(r'<data value="([^"]*)" data-(line|stored|setting)="([^"]*)">([^<]*)</data>')
-SMALL = ("training.seeds=4", "training.updates=20")  # of both configs: a page in no time
 
 # Every number that the text prints, and those that its slips are about (bits, nats, times).
 OF_THE_TEXT = ("0.0144", "6.64", "0.08", "1", "0.61", "1.98", "0.287")
@@ -172,22 +171,36 @@ def test_it_is_made_after_the_argument_that_it_quotes() -> None:
 
 
 def test_the_command_writes_a_page_and_replaces_no_other_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = explain.made((0.0, 0.1, 0.5), SMALL)
-    monkeypatch.setattr(explain, "made", lambda: page)
+    page = small.read_text(encoding="utf-8")
+    monkeypatch.setattr(explain, "made", lambda screen: page)
     place, mine = tmp_path / "page.html", tmp_path / "mine.html"
     for _ in range(2):  # its own page may be replaced
         assert explain.main(["--out", str(place)]) == 0
         assert place.read_text(encoding="utf-8") == page + "\n"
-    assert data_of(page)["bandit"]["runs"] == 4
-    assert data_of(page)["rooms"]["updates"][-1] == 19
     mine.write_text("<p>mine</p>", encoding="utf-8")
-    for wrong in (mine, tmp_path):
+    for wrong in (mine, tmp_path, tmp_path / "nowhere" / "page.html"):
         capsys.readouterr()
         assert explain.main(["--out", str(wrong)]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
-        assert str(wrong) in error
+        assert str(wrong.parent) in error
     assert mine.read_text(encoding="utf-8") == "<p>mine</p>"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.html", "page.html"]
+
+
+def test_without_the_verdicts_nothing_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where the package is installed without docs/."""
+    monkeypatch.setattr(explain, "ARGUMENT", tmp_path / "argument.json")
+    assert explain.main(["--out", str(tmp_path / "page.html")]) == 2
+    assert "made in a checkout" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_trained_is_what_was_asked_for(small: Path) -> None:
+    data = data_of(small.read_text(encoding="utf-8"))
+    assert (data["bandit"]["doses"], data["bandit"]["runs"]) == ([0.0, 0.1, 0.5], 4)
+    assert data["rooms"]["updates"][-1] == 19

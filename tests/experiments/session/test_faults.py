@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 import train as command
+from experiments.analysis import summary
 from experiments.pages import training_page
-from experiments.session import console
+from experiments.session import compiling, console
 from experiments.session import run as session
 from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.training.loop import Training
@@ -253,7 +254,7 @@ class TestInterrupts:
     ) -> None:
         out = tmp_path / "run"
         with monkeypatch.context() as patched:
-            patched.setattr(session, "summarize", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+            patched.setattr(summary, "summarize", lambda *_: os.kill(os.getpid(), signal.SIGINT))
             stopped = in_a_child(lambda: run_command(config, out), tmp_path)
         assert stopped.status == 130
         assert "go on with" in stopped.error
@@ -407,11 +408,11 @@ def test_a_full_disk_below_what_is_compiled_is_named(
         raise OSError(errno.ENOSPC, "No space left on device", place)
 
     training = Training(small_config())
-    monkeypatch.setattr(session, "Training", full)
+    monkeypatch.setattr(compiling, "Training", full)
     with pytest.raises(
         StoreError, match=r"No space left on device; NUMBA_CACHE_DIR can name another folder"
     ) as said:
-        session.compile_ahead(training, print)
+        compiling.compile_ahead(training, print)
     assert place is None or place in str(said.value)
 
 
@@ -419,11 +420,11 @@ def test_a_full_disk_below_what_is_compiled_is_named(
 @pytest.mark.parametrize("world", ["FourAction/TwoRooms-v0", "CartPole-v1"])
 def test_the_first_training_says_that_it_compiles_and_the_second_has_it(tmp_path: Path, world: str) -> None:
     command_line = (
-        "import sys; from experiments import load_config; from experiments.session import run as session; "
+        "from experiments import load_config; from experiments.session.compiling import compile_ahead; "
         "from experiments.training.loop import Training; "
         f"config = load_config(dict(name='small', description='small', environment=dict(id={world!r}), "
         "agent=dict(policy='mlp', hidden_sizes=[8]), training=dict(seeds=1, updates=1), arms=dict(one={}))); "
-        "session.compile_ahead(Training(config), print)"
+        "compile_ahead(Training(config), print)"
     )
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     told = [

@@ -194,7 +194,7 @@ class TestOptions:
             train(tmp_path / "none", resume=True)
         assert not (tmp_path / "none").exists()
         (tmp_path / "notes.txt").touch()  # where leaving out --resume would be refused, nobody advises it
-        with pytest.raises(StoreError, match="holds files that are no training of this program"):
+        with pytest.raises(StoreError, match="holds files that are not a training of this program"):
             train(tmp_path, resume=True)
 
     def test_before_the_first_checkpoint_it_begins_anew(

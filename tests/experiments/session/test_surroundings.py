@@ -299,3 +299,36 @@ def test_one_seed_and_many_arms_have_their_pictures(
     training = {"seeds": 1, "updates": 2}
     folder = trained(tmp_path / "run", environment=environment, training=training, arms=arms, claims=[])
     assert write_report(folder.path).exists()
+
+
+# --- start-up ---
+
+LOADED = """
+import sys
+from experiments import load_config
+from experiments.session import run as session
+from pathlib import Path
+
+late = ("torch", "scipy.stats", "matplotlib", "tensorboard")
+advance = session.Training.advance
+
+def told(self, *arguments):
+    print(sorted(name for name in late if name in sys.modules))
+    return advance(self, *arguments)
+
+session.Training.advance = told
+config = load_config(sys.argv[1], ["training.updates=2", "training.seeds=1"])
+session.run(config, session.Options(Path(sys.argv[2])), lambda records: None, print)
+print("torch" in sys.modules)
+"""
+
+
+def test_the_first_update_waits_for_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    """And a finite world's training never loads torch."""
+    words = [sys.executable, "-c", LOADED, ROOT / "configs" / "two_rooms.toml", tmp_path / "run"]
+    done = subprocess.run(
+        words, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first, *_, torch_at_the_end = done.stdout.splitlines()
+    assert (first, torch_at_the_end) == ("[]", "False")

@@ -163,7 +163,7 @@ class TestResults:
         assert "alpha" not in RunFolder(tmp_path / "alpha=1").read_table("updates.parquet").column_names
 
     def test_an_unfinished_folder_has_no_summary(self, tmp_path: Path) -> None:
-        with pytest.raises(StoreError, match="no finished training there"):
+        with pytest.raises(StoreError, match="there is no finished training"):
             RunFolder(tmp_path).read_summary()
 
 

@@ -279,7 +279,7 @@ class TestPolicies:
         place.write_bytes(safetensors.numpy.save({name: np.full_like(a, 3e38) for name, a in tensors.items()}))
         vouch(folder)
         policy = load_policy(folder, "without", 0)
-        with pytest.raises(StoreError, match="too large: it gives no probabilities"):
+        with pytest.raises(StoreError, match="so large that it gives no probabilities"):
             policy.probabilities(0)
 
 

@@ -158,7 +158,7 @@ class TestAForgedCheckpoint:
         arrays[key] = np.full_like(arrays[key], number)
         forged(folder, safetensors.numpy.save(arrays, {"about": json.dumps(about)}))
         told = refused(folder)
-        assert "holds what no training comes to" in told
+        assert "holds values that no training can reach" in told
 
     @pytest.mark.parametrize(
         "change",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.policy import mixed_with_uniform
+from agents.differentiable import mixed_with_uniform
 from experiments import Config, ConfigError, load_config, train
 
 REWARDS = np.array([0.8, 1.0, 0.4, 0.2])

@@ -200,7 +200,7 @@ def test_seeds_shared_between_workers_train_the_same_parameters(setup: dict[str,
         training.advance()
     parameters = whole.parameters()
     for name, layer in share.parameters().items():
-        assert torch.equal(layer, parameters[name])
+        np.testing.assert_array_equal(layer, parameters[name])
 
 
 def test_different_seeds_are_different_runs() -> None:

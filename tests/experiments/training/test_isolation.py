@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from experiments.config.schema import Config, Environment
@@ -80,7 +79,7 @@ class Numbers(NamedTuple):
 
     runs: list[tuple[str, int]]
     columns: dict[str, NDArray[Any]]  # [R, ...]
-    parameters: dict[str, torch.Tensor]  # of one run each
+    parameters: dict[str, NDArray[Any]]  # of one run each
 
 
 def numbers(training: Training) -> Numbers:
@@ -110,7 +109,7 @@ def _by_run(part: NDArray[Any], steps: Steps, training: Training) -> NDArray[Any
 def differences(part: Numbers, whole: Numbers) -> list[str]:
     """What of the runs of a part is otherwise among all. Not a number is equal to itself."""
     places = [whole.runs.index(run) for run in part.runs]
-    found = [name for name, layer in part.parameters.items() if not torch.equal(layer, whole.parameters[name])]
+    found = [name for name, layer in part.parameters.items() if not np.array_equal(layer, whole.parameters[name])]
     for name, column in part.columns.items():
         expected = whole.columns[name][places]
         unequal = (column != expected) & ~((column != column) & (expected != expected))

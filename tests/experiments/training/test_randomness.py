@@ -5,17 +5,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import pytest
 
-from agents.kernels import philox
-from envs.toy_text import finite_mdp_of
+from agents.kernels import episodes, philox
 from experiments import train
-from experiments.training.finite.rollout import FiniteRollout
+from experiments.training.finite import one_run
 from experiments.training.loop import Training
 from experiments.training.randomness import Purpose, environment_seeds, normals, uniforms
 from tests.experiments.comparisons import BANDIT, NOISY_BANDIT, TABLE, comparison
+from tests.experiments.interpreted import interpret
 from tests.experiments.replay import from_numpy
 
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "randomness.md"
@@ -91,36 +90,26 @@ def test_no_number_of_a_training_is_used_twice(
 ) -> None:
     """Whoever asks, simulators and the evaluation at the end included, has numbers that nobody else has."""
     asked: Counter[tuple[int, ...]] = Counter()
+    interpret(monkeypatch, one_run, episodes)
     for name in ("uniforms", "normals"):
         right = getattr(philox, name)
 
         def noted(seed: Any, purpose: int, update: int, first: int, out: Any, right: Any = right) -> None:
-            asked[int(seed), purpose, update] += 1
+            asked.update((int(seed), purpose, update, first + place) for place in range(len(out)))
             right(seed, purpose, update, first, out)
 
-        monkeypatch.setattr(philox, name, noted)
+        for module in (philox, episodes):
+            monkeypatch.setattr(module, name, noted)
     training = Training(comparison(world, TABLE, {"one": {}}, seeds=[5, 8], updates=2))
     training.advance()
     training.final()
     training.close()
     assert {seed for seed, *_ in asked} == {5, 8}
-    assert {purpose for _, purpose, _ in asked} == purposes | {Purpose.PARAMETERS}
+    assert {purpose for _, purpose, *_ in asked} == purposes | {Purpose.PARAMETERS}
     assert set(asked.values()) == {1}
-
-
-def test_an_update_does_not_depend_on_the_updates_before_it() -> None:
-    mdp = finite_mdp_of(gymnasium.make("FrozenLake-v1"))
-    assert mdp is not None
-    pi = np.full((4, mdp.states, mdp.actions), 1 / mdp.actions)
-    given = pi, np.full((4, mdp.states), np.log(mdp.actions))
-    begun, fresh = (FiniteRollout(mdp, (5, 8), 2, 3, 20) for _ in range(2))
-    begun.collect(*given, 6)
-    for one, other in zip(begun.collect(*given, 7), fresh.collect(*given, 7), strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_a_finite_training_stores_what_was_learnt_and_no_random_numbers() -> None:
     state = Training(comparison(LAKE, TABLE, {"one": {}}, seeds=[5, 8], updates=2)).state()
     stored = {name.removeprefix("batch_0.learning.") for name in state if ".learning." in name}
-    source = {"source.values", "source.baseline_total", "source.baseline_count"}
-    assert stored == source | {"visits", "visited", "previous_log_pi", "previous_visits"}
+    assert stored == {"values", "returns", "visits", "visited", "previous_log_pi", "previous_visited"}

@@ -1,4 +1,4 @@
-"""Learning in finite worlds: the policy is a table of all states, and the optimum is known.
+"""Learning from exact gradients in finite worlds: the policy is a table of all states, and the optimum is known.
 
 R: runs, S: states, A: actions.
 """
@@ -12,16 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.differentiable import mixed_with_uniform
 from agents.information import entropy_from_log
-from agents.policy import mixed_with_uniform
 from agents.reinforce import StackedLearner, loss_terms
-from envs.exact import evaluate
 from envs.finite_mdp import FiniteMDP
 from envs.success import success_probability
-from experiments.config.schema import Agent, Config, ConfigError
+from experiments.config.schema import Agent, ConfigError
 from experiments.training import exploration
-from experiments.training.finite.experience import Collected, ExactExperience, SampledExperience
-from experiments.training.finite.rollout import FiniteRollout
+from experiments.training.finite.ending import at_start, ending
+from experiments.training.finite.experience import ExactExperience, Expected
 from experiments.training.records import Column, Snapshot
 from experiments.training.update import Ending, Learnt
 from experiments.training.worlds import World
@@ -30,40 +29,44 @@ Array = NDArray[np.float64]
 T = TypeVar("T", bound=np.generic)
 
 
-class FiniteLearning:
-    """Collects in a finite world, moves the learner, and measures against the tables.
+class ExactLearning:
+    """Moves the learner along the exact gradient, and measures against the tables.
 
     Args:
-        config: what to train.
         world: the world of `mdp`.
         mdp: its tables.
         agents: of the arms; they differ in entropy coefficient, discount and initial policy only.
         seeds: of every arm.
         learner: of all runs, arm by arm.
+    Raises:
+        ConfigError: the gradient is infinite, as it is where undiscounted episodes may never end.
     """
 
     def __init__(
         self,
-        config: Config,
         world: World,
         mdp: FiniteMDP,
         agents: Sequence[Agent],
         seeds: Sequence[int],
         learner: StackedLearner,
     ) -> None:
-        self._world, self._mdp, self._agents, self._learner = world, mdp, agents, learner
+        self._world, self._mdp, self._agent, self._learner = world, mdp, agents[0], learner
+        self._horizon = None if self._agent.horizon == "infinite" else world.time_limit
         optimal = np.repeat([world.optimal_actions(agent.discount) for agent in agents], len(seeds), axis=0)
         self._optimal = _by_action(optimal)
-        self.source = _experience_source(config, world, mdp, agents, seeds)
-        runs = len(self._optimal)
+        discount = np.repeat([agent.discount for agent in agents], len(seeds))
+        try:
+            self._experience = ExactExperience(mdp, self._horizon, self._agent, discount)
+        except ValueError as error:
+            raise ConfigError(f"agent.horizon: {error}") from None
+        runs = len(discount)
         self._visits = np.zeros((runs, mdp.states))
-        self._visited = np.zeros((runs, mdp.states), dtype=bool)
         self._previous_log_pi = _by_action(np.zeros((runs, mdp.states, mdp.actions)))
         self._previous_policy = np.exp(self._previous_log_pi)
         self._previous_visits = np.zeros((runs, mdp.states))
 
     def update(self, update: int, entropy_coef: Array, epsilon: float, active: NDArray[np.bool_]) -> Learnt:
-        """Collect, and move every run once.
+        """Move every run once.
 
         What acts, and is measured, is the policy with a share `epsilon` of uniformly random actions.
 
@@ -73,30 +76,28 @@ class FiniteLearning:
             epsilon: the share.
             active: [R], False if the run has failed.
         """
-        policy = self._learner.log_pi().double()
-        acting = mixed_with_uniform(policy, epsilon)
-        log_pi_graph = acting if self._agents[0].behaviour_gradient == "mixture" else policy
+        acting = mixed_with_uniform(self._learner.log_pi().double(), epsilon)
         log_pi = acting.detach().numpy()
-        collected = self.source.collect(log_pi, entropy_coef, update)
-        terms = loss_terms(log_pi_graph, collected.experience, torch.from_numpy(entropy_coef))
+        expected = self._experience.collect(log_pi, entropy_coef)
+        coefficient, name = torch.from_numpy(entropy_coef), self._agent.regularizer
+        terms = loss_terms(acting, expected.experience, coefficient, name)
         grad_norm = self._learner.step(terms.loss)
-        self._visits += collected.visits * active[:, None]
-        if collected.visited is not None:
-            self._visited |= collected.visited & active[:, None]
+        self._visits += expected.visits * active[:, None]
         return Learnt(
-            collected.returns,
-            collected.lengths,
-            collected.success_step,
-            collected.steps,
+            expected.returns,
+            expected.lengths,
+            np.full(len(log_pi), -1, np.int64),
+            None,
             terms.policy_loss.detach().numpy(),
             terms.negative_entropy.detach().numpy(),
+            terms.regularizer.detach().numpy(),
             terms.loss.detach().numpy(),
             grad_norm.double().numpy(),
-            self._measured(log_pi, collected),
+            self._measured(log_pi, expected),
         )
 
-    def _measured(self, log_pi: Array, collected: Collected) -> dict[str, Array]:
-        visits, policy = collected.visits, collected.policy
+    def _measured(self, log_pi: Array, expected: Expected) -> dict[str, Array]:
+        visits, policy = expected.visits, expected.policy
         state_entropy = entropy_from_log(log_pi, policy)
         kl = np.zeros(len(visits))
         if self._previous_visits.any():  # else it is the first update: nothing has moved yet
@@ -108,25 +109,17 @@ class FiniteLearning:
         return {
             "entropy_nats": exploration.mean_over_visits(state_entropy, visits),
             "kl_from_previous": kl,
-            "start_policy": self._at_start(policy),
-            "truncation_rate": collected.truncation_rate,
+            "start_policy": at_start(self._mdp, policy),
+            "truncation_rate": expected.truncation_rate,
             "all_state_entropy_bits": (state_entropy * acting).sum(1) / acting.sum() / math.log(2),
-            "optimal_action_probability": self._at_start(policy * self._optimal).sum(1),
+            "optimal_action_probability": at_start(self._mdp, policy * self._optimal).sum(1),
             "path_optimal_action_probability": exploration.mean_over_visits(
                 exploration.optimal_action_probability(policy, self._optimal), visits
             ),
             "cross_entropy_to_optimal": exploration.mean_over_visits(cross_entropy, visits),
-            "state_coverage": self._state_coverage(),
+            "state_coverage": np.full(len(visits), math.nan),  # nobody went anywhere
             "visit_entropy_bits": exploration.visit_entropy_bits(visits),
         }
-
-    def _state_coverage(self) -> Array:
-        if isinstance(self.source, ExactExperience):
-            return np.full(len(self._visited), math.nan)
-        return exploration.state_coverage(self._visited, self._world.reachable)
-
-    def _at_start(self, policy: Array) -> Array:
-        return np.einsum("s,rsa->ra", self._mdp.start, policy)
 
     def snapshot(self) -> Snapshot:
         """The policies that acted in the last update, and all visits so far."""
@@ -136,50 +129,36 @@ class FiniteLearning:
         """The policies as they are now, and what their most probable actions earn."""
         with torch.no_grad():
             log_pi = self._learner.log_pi().double().numpy()
-        policy, greedy = np.exp(log_pi), np.eye(self._mdp.actions)[log_pi.argmax(2)]
-        return Ending(
-            self._at_start(policy),
-            evaluate(self._mdp, greedy, horizon=self._world.time_limit, discount=1.0).expected_return,
-            self._success_probability(policy),
-            self._state_coverage(),
+        unknown = np.full(len(log_pi), math.nan)
+        return ending(self._mdp, self._world.time_limit, log_pi)._replace(
+            success_probability=self._success_probability(np.exp(log_pi)), state_coverage=unknown
         )
 
     def _success_probability(self, policy: Array) -> Array:
         """The chance that an episode reaches `solved_return`, [R]; NaN: see `Ending`."""
-        agent, solved = self._agents[0], self._world.environment.solved_return
-        chance = np.full(len(policy), math.nan)
-        if agent.gradient == "sampled" or solved is None:
+        chance, solved = np.full(len(policy), math.nan), self._world.environment.solved_return
+        if solved is None:
             return chance
-        horizon = _horizon(agent, self._world)
         for run in np.flatnonzero(~self._learner.frozen.numpy()):  # one by one: rounding would tell of neighbours
             with suppress(ValueError):  # too many different returns, or no limit and rewards on the way
                 (chance[run],) = success_probability(
-                    self._mdp, policy[[run]], horizon=horizon, solved_return=solved
+                    self._mdp, policy[[run]], horizon=self._horizon, solved_return=solved
                 )
         return chance
-
-    def parameters(self) -> dict[str, torch.Tensor]:
-        """What acting needs beside the learner's parameters: nothing."""
-        return {}
 
     def state(self) -> dict[str, Column]:
         """What goes on from update to update."""
         return {
-            **{f"source.{key}": value.copy() for key, value in self.source.state().items()},
             "visits": self._visits.copy(),
-            "visited": self._visited.copy(),
             "previous_log_pi": self._previous_log_pi.copy(),
             "previous_visits": self._previous_visits.copy(),
         }
 
     def load(self, state: dict[str, Column]) -> None:
         """Go on from `state()`."""
-        prefix = "source."
-        self.source.load({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-        self._visits, self._visited = state["visits"].copy(), state["visited"].copy()
+        self._visits, self._previous_visits = state["visits"].copy(), state["previous_visits"].copy()
         self._previous_log_pi = _by_action(state["previous_log_pi"])
         self._previous_policy = np.exp(self._previous_log_pi)
-        self._previous_visits = state["previous_visits"].copy()
 
 
 def _by_action(table: NDArray[T]) -> NDArray[T]:
@@ -189,22 +168,3 @@ def _by_action(table: NDArray[T]) -> NDArray[T]:
     those that were never stored.
     """
     return table.transpose(0, 2, 1).copy().transpose(0, 2, 1)
-
-
-def _horizon(agent: Agent, world: World) -> int | None:
-    return None if agent.horizon == "infinite" else world.time_limit
-
-
-def _experience_source(
-    config: Config, world: World, mdp: FiniteMDP, agents: Sequence[Agent], seeds: Sequence[int]
-) -> SampledExperience | ExactExperience:
-    agent = agents[0]
-    discount = np.repeat([agent.discount for agent in agents], len(seeds))
-    if agent.gradient == "exact":
-        try:
-            return ExactExperience(mdp, _horizon(agent, world), agent, discount)
-        except ValueError as error:
-            raise ConfigError(f"agent.horizon: {error}") from None
-    solved = config.environment.solved_return
-    rollout = FiniteRollout(mdp, seeds, len(agents), config.training.episodes_per_update, world.time_limit)
-    return SampledExperience(rollout, agent, discount, math.inf if solved is None else solved)

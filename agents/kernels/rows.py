@@ -1,0 +1,39 @@
+"""Rows of numbers, compiled: loops, because array expressions take several times as long to compile."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from agents.kernels.compiled import compiled
+
+Array = NDArray[Any]
+
+
+@compiled()
+def fill(row: Array, value: float) -> None:
+    """row = value, [n]."""
+    for n in range(len(row)):
+        row[n] = value
+
+
+@compiled()
+def copy_row(row: Array, place: Array) -> None:
+    """place = row, [n] both, of any types of numbers."""
+    for n in range(len(row)):
+        place[n] = row[n]
+
+
+@compiled()
+def copy(matrix: Array, place: Array) -> None:
+    """place = matrix, [n, m] both, of any types of numbers."""
+    for n in range(len(matrix)):
+        copy_row(matrix[n], place[n])
+
+
+@compiled()
+def total(row: Array) -> float:
+    """The sum of [n], in double precision, one after the other."""
+    found = 0.0
+    for n in range(len(row)):
+        found += row[n]
+    return found

@@ -1,0 +1,56 @@
+"""Which of its tries an arm chooses: the one with the best mean, of several the first."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from experiments.analysis.over_worlds import world_means
+from experiments.analysis.summary import worlds_of
+from experiments.analysis.values import ends, values_of
+from experiments.config.measures import RUN_MEASURES
+from experiments.config.schema import Config
+
+
+def choose(measure: str, configs: Sequence[Config], tables: Sequence[pa.Table]) -> dict[str, dict[str, Any]]:
+    """Arm -> the score of each of its tries, and the place of the one that it chooses.
+
+    Args:
+        measure: what it chooses by.
+        configs: of the tries.
+        tables: of their runs at the end, as runs.parquet.
+    """
+    found = {}
+    for arm in configs[0].arms:
+        columns = [_columns(table, arm) for table in tables]
+        scores = [score(measure, own, worlds_of(config)) for own, config in zip(columns, configs, strict=True)]
+        found[arm] = {"chosen": best(measure, scores), "scores": scores}
+    return found
+
+
+def _columns(table: pa.Table, arm: str) -> dict[str, NDArray[Any]]:
+    rows = np.array(table["arm"].to_pylist()) == arm
+    names = [name for name in table.column_names if name not in ("arm", "start_policy")]
+    return {name: np.array(table[name].to_pylist(), dtype=object)[rows] for name in names}
+
+
+def score(measure: str, columns: Mapping[str, NDArray[Any]], worlds: NDArray[np.int64] | None) -> float:
+    """The mean of a measure over runs, or over worlds of their runs' means; a failed run counts as the worse end.
+
+    Args:
+        measure: a fraction or a number with a worse end.
+        columns: of an arm's runs, [n] each.
+        worlds: of a family, the world of each run, [n].
+    """
+    kind, failed_as = RUN_MEASURES[measure].kind, RUN_MEASURES[measure].failed_as
+    values = values_of(measure, columns)
+    values = np.where(np.isnan(values), ends(kind)[failed_as == "high"], values)
+    return float(values.mean() if worlds is None else world_means(values, worlds).mean())
+
+
+def best(measure: str, scores: Sequence[float]) -> int:
+    """The place of the best score: the highest, or the lowest where a high one is bad; of equal ones the first."""
+    sign = -1.0 if RUN_MEASURES[measure].failed_as == "high" else 1.0
+    return int(np.argmax([sign * number for number in scores]))

@@ -1,0 +1,117 @@
+"""Sweep files: reading them, and refusing in one line what makes no sense."""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from experiments.config.commands import CONFIGS
+from experiments.config.files import read_regular
+from experiments.config.mistakes import nearest, one_line
+from experiments.config.overrides import parse_toml
+from experiments.config.schema import ConfigError
+from experiments.config.sweeps import Sweep
+from experiments.config.tuning import check_tuning
+
+SWEEPS = CONFIGS / "sweeps"
+MAX_BYTES, MAX_CELLS = 1 << 20, 100_000
+RULES = ("log_uniform", "uniform", "choice")
+
+
+def load_sweep(source: str | Path) -> Sweep:
+    """Read and validate a sweep: a TOML file, or the name of one of our own.
+
+    Raises:
+        ConfigError: one message that names the place and what would be valid.
+    """
+    path, own = Path(source), {file.stem: file for file in sorted(SWEEPS.glob("*.toml"))}
+    if str(path) in own and not path.is_file():
+        path = own[str(path)]
+    try:
+        table = parse_toml(read_regular(path, MAX_BYTES).decode())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}{nearest(path.stem, list(own))}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid TOML: {one_line(error)}") from None
+    try:
+        return _validated(table, path)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _validated(table: Mapping[str, Any], path: Path) -> Sweep:
+    sample = dict(table.get("sample", {}))
+    drawing = {key: sample.pop(key) for key in ("count", "seed") if key in sample}
+    if not isinstance(table.get("base"), str):
+        raise ConfigError('base: needs the name of a config, as in base = "two_rooms.toml"')
+    if {"count", "seed"} & table.keys():
+        raise ConfigError("count and seed belong into [sample]")
+    given = {
+        **table,
+        **drawing,
+        "base": _base(table["base"], path),
+        "grid": dict(_flat(table.get("grid", {}), "grid")),
+        "sample": dict(_flat(sample, "sample")),
+    }
+    try:
+        sweep = Sweep.model_validate(given)
+    except ValidationError as error:
+        details = error.errors()[0]
+        place = ".".join(str(part) for part in details["loc"] if part not in ("Range", "constrained-int"))
+        raise ConfigError(one_line(f"{place}: {details['msg']}")) from None
+    _check(sweep)
+    return sweep
+
+
+def _base(name: str, path: Path) -> str:
+    """A file beside the sweep or among our configs."""
+    for folder in (path.parent, CONFIGS):
+        if (folder / name).is_file():
+            return str(folder / name)
+    return name
+
+
+def _flat(value: Any, place: str, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values: lists, or tables with one of RULES."""
+    rules = isinstance(value, dict) and bool(value.keys() & set(RULES))
+    if isinstance(value, dict) and not rules:
+        for name, inner in value.items():
+            yield from _flat(inner, place, f"{key}.{name}".lstrip("."))
+        return
+    if rules != (place == "sample") or not (rules or isinstance(value, list)):
+        how = "{ log_uniform = [low, high] }, { uniform = [low, high] } or { choice = [...] }"
+        raise ConfigError(f"{place}.{key}: needs {how if place == 'sample' else 'a list of values'}")
+    yield key, value
+
+
+def _check(sweep: Sweep) -> None:
+    """Whether there is something to vary, rules can be drawn from, and what is judged had no say."""
+    if not sweep.grid and not sweep.sample:
+        raise ConfigError("nothing varies: give values under [grid] or [sample]")
+    for key, values in sweep.grid.items():
+        if not values:
+            raise ConfigError(f"grid.{key}: needs one value at least")
+    for key, rule in sweep.sample.items():
+        _check_rule(f"sample.{key}", rule)
+    if twice := sorted(sweep.grid.keys() & sweep.sample.keys()):
+        raise ConfigError(f"{twice[0]}: stands under [grid] and under [sample]")
+    sweep.config()
+    if (sweep.tuning is None) != (sweep.judge is None):
+        raise ConfigError("[tuning] and [judge] need each other")
+    if sweep.tuning is not None and sweep.judge is not None:
+        check_tuning(sweep, sweep.tuning, sweep.judge)
+    elif (number := math.prod(map(len, sweep.grid.values())) * sweep.count) > MAX_CELLS:
+        raise ConfigError(f"{number:,} trainings are too many: valid are up to {MAX_CELLS:,}")
+
+
+def _check_rule(place: str, rule: Mapping[str, Any]) -> None:
+    (name, *others), values = rule.keys(), next(iter(rule.values()))
+    if others or not isinstance(values, list) or not values:
+        raise ConfigError(f"{place}: needs one rule with a list, as in {{ choice = [0.9, 1.0] }}")
+    if name != "choice":
+        numbers = all(type(value) in (int, float) and math.isfinite(value) for value in values)
+        if not (numbers and len(values) == 2 and values[0] <= values[1] and (name == "uniform" or values[0] > 0)):
+            above = " above 0" if name == "log_uniform" else ""
+            raise ConfigError(f"{place}: {name} needs two numbers{above}, the lower one first")

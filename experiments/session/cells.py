@@ -1,0 +1,56 @@
+"""The cells of a sweep, trained apart from each other: a process a cell, and one that fails costs itself alone."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from experiments.config.failures import explained
+from experiments.config.mistakes import one_line
+from experiments.config.schema import Config
+from experiments.session.processes import Ended, each_apart
+from experiments.session.surroundings import plain_arithmetic
+from experiments.storage.sweep_folder import Finished, SweepFolder
+from experiments.storage.tables import run_table
+from experiments.training.loop import Training
+
+BLOCK = 50  # updates at a time: bounds the memory that records take
+
+
+def train_cell(config: Config) -> Finished:
+    """Train in memory, and keep what the runs came to."""
+    began = time.process_time()
+    with plain_arithmetic(), np.errstate(invalid="ignore", over="ignore"), closing(Training(config)) as training:
+        while (left := config.training.updates - training.update_count) > 0:
+            training.advance(min(BLOCK, left))
+        columns = training.final()
+        table = run_table(columns, training.runs)
+    return Finished(table, int(columns["env_steps"].sum()), time.process_time() - began)
+
+
+def _attempt(task: tuple[Config, Path]) -> str | None:
+    """Train a cell and write its table; in one line why that cannot be."""
+    config, path = task
+    try:
+        SweepFolder(path).write_cell(config, train_cell(config))
+    except Exception as error:
+        failure = explained(error)
+        if failure is None:
+            raise
+        return one_line(failure)
+    return None
+
+
+def train_cells(configs: Sequence[Config], path: Path, workers: int) -> Iterator[tuple[Config, str | None]]:
+    """Train the cells of a locked sweep folder, so many at a time.
+
+    Yields:
+        each config when it is done, with the reason where it failed.
+    """
+    tasks = [(config, path) for config in configs]
+    with closing(each_apart(_attempt, tasks, workers)) as answers:
+        for (config, _), answer in answers:
+            ended = isinstance(answer, Ended)
+            yield config, f"its process ended unexpectedly ({answer.why})" if ended else answer

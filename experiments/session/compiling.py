@@ -1,0 +1,74 @@
+"""Compiling the loops of a training before it begins, or loading what was compiled earlier."""
+
+import math
+import time
+from collections.abc import Callable
+
+import numba.core.event
+
+from experiments.storage.stored_files import StoreError
+from experiments.training.initial import initial_policies, learner_of
+from experiments.training.loop import Training
+
+
+class _Counting(numba.core.event.Listener):
+    """Says that a function is about to be compiled."""
+
+    def __init__(self, told: Callable[[], None]) -> None:
+        self._told = told
+
+    def on_start(self, event: object) -> None:
+        self._told()
+
+    def on_end(self, event: object) -> None: ...
+
+
+def compile_ahead(
+    training: Training, notify: Callable[[str], None], on_function: Callable[[], None] | None = None
+) -> float:
+    """Load what is compiled, or compile it the first time, before processes are forked that would each do it.
+
+    By an update of one seed that nobody looks at; in a simulator, where that could take long, by a gradient step
+    of one row.
+
+    Args:
+        training: what is to be trained.
+        notify: is told in words, once, if anything has to be compiled.
+        on_function: called before each function that is compiled.
+    Returns:
+        seconds that an update of one seed takes; infinite: a simulator was not asked.
+    Raises:
+        StoreError: numba cannot keep what it compiles.
+    """
+    number = 0
+
+    def told() -> None:
+        nonlocal number
+        if number == 0:
+            notify("compiling for this processor, which takes some seconds")
+        number += 1
+        if on_function is not None:
+            on_function()
+
+    try:
+        with numba.core.event.install_listener("numba:compile", _Counting(told)):
+            return _touch(training)
+    except OSError as error:
+        place = error.filename or "the folder of what is compiled"
+        raise StoreError(f"{place}: {error.strerror}; NUMBA_CACHE_DIR can name another folder") from None
+
+
+def _touch(training: Training) -> float:
+    config, world, seeds = training.config, training.world, training.seeds[:1]
+    if world.mdp is not None:
+        Training(config, seeds).advance(1)
+        began = time.perf_counter()
+        Training(config, seeds).advance(1)
+        return time.perf_counter() - began
+    import torch
+
+    for agent in map(config.agent_of, config.arms):
+        learner = learner_of(initial_policies([agent], world, seeds), agent)
+        row = torch.zeros(1, 1, world.inputs, dtype=learner.theta.dtype)
+        learner.step(learner.log_pi(row).sum((1, 2)))
+    return math.inf

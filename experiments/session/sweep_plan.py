@@ -1,0 +1,60 @@
+"""What a sweep would train: how many runs and steps, about how long, and how much it would keep."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from experiments.config.schema import Config
+from experiments.config.sweeps import Cell, Sweep
+from experiments.config.tuning import judged, settings_of
+from experiments.session.compiling import compile_ahead
+from experiments.session.surroundings import plain_arithmetic
+from experiments.storage.sweep_folder import settings_text
+from experiments.training.loop import Training
+from experiments.training.worlds import time_limit
+
+BYTES_OF_RUN = 300  # in the tables, about
+SHOWN, PROBED = 5, 5  # cells
+
+
+def plan_lines(sweep: Sweep, cells: Sequence[Cell], notify: Callable[[str], None]) -> list[str]:
+    """The plan in words.
+
+    Args:
+        sweep: what is asked.
+        cells: its trainings; a tuning's judged comparison comes on top.
+        notify: told when something is compiled first.
+    """
+    configs = [cell.config for cell in cells]
+    if sweep.judge is not None:
+        configs.append(judged(sweep, {arm: settings_of(sweep, arm)[0] for arm in configs[0].arms}))
+    runs, steps = sum(len(c.arms) * c.runs_per_arm for c in configs), sum(map(most_steps, configs))
+    probed = configs[:: -(-len(configs) // PROBED)]
+    pace = sum(_seconds(config, notify) for config in probed) / sum(map(most_steps, probed))
+    lines = [f"{number:>5}  {settings_text(cell.settings)}" for number, cell in enumerate(cells[:SHOWN])]
+    if len(cells) > SHOWN:
+        lines.append(f"       ... and {len(cells) - SHOWN:,} more")
+    return [
+        *lines,
+        f"{len(configs):,} trainings, {runs:,} runs, at most {steps:,} environment steps, about "
+        f"{pace * steps / 60:.1f} minutes of one core, about {runs * BYTES_OF_RUN / 1e6:.1f} MB",
+    ]
+
+
+def most_steps(config: Config) -> int:
+    """Environment steps of a training in which no episode ends by itself."""
+    episodes = sum(config.training_of(arm).episodes_per_update for arm in config.arms) * config.training.updates
+    return config.runs_per_arm * episodes * time_limit(config.environment)
+
+
+def _seconds(config: Config, notify: Callable[[str], None]) -> float:
+    """About how long one core trains it: measured with a few updates, which nobody keeps."""
+    updates = config.training.updates
+    warm, measured = min(2, updates - 1), min(4, max(updates - 2, 1))
+    with plain_arithmetic(), closing(Training(config)) as training:
+        compile_ahead(training, notify)
+        if warm:
+            training.advance(warm)
+        began = time.process_time()
+        training.advance(measured)
+        return (time.process_time() - began) / measured * updates

@@ -1,0 +1,196 @@
+"""Sweeps: many trainings that differ in some keys of one config, into one table; and equal tuning of the arms.
+
+python -m experiments.sweep fair_mazes                       configs/sweeps/fair_mazes.toml, into runs/fair_mazes
+python -m experiments.sweep configs/sweeps/fair_mazes.toml --dry-run      what it would train, and how long
+python -m experiments.sweep fair_mazes --resume              go on after Ctrl-C or a kill; what is done stays done
+"""
+
+from experiments.session.command import begin, command, fail, leave
+
+if __name__ == "__main__":
+    begin("experiments.sweep")  # before anything else: Ctrl-C is heard from here on
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tomli_w
+
+from experiments.analysis.tuning import choose
+from experiments.config.failures import Failure
+from experiments.config.sweep_files import load_sweep
+from experiments.config.sweeps import Cell, Settings, Sweep, cells
+from experiments.config.tuning import judged, settings_of, tries
+from experiments.session import command_line
+from experiments.session.cells import train_cells
+from experiments.session.compiling import compile_ahead
+from experiments.session.console import Screen
+from experiments.session.run import Options, holds, run
+from experiments.session.surroundings import plain_arithmetic
+from experiments.session.sweep_plan import plan_lines
+from experiments.storage.run_folder import RunFolder, StoreError, parquet_bytes
+from experiments.storage.sources import digest
+from experiments.storage.sweep_folder import (
+    JUDGED,
+    RUNS,
+    SUMMARY,
+    SWEEP,
+    SWEEP_FILE,
+    Finished,
+    SweepFolder,
+    all_runs,
+    settings_text,
+)
+from experiments.training.loop import Training
+
+
+class Unfinished(Failure, RuntimeError):
+    """Trainings failed, each for a reason that has been told."""
+
+    status = 1
+
+
+class Place(NamedTuple):
+    """Where a sweep goes, and how."""
+
+    folder: SweepFolder
+    workers: int
+    screen: Screen
+
+
+def train_all(found: Sequence[Cell], place: Place) -> list[Finished]:
+    """The cells, those that are not finished yet trained now, in their order.
+
+    Raises:
+        Unfinished: some failed; the others are done.
+    """
+    folder, workers, screen = place
+    done = [folder.read_cell(cell.config) for cell in found]
+    missing = [cell.config for cell, finished in zip(found, done, strict=True) if finished is None]
+    if missing:
+        with plain_arithmetic(), closing(Training(missing[0])) as training:
+            compile_ahead(training, screen.say)  # once, before there are processes
+    if len(missing) < len(found):
+        screen.say(f"{len(found) - len(missing)} of {len(found)} trainings are done")
+    failed, number = 0, len(found) - len(missing)
+    for config, why in train_cells(missing, folder.path, workers):
+        cell = next(cell for cell in found if cell.config is config)
+        if why is not None:
+            failed += 1
+            fail(SWEEP, f"{settings_text(cell.settings)}: {why}", status=1)
+            continue
+        number += 1
+        screen.say(f"{number:>5}/{len(found)}  {settings_text(cell.settings)}")
+    done = [folder.read_cell(cell.config) for cell in found]
+    if failed or None in done:
+        raise Unfinished(f"{done.count(None)} of {len(found)} trainings failed; --resume tries them again")
+    return [finished for finished in done if finished is not None]
+
+
+def judge(sweep: Sweep, chosen: Mapping[str, Settings], place: Place) -> Mapping[str, Any]:
+    """Train the comparison of what the arms chose, in a run folder of its own, unless it is there."""
+    config, path, source = judged(sweep, chosen), place.folder.path / JUDGED, digest()
+    inner = RunFolder(path)
+    inner.check_owner(SWEEP)
+    same = holds(inner, config) and inner.source() == source
+    options = Options(
+        path, resume=same, overwrite=not same, workers=place.workers, log_steps=0, tensorboard=False,
+        command=SWEEP, source=source,
+    )  # fmt: skip
+    place.screen.say(f"judging on fresh {'seeds' if config.environment.worlds is None else 'worlds'}")
+    return run(config, options, lambda records: None, lambda line: None)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = command_line.Parser(SWEEP, __doc__)
+    top.add_argument("sweep", help="TOML file, or the name of one in configs/sweeps/")
+    top.add_argument("--out", type=command_line.folder, help="folder (default: runs/<name>)")
+    top.add_argument("--dry-run", action="store_true", help="say what would be trained, and write nothing")
+    top.add_argument("--resume", action="store_true", help="go on: trainings that are done stay")
+    top.add_argument("--overwrite", action="store_true", help="replace the results in the folder")
+    top.add_argument(
+        "--workers", type=command_line.count, default=command_line.available_cores(), metavar="N",
+        help="processes (default: one per core); changes no number",
+    )  # fmt: skip
+    return top
+
+
+@command(SWEEP, stopped="stopped; go on with --resume")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    options, screen = parser().parse_args(arguments), Screen()
+    sweep = load_sweep(options.sweep)
+    found = cells(sweep) if sweep.tuning is None else tries(sweep)
+    if options.dry_run:
+        screen.say(*plan_lines(sweep, found, screen.say))
+        return int(screen.is_lost)
+    folder = SweepFolder(options.out or Path("runs") / sweep.name)
+    folder.check_owner(SWEEP)
+    text = tomli_w.dumps(sweep.model_dump(exclude_none=True))
+    _check_folder(folder, text, options)
+    with folder.locked():
+        _check_folder(folder, text, options)
+        folder.mark(SWEEP)
+        if options.overwrite:
+            folder.clear()
+        folder.write(SWEEP_FILE, text)
+        summary = swept(sweep, found, Place(folder, options.workers, screen))
+        folder.write(SUMMARY, json.dumps(summary, indent=1, allow_nan=False) + "\n")
+    screen.say(f"results: {folder.path}")
+    return int(screen.is_lost)
+
+
+def _check_folder(folder: SweepFolder, text: str, options: argparse.Namespace) -> None:
+    """Whether these options can be followed there.
+
+    Raises:
+        StoreError: they cannot.
+    """
+    if options.resume and options.overwrite:
+        raise StoreError("--resume goes on and --overwrite begins anew: give one of them")
+    place = folder.path / SWEEP_FILE
+    if not place.exists():
+        return
+    if not (options.resume or options.overwrite):
+        raise StoreError(
+            f"{folder.path} holds results; go on with --resume, replace it with --overwrite, or use --out"
+        )
+    if options.resume and place.read_text(encoding="utf-8") != text:
+        raise StoreError(
+            f"{folder.path}: holds another sweep than this one; replace it with --overwrite, or use --out"
+        )
+
+
+def swept(sweep: Sweep, found: Sequence[Cell], place: Place) -> dict[str, Any]:
+    """Train everything that is missing; what summary.json holds."""
+    done = train_all(found, place)
+    place.folder.write(RUNS, parquet_bytes(all_runs(found, done)))
+    summary: dict[str, Any] = {
+        "name": sweep.name,
+        "description": sweep.description,
+        "source": digest(),
+        "trainings": len(found),
+        "runs": sum(finished.runs.num_rows for finished in done),
+        "env_steps": sum(finished.env_steps for finished in done),
+        "core_seconds": round(sum(finished.seconds for finished in done), 1),
+    }
+    if sweep.tuning is not None:
+        arms = choose(sweep.tuning.choose_by, [cell.config for cell in found], [each.runs for each in done])
+        for arm, its in arms.items():
+            its["settings"] = settings_of(sweep, arm)[its["chosen"]]
+        for arm, its in arms.items():
+            place.screen.say(f"{arm}: {settings_text(its['settings'])}")
+        comparison = judge(sweep, {arm: its["settings"] for arm, its in arms.items()}, place)
+        place.screen.results(comparison)
+        for claim in comparison["claims"]:
+            place.screen.verdict(claim)
+        summary |= {"tuned": arms, "claims": comparison["claims"]}
+    return summary
+
+
+if __name__ == "__main__":
+    leave(main)

@@ -1,0 +1,358 @@
+"""One run of a finite world, moved by a block of updates: the whole of training, compiled.
+
+S: states, A: actions, E: episodes of an update, T: time limit, N: steps of an update, P: parameters, U: updates.
+
+What is called in here are the formulas, each a small function of its own (`agents/kernels/`, `measuring.py`) that
+is tested against its readable counterpart. Parameters, moments and tables of one run stay in the core's cache, and
+nothing returns to Python in between.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.kernels.compiled import compiled
+from agents.kernels.episodes import Numbers, Steps, Tables, play
+from agents.kernels.loss import gradient_by_logits, loss_terms
+from agents.kernels.network import backward, forward
+from agents.kernels.optimizers import move
+from agents.kernels.returns import (
+    RUNNING_MEAN,
+    VALUE,
+    add_up,
+    count,
+    discount_weights,
+    move_values,
+    normalize,
+    returns_to_go,
+    subtract_baseline,
+)
+from agents.kernels.rows import copy, copy_row, fill, total
+from agents.kernels.softmax import cumulative, entropies, log_softmax, mix_with_uniform
+from experiments.training.finite.measuring import (
+    at_start,
+    entropy_of_visits,
+    mean_cross_entropy,
+    mean_divergence,
+    mean_optimal_probability,
+    mean_over,
+    share_of,
+)
+
+Array = NDArray[Any]
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+# What is measured of every update; the columns of `Block.columns`.
+COLUMNS = (
+    "return_mean", "episode_length", "truncation_rate", "success_rate", "success_step",
+    "entropy_coef", "policy_loss", "negative_entropy", "regularizer", "loss", "grad_norm",
+    "entropy_nats", "all_state_entropy_bits", "kl_from_previous", "optimal_action_probability",
+    "path_optimal_action_probability", "cross_entropy_to_optimal", "state_coverage", "visit_entropy_bits",
+)  # fmt: skip
+OF_EPISODES, OF_LOSS, OF_POLICY = 0, 5, 11  # where those begin that are found together
+NATS = math.log(2)  # of a bit
+
+
+class Options(NamedTuple):
+    """What is alike for all runs of a batch."""
+
+    widths: Ints  # of the network: S, H, ..., A; empty: a table
+    episodes: int  # E
+    time_limit: int  # T
+    solved_return: float  # infinite: there is none
+    baseline: int  # a place in `agents.kernels.returns.BASELINES`
+    value_learning_rate: float
+    normalize_advantages: bool
+    discount_weighting: bool
+    per_step: bool
+    soft_return: bool
+    soft_return_offset: float  # nats
+    regularizer: int  # a place in `agents.kernels.loss.REGULARIZERS`
+    score_of_policy: bool  # of what acts without its random actions
+    max_grad_norm: float
+
+
+class World(NamedTuple):
+    """Where a run acts, and what its measures compare with."""
+
+    tables: Tables
+    start: Array  # [S] start distribution
+    optimal: Mask  # [S, A] at the run's discount
+    reachable: Mask  # [S]
+    acting: Array  # [S] 1 for a reachable state in which episodes act
+
+
+class Run(NamedTuple):
+    """What a run has of its own."""
+
+    seed: int
+    discount: float
+    learning_rate: float
+    target_bits: float  # of the entropy that its coefficient is to hold; NaN: it follows a schedule
+    target_rate: float
+
+
+class Memory(NamedTuple):
+    """What goes on from update to update: views of the arrays of all runs."""
+
+    theta: Array  # [P]
+    means: Array  # Adam's, [2, P]; of SGD, [0, P]
+    controlled: Array  # [1] coefficient that holds an entropy
+    failed_update: Ints  # [1] -1: none
+    values: Array  # [S] baseline "value"
+    returns: Array  # [2] sum and number of all returns-to-go, baseline "running_mean"
+    visits: Array  # [S] steps in each state since the start of training
+    visited: Mask  # [S] acted in or arrived at since then
+    previous_log_pi: Array  # [S, A] what acted in the update before
+    previous_visited: Mask  # [S] states acted in then
+
+
+class Block(NamedTuple):
+    """What is asked, and filled in, for U updates."""
+
+    first: int  # the number of the first
+    entropy_coef: Array  # [U] by schedule
+    epsilon: Array  # [U] share of random actions
+    snapshot_updates: Ints  # [M] numbers of updates
+    columns: Array  # [U, len(COLUMNS)]
+    start_policy: Array  # [U, A]
+    length: Ints  # [U] lock-steps
+    snapshot_policy: Array  # [M, S, A]
+    snapshot_visits: Array  # [M, S]
+
+
+class Policy(NamedTuple):
+    """A policy as a table."""
+
+    log_pi: Array  # [S, A]
+    pi: Array  # [S, A]
+    entropy: Array  # [S] nats
+
+
+class Room(NamedTuple):
+    """Where an update puts what the next one overwrites."""
+
+    rows: Array  # [S, 0] the identity, see `agents.kernels.network.forward`
+    hidden: Array  # [S * (H + ...)]
+    logits: Array  # [S, A]
+    by_logits: Array  # [S, A] gradient
+    by_theta: Array  # [P] gradient
+    policy: Policy
+    mixture: Policy
+    edges: Array  # [S, A]
+    steps: Steps
+    of_steps: Array  # [3, T * E] returns-to-go, advantages, weights
+    advantage_sums: Array  # [S, A]
+    counts: Array  # [S] visits, weighted
+    visits: Array  # [S]
+    sums: Array  # [S]
+    bonus: Array  # [S] what a soft return pays
+    flat_sums: Array  # [S * A] the advantage sums side by side
+
+
+@compiled()
+def advance(
+    options: Options, world: World, run: Run, memory: Memory, block: Block, purposes: tuple[int, ...]
+) -> Any:
+    """Move a run by a block of updates; once it fails it stays where it is.
+
+    Returns:
+        lock-steps of the block, update by update: episodes still running, and their mean entropy in nats.
+    """
+    room = _room(options, world, memory)
+    updates = len(block.columns)
+    live, entropy, filled = (
+        np.empty(updates * options.time_limit, np.int64),
+        np.empty(updates * options.time_limit),
+        0,
+    )
+    for u in range(updates):
+        update, columns, steps = block.first + u, block.columns[u], room.steps
+        coefficient = block.entropy_coef[u] if math.isnan(run.target_bits) else memory.controlled[0]
+        policy, acting = _policies(options, memory.theta, block.epsilon[u], room)
+        if memory.failed_update[0] >= 0:
+            _keep_snapshot(block, update, acting.pi, memory.visits)
+            continue
+        numbers = Numbers(run.seed, update, purposes[0], purposes[1], purposes[2], purposes[3])
+        cumulative(acting.pi, room.edges)
+        n, length, cut_off = play(world.tables, room.edges, acting.entropy, numbers, steps, memory.visited)
+        normalizer = _weigh(options, run, memory, coefficient, acting.entropy, n, room)
+
+        epsilon, score = (0.0, policy) if options.score_of_policy else (block.epsilon[u], acting)
+        experience = room.advantage_sums, room.counts, normalizer
+        terms = loss_terms(score.log_pi, score.entropy, *experience, options.regularizer)
+        loss = terms[0] + coefficient * terms[2]
+        gradient_by_logits(
+            score, policy.pi, epsilon, *experience, coefficient, options.regularizer, room.by_logits
+        )
+        _gradient_by_theta(options, memory.theta, room)
+        grad_norm = move(
+            memory.theta, room.by_theta, memory.means, update + 1, run.learning_rate, options.max_grad_norm
+        )
+
+        _tell_episodes(options, steps, cut_off, columns)
+        _put(columns, OF_LOSS, (coefficient, *terms, loss, grad_norm))
+        _tell_policy(world, acting, memory, n, room.visits, columns, block.start_policy[u])
+        _keep_snapshot(block, update, acting.pi, memory.visits)
+        for t in range(length):
+            live[filled + t], entropy[filled + t] = steps.live[t], steps.entropy[t] / steps.live[t]
+        block.length[u] = length
+        filled += length
+        _control(run, columns[OF_POLICY] / NATS, memory)
+        _freeze_if_failed(update, loss + grad_norm, memory)
+    return live[:filled].copy(), entropy[:filled].copy()
+
+
+@compiled(inlined=True)
+def _room(options: Options, world: World, memory: Memory) -> Room:
+    states, actions = world.optimal.shape
+    hidden, steps, number = 0, options.time_limit * options.episodes, memory.theta.dtype
+    for layer in range(1, len(options.widths) - 1):
+        hidden += states * options.widths[layer]
+    table, flat_sums, by_theta = (states, actions), np.empty(states * actions), np.empty(len(memory.theta), number)
+    fill(by_theta, 0.0)
+    return Room(
+        np.empty((states, 0), number), np.empty(hidden, number), np.empty(table, number), np.empty(table, number),
+        by_theta,
+        Policy(np.empty(table), np.empty(table), np.empty(states)),
+        Policy(np.empty(table), np.empty(table), np.empty(states)),
+        np.empty(table),
+        Steps(
+            np.empty(steps, np.int32), np.empty(steps, np.int32), np.empty(steps, np.int32), np.empty(steps),
+            np.empty(options.time_limit, np.int64), np.empty(options.time_limit),
+            np.empty(options.episodes), np.empty(options.episodes, np.int64),
+        ),
+        np.empty((3, steps)), flat_sums.reshape(states, actions), np.empty(states), np.empty(states),
+        np.empty(states), np.empty(states), flat_sums,
+    )  # fmt: skip
+
+
+@compiled(inlined=True)
+def _policies(options: Options, theta: Array, epsilon: float, room: Room) -> tuple[Policy, Policy]:
+    """The policy of the parameters, and the one that acts."""
+    if len(options.widths) > 0:
+        forward(theta, options.widths, room.rows, room.hidden, room.logits)
+    else:
+        copy(theta[: room.logits.size].reshape(room.logits.shape[0], room.logits.shape[1]), room.logits)
+    policy, mixture = room.policy, room.mixture
+    log_softmax(room.logits, policy.log_pi, policy.pi)
+    entropies(policy.log_pi, policy.pi, policy.entropy)
+    if epsilon == 0:
+        return policy, policy
+    mix_with_uniform(policy.pi, epsilon, mixture.log_pi, mixture.pi)
+    entropies(mixture.log_pi, mixture.pi, mixture.entropy)
+    return policy, mixture
+
+
+@compiled(inlined=True)
+def _weigh(
+    options: Options, run: Run, memory: Memory, entropy_coef: float, entropy: Array, n: int, room: Room
+) -> float:
+    """From the steps to advantage sums, weighted counts and visits of every state; what losses are divided by.
+
+    The readable counterpart is `experiments.training.advantages`.
+    """
+    steps, baseline = room.steps, options.baseline
+    returns, advantages, weights = room.of_steps[0, :n], room.of_steps[1, :n], room.of_steps[2, :n]
+    for s in range(len(entropy)):
+        room.bonus[s] = entropy_coef * (entropy[s] - options.soft_return_offset) if options.soft_return else 0.0
+    returns_to_go(steps, run.discount, room.bonus, returns)
+    mean = memory.returns[0] / max(memory.returns[1], 1.0)
+    subtract_baseline(baseline, steps, returns, memory.values, mean, advantages)
+    if options.normalize_advantages:
+        normalize(advantages)
+    count(steps.state[:n], room.visits)
+    if baseline == RUNNING_MEAN:
+        memory.returns[0] += total(returns)
+        memory.returns[1] += n
+    elif baseline == VALUE:
+        add_up(steps.state[:n], returns, room.sums)
+        move_values(memory.values, room.sums, room.visits, options.value_learning_rate)
+    if options.discount_weighting:
+        discount_weights(steps, run.discount, weights)
+        for k in range(n):
+            advantages[k] *= weights[k]
+        add_up(steps.state[:n], weights, room.counts)
+    else:
+        copy_row(room.visits, room.counts)
+    add_up(steps.taken[:n], advantages, room.flat_sums)
+    return float(n if options.per_step else options.episodes)
+
+
+@compiled(inlined=True)
+def _gradient_by_theta(options: Options, theta: Array, room: Room) -> None:
+    if len(options.widths) > 0:
+        backward(theta, options.widths, room.rows, room.hidden, room.by_logits, room.by_theta)
+    else:
+        table = room.by_logits
+        copy(table, room.by_theta[: table.size].reshape(table.shape[0], table.shape[1]))
+
+
+@compiled(inlined=True)
+def _put(columns: Array, first: int, values: tuple[float, ...]) -> None:
+    for place in range(len(values)):
+        columns[first + place] = values[place]
+
+
+@compiled(inlined=True)
+def _tell_episodes(options: Options, steps: Steps, cut_off: int, columns: Array) -> None:
+    """What the update played, as means over its episodes; and the lock-step at which the first success ended."""
+    returns, length, successes, first = 0.0, 0, 0, -1
+    for e in range(options.episodes):
+        returns += steps.returns[e]
+        length += steps.lengths[e]
+        if steps.returns[e] >= options.solved_return - 1e-9:
+            successes += 1
+            first = steps.lengths[e] - 1 if first < 0 else min(first, steps.lengths[e] - 1)
+    mean = 1 / options.episodes
+    rate = successes * mean if options.solved_return < math.inf else math.nan
+    _put(columns, OF_EPISODES, (returns * mean, length * mean, cut_off * mean, rate, float(first)))
+
+
+@compiled(inlined=True)
+def _tell_policy(
+    world: World, acting: Policy, memory: Memory, n: int, visits: Array, columns: Array, start_policy: Array
+) -> None:
+    """What acted, and where it went; it becomes the previous one."""
+    best = at_start(world.start, acting.pi, world.optimal, start_policy)
+    told = (
+        mean_over(acting.entropy, visits),
+        mean_over(acting.entropy, world.acting) / NATS,
+        mean_divergence(memory.previous_log_pi, acting.log_pi, memory.previous_visited),
+        best,
+        mean_optimal_probability(acting.pi, world.optimal, visits),
+        mean_cross_entropy(acting.log_pi, acting.pi, world.optimal, visits),
+        share_of(memory.visited, world.reachable),
+        entropy_of_visits(visits, n) / NATS,
+    )
+    _put(columns, OF_POLICY, told)
+    copy(acting.log_pi, memory.previous_log_pi)
+    for s in range(len(visits)):
+        memory.visits[s] += visits[s]
+        memory.previous_visited[s] = visits[s] > 0
+
+
+@compiled(inlined=True)
+def _keep_snapshot(block: Block, update: int, pi: Array, visits: Array) -> None:
+    for m in range(len(block.snapshot_updates)):
+        if block.snapshot_updates[m] == update:
+            copy(pi, block.snapshot_policy[m])
+            copy_row(visits, block.snapshot_visits[m])
+
+
+@compiled(inlined=True)
+def _control(run: Run, entropy_bits: float, memory: Memory) -> None:
+    """One step of `agents.schedules.target_entropy`."""
+    if run.target_bits == run.target_bits and entropy_bits == entropy_bits:
+        memory.controlled[0] = max(memory.controlled[0] + run.target_rate * (run.target_bits - entropy_bits), 0.0)
+
+
+@compiled(inlined=True)
+def _freeze_if_failed(update: int, loss: float, memory: Memory) -> None:
+    """A run with a number that is not finite moves no more; its parameters become 0, a uniform policy."""
+    if not math.isfinite(loss + total(memory.theta)):
+        memory.failed_update[0] = update
+        fill(memory.theta, 0.0)

@@ -1,0 +1,160 @@
+"""A sweep trains what is missing into one table; a tuning chooses by what it was told to and judges elsewhere."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import tomli_w
+
+from experiments import sweep as command
+from experiments import train
+from experiments.analysis.tuning import best, score
+from experiments.config.sweep_files import load_sweep
+from experiments.config.sweeps import cells
+from experiments.config.tuning import settings_of
+from experiments.session import cells as training
+from experiments.storage.sweep_folder import SweepFolder
+from tests.experiments.config.test_sweeps import BASE, GRID, TUNING
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return written(tmp_path, GRID)
+
+
+def written(folder: Path, *parts: dict[str, Any]) -> Path:
+    (folder / "base.toml").write_text(tomli_w.dumps(BASE))
+    table: dict[str, Any] = {"name": "trial", "description": "a trial", "base": "base.toml"}
+    for part in parts:
+        table |= part
+    path = folder / "sweep.toml"
+    path.write_text(tomli_w.dumps(table))
+    return path
+
+
+def run(file: Path, *options: str, status: int = 0) -> Path:
+    out = file.parent / "out"
+    assert command.main([str(file), "--out", str(out), "--workers", "2", *options]) == status
+    return out
+
+
+def test_one_table_has_all_runs_with_their_settings(file: Path) -> None:
+    table = pq.read_table(run(file) / "runs.parquet")
+    found = cells(load_sweep(file))
+    assert table.num_rows == len(found) * 2 * 2 * 2  # arms, worlds, seeds
+    for number, cell in enumerate(found):
+        rows = table.filter(np.array(table["cell"].to_pylist()) == number)
+        alone = train(cell.config).runs
+        for name in ("arm", "world", "seed", "final_return", "env_steps"):
+            assert rows[name].to_pylist() == alone[name].to_pylist()
+        for key, value in cell.settings.items():
+            assert set(rows[key].to_pylist()) == {value}
+
+
+def test_what_is_done_is_not_trained_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after some trainings, and with one table damaged."""
+    out = run(file)
+    whole = pq.read_table(out / "runs.parquet")
+    tables = sorted((out / "cells").iterdir())
+    (out / "runs.parquet").unlink()
+    (out / "summary.json").unlink()
+    tables[0].unlink()
+    tables[1].write_bytes(b"damaged")
+    asked: list[Any] = []
+    original = command.train_cells
+
+    def recorded(configs: Any, *others: Any) -> Any:
+        asked.extend(configs)
+        return original(configs, *others)
+
+    monkeypatch.setattr(command, "train_cells", recorded)
+    run(file, "--resume")
+    assert len(asked) == 2
+    assert pq.read_table(out / "runs.parquet").equals(whole)
+
+
+def test_a_folder_with_results_is_not_overwritten(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(file)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    run(file, status=2)
+    assert "holds results; go on with --resume" in capsys.readouterr().err
+    file.write_text(file.read_text().replace("0.4", "0.3"))
+    run(file, "--resume", status=2)
+    assert "holds another sweep" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    run(file, "--overwrite")
+    assert len(list((out / "cells").iterdir())) == 6
+
+
+def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = run(file, "--dry-run")
+    said = capsys.readouterr().out
+    assert not out.exists()
+    # 6 cells x 2 arms x 2 worlds x 2 seeds; x 3 updates x 2 episodes x 50 steps
+    assert "6 trainings, 48 runs, at most 14,400 environment steps" in said
+    assert "agent.learning_rate = 0.1, agent.discount = 0.9" in said
+
+
+def test_a_training_that_fails_costs_itself_alone(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original = training.train_cell
+
+    def failing(config: Any) -> Any:
+        if config.agent.learning_rate == 0.2:
+            raise OSError(28, "No space left on device")
+        return original(config)
+
+    monkeypatch.setattr(training, "train_cell", failing)
+    out = run(file, status=1)
+    assert "2 of 6 trainings failed; --resume tries them again" in capsys.readouterr().err
+    assert len(list((out / "cells").iterdir())) == 4
+    assert not (out / "summary.json").exists()
+    monkeypatch.undo()
+    run(file, "--resume")
+    assert (out / "summary.json").exists()
+
+
+def test_a_tuning_chooses_the_best_try_of_each_arm_and_judges_it(tmp_path: Path) -> None:
+    tuning = {**TUNING, "tuning": {**TUNING["tuning"], "choose_by": "final_return"}}
+    out = run(written(tmp_path, GRID, tuning))
+    summary = json.loads((out / "summary.json").read_text())
+    table = pq.read_table(out / "runs.parquet")
+    rows = table.select(["cell", "arm", "world", "final_return"]).to_pylist()
+    for arm, found in summary["tuned"].items():
+        means = [
+            np.mean([row["final_return"] for row in rows if (row["cell"], row["arm"]) == (cell, arm)])
+            for cell in range(4)
+        ]
+        assert found["scores"] == pytest.approx(means)
+        assert found["chosen"] == int(np.argmax(means))
+        assert found["settings"] == settings_of(load_sweep(tmp_path / "sweep.toml"), arm)[found["chosen"]]
+    judged = json.loads((out / "judged" / "summary.json").read_text())
+    assert judged["claims"] == summary["claims"]
+    assert judged["claims"][0]["n"] == 6
+
+
+def test_of_equal_scores_the_first_is_chosen() -> None:
+    assert best("succeeds", [0.2, 0.5, 0.5, 0.1]) == 1
+    assert best("never_successful", [0.2, 0.1, 0.1]) == 1  # the lower, the better
+
+
+def test_a_score_is_the_mean_over_worlds_with_failed_runs_at_the_worse_end() -> None:
+    columns = {"succeeds": np.array([1.0, 1.0, 1.0, 0.0]), "failed": np.array([False, True, False, False])}
+    assert score("succeeds", columns, np.array([1, 1, 2, 2])) == (0.5 + 0.5) / 2
+    assert score("succeeds", columns, np.array([1, 1, 1, 2])) == pytest.approx((2 / 3 + 0) / 2)
+    assert score("succeeds", columns, None) == 0.5
+
+
+def test_a_sweep_lies_in_a_folder_of_its_own(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = file.parent / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("kept")
+    run(file, status=2)
+    assert "holds files that are no sweep of this program" in capsys.readouterr().err
+    assert SweepFolder(out).files() == ["mine.txt"]
