@@ -346,7 +346,7 @@ def test_every_command_knows_the_home_folder(
         "train.py": ["~/none.toml"],
         "experiments.benchmark": ["--out", "~/file/x"],
         "experiments.explain": ["--out", "~/file"],
-        **{f"experiments.{reader}": ["~/none"] for reader in ("look", "play", "report")},
+        **{f"experiments.{reader}": ["~/none"] for reader in ("look", "play", "report", "sweep")},
     }
     if name in ("experiments.textbook", "experiments.verify"):
         return  # they name none
