@@ -1,4 +1,4 @@
-"""Train a comparison: one config in, a trained, logged and judged set of runs out.
+"""Train a comparison: from one config to trained, logged and judged runs.
 
 python train.py                                  the default experiment, configs/two_rooms.toml
 python train.py bandit agent.baseline=running_mean training.seeds=50 --out runs/mine
@@ -21,18 +21,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.config.commands import CONFIGS, command_words
+from experiments.config.commands import CONFIGS, as_typed, command_words
 from experiments.config.failures import Failure
 from experiments.config.help import key_table
 from experiments.config.loading import load_config
+from experiments.config.plain_text import printable
 from experiments.config.schema import Config, ConfigError
 from experiments.config.sweep_files import SWEEPS, load_sweep
 from experiments.figures.showing import Showing
 from experiments.session.command_line import Parser, available_cores, count, folder, seconds, whole
 from experiments.session.interrupts import Interrupts
+from experiments.tensorboard.links import PORT
 
 if TYPE_CHECKING:
     from experiments.session.console import Screen
+    from experiments.training.records import Records
 
 DEFAULT = CONFIGS / "two_rooms.toml"
 
@@ -71,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
         type=seconds,
         default=30.0,
         metavar="S",
-        help="time between checkpoints (default: 30); longer where they would take over 5 %% of it",
+        help="time between checkpoints (default: 30); longer if they would take over 5 %% of the time",
     )
     return top
 
@@ -87,21 +90,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def config_of(options: argparse.Namespace) -> Config:
-    """The config that the command line names; it settles the run folder, too.
+    """The config that the command line names; also sets the run folder.
 
     Raises:
         ConfigError: there is no such config, it is not valid, or options contradict each other.
     """
     words = [*([] if options.config is None else [options.config]), *options.overrides]
-    if any(not word.strip() for word in words):  # as from a shell's variable that is not set
+    if any(not word.strip() for word in words):  # as from an unset shell variable
         raise ConfigError(
-            f"an empty word: valid are a config, as in {DEFAULT.parent.name}/{DEFAULT.name}, and key=value"
+            f"an argument is empty: valid are a config, as in {DEFAULT.parent.name}/{DEFAULT.name}, and key=value"
         )
     files = [word for word in words if "=" not in word]
     if len(files) > 1:
         raise ConfigError(f"one config at a time: {', '.join(files)} (an override is written key=value)")
     if options.resume and options.overwrite:
-        raise ConfigError("--resume goes on and --overwrite begins anew: give one of them")
+        raise ConfigError("--resume continues and --overwrite starts again: give only one of them")
     path = os.path.expanduser(files[0]) if files else DEFAULT
     config = load_config(path, [word for word in words if "=" in word])
     options.out = options.out or Path("runs") / config.name
@@ -129,6 +132,8 @@ def list_experiments() -> int:
 
 def train_into_folder(config: Config, options: argparse.Namespace, words: Sequence[str]) -> int:
     """Train, print the verdicts and how to look at the rest; returns the exit status."""
+    if sys.stdout.isatty():  # before what takes seconds to import
+        print(f"{plan_line(config)}, into {printable(str(options.out))}", flush=True)
     from experiments.session import run as session
     from experiments.session.console import Screen, progress
     from experiments.session.members import WorkerFailed
@@ -143,8 +148,14 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
         checkpoint_seconds=options.checkpoint_seconds,
     )
     try:
-        with progress(screen, config.training.updates) as bar:
-            summary = session.run(config, how, bar, screen.say, interrupts, showing, bar.compiling)
+        with progress(screen, config) as bar:
+            hint = iter([f"watch it: {look_command(options.out)}"])
+
+            def on_block(records: "Records") -> None:
+                screen.say(*hint)  # with the first block: now there is something to see
+                bar(records)
+
+            summary = session.run(config, how, on_block, screen.say, interrupts, showing, bar.compiling)
         show(summary, options.out, screen, showing)
     except KeyboardInterrupt:
         interrupts.ignore()
@@ -161,43 +172,58 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
 
 
 def show(summary: Mapping[str, Any], out: Path, screen: "Screen", showing: Showing) -> None:
-    """The verdicts first, then what takes long to draw. The results are complete: whatever fails costs itself."""
+    """Show the verdicts, and then what takes long to draw. One thing that fails does not stop the others."""
     from experiments.session import console
-    from experiments.tensorboard.links import look_lines
 
-    def report() -> None:
-        from experiments.pages.training_page import (
-            write_report,  # matplotlib can wait until there is something to draw
-        )
-
-        screen.say(f"report: {write_report(out)}")
-
-    showing.attempt("table of results", lambda: screen.results(summary))
     for claim in summary["claims"]:
         showing.attempt("a verdict", partial(screen.verdict, claim))
+    showing.attempt("table of results", lambda: screen.results(summary))
     showing.attempt("failed runs", lambda: screen.say(*console.failed_lines(summary)))
     showing.attempt("speed", lambda: screen.say(console.speed_line(summary)))
     screen.say(f"results: {out}")
-    showing.attempt("report", report)
-    showing.attempt("how to look at it", lambda: screen.say(*look_lines(out / "tensorboard")))
+    with screen.waiting("drawing the report"):
+        report = showing.attempt("report", partial(_report, out))
+    if report is not None:
+        screen.link("report", report.resolve().as_uri())
+    screen.say(f"TensorBoard: {look_command(out)}")
+
+
+def plan_line(config: Config) -> str:
+    """What is about to be trained."""
+    arms, seeds = len(config.arms), len(config.training.seed_list)
+    return f"{config.name}: {arms} arms x {seeds} seeds, {config.training.updates} updates"
+
+
+def _report(out: Path) -> Path:
+    from experiments.pages.training_page import (
+        write_report,
+    )  # matplotlib can wait until there is something to draw
+
+    return write_report(out)
+
+
+def look_command(out: Path) -> str:
+    """What opens TensorBoard on a run folder, during training and after it, and where it will be."""
+    return as_typed(f"python -m experiments.look {shlex.quote(str(out))} --open   (http://localhost:{PORT})")
 
 
 def can_resume(out: Path, config: Config) -> bool:
-    """Whether the training in the folder is of this config: `--overwrite` may have ended before it began."""
+    """Whether the folder holds a training of this config: `--overwrite` may have been stopped before it began
+    one."""
     with suppress(ConfigError, OSError):
         stored = load_config(out / "config.toml")
         if stored.model_copy(update={"environment": config.environment}) != config:
             return False
         if stored.environment == config.environment:
             return True
-        from experiments.training.worlds import make_world  # what a file says is stored in place of its name
+        from experiments.training.worlds import make_world  # its lines replace the name of a file
 
         return make_world(config.environment).environment == stored.environment
     return False
 
 
 def next_step(out: Path, config: Config, words: Sequence[str]) -> str:
-    """What to do after an interruption: go on where this command line stopped, or draw what is missing."""
+    """What to do after an interruption: continue this command, or draw what is missing."""
     if not can_resume(out, config):
         return ""
     if (out / "summary.json").exists():

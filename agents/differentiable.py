@@ -1,4 +1,4 @@
-"""Policies as torch differentiates them: networks of the compiled kernels, and random actions mixed in.
+"""Policies that torch can differentiate: the networks of the compiled kernels, and mixed-in random actions.
 
 R: runs, N: rows of one run, D: width of an observation, A: actions, P: parameters of one run.
 """
@@ -34,10 +34,9 @@ def network(theta: Tensor, widths: Sequence[int], rows: Tensor | None) -> Tensor
     """Logits of networks of tanh layers, differentiable in their parameters.
 
     Args:
-        theta: weight, bias, weight, ... of each run side by side, [R, P]; what is behind them has no effect.
-        widths: of the rows, the hidden layers and the output: D, H, ..., A.
-        rows: [R, N, D]; None: the identity. A product with it is left out: the first weight itself is what the
-            first layer sees.
+        theta: weight, bias, weight, ... of each run in one row, [R, P]; numbers after them have no effect.
+        widths: the widths of the rows, the hidden layers and the output: D, H, ..., A.
+        rows: [R, N, D]; None: the identity, whose product with the first weight is that weight itself.
     Returns:
         [R, N, A].
     """
@@ -51,8 +50,9 @@ def network(theta: Tensor, widths: Sequence[int], rows: Tensor | None) -> Tensor
 def mixed_with_uniform(log_pi: Tensor, epsilon: float) -> Tensor:
     """Log-probabilities of (1 - epsilon) pi + epsilon / A, differentiable, [..., A] -> [..., A].
 
-    Not by torch.logaddexp: it rounds the last numbers of a buffer otherwise than the rest, so that a run's
-    numbers would depend on its place among the others. What is added is at least epsilon / A: nothing is lost.
+    torch.logaddexp would round the last numbers of a buffer differently from the rest, so that a run's numbers
+    would depend on its place among the others. The sum of probabilities is at least epsilon / A, so its logarithm
+    is safe.
     """
     if epsilon == 0.0:
         return log_pi

@@ -1,7 +1,8 @@
-"""What the coefficient may weigh in the loss: the negative entropy, or, as a control, another pull to uniform.
+"""The terms that the coefficient may weight in the loss: the negative entropy, or another regularizer as a
+control.
 
-All are least at the uniform policy and functions of the policy alone: what is added to all logits of a state
-changes nothing.
+All of them are smallest at the uniform policy. They depend on the policy alone, so a constant added to all logits
+of a state changes nothing.
 """
 
 import math
@@ -20,7 +21,7 @@ def regularizer(name: Regularizer, log_pi: Tensor) -> Tensor:
     * "entropy": -H(pi) = KL(pi || uniform) - ln A, in nats.
     * "kl_from_uniform": KL(uniform || pi) = -ln A - mean over actions of ln pi, in nats. It has no upper bound,
       and its gradient, pi - 1 / A by the logits, does not vanish where the policy is sure, as the entropy's does.
-    * "logit_l2": half the sum of the squared logits, once their mean is subtracted; the gradient is these logits.
+    * "logit_l2": half the sum of the squared logits after their mean is subtracted; the gradient is these logits.
 
     Args:
         log_pi: log-probabilities, [..., A].

@@ -19,14 +19,14 @@ from envs.maps import ACTION_VECTORS, grid_mdp
 from envs.tabular import TabularEnv
 from envs.tabular_vector import vector_of
 
-MAX_CELLS = 10_000  # of a map
-MAX_ATTEMPTS = 1000  # at a map with a place for both goals
+MAX_CELLS = 10_000  # per map
+MAX_ATTEMPTS = 1000  # to find a map with places for both goals
 MAX_WORLD = 2**64 - 1  # the key of its random numbers has 64 bits
 
 
 @dataclass(frozen=True)
 class MazeFamily:
-    """The parameters that the mazes of a family share; they and a world's number are all that it follows from.
+    """The parameters that the mazes of a family share; a world follows from them and its number alone.
 
     Attributes:
         size: rows and columns.
@@ -43,7 +43,7 @@ class MazeFamily:
     def map_of(self, world: int) -> list[str]:
         """The rows of a world's map: '#' wall, '.' free, 'S' start, 'g' near goal, 'G' far goal.
 
-        Attempts at a map are made until one has a place for both goals.
+        Maps are tried until one has places for both goals.
 
         Raises:
             ValueError: none of a thousand attempts has.
@@ -91,15 +91,15 @@ def maze_family(size: Any, wall_density: Any, near_distance: Any, far_distance: 
     if rows * columns > MAX_CELLS:
         raise ValueError(f"size: must have at most {MAX_CELLS:,} cells, has {rows * columns:,}")
     if not (isinstance(wall_density, int | float) and 0 <= wall_density < 1):
-        raise ValueError(f"wall_density: must be a number from 0 to below 1, is {wall_density!r}")
+        raise ValueError(f"wall_density: must be a number from 0 to below 1, not {wall_density!r}")
     distances = {"near_distance": near_distance, "far_distance": far_distance}
     near, far = (_pair(name, given) for name, given in distances.items())
     for name, (fewest, most) in zip(distances, (near, far), strict=True):
         if fewest > most:
-            raise ValueError(f"{name}: must be the fewest steps and the most, is {distances[name]!r}")
+            raise ValueError(f"{name}: must be the fewest steps and the most, not {distances[name]!r}")
     if near[1] >= far[0]:
         raise ValueError(
-            f"far_distance: must begin above {near[1]}, where near_distance ends, is {far_distance!r}"
+            f"far_distance: must begin above {near[1]}, where near_distance ends, not {far_distance!r}"
         )
     return MazeFamily((rows, columns), float(wall_density), near, far)
 
@@ -120,7 +120,7 @@ class Maze(TabularEnv):
         .......#.....
 
     ## Action Space
-    `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. Whoever bumps into a wall stays where it is.
+    `Discrete(4)`: 0 up, 1 right, 2 down, 3 left. Moving into a wall leaves the agent where it is.
 
     ## Observation Space
     `Discrete(91)`: all cells, numbered row by row. Walls have numbers too, which no episode ever shows, so that
@@ -178,11 +178,11 @@ class Maze(TabularEnv):
         render_mode: str | None = None,
     ) -> None:
         if not (_is_whole(world) and 0 <= world <= MAX_WORLD):
-            raise ValueError(f"world: must be a whole number from 0 to 2^64 - 1, is {world!r}")
+            raise ValueError(f"world: must be a whole number from 0 to 2^64 - 1, not {world!r}")
         rewards = {"near_reward": near_reward, "far_reward": far_reward}
         for name, reward in rewards.items():
             if not (isinstance(reward, int | float) and math.isfinite(reward)):
-                raise ValueError(f"{name}: must be a finite number, is {reward!r}")
+                raise ValueError(f"{name}: must be a finite number, not {reward!r}")
         self.map = maze_family(size, wall_density, near_distance, far_distance).map_of(int(world))
         goals = {"g": float(near_reward), "G": float(far_reward)}
         super().__init__(grid_mdp(self.map, goals, number_walls=True), render_mode)
@@ -193,7 +193,7 @@ def _words(*numbers: int) -> NDArray[np.uint64]:
 
 
 def _uniforms(numbers: np.random.Philox, count: int) -> NDArray[np.float64]:
-    """So many numbers in [0, 1), multiples of 2^-53."""
+    """Numbers in [0, 1), multiples of 2^-53, [count]."""
     return (numbers.random_raw(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
@@ -230,7 +230,7 @@ def _is_whole(number: Any) -> bool:
 def _pair(name: str, given: Any) -> tuple[int, int]:
     """Two whole numbers, 1 or more."""
     if not (isinstance(given, list | tuple) and len(given) == 2 and all(_is_whole(n) and n >= 1 for n in given)):
-        raise ValueError(f"{name}: must be two whole numbers, 1 or more, is {given!r}")
+        raise ValueError(f"{name}: must be two whole numbers, 1 or more, not {given!r}")
     return int(given[0]), int(given[1])
 
 

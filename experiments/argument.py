@@ -3,7 +3,7 @@
 python -m experiments.argument            writes runs/argument/report.html and one run folder per experiment
 python -m experiments.argument --quick    the same in a few seconds, with too few seeds to conclude anything
 
-What is done and unchanged is not trained again.
+Experiments that are finished and have not changed since are not trained again.
 """
 
 from experiments.session.command import begin, command, fail, leave
@@ -43,7 +43,7 @@ from experiments.storage.tree import link
 from experiments.training.loop import Training
 from experiments.training.numerics import arithmetic
 
-QUICK_SEEDS, QUICK_UPDATES = 6, 12  # how many seeds, and which part of the updates
+QUICK_SEEDS, QUICK_UPDATES = 6, 12  # the number of seeds, and the divisor of the updates
 
 
 class Done(NamedTuple):
@@ -51,12 +51,12 @@ class Done(NamedTuple):
 
     results: Results
     drawn: Drawn
-    trained: bool  # now; False: it was there already
+    trained: bool  # whether it was trained now, or had been before
     not_shown: dict[str, str]  # what could not be drawn, and why
 
 
 def configs(quick: bool) -> list[Config]:
-    """The configs of the plan, in its order.
+    """The configs of the plan, in order.
 
     Raises:
         ConfigError: one of them is missing or wrong.
@@ -67,7 +67,7 @@ def configs(quick: bool) -> list[Config]:
 
 
 def quickly(config: Config) -> Config:
-    """The same experiment with so few seeds and updates that it takes no time and shows nothing but its shape."""
+    """The same experiment with so few seeds and updates that it takes almost no time and proves nothing."""
     training = config.training
     few = {
         "seeds": training.seed_list[:QUICK_SEEDS],
@@ -83,20 +83,20 @@ class ArgumentFolder(OwnedFolder):
     OWN = re.compile(r"summary\.json|report\.html")
 
     def _maker_by_content(self) -> str | None:
-        """Whether all that it holds is run folders that this command made, and the page of them."""
+        """Our command, if the folder holds only run folders that it made, and their page."""
         names = [name for name in self.files() if not self.is_own(name)]
         made = [RunFolder(self.path / name).maker() for name in names if (self.path / name).is_dir()]
         return ARGUMENT if len(made) == len(names) > 0 and set(made) == {ARGUMENT} else None
 
 
 class Unfinished(Failure, RuntimeError):
-    """Experiments failed, each for a reason that has been told."""
+    """Some experiments failed; the reasons have been printed."""
 
     status = 1
 
 
 def prepare(config: Config, path: Path) -> Done:
-    """Train an experiment, unless it is done and unchanged, and draw it."""
+    """Train an experiment, unless it is finished and unchanged, and draw it."""
     folder, source = RunFolder(path), digest()
     folder.check_owner(ARGUMENT)
     same = holds(folder, config) and folder.source() == source
@@ -117,11 +117,11 @@ def _prepare(experiment: tuple[Config, Path]) -> Done:
 
 
 def prepare_all(found: Sequence[Config], out: Path, workers: int, screen: Screen) -> dict[str, Done]:
-    """All experiments, the longest first, so many at a time.
+    """Prepare all experiments, the longest first, `workers` at a time.
 
     Raises:
-        StoreError: one of their folders is somebody else's; nothing has been done.
-        Unfinished: some failed; the others are done.
+        StoreError: one of their folders belongs to somebody else; nothing has been done.
+        Unfinished: some failed; the others are finished.
     """
     for path in (out / config.name for config in found):
         if path.is_symlink():
@@ -146,7 +146,7 @@ def prepare_all(found: Sequence[Config], out: Path, workers: int, screen: Screen
 
 
 def _size(config: Config) -> float:
-    """About how long it takes, negative: what takes longest comes first."""
+    """Roughly how long it takes, negative, so that the longest come first."""
     training, runs = config.training, len(config.arms) * len(config.training.seed_list)
     return -training.updates * (10 + runs * (1 + training.episodes_per_update / 16))
 
@@ -163,7 +163,7 @@ def judged(done: dict[str, Done]) -> list[dict[str, Any]]:
 
 
 def summary_of(done: dict[str, Done], quick: bool, seconds: float) -> dict[str, Any]:
-    """What summary.json of the argument holds."""
+    """The content of the argument's summary.json."""
     claims = judged(done)
     steps = sum(found.results.summary["env_steps"] for found in done.values())
     training = sum(found.results.summary["wall_seconds"] for found in done.values())
@@ -182,11 +182,11 @@ def summary_of(done: dict[str, Done], quick: bool, seconds: float) -> dict[str, 
     }
 
 
-@command("experiments.argument", stopped="stopped; the same command goes on where it was")
+@command("experiments.argument", stopped="stopped; the same command continues where it stopped")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = command_line.Parser("experiments.argument", __doc__)
-    parser.add_argument("--quick", action="store_true", help="few seeds and updates: the shape, no conclusions")
+    parser.add_argument("--quick", action="store_true", help="few seeds and updates: a trial without conclusions")
     parser.add_argument(
         "--out", type=command_line.folder, help="folder (default: runs/argument, with --quick runs/argument_quick)"
     )

@@ -1,13 +1,13 @@
-"""Environment steps trained a second, learning included, and what stands beside it.
+"""Environment steps trained per second, learning included, and how that compares.
 
     python -m experiments.benchmark --quick               the default comparison, once
     python -m experiments.benchmark                       every scenario and size, three times each
-    python -m experiments.benchmark --out runs/benchmark  the figures as benchmark.json, sizes.svg too
+    python -m experiments.benchmark --out runs/benchmark  also write benchmark.json and sizes.svg
     python -m experiments.benchmark --against REVISION    this working tree and a commit, in turns
 
-Every figure comes from one run on one machine, beside that machine's own limits; nothing is compared across runs.
-Scenarios take turns, so that a machine that slows down slows all of them. With the extra `peers` installed
-somebody else's agent takes its turn on the same world and network.
+All figures of a table come from the same run on one machine, together with the limits of that machine; nothing is
+compared across runs. Scenarios take turns, so that a slow moment of the machine affects all of them. If the extra
+`peers` is installed, the agent of another library takes its turn on the same world and network.
 """
 
 from experiments.session.command import begin, command, leave
@@ -31,7 +31,8 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from experiments.config.commands import pip_install
-from experiments.figures.style import COLOURS, style, svg_of
+from experiments.figures.looks import COLOURS
+from experiments.figures.style import style, svg_of
 from experiments.session.command_line import Parser, folder
 from experiments.session.console import Screen
 from experiments.session.run import train_in_memory
@@ -65,7 +66,7 @@ START_UP = {
 
 
 def speeds(timings: Mapping[str, Sequence[Timing]]) -> Rows:
-    """A row a scenario: millions of environment steps a second."""
+    """A row per scenario: millions of environment steps per second."""
     rows = []
     for name, runs in timings.items():
         rates = [run.millions for run in runs]
@@ -82,7 +83,7 @@ def speeds(timings: Mapping[str, Sequence[Timing]]) -> Rows:
 
 
 def costs_of_logging(scenario: Scenario, repeats: int) -> Rows:
-    """A row a way of logging; CPU seconds of one process."""
+    """A row per way of logging: CPU seconds of one process."""
     costs = scenarios.logging_costs(scenario.load(), repeats)
     least = next(iter(costs.values()))
     return [
@@ -92,7 +93,7 @@ def costs_of_logging(scenario: Scenario, repeats: int) -> Rows:
 
 
 def fractions(scenario: Scenario) -> Rows:
-    """A row an operation: what one process needs of it a second, beside what one thread can do."""
+    """A row per operation: how many a process needs per second, and how many one thread can do."""
     config = scenario.load()
     began = time.perf_counter()
     result = train_in_memory(config)
@@ -104,7 +105,7 @@ def fractions(scenario: Scenario) -> Rows:
         rows.append(
             {
                 "operation": name,
-                "unit a second": limit.unit,
+                "unit per second": limit.unit,
                 "at most": limit.most,
                 "needed": needed,
                 "share of the time": needed / limit.most,
@@ -114,7 +115,7 @@ def fractions(scenario: Scenario) -> Rows:
 
 
 def sizes(groups: Sequence[Size], repeats: int) -> Rows:
-    """A row a size: time and memory."""
+    """A row per size: time and memory."""
     rows = []
     for group in groups:
         timings = in_turns(list(group.scenarios.values()), repeats)
@@ -124,7 +125,7 @@ def sizes(groups: Sequence[Size], repeats: int) -> Rows:
                 {
                     "size": group.name,
                     "number": number,
-                    "ns a step": nanoseconds,
+                    "ns per step": nanoseconds,
                     "peak MiB": peak_bytes(scenario) / 2**20,
                 }
             )
@@ -132,13 +133,13 @@ def sizes(groups: Sequence[Size], repeats: int) -> Rows:
 
 
 def bytes_a_run(rows: Rows) -> float:
-    """The slope of memory over runs, between the two largest numbers of them; two arms have a run a seed each."""
+    """The slope of memory between the two largest numbers of runs; each of two arms has one run per seed."""
     small, large = [row for row in rows if row["size"] == SIZES[0].name][-2:]
     return float((large["peak MiB"] - small["peak MiB"]) * 2**20 / (large["number"] - small["number"]) / 2)
 
 
 def start_up(repeats: int) -> Rows:
-    """A row a command: wall clock seconds, the median."""
+    """A row per command: the median of wall-clock seconds."""
     root = Path(__file__).resolve().parent.parent
     rows = []
     for name, words in START_UP.items():
@@ -152,7 +153,7 @@ def start_up(repeats: int) -> Rows:
 
 
 def beside_peers(repeats: int) -> Rows:
-    """A row an agent, in turns on FrozenLake 4x4 with 64 x 64 units; none without the extra."""
+    """A row per agent, in turns on FrozenLake 4x4 with 64 x 64 units; empty without the extra."""
     if not peers.is_installed():
         return []
     timings: dict[str, list[Timing]] = {peers.OURS.name: [], peers.THEIRS: []}
@@ -163,29 +164,30 @@ def beside_peers(repeats: int) -> Rows:
 
 
 def beside_simulators(rounds: int) -> Rows:
-    """A row a way of stepping a simulator, in steps a second of CPU time; LunarLander where it is installed."""
+    """A row per way of stepping a simulator, in steps per second of CPU time; with LunarLander if it is
+    installed."""
     name, few = ("lunar_lander", 4) if importlib.util.find_spec("Box2D") else ("cartpole", 8)
     speeds_of = stepping_speeds(Scenario(name, name, (f"training.seeds={few}",)).load(), rounds)
     return [{"of": name, "way": way, "thousand steps": rate / 1e3} for way, rate in speeds_of.items()]
 
 
 def size_figure(rows: Rows) -> bytes:
-    """Time a step against each size, as SVG."""
+    """Time per step against each size, as SVG."""
     names = list(dict.fromkeys(row["size"] for row in rows))
     figure = Figure(figsize=(2.6 * len(names), 2.8), layout="constrained")
     for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names), sharey=True)), names, strict=True):
-        points = [(row["number"], row["ns a step"]) for row in rows if row["size"] == name]
+        points = [(row["number"], row["ns per step"]) for row in rows if row["size"] == name]
         axes.loglog(*zip(*points, strict=True), marker="o", color=COLOURS[1])
         axes.set_xlabel(name)
         axes.set_xticks([x for x, _ in points], [str(x) for x, _ in points], minor=False)
         axes.minorticks_off()
         axes.grid(visible=True, alpha=0.4)
-    figure.axes[0].set_ylabel("nanoseconds a step")
+    figure.axes[0].set_ylabel("nanoseconds per step")
     return svg_of(figure, "Time of an environment step, learning included, against " + ", ".join(names))
 
 
 def table(title: str, rows: Rows) -> Table:
-    """Rows for people to read."""
+    """The rows as a table for the terminal."""
     shown = Table(title=title, title_justify="left")
     for column, value in rows[0].items():
         shown.add_column(column, justify="left" if isinstance(value, str) else "right")
@@ -238,11 +240,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measured(quick: bool) -> dict[str, Rows]:
-    """Everything, in turns; the tables by their titles."""
+    """Measure everything in turns; returns the tables by their titles."""
     repeats = 1 if quick else 3
     default = scenarios.QUICK[0]
     found: dict[str, Rows] = {
-        "environment steps trained a second, millions": speeds(
+        "environment steps trained per second, millions": speeds(
             in_turns(scenarios.QUICK if quick else scenarios.SCENARIOS, repeats)
         ),
         "what logging costs, default comparison, one process": costs_of_logging(default, repeats),
@@ -250,9 +252,9 @@ def measured(quick: bool) -> dict[str, Rows]:
     }
     if not quick:
         found["time and memory against size"] = sizes(SIZES, repeats)
-        found["a simulator alone, and trained in: thousands of steps a second of CPU time"] = beside_simulators(3)
+        found["a simulator, alone and trained in: thousands of steps per CPU second"] = beside_simulators(3)
         found["start-up, seconds"] = start_up(repeats)
-        found["millions of steps a second beside somebody else's agent"] = beside_peers(repeats)
+        found["millions of steps per second beside the agent of another library"] = beside_peers(repeats)
     return found
 
 
@@ -266,11 +268,11 @@ def compared(revision: str, quick: bool) -> dict[str, Rows]:
     timings = revisions.against(revision, scenarios.QUICK if quick else scenarios.COMPARED, repeats)
     commands = revisions.commands_against(revision, repeats)
     return {
-        f"millions of environment steps a second, here and at {revision}": [
+        f"millions of environment steps per second, here and at {revision}": [
             {"scenario": name} | _medians({which: [run.millions for run in runs] for which, runs in both.items()})
             for name, both in timings.items()
         ],
-        "two threads beside one, in times": [
+        "speed of two threads in times that of one": [
             {"of": "a compiled loop that shares nothing", "times": speed_of_threads(2)},
             *({"of": name, "times": ratio} for name, ratio in _gains(timings)),
         ],
@@ -282,7 +284,7 @@ def compared(revision: str, quick: bool) -> dict[str, Rows]:
 
 
 def _medians(both: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Of the two revisions, and of how many times the first is the second in the same turn."""
+    """The medians of both revisions, and of their ratio in the same turn."""
     here, there = both.values()
     turns = [a / b for a, b in zip(here, there, strict=True)]
     medians = {name: float(np.median(values)) for name, values in both.items()}
@@ -290,7 +292,7 @@ def _medians(both: Mapping[str, Sequence[float]]) -> dict[str, float]:
 
 
 def _gains(timings: Mapping[str, Mapping[str, Sequence[Timing]]]) -> Iterator[tuple[str, float]]:
-    """What a second worker brings here, of scenarios that were measured with one, too."""
+    """How much a second worker gains, for scenarios that were measured with one, too."""
     medians = {
         name: float(np.median([run.millions for run in both[revisions.HERE]])) for name, both in timings.items()
     }
@@ -300,14 +302,14 @@ def _gains(timings: Mapping[str, Mapping[str, Sequence[Timing]]]) -> Iterator[tu
 
 
 def show(found: Mapping[str, Rows], screen: Screen) -> None:
-    """The tables, and what follows from them."""
+    """Print the tables, and the memory per run."""
     for title, rows in found.items():
         if rows:
             screen.print(table(title, rows))
     if "time and memory against size" in found:
         screen.print(f"memory of a run: {bytes_a_run(found['time and memory against size']):,.0f} bytes")
         if not peers.is_installed():
-            screen.print(f"somebody else's agent: not measured, {pip_install('peers')}", markup=False)
+            screen.print(f"agent of another library: not measured; it needs {pip_install('peers')}", markup=False)
     screen.print(f"peak memory of this process: {largest_resident() / 2**20:,.0f} MiB")
 
 

@@ -1,10 +1,10 @@
-"""The page of the text, made anew: docs/explain.html, to be opened from a file, in English and Korean.
+"""Write the page of the text, docs/explain.html, in English and Korean; it opens from a file.
 
-python -m experiments.explain                 trains what the page shows and writes the page
+python -m experiments.explain                 train what the page shows, and write the page
 python -m experiments.explain --out my.html   the same, somewhere else
 
-It trains the text's bandit at a dozen coefficients, and the two rooms. The verdicts are those of
-docs/argument.json: where training has changed, judge the argument anew first.
+It trains the text's bandit at a dozen coefficients, and the two rooms. The verdicts come from
+docs/argument.json: if training has changed, run the argument again first.
 """
 
 from experiments.session.command import begin, command, leave
@@ -35,7 +35,7 @@ ARGUMENT = DOCS / "argument.json"
 PAGE = DOCS / "explain.html" if IS_CHECKOUT else Path("explain.html")
 MARK = b'<meta name="generator" content="experiments.explain">'
 
-# Of the bandit. 0 and 0.1 are the arms of configs/bandit.toml, whose runs the argument judges.
+# For the bandit; 0 and 0.1 are the arms of configs/bandit.toml, whose runs the argument judges.
 COEFFICIENTS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 
 
@@ -46,12 +46,12 @@ def with_doses(config: Config, coefficients: Sequence[float]) -> Config:
 
 
 def made(screen: Screen, coefficients: Sequence[float] = COEFFICIENTS, overrides: Sequence[str] = ()) -> str:
-    """Train what the page shows, and the page.
+    """Train what the page shows; returns the page.
 
     Args:
         screen: where progress is shown.
-        coefficients: of the bandit; 0 and 0.1 among them.
-        overrides: of both configs, to have it faster.
+        coefficients: those of the bandit, including 0 and 0.1.
+        overrides: overrides of both configs, to make it faster.
     """
     bandit, rooms = (load_config(CONFIGS / f"{name}.toml", overrides) for name in ("bandit", "two_rooms"))
     argument = json.loads(ARGUMENT.read_text(encoding="utf-8"))
@@ -69,16 +69,16 @@ def made(screen: Screen, coefficients: Sequence[float] = COEFFICIENTS, overrides
 def trained(config: Config, folder: Path, screen: Screen) -> Path:
     """The folder, with a finished training in it."""
     options = Options(folder, workers=available_cores(), log_steps=0, tensorboard=False)
-    with progress(screen, config.training.updates) as bar:
+    with progress(screen, config) as bar:
         run(config, options, bar, screen.say)
     return folder
 
 
 def check_page(path: Path) -> None:
-    """Whether a page can be made, and may be written there.
+    """Check that the page can be made, and may be written there.
 
     Raises:
-        StoreError: something else is there, or this is no checkout.
+        StoreError: something else is there, or this is not a checkout.
     """
     if not ARGUMENT.is_file():
         raise StoreError(f"{ARGUMENT}: not there; the page is made in a checkout of the project, which has it")

@@ -1,6 +1,8 @@
 """Look at what a training logged.
 
-python -m experiments.look runs/two_rooms       start TensorBoard there and print links into its pages
+python -m experiments.look runs/two_rooms            start TensorBoard there, and say where it is
+python -m experiments.look runs/two_rooms --open     and open it in the browser as soon as it answers
+python -m experiments.look runs/two_rooms --links    and print links into its pages
 """
 
 from experiments.session.command import begin, command, leave
@@ -11,13 +13,19 @@ if __name__ == "__main__":
 import shlex
 import shutil
 import socket
-from collections.abc import Sequence
+import time
+import webbrowser
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from urllib.request import urlopen
 
 from experiments.config.failures import Failure
+from experiments.config.loading import load_config
 from experiments.config.plain_text import printable
 from experiments.session.command_line import Parser, folder
 from experiments.session.processes import run_program
-from experiments.tensorboard.links import PORT, event_files, links, tensorboard_command
+from experiments.tensorboard.links import FEATURED, PORT, event_files, links, tab_link, tensorboard_command
 
 
 @command("experiments.look")
@@ -25,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Start TensorBoard on a run folder; returns the exit status: its own, 2 if there is nothing to show."""
     parser = Parser("experiments.look", __doc__)
     parser.add_argument("folder", type=folder, help="run folder, as in runs/two_rooms")
-    run = parser.parse_args(arguments).folder
+    parser.add_argument("--open", action="store_true", help="open the browser as soon as TensorBoard answers")
+    parser.add_argument("--links", action="store_true", help="print links to the views that this project sets up")
+    options = parser.parse_args(arguments)
+    run = options.folder
     try:
         logs = run / "tensorboard" if (run / "tensorboard").is_dir() else run
         missing = "" if any(event_files(logs)) else "holds no event files" if run.is_dir() else "no such folder"
@@ -37,12 +48,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = shlex.split(tensorboard_command(logs, port))
     if shutil.which(words[0]) is None:
         raise Failure(f"{words[0]}: there is no such program; TensorBoard comes with this one")
-    print(f"{printable(shlex.join(words))}\n{links(port)}", flush=True)
-    return run_program(words)
+    print(f"{printable(shlex.join(words))}\nTensorBoard: http://localhost:{port}", flush=True)
+    if options.links:
+        print(links(port, featured_runs(logs)), flush=True)
+    return run_program(words, (lambda is_alive: open_bands(port, is_alive)) if options.open else None)
+
+
+def open_bands(port: int, is_alive: Callable[[], bool]) -> None:
+    """Both arms with their bands, in the browser, once TensorBoard has them."""
+    while is_alive():
+        with suppress(OSError), urlopen(f"http://localhost:{port}/data/runs", timeout=5) as answer:
+            if answer.read().strip() != b"[]":
+                break
+        time.sleep(0.1)
+    address = tab_link("custom_scalars", port)
+    if is_alive() and not webbrowser.open(address):
+        print(f"no browser could be opened; this is the page: {address}", flush=True)
+
+
+def featured_runs(logs: Path) -> list[str]:
+    """Within each arm, of the training that logged there; none, if its folder does not say."""
+    from experiments.training.records import member_path
+
+    with suppress(Failure, ValueError, OSError):
+        config = load_config(logs.parent / "config.toml")
+        world = config.environment.world_list[0]
+        return [member_path(seed, world) for seed in config.training.seed_list[:FEATURED]]
+    return []
 
 
 def _free_port() -> int:
-    """TensorBoard's own if nobody uses it, else any."""
+    """TensorBoard's own port if it is free, else any."""
     for port in (PORT, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

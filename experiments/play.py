@@ -1,6 +1,6 @@
 """Watch a trained policy play an episode: in the terminal, in a window, or as an animated GIF.
 
-python -m experiments.play runs/two_rooms --arm with_entropy --seed 3003
+python -m experiments.play runs/two_rooms --seed 3003    all arms, side by side
 python -m experiments.play runs/two_rooms --arm with_entropy --seed 3003 --window
 python -m experiments.play runs/two_rooms --arm without_entropy with_entropy --seed 3003 --gif episodes.gif
 """
@@ -13,8 +13,10 @@ if __name__ == "__main__":
 import argparse
 import importlib
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -24,37 +26,41 @@ from experiments.config.mistakes import one_line
 from experiments.config.plain_text import printable
 from experiments.figures.gif import Picture, check_gif, write_gif
 from experiments.session.command_line import Parser, folder, place
+from experiments.session.console import Screen
+from experiments.session.side_by_side import TextPicture, play_in_place
 from experiments.storage.policies import StoredPolicy, load_policy
-from experiments.storage.run_folder import StoreError
+from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.randomness import Purpose, uniforms
 from experiments.training.spaces import flag_of, reward_of
 from experiments.training.worlds import World, closed
 
+T = TypeVar("T")
+
 
 class PlayError(Failure, RuntimeError):
-    """An environment that cannot be shown, or that failed; the message is one line."""
+    """An environment cannot be shown, or failed; the message is one line."""
 
 
 class Move(NamedTuple):
-    """A step of an episode, or its beginning (then there is no action, and the numbers are 0)."""
+    """A step of an episode, or its beginning (without an action, and with numbers 0)."""
 
-    action: int | None  # as the environment calls it
+    action: int | None  # as the environment numbers it
     probability: float  # of the action
-    entropy_bits: float  # of the policy that the action was drawn from
+    entropy_bits: float  # of the policy from which the action was drawn
     reward: float
     total: float  # rewards so far
     outcome: str  # "": the episode goes on
-    picture: Any  # what the environment draws after the step, in the mode it was made for
+    picture: Any  # what the environment draws after the step, in its render mode
 
 
 def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bool) -> Iterator[Move]:
     """Play one episode.
 
     Args:
-        policy: who plays, in its own world.
-        render_mode: of the environment; None: nothing is drawn.
-        seed: of the environment and, independently, of the actions.
+        policy: the policy that plays, in its own world.
+        render_mode: the render mode of the environment; None: nothing is drawn.
+        seed: the seed of the environment and, independently, of the actions.
         greedy: take the most probable action instead of drawing one.
     Raises:
         PlayError: the environment raised.
@@ -82,7 +88,7 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
                     return
     except StoreError:
         raise
-    except Exception as error:  # whatever a stranger's environment raises, a screen that is not there included
+    except Exception as error:  # anything: a stranger's environment, a missing screen
         raise PlayError(f"{world.environment.id}: {type(error).__name__}: {error}") from error
 
 
@@ -91,7 +97,9 @@ def parser() -> argparse.ArgumentParser:
     top = Parser("experiments.play", __doc__)
     top.add_argument("folder", type=folder, help="a finished run folder, as in runs/two_rooms")
     top.add_argument(
-        "--arm", nargs="+", help="whose policy; of several, one after the other, in a GIF side by side"
+        "--arm",
+        nargs="+",
+        help="whose policy (default: every arm's); several play side by side",
     )
     top.add_argument("--seed", type=int, help="which run of the arm")
     top.add_argument("--world", type=int, help="of a family, which of its worlds")
@@ -104,10 +112,13 @@ def parser() -> argparse.ArgumentParser:
         type=_seed,
         default=0,
         metavar="N",
-        help="of the environment and the actions (default: 0)",
+        help="seed of the environment and the actions (default: 0)",
     )
     top.add_argument(
-        "--import", dest="module", metavar="MODULE", help="import it first: it registers the folder's environment"
+        "--import",
+        dest="module",
+        metavar="MODULE",
+        help="a module to import first, which registers the folder's environment",
     )
     return top
 
@@ -122,16 +133,14 @@ def _seed(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     options = parser().parse_args(arguments)
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # otherwise pygame greets on standard output
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # otherwise pygame prints a greeting
     try:
         if options.module is not None:
             _import(options.module)
         if options.gif:
             check_gif(options.gif)
-        policies = {
-            arm: load_policy(options.folder, arm, options.seed, options.world) for arm in options.arm or [None]
-        }
-        play(policies, options)
+        arms = options.arm or _arms(options.folder)
+        play({arm: load_policy(options.folder, arm, options.seed, options.world) for arm in arms}, options)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -141,48 +150,71 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _arms(path: Path) -> list[str | None]:
+    """All of a run folder; None where it does not say, which is for whoever loads a policy to complain about."""
+    folder = RunFolder(path)
+    return [*folder.read_config().arms] if folder.has_begun else [None]
+
+
 def _import(module: str) -> None:
     try:
         importlib.import_module(module)
-    except Exception as error:  # whatever a stranger's module raises; a name that is none does so, too
+    except Exception as error:  # anything: a stranger's module, or a name that is none
         raise PlayError(f"--import {module}: {type(error).__name__}: {error}") from error
 
 
 def play(policies: dict[str | None, StoredPolicy], options: argparse.Namespace) -> None:
     """Play an episode of each policy and show it."""
     wish = "human" if options.window else "rgb_array" if options.gif else "ansi"
-    played = []
-    for arm, policy in policies.items():
-        mode, rate = _render_mode(policy.world, wish)
-        moves = []
-        who = arm or printable(str(options.folder))
-        print(f"{who}, {policy.world.environment.id}, episode seed {options.episode_seed}")
-        for number, move in enumerate(episode(policy, mode, options.episode_seed, options.greedy)):
-            moves.append(move)
-            if isinstance(move.picture, str):
-                print(move.picture.rstrip("\n"))
-            if move.action is not None:
-                print(_line(number, move))
-        print(f"{moves[-1].outcome} after {len(moves) - 1} steps, return {moves[-1].total:g}\n")
-        played.append(moves)
+    modes = [_render_mode(policy.world, wish) for policy in policies.values()]
+    in_place = wish == "ansi" and sys.stdout.isatty() and all(mode is not None for mode, _ in modes)
+    rate, played = modes[0][1], []
+    names = [arm or printable(str(options.folder)) for arm in policies]
+    for name, policy, (mode, _) in zip(names, policies.values(), modes, strict=True):
+        moves = episode(policy, mode, options.episode_seed, options.greedy)
+        if not in_place:
+            print(f"{name}, {policy.world.environment.id}, episode seed {options.episode_seed}")
+            moves = _told(moves)
+        played.append(list(moves))
+    if in_place:
+        texts = [_pictured(TextPicture, moves) for moves in played]
+        play_in_place(Screen(), names, texts, rate)
+        for name, told in zip(names, played, strict=True):
+            print(f"{name}: {_ending(len(told) - 1, told[-1])}")
     if options.gif:
-        pictures = [[Picture(m.picture, _caption(n, m)) for n, m in enumerate(moves)] for moves in played]
-        write_gif(options.gif, [arm or str(options.folder) for arm in policies], pictures, rate)
+        pictures = [_pictured(Picture, moves) for moves in played]
+        write_gif(options.gif, names, pictures, rate)
         print(f"{printable(str(options.gif))}: {options.gif.stat().st_size / 1000:.0f} kB")
 
 
+def _told(moves: Iterator[Move]) -> Iterator[Move]:
+    """The moves, each printed as it comes."""
+    for number, move in enumerate(moves):
+        if isinstance(move.picture, str):
+            print(move.picture.rstrip("\n"))
+        if move.action is not None:
+            print(_line(number, move))
+        if move.outcome:
+            print(f"{_ending(number, move)}\n")
+        yield move
+
+
 def _render_mode(world: World, wish: str) -> tuple[str | None, float]:
-    """The mode to make the environment with, and its pictures per second."""
+    """The render mode for making the environment, and its pictures per second."""
     with closed(world.make()) as env:
         modes, rate = env.metadata.get("render_modes", []), float(env.metadata.get("render_fps") or 4)
     own = world.environment.kwargs.get("render_mode")
     if wish in modes and own in (None, wish):
         return wish, rate
-    if wish == "ansi":  # the numbers are worth reading without a drawing too
+    if wish == "ansi":  # the numbers are worth reading even without a drawing
         return None, rate
     if own is not None:
         raise PlayError(f"environment.kwargs.render_mode is {own!r} in the config; this needs {wish!r}")
     raise PlayError(f"{world.environment.id} has no render mode {wish!r}; it has {', '.join(modes) or 'none'}")
+
+
+def _ending(steps: int, last: Move) -> str:
+    return f"{last.outcome} after {steps} steps, return {last.total:g}"
 
 
 def _line(number: int, move: Move) -> str:
@@ -190,6 +222,10 @@ def _line(number: int, move: Move) -> str:
         f"step {number}: action {move.action}, probability {move.probability:.3f}, "
         f"entropy {move.entropy_bits:.3f} bits, reward {move.reward:g}"
     )
+
+
+def _pictured(kind: Callable[[Any, str], T], moves: Sequence[Move]) -> list[T]:
+    return [kind(move.picture, _caption(number, move)) for number, move in enumerate(moves)]
 
 
 def _caption(number: int, move: Move) -> str:

@@ -1,6 +1,6 @@
 """The report of one training: `python -m experiments.report runs/two_rooms` redraws it from stored results.
 
-Writes figures/*.svg and report.html, a page without network that opens from a file.
+It writes figures/*.svg and report.html, a page that opens from a file and needs no network.
 """
 
 from experiments.session.command import begin, command, leave

@@ -1,8 +1,8 @@
-"""Sweeps: many trainings that differ in some keys of one config, into one table; and equal tuning of the arms.
+"""Sweeps: many trainings that differ in some keys of one config, in one table; and equal tuning of the arms.
 
 python -m experiments.sweep fair_mazes                       configs/sweeps/fair_mazes.toml, into runs/fair_mazes
 python -m experiments.sweep configs/sweeps/fair_mazes.toml --dry-run      what it would train, and how long
-python -m experiments.sweep fair_mazes --resume              go on after Ctrl-C or a kill; what is done stays done
+python -m experiments.sweep fair_mazes --resume              go on after Ctrl-C or a kill; finished trainings stay
 """
 
 from experiments.session.command import begin, command, fail, leave
@@ -48,13 +48,13 @@ from experiments.training.loop import Training
 
 
 class Unfinished(Failure, RuntimeError):
-    """Trainings failed, each for a reason that has been told."""
+    """Some trainings failed; the reasons have been printed."""
 
     status = 1
 
 
 class Place(NamedTuple):
-    """Where a sweep goes, and how."""
+    """The folder of a sweep, and how to train it."""
 
     folder: SweepFolder
     workers: int
@@ -62,10 +62,10 @@ class Place(NamedTuple):
 
 
 def train_all(found: Sequence[Cell], place: Place) -> list[Finished]:
-    """The cells, those that are not finished yet trained now, in their order.
+    """All cells in order, after training those that are not finished yet.
 
     Raises:
-        Unfinished: some failed; the others are done.
+        Unfinished: some failed; the others are finished.
     """
     folder, workers, screen = place
     done = [folder.read_cell(cell.config) for cell in found]
@@ -91,7 +91,8 @@ def train_all(found: Sequence[Cell], place: Place) -> list[Finished]:
 
 
 def judge(sweep: Sweep, chosen: Mapping[str, Settings], place: Place) -> Mapping[str, Any]:
-    """Train the comparison of what the arms chose, in a run folder of its own, unless it is there."""
+    """Train the comparison of the settings that the arms chose, in its own run folder, unless it is there
+    already."""
     config, path, source = judged(sweep, chosen), place.folder.path / JUDGED, digest()
     inner = RunFolder(path)
     inner.check_owner(SWEEP)
@@ -145,13 +146,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check_folder(folder: SweepFolder, text: str, options: argparse.Namespace) -> None:
-    """Whether these options can be followed there.
+    """Check that these options can be followed there.
 
     Raises:
         StoreError: they cannot.
     """
     if options.resume and options.overwrite:
-        raise StoreError("--resume goes on and --overwrite begins anew: give one of them")
+        raise StoreError("--resume continues and --overwrite starts again: give only one of them")
     place = folder.path / SWEEP_FILE
     if not place.exists():
         return
@@ -166,7 +167,7 @@ def _check_folder(folder: SweepFolder, text: str, options: argparse.Namespace) -
 
 
 def swept(sweep: Sweep, found: Sequence[Cell], place: Place) -> dict[str, Any]:
-    """Train everything that is missing; what summary.json holds."""
+    """Train everything that is missing; returns the content of summary.json."""
     done = train_all(found, place)
     place.folder.write(RUNS, parquet_bytes(all_runs(found, done)))
     summary: dict[str, Any] = {

@@ -1,9 +1,10 @@
-"""Sampled against exact gradients in every finite world, and the numbers of the text.
+"""Compare sampled with exact gradients in every finite world, and recompute the numbers of the text.
 
 python -m experiments.verify            everything, about a minute
 python -m experiments.verify --quick    only the smallest worlds
 
-Exit status 1 if anything disagrees that should agree. What is biased by design is listed, with its bias.
+The exit status is 1 if anything disagrees that should agree. Options that are biased by design are listed with
+their bias.
 """
 
 from experiments.session.command import begin, command, leave
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def print_numbers() -> int:
-    """The numbers of the text; how many of them are wrong."""
+    """Print the numbers of the text; returns how many of them are wrong."""
     wrong = 0
     print("The numbers of the text\n")
     print(f"{'quantity':<50}{'printed':<20}{'exact':>10}  unit")
@@ -49,7 +50,7 @@ def print_numbers() -> int:
         wrong += not number.agrees
         remark = number.remark if number.agrees else "WRONG"
         print(f"{number.quantity:<50}{number.printed or '-':<20}{number.exact:>10.6f}  {number.unit:<6}{remark}")
-    print("\nMeans of log p(x) / q(x), x from p: the divergence is the expected log likelihood ratio.")
+    print("\nMeans of log p(x) / q(x), x from p: the divergence is the expected log-likelihood ratio.")
     print("(A likelihood ratio, which the text calls a probability, may exceed 1.)\n")
     for found in likelihood_ratios():
         wrong += abs(found.z) > stats.norm.isf(LEVEL / 4)
@@ -59,10 +60,10 @@ def print_numbers() -> int:
 
 
 def print_gradients(todo: Sequence[Task]) -> int:
-    """The table of all cases; how many of them disagree.
+    """Print the table of all cases; returns how many of them disagree.
 
     Raises:
-        Failure: worlds that could not be looked at, and why.
+        Failure: some worlds could not be examined; the message says why.
     """
     rows: list[Row] = []
     failed: dict[str, dict[str, None]] = {}  # why -> worlds, in order
@@ -79,7 +80,7 @@ def print_gradients(todo: Sequence[Task]) -> int:
 
 
 def print_rows(rows: Sequence[Row]) -> int:
-    """The table of the cases that were looked at; how many of them disagree."""
+    """Print the table of the examined cases; returns how many of them disagree."""
     verdicts = judged(rows)
     print(f"\nMean of many sampled updates ({RUNS} runs, 4 episodes per update) beside the exact gradient")
     print("(batch_mean: beside 3/4 of the part of the returns, and the whole of the entropy's)\n")
@@ -103,7 +104,7 @@ def _examine(numbered: tuple[int, Task]) -> list[Row]:
 
 
 def print_biased() -> None:
-    """What is biased by design."""
+    """Print the options that are biased by design."""
     print("\nBiased by design (two rooms, discount 0.9): the mean update beside the gradient\n")
     print(f"{'option':<24}{'max z':>7}{'chi2/df':>12}{'cosine':>8}{'length':>8}  why")
     for name, reason, found in biased():

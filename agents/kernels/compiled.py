@@ -1,4 +1,4 @@
-"""Loops compiled to machine code, where one pass does what would take array operations a pass each."""
+"""Loops compiled to machine code: one pass over the data, where array operations would take one pass each."""
 
 from collections.abc import Callable
 from functools import cache
@@ -12,36 +12,36 @@ from numba.core.caching import IndexDataCacheFile
 Function = TypeVar("Function", bound=Callable[..., object])
 
 DIGEST = 32  # bytes of a SHA-256
-# Settings of numba, NUMBA_OPT and so on, that change its machine code; USING_SVML says whether it found Intel's
+# Settings of numba, such as NUMBA_OPT, that change its machine code; USING_SVML says whether it found Intel's
 # vector functions.
 FLAGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "USING_SVML")
 
 
 def is_compiling() -> bool:
-    """Whether anything is compiled at all: NUMBA_DISABLE_JIT, a debugging aid, turns it off."""
+    """Whether anything is compiled: NUMBA_DISABLE_JIT, a debugging aid, turns it off."""
     return not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
 
 def flags() -> str:
-    """What decides, beside the processor, which machine code comes of a function, as in "OPT=3 ENABLE_AVX=1"."""
+    """The flags that, with the processor, decide a function's machine code, as in "OPT=3 ENABLE_AVX=1"."""
     return " ".join(f"{name}={int(getattr(numba.config, name))}" for name in FLAGS)
 
 
 def compiled(*freedoms: str, inlined: bool = False) -> Callable[[Function], Function]:
     """Compile for the types of the arguments it is called with; the result is kept on disk for later processes.
 
-    It runs without the interpreter's lock, so threads may share the work. Nothing is checked in there: an index
-    out of bounds reads and writes what lies there, and division by 0 gives infinity.
+    It runs without the interpreter's lock, so threads may share the work. It checks nothing: an index out of
+    bounds reads or writes other memory, and division by 0 gives infinity.
 
-    A compiled function may call others of its own folder and of this one, and use their constants: what is kept on
-    disk counts only as long as no file of the two folders has changed.
+    A compiled function may call others of its own folder and of this one, and use their constants: the code on
+    disk is used only as long as no file in the two folders has changed.
 
     Args:
-        freedoms: how numbers may differ from Python's, in LLVM's words. None: not at all. "contract": a product
-            and a sum may become one operation, rounded once. "reassoc" and "nsz": a sum may be taken in another
-            order, always the same one for the same length.
-        inlined: it becomes a part of every compiled function that calls it, and is not compiled by itself, which
-            saves time.
+        freedoms: how numbers may differ from Python's, as flags of LLVM. Without any: not at all. "contract": a
+            product and a sum may become one operation, rounded once. "reassoc" and "nsz": a sum may be taken in
+            another order, always the same one for the same length.
+        inlined: whether it becomes a part of every compiled function that calls it; it is then not compiled by
+            itself, which saves time.
     """
 
     def decorator(function: Function) -> Function:
@@ -56,7 +56,7 @@ def compiled(*freedoms: str, inlined: bool = False) -> Callable[[Function], Func
         }
         try:
             dispatcher = numba.njit(function, cache=True, **options)
-        except RuntimeError:  # no folder can be written to: it is compiled in every process
+        except RuntimeError:  # no writable folder: every process compiles it
             return cast(Function, numba.njit(function, **options))
         stamp = digest(Path(function.__code__.co_filename).parent), flags()
         dispatcher._cache._cache_file = _CheckedFile(dispatcher._cache._cache_file, stamp)
@@ -67,9 +67,10 @@ def compiled(*freedoms: str, inlined: bool = False) -> Callable[[Function], Func
 
 @cache
 def digest(folder: Path) -> str:
-    """SHA-256 of all sources that machine code of a folder may be made of: those in it and those beside this one.
+    """SHA-256 of all sources on which the machine code of a folder may depend: those in it, and those in this
+    folder.
 
-    numba alone looks at the file of a function, not at those of the functions that it calls.
+    numba itself checks only the file of a function, not those of the functions that it calls.
     """
     found = sha256()
     for source in sorted({*folder.glob("*.py"), *Path(__file__).parent.glob("*.py")}):
@@ -82,11 +83,11 @@ _File: Any = IndexDataCacheFile
 
 
 class _CheckedFile(_File):  # type: ignore[misc]
-    """What numba keeps of a function, with a checksum behind it, which unpickling passes over.
+    """numba's files for a function, with a checksum at the end, which unpickling ignores.
 
-    What is damaged counts as absent: it is made anew instead of being executed. So does what was made of other
-    sources or with other flags: the index carries a stamp that says which, and the checksum of the code covers the
-    stamp, since another process may have put its own code in the place that an index names.
+    A damaged file counts as missing: its function is compiled again. So does a file from other sources or flags.
+    The index has a stamp of both, and the checksum of the code covers the stamp, since another process may have
+    replaced the code that an index names.
     """
 
     def __init__(self, file: Any, stamp: tuple[str, str]) -> None:
@@ -108,5 +109,5 @@ class _CheckedFile(_File):  # type: ignore[misc]
     def _load_data(self, name: str) -> Any:
         content = Path(self._data_path(name)).read_bytes()
         if self._checksum(content[:-DIGEST]) != content[-DIGEST:]:
-            raise OSError(f"{name}: damaged, or of another stamp")  # to numba: not there
+            raise OSError(f"{name}: damaged, or of another stamp")  # for numba: missing
         return super()._load_data(name)

@@ -2,8 +2,9 @@
 
 E: episodes, T: time steps, S: states, A: actions, K: outcomes of an action, N: all steps of the update.
 
-Episodes step together, those that have ended left out: the look-ups of one do not wait for those of another. The
-policy is fixed within an update, so it is a table as well. Readable counterpart: `experiments.textbook.episode`.
+The episodes that are still running step together, so that the look-ups of one need not wait for those of another.
+The policy is fixed within an update, so it is a table too. The readable counterpart is
+`experiments.textbook.episode`.
 """
 
 from typing import Any, NamedTuple
@@ -18,16 +19,16 @@ from agents.kernels.rows import fill
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
 
-AT_LEAST = 64  # random numbers that are made at a time, if episodes may be that long
+AT_LEAST = 64  # random numbers made at a time, if episodes may be that long
 
 
 class Tables(NamedTuple):
-    """A world. Actions and outcomes lie side by side: place (state * A + action) * K + outcome."""
+    """A world. An outcome is at place (state * A + action) * K + outcome of each flat array."""
 
     start: Array  # [S] cumulative start distribution
-    arrival: NDArray[np.int32]  # [S * A * K] 2 * next state, and 1 more if the episode ends there
+    arrival: NDArray[np.int32]  # [S * A * K] 2 * next state, plus 1 if the episode ends there
     reward: Array  # [S * A * K]
-    cumulative: Array  # [S * A * K] probability of an outcome and those before it
+    cumulative: Array  # [S * A * K] cumulative probability of the outcomes of an action
     reward_std: float  # standard deviation of the noise on every reward
 
 
@@ -36,14 +37,14 @@ class Numbers(NamedTuple):
 
     seed: int
     update: int
-    actions: int  # from here on purposes
+    actions: int  # this and the following fields are purposes
     outcomes: int
     rewards: int
     starts: int
 
 
 class Steps(NamedTuple):
-    """What was played: by time, at the same time by episode. The first sum(live) places are filled."""
+    """The steps played, ordered by time and then by episode. The first sum(live) places are filled."""
 
     state: NDArray[np.int32]  # [T * E]
     taken: NDArray[np.int32]  # [T * E] state * A + action
@@ -61,16 +62,16 @@ def play(
 ) -> tuple[int, int, int]:
     """Play E episodes.
 
-    An action, and an outcome, is the number of cumulative probabilities that its uniform number reaches. Each is
-    looked at: a processor guesses wrongly where chance decides to go on or not.
+    An action, or an outcome, is the number of cumulative probabilities that its uniform number reaches. All are
+    compared: to stop early would be a random branch, which a processor cannot predict.
 
     Args:
         world: its tables.
-        edges: cumulative probabilities of the policy, [S, A].
-        entropy: of the policy in each state, [S].
-        numbers: which random numbers.
+        edges: the policy's cumulative probabilities, [S, A].
+        entropy: the policy's entropy in each state, [S].
+        numbers: the random numbers to use.
         steps: filled in.
-        visited: states acted in or arrived at, [S]; those of these episodes are added.
+        visited: the states acted in or reached, [S]; those of these episodes are added.
     Returns:
         N, the lock-steps T' of the longest episode, and how many episodes the time limit cut off.
     """
@@ -134,7 +135,7 @@ def _begin(world: Tables, numbers: Numbers, at: Ints, running: Ints, visited: ND
 def _draw(
     world: Tables, numbers: Numbers, outcomes: int, first: int, choices: Array, chances: Array, noise: Array
 ) -> None:
-    """The random numbers of the next time steps, as far as the world asks for them."""
+    """Fill in the random numbers of the next time steps, as far as the world needs them."""
     uniforms(numbers.seed, numbers.actions, numbers.update, first, choices)
     if outcomes > 1:
         uniforms(numbers.seed, numbers.outcomes, numbers.update, first, chances)

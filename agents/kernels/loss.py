@@ -24,10 +24,10 @@ def loss_terms(
     """The policy loss, the negative entropy, and what the coefficient weighs: the latter, or a control.
 
     Args:
-        log_pi, entropy: of the policy whose score function is taken, [S, A] and [S].
-        advantage_sums: of the steps that took the action, [S, A].
-        counts: number of steps in the state, weighted by discount^t where asked for, [S].
-        normalizer: episodes, or steps.
+        log_pi, entropy: of the policy whose score function is used, [S, A] and [S].
+        advantage_sums: the sum of the advantages of the steps that took the action, [S, A].
+        counts: the number of steps in the state, with discount weighting each counting discount^t, [S].
+        normalizer: the number of episodes, or of steps.
         regularizer: a place in REGULARIZERS.
     """
     policy_loss = negative_entropy = weighed = 0.0
@@ -46,7 +46,7 @@ def loss_terms(
 
 @compiled()
 def _control(log_pi: Array, regularizer: int) -> float:
-    """Another pull to uniform than the entropy, of one state."""
+    """The value of a control in one state: another regularizer that pulls towards uniform."""
     actions, mean, squares = len(log_pi), log_pi.sum() / len(log_pi), 0.0
     if regularizer == KL_FROM_UNIFORM:
         return -mean - math.log(actions)
@@ -63,8 +63,8 @@ def gradient_by_logits(
     """Fill in the gradient of the loss by the logits, [S, A].
 
     With p = (1 - epsilon) pi + epsilon / A: d loss / d log p_a = - advantages_a + coef * count * slope_a, where
-    slope_a is p_a * (log p_a + H), or a control's; d log p_a / d log pi_a = (1 - epsilon) pi_a / p_a; and through
-    the softmax comes, from d_a = d loss / d log pi_a, d_a - pi_a * sum(d).
+    slope_a is p_a * (log p_a + H), or that of a control. Further, d log p_a / d log pi_a = (1 - epsilon) pi_a /
+    p_a. With d_a = d loss / d log pi_a, the softmax gives d_a - pi_a * sum(d).
 
     Args:
         score: log p, p and the entropy H of p, [S, A], [S, A] and [S].

@@ -1,6 +1,6 @@
-"""A network of tanh layers of one run, forward and backward, compiled.
+"""The tanh network of one run, forward and backward, compiled.
 
-The matrices of one run stay in the core's cache. Parameters lie side by side in one row: weight, bias, weight, ...
+The matrices of one run stay in the core's cache. Its parameters are one row: weight, bias, weight, ...
 
 N: rows, D: width of a row, H: units of a hidden layer, A: actions, P: parameters. Tested against plain torch.
 """
@@ -24,8 +24,8 @@ Ints = NDArray[np.int64]
 # Of a tile: 4 rows of two vectors are as many sums as most processors have under way at a time.
 ROWS, VECTOR_BYTES = 4, 32
 
-# tanh x = x p(x^2) / q(x^2), at most 4e-7 off; beyond LARGEST single precision has only 1. Coefficients from the
-# highest power down, as in Eigen's generic_fast_tanh_float (MathFunctionsImpl.h).
+# tanh x = x p(x^2) / q(x^2), with an error of at most 4e-7; above LARGEST it is 1 in single precision.
+# Coefficients from the highest power down, as in Eigen's generic_fast_tanh_float (MathFunctionsImpl.h).
 P6, P5, P4, P3, P2, P1, P0 = map(
     np.float32,
     (
@@ -137,8 +137,8 @@ def _column(left: Array, right: Array, out: Array, j: int) -> None:
             out[i, j] = totals[i]
 
 
-# Loops where array expressions would do: those take several times as long to compile. A row is taken out, as a
-# view, before a loop over its numbers: only then does that become vector instructions.
+# These are loops because array expressions take several times as long to compile. A loop over the numbers of a row
+# works on a view of that row: only then does it become vector instructions.
 
 
 @compiled("contract")
@@ -147,9 +147,9 @@ def forward(theta: Array, widths: Ints, rows: Array, hidden: Array, logits: Arra
 
     Args:
         theta: parameters, [P].
-        widths: of the rows, the hidden layers and the output: D, H, ..., A.
-        rows: [N, D]; [N, 0] stands for the identity, N = D: the first weight itself is then what the first layer
-            sees.
+        widths: the widths of the rows, the hidden layers and the output: D, H, ..., A.
+        rows: [N, D]; or [N, 0] in place of the identity with N = D, whose product with the first weight is that
+            weight itself.
         hidden: [N * (H + ...)], layer by layer.
         logits: [N, A].
     """
@@ -172,7 +172,7 @@ def forward(theta: Array, widths: Ints, rows: Array, hidden: Array, logits: Arra
 def backward(theta: Array, widths: Ints, rows: Array, hidden: Array, gradient: Array, found: Array) -> None:
     """Fill in the gradient of the parameters, [P], from that of the logits, [N, A].
 
-    Rows where the latter is 0, as of a state that was not visited, are left out.
+    Rows in which the latter is 0, as in states that were not visited, are left out.
     """
     fill(found, 0.0)
     used = _rows_in_use(gradient)
@@ -220,7 +220,7 @@ def _parameters(flat: Array, widths: Ints, layer: int) -> tuple[Array, Array]:
 
 @compiled()
 def _outputs(flat: Array, widths: Ints, layer: int, rows: int) -> Array:
-    """What a hidden layer, counted from 1, gives for every row, [N, H]: a view of those of all layers."""
+    """The outputs of a hidden layer, counted from 1, for every row, [N, H]: a view of those of all layers."""
     start = 0
     for below in range(1, layer):
         start += rows * widths[below]
@@ -283,7 +283,7 @@ def _add_bias(sums: Array, bias: Array) -> None:
 
 @compiled("contract")
 def _times_slope(gradient: Array, y: Array) -> None:
-    """gradient *= 1 - y^2, the slope of tanh where it is y. [N, H] both."""
+    """gradient *= 1 - y^2, the slope of tanh where its value is y, [N, H] both."""
     for n in range(gradient.shape[0]):
         slope, outputs = gradient[n], y[n]
         for h in range(len(slope)):

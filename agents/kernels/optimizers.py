@@ -1,6 +1,6 @@
 """One gradient step of a run: clipping, then SGD or Adam, compiled.
 
-P: parameters of a run, R: runs. Tested against torch's own.
+P: parameters of a run, R: runs. Tested against torch's optimisers.
 """
 
 import math
@@ -13,7 +13,7 @@ from agents.kernels.compiled import compiled
 
 Array = NDArray[Any]
 
-# torch's defaults.
+# The defaults of torch.
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
@@ -25,10 +25,10 @@ def move(
 
     Args:
         theta, gradient: [P].
-        means: Adam's running means of the gradient and of its square, [2, P]; of SGD, [0, P].
-        step: how many steps were taken, this one included.
+        means: Adam's running means of the gradient and of its square, [2, P]; for SGD, [0, P].
+        step: the number of steps so far, including this one.
         learning_rate: step size.
-        max_grad_norm: a longer gradient is clipped to this Euclidean norm; 0: none is.
+        max_grad_norm: longer gradients are clipped to this Euclidean norm; 0: off.
     Returns:
         the norm before clipping.
     """
@@ -47,7 +47,7 @@ def move_all(
     theta: Array, gradient: Array, means: Array, frozen: NDArray[np.bool_], step: int, learning_rate: float,
     max_grad_norm: float, norms: Array,
 ) -> None:  # fmt: skip
-    """`move` for runs side by side, with a first axis R; those that are frozen stay. Their norms are filled in."""
+    """`move` for all runs, with a first axis R, except frozen ones; fills in the norms."""
     for r in range(len(theta)):
         if frozen[r]:
             norms[r] = norm(gradient[r])

@@ -21,7 +21,7 @@ Words = tuple[np.uint64, np.uint64, np.uint64, np.uint64]
 
 ROUNDS = 10
 MULTIPLIER_0, MULTIPLIER_1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
-# What the key grows by from round to round: the golden ratio and the square root of 3, behind the point.
+# Added to the key in each round: the fractional parts of the golden ratio and of the square root of 3.
 WEYL_0, WEYL_1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
 ZERO, HALF, LOW = np.uint64(0), np.uint64(32), np.uint64(0xFFFFFFFF)
 
@@ -49,7 +49,8 @@ def halves(seed: int, purpose: int, update: int, first: int, out: Array) -> None
 
 @compiled()
 def normals(seed: int, purpose: int, update: int, first: int, out: Array) -> None:
-    """Fill out [n] with standard normal numbers; numbers 2 k and 2 k + 1 are made of uniforms 2 k and 2 k + 1."""
+    """Fill out [n] with standard normal numbers; numbers 2 k and 2 k + 1 are made from uniforms 2 k and 2 k +
+    1."""
     for block in range(first // 4, (first + len(out) + 3) // 4):
         a, b, c, d = _words(seed, purpose, update, block)
         _put(_normal_pair(a, b) + _normal_pair(c, d), 4 * block - first, out)
@@ -70,7 +71,8 @@ def _words(seed: int, purpose: int, update: int, block: int) -> Words:
 
 @compiled()
 def _high_word(a: np.uint64, b: np.uint64) -> np.uint64:
-    """The upper 64 bits of a product, from four products of 32-bit halves. LLVM makes one instruction of it."""
+    """The upper 64 bits of a product, from four products of 32-bit halves. LLVM turns them into one
+    instruction."""
     middle = (a >> HALF) * (b & LOW) + ((a & LOW) * (b & LOW) >> HALF)
     other = (a & LOW) * (b >> HALF) + (middle & LOW)
     return (a >> HALF) * (b >> HALF) + (middle >> HALF) + (other >> HALF)
@@ -83,7 +85,7 @@ def _uniform(word: np.uint64) -> float:
 
 @compiled()
 def _normal_pair(a: np.uint64, b: np.uint64) -> tuple[float, float]:
-    """Two standard normal numbers of two words, after Box and Muller, *A Note on the Generation of Random Normal
+    """Two standard normal numbers from two words, after Box and Muller, *A Note on the Generation of Random Normal
     Deviates* (1958). 1 - u, unlike u, is never 0."""
     radius, angle = math.sqrt(-2 * math.log(1 - _uniform(a))), 2 * math.pi * _uniform(b)
     return radius * math.cos(angle), radius * math.sin(angle)
@@ -91,7 +93,7 @@ def _normal_pair(a: np.uint64, b: np.uint64) -> tuple[float, float]:
 
 @compiled()
 def _put(numbers: tuple[Any, ...], place: int, out: Array) -> None:
-    """Store the numbers of a block from a place on, without those that lie outside."""
+    """Store the numbers of a block from a place on, except those outside the array."""
     for lane in range(len(numbers)):
         if 0 <= place + lane < len(out):
             out[place + lane] = numbers[lane]

@@ -22,13 +22,13 @@ BASELINES = ("none", "batch_mean", "leave_one_out", "running_mean", "value")
 
 @compiled()
 def returns_to_go(steps: Steps, discount: float, bonus: Array, returns: Array) -> None:
-    """G_t = r_t + discount * G'_(t+1), where G' has the bonus of its state inside.
+    """G_t = r_t + discount * G'_(t+1), where G' includes the bonus of its state.
 
     Args:
-        steps: what was played.
+        steps: the steps played.
         discount: in [0, 1].
-        bonus: what every state pays for being acted in, [S]; not to the step itself, in whose return it would be a
-            constant that does not depend on the action.
+        bonus: a reward for each step in a state, [S]. A step's own bonus is not in its return, where it would not
+            depend on the action.
         returns: filled in, [N].
     """
     later = np.empty(len(steps.returns))
@@ -46,11 +46,11 @@ def subtract_baseline(
     """Returns-to-go minus the baseline, [N].
 
     Args:
-        kind: NONE, ...
-        steps: what was played.
-        returns: [N].
-        values: of states, [S].
-        mean: of all earlier returns-to-go.
+        kind: one of the constants NONE, ...
+        steps: the steps played.
+        returns: the returns-to-go, [N].
+        values: the values of the states, [S].
+        mean: the mean of all earlier returns-to-go.
         advantages: filled in, [N].
     """
     if kind in (BATCH_MEAN, LEAVE_ONE_OUT):
@@ -66,8 +66,8 @@ def subtract_baseline(
 
 @compiled()
 def _subtract_mean_of_others(kind: int, steps: Steps, returns: Array, advantages: Array) -> None:
-    """The baseline is a mean over the E episodes at the same time step, an ended one counting 0; with the episode
-    itself or without it."""
+    """Subtract a mean over the E episodes at the same time step, in which an ended episode counts 0; it includes
+    the step's own episode or not."""
     first, t, episodes = 0, 0, len(steps.returns)
     while first < len(returns):
         last, total = first + steps.live[t], 0.0
@@ -111,7 +111,7 @@ def discount_weights(steps: Steps, discount: float, weights: Array) -> None:
 
 @compiled()
 def add_up(places: NDArray[np.int32], values: Array, sums: Array) -> None:
-    """The sum of the values [N] of each place; sums is flat."""
+    """Add up the values [N] of each place; `sums` is flat."""
     fill(sums, 0.0)
     for n in range(len(values)):
         sums[places[n]] += values[n]
@@ -127,7 +127,7 @@ def move_values(values: Array, return_sums: Array, visits: Array, rate: float) -
 
 @compiled()
 def count(places: NDArray[np.int32], numbers: Array) -> None:
-    """How often each place is named; numbers is flat."""
+    """Count how often each place occurs; `numbers` is flat."""
     fill(numbers, 0.0)
     for n in range(len(places)):
         numbers[places[n]] += 1

@@ -11,28 +11,28 @@ Array = NDArray[Any]
 
 @compiled()
 def fill(row: Array, value: float) -> None:
-    """row = value, [n]."""
+    """Set all numbers of a row, [n], to a value."""
     for n in range(len(row)):
         row[n] = value
 
 
 @compiled()
 def copy_row(row: Array, place: Array) -> None:
-    """place = row, [n] both, of any types of numbers."""
+    """Copy a row to a place, [n] both, of any number types."""
     for n in range(len(row)):
         place[n] = row[n]
 
 
 @compiled()
 def copy(matrix: Array, place: Array) -> None:
-    """place = matrix, [n, m] both, of any types of numbers."""
+    """Copy a matrix to a place, [n, m] both, of any number types."""
     for n in range(len(matrix)):
         copy_row(matrix[n], place[n])
 
 
 @compiled()
 def total(row: Array) -> float:
-    """The sum of [n], in double precision, one after the other."""
+    """The sum of a row, [n], in double precision, added in order."""
     found = 0.0
     for n in range(len(row)):
         found += row[n]

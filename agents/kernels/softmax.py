@@ -52,7 +52,7 @@ def entropies(log_pi: Array, pi: Array, found: Array) -> None:
 
 @compiled()
 def cumulative(pi: Array, found: Array) -> None:
-    """The probability of an action and those before it, [N, A] -> [N, A]."""
+    """Cumulative probabilities of the actions, [N, A] -> [N, A]."""
     for n in range(pi.shape[0]):
         total = 0.0
         for a in range(pi.shape[1]):

@@ -1,14 +1,15 @@
-"""Comparisons over a family of worlds. The world is the unit: seeds of one world share all that is special to it.
+"""Comparisons over a family of worlds. The world is the unit, since the seeds of a world share its peculiarities.
 
 The values of a world's seeds are averaged, and the difference of two arms (or of an arm and a number) is the mean
-over worlds of their paired differences. One test decides, by **sign flips**: under "no difference" each world's
-difference might as well have had the other sign, so the mean is compared with those of all choices of signs. It is
-exact where the arms' roles could be exchanged in every world, whatever the worlds are like, and where differences
-are symmetric about the truth. It was chosen over the studentised bootstrap by simulation, before any claim was
-judged: docs/statistics.md has the rates of both. The interval (bootstrap over worlds) and the counts of worlds
-that are better and worse, with their sign test, illustrate.
+over worlds of their paired differences. One test decides, by **sign flips**: if there is no difference, each
+world's difference might as well have had the other sign, so the mean is compared with those of all choices of
+signs. It is exact where the roles of the arms could be exchanged in every world, whatever the worlds are like, and
+where the differences are symmetric about the true value. It was chosen over the studentised bootstrap by
+simulation, before any claim was judged: docs/statistics.md has the rates of both. The interval (bootstrap over
+worlds) and the counts of worlds that are better and worse, with their sign test, illustrate.
 
-Times enter as shares of the budget, 1 where they never came: a mean of steps would be one of its longest world.
+Times enter as shares of the budget, 1 if the event never happened: a mean of steps would depend mostly on the
+world with the largest budget.
 
 n: runs, W: worlds, B: choices of signs.
 """
@@ -26,9 +27,9 @@ from experiments.analysis.exact_tests import ALPHA, Array, Interval, Tails
 from experiments.analysis.values import ends
 from experiments.config.measures import Kind
 
-MIN_WORLDS = 6  # of five the rarest choice of signs has a two-sided p of 2 / 32, which is above .05
+MIN_WORLDS = 6  # with five, the smallest two-sided p is 2 / 32, which is above .05
 EVERY_SIGN = 17  # worlds up to which all 2^W choices of signs are listed
-CHOICES = 100_000  # B beyond that, the choice of the data included
+CHOICES = 100_000  # B beyond that, including the signs of the data
 BLOCK = 10_000  # choices at a time: bounds the memory
 RESAMPLES = 2000
 
@@ -39,8 +40,8 @@ def contrast_over_worlds(kind: Kind, worlds: Worlds, first: Array, second: Array
     """Compare values, [n], with those of another arm in the same worlds with the same seeds, [n], or a number.
 
     Args:
-        kind: of the measure; times are shares of the budget, and infinite ones count as 1.
-        worlds: of the runs, [n].
+        kind: the kind of the measure; times are shares of the budget, and infinite ones count as 1.
+        worlds: the worlds of the runs, [n].
         first, second: NaN: a failed run.
     """
     if kind == "time":
@@ -57,7 +58,7 @@ def contrast_over_worlds(kind: Kind, worlds: Worlds, first: Array, second: Array
 def world_means(values: Array, worlds: Worlds) -> Array:
     """Means over the runs of each world, in the order of the worlds: [n], [n] -> [W]."""
     _, place, runs = np.unique(worlds, return_inverse=True, return_counts=True)
-    with np.errstate(invalid="ignore"):  # a mean of values that are infinite both ways is none
+    with np.errstate(invalid="ignore"):  # the mean of infinities with both signs is NaN
         return np.asarray(np.bincount(place, values, minlength=len(runs)) / runs)
 
 
@@ -100,7 +101,7 @@ def mean_interval(values: Array) -> Interval:
 
 
 def mean_tails(apart: Array, truth: float = 0.0) -> Tails:
-    """Tails of the mean difference, [W], among those of all choices of signs about a truth.
+    """Tails of the mean difference, [W], among those of all choices of signs about a true value.
 
     Fisher (1935), *The Design of Experiments*, section 21. Up to 17 worlds all choices are listed; beyond, the
     data's own and 99,999 fixed random ones, which keeps the level exactly (Phipson & Smyth 2010).

@@ -1,4 +1,4 @@
-"""Which of its tries an arm chooses: the one with the best mean, of several the first."""
+"""Which of its tries an arm chooses: the one with the best mean, and among equals the first."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,9 +18,9 @@ def choose(measure: str, configs: Sequence[Config], tables: Sequence[pa.Table]) 
     """Arm -> the score of each of its tries, and the place of the one that it chooses.
 
     Args:
-        measure: what it chooses by.
-        configs: of the tries.
-        tables: of their runs at the end, as runs.parquet.
+        measure: the measure by which it chooses.
+        configs: the configs of the tries.
+        tables: the tables of their runs, as in runs.parquet.
     """
     found = {}
     for arm in configs[0].arms:
@@ -37,12 +37,12 @@ def _columns(table: pa.Table, arm: str) -> dict[str, NDArray[Any]]:
 
 
 def score(measure: str, columns: Mapping[str, NDArray[Any]], worlds: NDArray[np.int64] | None) -> float:
-    """The mean of a measure over runs, or over worlds of their runs' means; a failed run counts as the worse end.
+    """The mean of a measure over runs, or over the means of worlds; a failed run counts as the worse end.
 
     Args:
         measure: a fraction or a number with a worse end.
-        columns: of an arm's runs, [n] each.
-        worlds: of a family, the world of each run, [n].
+        columns: the columns of an arm's runs, [n] each.
+        worlds: in a family, the world of each run, [n].
     """
     kind, failed_as = RUN_MEASURES[measure].kind, RUN_MEASURES[measure].failed_as
     values = values_of(measure, columns)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from experiments.config.commands import CONFIGS
 from experiments.config.files import read_regular
 from experiments.config.mistakes import ConfigError, message_of, nearest, one_line
-from experiments.config.overrides import for_arm, is_nested, overridden, parse_toml, unfelt
+from experiments.config.overrides import for_arm, has_no_effect, is_nested, overridden, parse_toml
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config
 
@@ -33,11 +33,11 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
         place, table = str(source), _read_toml(Path(source))
     for override in overrides:
         table = overridden(table, override, Config)
-    lost = [override for override in overrides if unfelt(override, table.get("arms"))]
+    lost = [override for override in overrides if has_no_effect(override, table.get("arms"))]
     if not any(map(is_nested, lost)):  # a nested key, as in agent.entropy_coef.start, may not fit the base at all
         config = _validated(place, table)
     if lost:
-        raise ConfigError(_unfelt(lost[0], table))
+        raise ConfigError(_no_effect(lost[0], table))
     return config
 
 
@@ -51,7 +51,7 @@ def _validated(place: str, table: Mapping[str, Any]) -> Config:
         raise ConfigError(one_line(f"{place}: {error}")) from None
 
 
-def _unfelt(override: str, table: Mapping[str, Any]) -> str:
+def _no_effect(override: str, table: Mapping[str, Any]) -> str:
     """The message for an override that changes nothing; it suggests the override of the last arm that would
     work."""
     key, advice = override.partition("=")[0].split(".")[1], ""

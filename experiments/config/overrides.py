@@ -34,7 +34,7 @@ def overridden(table: Mapping[str, Any], override: str, schema: type[BaseModel])
         raise ConfigError(f"override {_shown(override)}: {error}") from None
 
 
-def unfelt(override: str, arms: Any) -> bool:
+def has_no_effect(override: str, arms: Any) -> bool:
     """Whether an override changes nothing: its key of the base agent is one that every arm sets for itself.
 
     Args:

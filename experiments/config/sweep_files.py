@@ -1,4 +1,4 @@
-"""Sweep files: reading them, and refusing in one line what makes no sense."""
+"""Reading sweep files, and refusing in one line those that make no sense."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -87,7 +87,7 @@ def _flat(value: Any, place: str, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _check(sweep: Sweep) -> None:
-    """Whether there is something to vary, rules can be drawn from, and what is judged had no say."""
+    """Check that something varies, that rules can be drawn from, and that the judged seeds or worlds are fresh."""
     if not sweep.grid and not sweep.sample:
         raise ConfigError("nothing varies: give values under [grid] or [sample]")
     for key, values in sweep.grid.items():

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from experiments.analysis.estimates import Band, band_of
 from experiments.analysis.wording import number
 from experiments.config.measures import SHARE, UPDATE_MEASURES
-from experiments.figures.style import MAX_CURVES, Picture, canvas, draw_line, finished, looks
+from experiments.figures.looks import MAX_CURVES, looks
+from experiments.figures.style import Picture, canvas, draw_line, finished
 from experiments.storage.results import Results
 
 
@@ -27,7 +28,7 @@ def solved(results: Results) -> Iterator[Picture]:
 
 def coverage(results: Results) -> Iterator[Picture]:
     if results.config.environment.max_episode_steps == 1:
-        return  # one state, seen by all
+        return  # a single state, which every run visits
     caption = "States visited since the start of training, interquartile mean with its 95 % interval."
     yield from _curves(results, "state_coverage", caption)
 
@@ -36,7 +37,7 @@ def optimal_action(results: Results) -> Iterator[Picture]:
     if results.config.environment.max_episode_steps != 1:
         return
     caption = (
-        "Probability of the optimal action over the updates on a logarithmic scale, interquartile mean with its "
+        "Probability of the optimal action over updates on a logarithmic scale, interquartile mean with its "
         "95 % interval."
     )
     yield from _curves(results, "optimal_action_probability", caption, logarithmic=True)
@@ -56,7 +57,7 @@ def _curves(results: Results, name: str, caption: str, logarithmic: bool = False
 
 
 def _draw(axes: Axes, results: Results, name: str, logarithmic: bool) -> list[str]:
-    """A line per arm, with a band; returns in words where each begins and ends."""
+    """Draw a line with a band per arm; returns, in words, where each begins and ends."""
     measure, x = UPDATE_MEASURES[name], results.at + (1 if logarithmic else 0)
     ends = []
     for arm, look in looks(results.config).items():

@@ -1,4 +1,4 @@
-"""Dose and response: what a series of coefficients came to."""
+"""Dose and response: results against the coefficient."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from experiments.analysis.estimates import Band
 from experiments.analysis.wording import number
 from experiments.config.measures import RUN_MEASURES
-from experiments.figures.style import WITH, Picture, canvas, draw_line, finished
+from experiments.figures.looks import WITH
+from experiments.figures.style import Picture, canvas, draw_line, finished
 from experiments.storage.results import Results
 
 Array = NDArray[np.float64]
 
 
 def doses_of(results: Results) -> dict[str, float]:
-    """The coefficients of the arms, five or more, that differ in nothing but a constant coefficient; else none."""
+    """The coefficients of the arms, if five or more differ in nothing but a constant coefficient; else nothing."""
     series: dict[str, dict[str, float]] = {}
     for arm in results.config.arms:
         agent = results.config.agent_of(arm)
@@ -37,7 +38,7 @@ def dose_response(results: Results) -> Iterator[Picture]:
     doses = doses_of(results)
     for measure in DOSE_MEASURES:
         if measure == "state_coverage" and results.config.environment.max_episode_steps == 1:
-            continue  # one state, seen by all
+            continue  # a single state, which every run visits
         entries = {arm: results.summary["arms"][arm]["measures"].get(measure) for arm in doses}
         if doses and all(entry and entry["estimate"] is not None for entry in entries.values()):
             yield _response(doses, entries, measure)
@@ -79,7 +80,7 @@ def _response(doses: Mapping[str, float], entries: Mapping[str, Mapping[str, Any
 
 
 def _readable(doses: Array) -> list[float]:
-    """Doses to write at the axis: 0 and those far enough apart."""
+    """Doses to label on the axis: 0, and others that are far enough apart."""
     ticks = [0.0]
     for dose in doses[doses > 0]:
         if ticks[-1] == 0 or dose / ticks[-1] >= 2.4:

@@ -1,4 +1,4 @@
-"""What runs came to in the end: final returns, first successes, and many arms beside each other."""
+"""How runs ended: final returns, first successes, and many arms beside each other."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,28 +12,18 @@ from experiments.analysis.estimates import Band, kaplan_meier, performance_profi
 from experiments.analysis.wording import number
 from experiments.config.measures import RUN_MEASURES
 from experiments.figures.doses import doses_of
-from experiments.figures.style import (
-    MAX_CURVES,
-    WIDTH,
-    WITH,
-    WITHOUT,
-    Picture,
-    canvas,
-    draw_line,
-    finished,
-    looks,
-    svg_of,
-)
+from experiments.figures.looks import MAX_CURVES, WITH, WITHOUT, looks
+from experiments.figures.style import WIDTH, Picture, canvas, draw_line, finished, svg_of
 from experiments.storage.results import Results
 
 Array = NDArray[np.float64]
 
-ENDINGS = ("succeeds", "solved")  # what many arms are compared in: the first that is known
+ENDINGS = ("succeeds", "solved")  # the measures to compare many arms: the first that is known
 MAX_RETURN = 1e300  # an axis further out has no finite length
 
 
 def final_returns(results: Results) -> Iterator[Picture]:
-    """A histogram per arm, one above the other, on one axis of returns."""
+    """A histogram per arm, one above the other, on a common axis of returns."""
     returns = {arm: _known(columns["final_return"]) for arm, columns in results.runs.items()}
     if len(returns) > MAX_CURVES or any(results.is_one_run(arm) for arm in returns):
         return
@@ -61,12 +51,14 @@ def final_returns(results: Results) -> Iterator[Picture]:
     ]
     ends = f"between {number(low).text} and {number(high).text}"
     alt = f"Histograms of the runs' final returns {ends}. {'; '.join(thresholds)}."
-    caption = "Final return of every run (mean over the last 5 % of updates): a mean would hide who is stuck."
+    caption = (
+        "Final return of every run (mean over the last 5 % of updates): a mean would hide the runs that are stuck."
+    )
     yield Picture("final_return", svg_of(figure, alt), alt, caption)
 
 
 def return_profile(results: Results) -> Iterator[Picture]:
-    """Performance profiles (Dolan & Moré 2002): which fraction of the runs earns more than so much."""
+    """Performance profiles (Dolan & Moré 2002): the fraction of runs that earn more than each return."""
     returns = {arm: _floats(columns["final_return"]) for arm, columns in results.runs.items()}
     everything = np.concatenate([_known(values) for values in returns.values()])
     if len(returns) > MAX_CURVES or any(results.is_one_run(arm) for arm in returns) or not len(everything):
@@ -86,7 +78,8 @@ def return_profile(results: Results) -> Iterator[Picture]:
     axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
     alt = f"Fraction of the runs above each final return. {'; '.join(words)}."
     caption = (
-        "Runs that earn more than so much in the end, with Wilson's pointwise 95 % interval; failed runs: never."
+        "Fraction of runs whose final return is above each value, with Wilson's pointwise 95 % interval; that of "
+        "failed runs never is."
     )
     yield finished(figure, axes, "return_profile", alt, caption)
 
@@ -103,7 +96,7 @@ def first_success(results: Results) -> Iterator[Picture]:
         if arm not in arms:
             continue
         hit = happened[arm]
-        # A failed run did not succeed later: it stays without a success for as long as any run went on.
+        # A failed run never succeeds later: it counts as without a success until the last step of any run.
         until = np.where(arms[arm]["failed"], arms[arm]["env_steps"].max(), arms[arm]["env_steps"])
         time = np.where(hit, _floats(arms[arm]["first_success_env_step"]), until)
         survival = kaplan_meier(time, hit)
@@ -123,17 +116,17 @@ def first_success(results: Results) -> Iterator[Picture]:
     axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
     alt = f"Survival curves of the time to the first success. {'; '.join(words)}."
     caption = (
-        "Fraction of runs that have not seen a success yet (Kaplan and Meier), with pointwise 95 % intervals. "
-        "Seeing a success is not yet learning from it."
+        "Fraction of runs that have not yet had a success (Kaplan and Meier), with pointwise 95 % intervals. "
+        "To have a success is not yet to learn from it."
     )
     yield finished(figure, axes, "first_success", alt, caption)
 
 
 def many_arms(results: Results) -> Iterator[Picture]:
-    """Where there are too many arms for curves: what each of them came to."""
+    """Where there are too many arms for curves: how each of them ended."""
     arms = list(results.runs)
     measures = [results.summary["arms"][arm]["measures"] for arm in arms]
-    # Older folders have no `succeeds`, and without a goal there is neither.
+    # Older folders have no `succeeds`, and worlds without a goal have neither.
     known = [name for name in ENDINGS if all(measured.get(name) for measured in measures)]
     if len(arms) <= MAX_CURVES or len(doses_of(results)) == len(arms) or not known:
         return
@@ -142,7 +135,7 @@ def many_arms(results: Results) -> Iterator[Picture]:
     label, entries = RUN_MEASURES[known[0]].label, [measured[known[0]] for measured in measures]
     y = np.arange(len(arms))[::-1]
     x, *ends = np.array([[entry[end] for entry in entries] for end in Band._fields], float)
-    error = np.abs(x - ends)  # missing where there is one run
+    error = np.abs(x - ends)  # NaN where there is one run
     with_term = np.array([results.config.agent_of(arm).entropy_coef != 0 for arm in arms])
     for flag, look in ((False, WITHOUT), (True, WITH)):
         axes.errorbar(x[with_term == flag], y[with_term == flag], xerr=error[:, with_term == flag],
@@ -163,13 +156,13 @@ def many_arms(results: Results) -> Iterator[Picture]:
 
 
 def _left_out(values: NDArray[Any]) -> str:
-    """How many runs have no value, in words; nothing if all have."""
+    """How many runs have no value, in words; empty if all have one."""
     missing = len(values) - len(_known(values))
     return f" ({missing} of {len(values)} runs failed)" if missing else ""
 
 
 def _known(values: NDArray[Any]) -> Array:
-    """What can be drawn: of larger numbers the distance may be infinite."""
+    """The values that can be drawn: the distance of larger ones may be infinite."""
     floats = _floats(values)
     return floats[np.abs(floats) < MAX_RETURN]
 

@@ -1,4 +1,4 @@
-"""Episodes as an animated GIF, side by side, each with a line about the step below it."""
+"""Episodes side by side in an animated GIF, each with a line below it about the step."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -19,7 +19,7 @@ COLOURS = 64
 MAX_RATE = 20  # pictures per second; a simulator may draw more
 HOLD = 2000  # milliseconds that the last picture stays
 
-MARK, MARK_WITHIN = b"made by experiments.play", 4096  # a comment of the GIF, within so many bytes
+MARK, MARK_WITHIN = b"made by experiments.play", 4096  # our comment in a GIF, within its first bytes
 
 PAPER, INK = (255, 255, 255), (45, 52, 64)
 
@@ -32,10 +32,10 @@ class Picture(NamedTuple):
 
 
 def check_gif(path: Path) -> None:
-    """Whether a GIF may be written there: where nothing is, or one of ours, which says so in its comment.
+    """Check that a GIF may be written there: nothing is there yet, or a GIF with our comment.
 
     Raises:
-        StoreError: something else is there, and it is not replaced.
+        StoreError: something else is there, which is not replaced.
     """
     try:
         begin = Tree(path.parent).read(path.name, MARK_WITHIN)
@@ -44,17 +44,17 @@ def check_gif(path: Path) -> None:
             raise StoreError(f"{path}: No such file or directory") from None
         return
     if not begin.startswith(b"GIF8") or MARK not in begin:
-        raise StoreError(f"{path}: is there already, and no GIF that play has written; choose another name")
+        raise StoreError(f"{path}: is there already, and is not a GIF that play has written; choose another name")
 
 
 def write_gif(path: Path, titles: Sequence[str], episodes: Sequence[Sequence[Picture]], rate: float) -> None:
     """Write episodes that begin together; one that has ended shows its last picture.
 
     Args:
-        path: of the file; see `check_gif`.
+        path: the path of the file; see `check_gif`.
         titles: one per episode.
-        episodes: pictures in the order of time.
-        rate: pictures per second of the environment; faster than 20, pictures are left out, not slowed down.
+        episodes: the pictures of each episode, in order.
+        rate: the environment's pictures per second; above 20, some pictures are left out to keep the speed.
     """
     every = max(1, round(rate / MAX_RATE))
     kept = [[*pictures[:-1:every], pictures[-1]] for pictures in episodes]
@@ -86,7 +86,7 @@ def _frame(titles: Sequence[str], moment: Sequence[Picture]) -> Image.Image:
 
 
 def _in_one_palette(frames: Sequence[Image.Image]) -> list[Image.Image]:
-    """Few colours, chosen once: with a palette a picture, what stands still would flicker."""
+    """Give all frames the same few colours: with a palette for each frame, what does not move would flicker."""
     samples = [np.asarray(frames[i]) for i in (0, len(frames) // 2, -1)]
     palette = Image.fromarray(np.concatenate(samples)).quantize(COLOURS)
     return [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]

@@ -16,25 +16,26 @@ from agents.information import entropy_of_weights
 from envs.finite_mdp import Cell, FiniteMDP
 from envs.rendering import BAD_GOAL, BEST_GOAL, GOAL, GRID, INK, PAPER
 
-os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # otherwise pygame greets on standard output
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # otherwise pygame prints a greeting
 import pygame
 
 Array = NDArray[np.float64]
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
-BLUE = (0, 114, 178)  # of the arm with the entropy term, in all pictures
-UNSURE = (252, 252, 250)  # a cell whose policy has all the entropy there is
-SURE, MOST_VISITED = 0.5, 0.6  # how far from there to an arm's colour one without is, and from it to black
-DECADES = 3  # of visits that the shade tells apart
-MIN_SHARE = 1e-9  # share of the most visited cell's visits; a quotient may become 0, which has no logarithm
+BLUE = (0, 114, 178)  # the arm with the entropy term, in all pictures
+UNSURE = (252, 252, 250)  # a cell whose policy is uniform
+SURE, MOST_VISITED = 0.5, 0.6  # shares of the way to an arm's colour, and on to black
+DECADES = 3  # of visits that differ in shade
+MIN_SHARE = 1e-9  # of the most visited cell's visits: 0 has no logarithm
 
 
 def policy_map(mdp: FiniteMDP, policy: Array, entropy_nats: Array | None = None, colour: Colour = BLUE) -> Picture:
-    """An arrow per action, as long as its probability, [S, A]; the surer of one action, the more colour.
+    """A map of a policy, [S, A]: an arrow per action, as long as its probability; the surer the cell, the more
+    colour.
 
     A ring marks the start. The world must have a drawing. For the mean policy of several runs give the mean of
-    their entropies, [S]: runs that are sure of different actions have an unsure mean, and none of them is unsure.
+    their entropies, [S]: the mean of runs that are sure of different actions is unsure, although no run is.
     """
     canvas = _Canvas(mdp)
     if entropy_nats is None:
@@ -52,9 +53,10 @@ def policy_map(mdp: FiniteMDP, policy: Array, entropy_nats: Array | None = None,
 
 
 def visit_map(mdp: FiniteMDP, visits: Array, colour: Colour = BLUE) -> Picture:
-    """The darker, the more of all visits [S] fell on the cell; a thousandth of the most visited one's is white."""
+    """A map of visits, [S]: the more visits, the darker the cell; a thousandth of the most visited cell's is
+    white."""
     canvas = _Canvas(mdp)
-    known = np.where(np.isfinite(visits), visits, 0.0)  # of an endless episode they may be infinite
+    known = np.where(np.isfinite(visits), visits, 0.0)  # infinite in an endless episode
     most, darkest = known.max(initial=0.0), _between(colour, (0, 0, 0), MOST_VISITED)
     for cell, number in zip(canvas.cells, visits, strict=True):
         if cell is not None and number > 0:
@@ -67,7 +69,7 @@ def visit_map(mdp: FiniteMDP, visits: Array, colour: Colour = BLUE) -> Picture:
 def png(picture: Picture) -> bytes:
     """A picture as a PNG file."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", compress_level=3)  # flat colours: little does as well as much
+    Image.fromarray(picture).save(file, "PNG", compress_level=3)  # for flat colours, more would not help
     return file.getvalue()
 
 
@@ -82,11 +84,11 @@ class _Canvas:
     def __init__(self, mdp: FiniteMDP) -> None:
         assert mdp.drawing is not None
         self.drawing = drawing = mdp.drawing
-        # Even sides, so that half of one is a whole pixel.
+        # Even sides, so that half a side is a whole number of pixels.
         self._side = 4 * max(5, min(18, 320 // max(drawing.height, drawing.width) // 2))
         self._surface = pygame.Surface((drawing.width * self._side, drawing.height * self._side))
         self._surface.fill(PAPER)
-        # A font of the canvas' own: one kept for later would not survive `pygame.quit`, which Gymnasium's
+        # Each canvas makes its own font: a shared one would not survive `pygame.quit`, which Gymnasium's
         # environments call when they close.
         pygame.font.init()
         self._font = pygame.font.Font(None, self._side // 2)
@@ -131,7 +133,7 @@ class _Canvas:
         self._surface.blit(image, image.get_rect(center=center))
 
     def arrows(self, cell: Cell, probabilities: Array) -> None:
-        """From the middle of a cell; none where it would be shorter than its head."""
+        """Draw arrows from the middle of a cell, except those that would be shorter than their heads."""
         for vector, probability in zip(self.drawing.action_vectors.tolist(), probabilities.tolist(), strict=True):
             length, width = probability * self._side * 0.46, self._side * 0.075
             if length > width:

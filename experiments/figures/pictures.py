@@ -1,4 +1,4 @@
-"""All pictures of a training's results, each with a text for those who do not see it."""
+"""All pictures of a training's results, each with a text for readers who cannot see it."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -29,13 +29,13 @@ DRAWINGS: tuple[Drawing, ...] = (
 
 
 def pictures(results: Results, showing: Showing) -> list[Picture]:
-    """All pictures of a training that say something about it, and can be drawn."""
+    """All pictures that apply to a training and can be drawn."""
     drawn: list[Picture] = []
-    with style(), np.errstate(over="ignore", invalid="ignore"):  # of a run that is no longer finite
+    with style(), np.errstate(over="ignore", invalid="ignore"):  # numbers of failed runs
         for draw in DRAWINGS:
             showing.attempt(f"figure {draw.__name__}", partial(_draw, draw, results, drawn))
     return drawn
 
 
 def _draw(draw: Drawing, results: Results, drawn: list[Picture]) -> None:
-    drawn.extend(draw(results))  # those that come before one that fails stay
+    drawn.extend(draw(results))  # if one fails, those before it stay

@@ -1,4 +1,4 @@
-"""What is drawn and printed of results that are complete: whatever fails costs itself alone."""
+"""Drawing and printing after the results are complete: one thing that fails does not stop the others."""
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Showing:
-    """Tries one thing after the other.
+    """Tries to show one thing after another.
 
     Attributes:
         failed: what could not be shown, and why.
@@ -20,7 +20,7 @@ class Showing:
         self.failed: dict[str, str] = {}
 
     def attempt(self, what: str, make: Callable[[], T]) -> T | None:
-        """Do it, if it can be done.
+        """Make something, and note if that fails.
 
         Returns:
             what `make` returns; None: it failed.
@@ -29,21 +29,23 @@ class Showing:
             return make()
         except NotShown as error:
             self.failed |= error.failed
-        except Exception as error:  # whatever it is: the results are there, and everything else can be shown
+        except Exception as error:  # any: the results are there, and the rest can still be shown
             failure = explained(error)
             self.failed[what] = one_line(failure or f"{type(error).__name__}: {error}", 200)
         return None
 
     def line(self) -> str:
-        """Names what could not be shown."""
+        """One line that names everything that could not be shown."""
         things: dict[str, list[str]] = {}
         for what, why in self.failed.items():
             things.setdefault(why, []).append(what)
         return "not shown: " + "; ".join(f"{', '.join(names)} ({why})" for why, names in things.items())
 
     def check(self) -> None:
-        """Raises:
-        NotShown: something failed.
+        """Raise if something could not be shown.
+
+        Raises:
+            NotShown: something failed.
         """
         if self.failed:
             raise NotShown(self.line(), self.failed)

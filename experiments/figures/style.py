@@ -1,7 +1,4 @@
-"""How figures look: an arm's colour, line and marker, the canvas, the file.
-
-Arms differ in colour (Okabe and Ito's colour-blind-safe palette), line and marker: colour alone says nothing.
-"""
+"""How figures look: the canvas, the lines, the file."""
 
 import io
 import re
@@ -16,17 +13,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from experiments.analysis.estimates import Band
-from experiments.config.schema import Config
+from experiments.figures.looks import Look
 
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-LINES: tuple[Any, ...] = ("--", "-", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (3, 2)))
-MARKERS = ("s", "o", "^", "D", "v", "P")
-MAX_CURVES = len(COLOURS)  # in one picture; more arms are compared by their ends alone
 WIDTH = 4.6  # inches: two beside each other on a screen, one on a telephone
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be found, read aloud and scaled
-    "svg.hashsalt": "figures",  # the same picture is the same file
+    "svg.hashsalt": "figures",  # equal pictures are equal files
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.spines.top": False,
@@ -42,7 +35,7 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in our style, on top of the library's own defaults: a user's settings do not reach our pictures."""
+    """Draw in our style, on top of the library's defaults: a user's settings do not change our pictures."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
@@ -50,45 +43,12 @@ def style() -> Iterator[None]:
 
 
 class Picture(NamedTuple):
-    """A figure as a file, in words, and with a line below it."""
+    """A figure as a file, with a text in its place and a caption."""
 
     name: str  # of the file
     svg: bytes
     alt: str
     caption: str
-
-
-class Look(NamedTuple):
-    """How an arm is drawn."""
-
-    colour: str
-    line: Any
-    marker: str
-
-
-LOOKS = tuple(Look(*parts) for parts in zip(COLOURS, LINES, MARKERS, strict=True))
-WITHOUT, WITH = LOOKS[:2]  # the entropy term
-WARM, COOL = (0, 4, 3, 2, 5, 1), (1, 5, 2, 3, 4, 0)  # which looks arms without and with the term prefer
-
-
-def looks(config: Config) -> dict[str, Look]:
-    """A look for each arm, in order: the first without the term is orange, the first with it blue.
-
-    Further arms without the term are as warm, and with it as cool, as colours are left. Where there are more arms
-    than colours, all without the term are orange, and all with it blue.
-    """
-    found: dict[str, Look] = {}
-    for arm in config.arms:
-        preferred = WARM if config.agent_of(arm).entropy_coef == 0 else COOL
-        taken = found.values() if len(config.arms) <= MAX_CURVES else ()
-        found[arm] = next(LOOKS[index] for index in preferred if LOOKS[index] not in taken)
-    return found
-
-
-def rgb(look: Look) -> tuple[int, int, int]:
-    """Its colour as red, green and blue, each from 0 to 255."""
-    red, green, blue = bytes.fromhex(look.colour.removeprefix("#"))
-    return red, green, blue
 
 
 def draw_line(axes: Axes, x: NDArray[Any], band: Band, look: Look, label: str, marked: bool) -> None:
@@ -101,7 +61,7 @@ def draw_line(axes: Axes, x: NDArray[Any], band: Band, look: Look, label: str, m
 
 
 def canvas(legend: Sequence[str] | Mapping[str, Any]) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes, and room above them for a legend with so many entries."""
+    """A figure with one pair of axes, and room above them for the entries of a legend."""
     rows = (len(legend) + 1) // 2
     height = 2.75 + 0.22 * rows
     figure = Figure(figsize=(WIDTH, height))
@@ -118,16 +78,16 @@ def finished(figure: Figure, axes: Axes, name: str, alt: str, caption: str) -> P
 
 
 def svg_of(figure: Figure, alt: str) -> bytes:
-    """A figure as an SVG file, the same one each time, that carries its text in words."""
+    """A figure as an SVG file, the same bytes each time, with its text alternative."""
     file, metadata = io.BytesIO(), {"Date": None, "Creator": None, "Description": alt}
     FigureCanvasSVG(figure).print_svg(file, metadata=metadata)  # type: ignore[no-untyped-call]
     text = _rounded(file.getvalue().decode())
-    # Verdana has the same widths, for whoever has no DejaVu Sans.
+    # Verdana has the same widths, for readers without DejaVu Sans.
     return text.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif").encode()
 
 
 def _rounded(svg: str) -> str:
-    """Coordinates to a hundredth of a point, which nobody sees: matplotlib writes millionths."""
+    """Round coordinates to invisible hundredths of a point: matplotlib writes millionths."""
     return re.sub(r' (?:d|x|y)="[^"]*"', lambda places: re.sub(r"\d+\.\d{3,}", _hundredths, places[0]), svg)
 
 

@@ -1,1 +1,1 @@
-"""What `python -m experiments.verify` stands on."""
+"""The checks of `python -m experiments.verify`."""

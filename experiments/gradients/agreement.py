@@ -1,4 +1,4 @@
-"""Whether the mean of many samples is a given vector, tested parameter by parameter and in a few directions.
+"""Tests whether the mean of many samples is a given vector, parameter by parameter and in a few directions.
 
 R: runs, P: parameters, K: directions, N: any number of columns.
 """
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Array = NDArray[np.float64]
-MIN_CONTRIBUTIONS = 100  # runs, in effect, that a mean must rest on to be called normal
-ROUNDING = 1e-6  # of a step in float32; smaller differences are none
+MIN_CONTRIBUTIONS = 100  # the effective number of runs from which a mean counts as normal
+ROUNDING = 1e-6  # of a step in float32; smaller differences are ignored
 
 
 class Agreement(NamedTuple):
-    """What the samples say about a reference."""
+    """The results of the tests."""
 
-    tested: int  # parameters whose mean rests on enough runs; the others count in the directions only
-    z: float  # of the parameter farthest off, in standard errors
-    p_z: float  # of it, Bonferroni-corrected over the parameters
+    tested: int  # parameters moved by enough runs; the others count in the directions only
+    z: float  # the largest deviation of a parameter, in standard errors
+    p_z: float  # its p value, Bonferroni-corrected over the parameters
     chi_squared: float  # Hotelling's T^2 in a few directions: chi-squared in large samples
     degrees: int
     p_chi_squared: float
     cosine: float  # between the mean step and the reference
-    ratio: float  # of their lengths
+    ratio: float  # the ratio of their lengths
 
 
 def compare(steps: Array, reference: Array, directions: Array) -> Agreement:
@@ -33,7 +33,7 @@ def compare(steps: Array, reference: Array, directions: Array) -> Agreement:
     Args:
         steps: [R, P].
         reference: [P].
-        directions: of length 1, in which all parameters are tested together, [P, K], K far below R.
+        directions: unit vectors along which all parameters are tested together, [P, K], K far below R, by
             Hotelling's test: T^2 (R - K) / (K (R - 1)) follows Fisher's F.
     """
     runs = len(steps)
@@ -54,9 +54,9 @@ def compare(steps: Array, reference: Array, directions: Array) -> Agreement:
 
 
 def _spread(samples: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """Variance of each column of [R, N], and whether its mean rests on enough runs for the normal law.
+    """Variance of each column of [R, N], and whether enough runs contribute for its mean to be normal.
 
-    (sum x^2)^2 / sum x^4 of centred values is how many runs that is: m, if m of R differ from the others.
+    Their effective number is (sum x^2)^2 / sum x^4 of centred values: m, if m of R differ from the others.
     """
     squares = (samples - samples.mean(0)) ** 2
     contributions = squares.sum(0) ** 2 / np.maximum((squares**2).sum(0), 1e-300)
@@ -65,7 +65,8 @@ def _spread(samples: Array) -> tuple[Array, NDArray[np.bool_]]:
 
 
 def _hotelling(projected: Array, reference: Array) -> tuple[float, int]:
-    """T^2 of steps [R, K] along their principal axes, where the normal law holds there, and how many those are."""
+    """T^2 of steps [R, K] along those of their principal axes that count as normal, and the number of these
+    axes."""
     variances, axes = np.linalg.eigh(np.atleast_2d(np.cov(projected, rowvar=False)))
     along = projected @ axes
     kept = _spread(along)[1] & (variances > 1e-9 * variances[-1])

@@ -1,4 +1,4 @@
-"""Which sampled gradients are compared with exact ones: worlds, policies, options, and what is biased anyway."""
+"""The sampled gradients that are compared with exact ones: worlds, policies, options, and biased options."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,9 +9,9 @@ from experiments.analysis.estimates import holm
 from experiments.gradients.agreement import Agreement
 from experiments.gradients.checks import Setting
 
-LEVEL = 0.001  # of all tests together: once in a thousand sets of seeds a right program is called wrong
-RUNS, STEPS = 1000, 80_000  # of a case
-EXACT = 1e-9  # exact gradients differ by less
+LEVEL = 0.001  # of all tests together: how often a correct program is called wrong
+RUNS, STEPS = 1000, 80_000  # per case
+EXACT = 1e-9  # the largest error of an exact gradient
 
 SMALL: dict[str, dict[str, Any]] = {
     "Bandit": {"id": "FourAction/Bandit-v0", "kwargs": {"reward_std": 0.3}},
@@ -20,7 +20,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "Grid": {"id": "FourAction/Grid-v0"},
     "DeepSea, depth 4": {"id": "FourAction/DeepSea-v0", "kwargs": {"depth": 4}},
 }
-# What takes longest comes first: then all cores end at about the same time.
+# The longest come first: then all cores end at about the same time.
 LARGE: dict[str, dict[str, Any]] = {
     "Taxi": {"id": "Taxi-v4", "max_episode_steps": 20},
     "TwoRooms": {"id": "FourAction/TwoRooms-v0"},
@@ -43,7 +43,7 @@ POLICIES: dict[str, dict[str, Any]] = {
     "mlp": {"policy": "mlp", "hidden_sizes": [8]},
     "linear": {"policy": "mlp", "hidden_sizes": []},
 }
-# Policy -> what should agree. The batch mean should with its known factor, 1 - 1/E on the part of the returns.
+# Policy -> options that should agree. The batch mean should up to the factor 1 - 1/E on the returns' part.
 UNBIASED: dict[str, list[dict[str, Any]]] = {
     "tabular": [
         {"discount": 1.0},
@@ -61,17 +61,20 @@ UNBIASED: dict[str, list[dict[str, Any]]] = {
     "mlp": [{"discount": 0.9}, {"discount": 0.9, **SOFT, "baseline": "running_mean"}],
     "linear": [{"discount": 0.9, **WEIGHTED, "baseline": "leave_one_out"}],
 }
-# The other path of the code, which steps a Gymnasium environment and has no tables.
+# The other path through the code, which steps a Gymnasium environment without tables.
 STEPPED: dict[str, list[dict[str, Any]]] = {
     "tabular": [{"discount": 0.9, "baseline": "leave_one_out"}],
     "mlp": [{"discount": 0.9, **SOFT, **WEIGHTED, "baseline": "running_mean"}],
 }
 BIASED: dict[str, tuple[dict[str, Any], str]] = {
-    "batch_mean": ({"baseline": "batch_mean"}, "the part of the returns shrinks to 1 - 1/E, here 3/4"),
+    "batch_mean": ({"baseline": "batch_mean"}, "the returns' part shrinks by the factor 1 - 1/E, here 3/4"),
     "normalize_advantages": ({"normalize_advantages": True}, "divided by a deviation that depends on the actions"),
     "max_grad_norm": ({"max_grad_norm": 0.1}, "long gradients count less"),
     "per_step": ({"loss_reduction": "per_step"}, "a ratio of two random sums"),
-    "behaviour_gradient": ({**NOISE, "behaviour_gradient": "policy"}, "the score is not that of what acts"),
+    "behaviour_gradient": (
+        {**NOISE, "behaviour_gradient": "policy"},
+        "the score is not that of the mixture that acts",
+    ),
     "no discount_weighting": ({}, "the update of most programs, not the gradient of the discounted return"),
 }
 ENTROPY_COEF = {"entropy_coef": 0.1}
@@ -87,12 +90,12 @@ class Task(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A case and what came of it."""
+    """A case and its results."""
 
     world: str
     options: str
     found: Agreement
-    exact_error: float  # of the step with gradient = "exact"
+    exact_error: float  # error of the step with gradient = "exact"
 
 
 def tasks(worlds: Mapping[str, dict[str, Any]]) -> Iterator[Task]:
@@ -106,10 +109,10 @@ def tasks(worlds: Mapping[str, dict[str, Any]]) -> Iterator[Task]:
 
 
 def examine(task: Task) -> list[Row]:
-    """Both gradients of a task's cases."""
+    """Compare both gradients in all cases of a task."""
     torch.set_num_threads(1)
     setting = Setting(task.environment, POLICIES[task.policy])
-    runs = RUNS if task.world != "Taxi" else 400  # of 500 states: its updates cost the most
+    runs = RUNS if task.world != "Taxi" else 400  # its 500 states make updates slow
     steps = STEPS if task.environment.get("tables", True) else STEPS // 10  # a simulator is slow
     return [
         Row(
@@ -123,7 +126,8 @@ def examine(task: Task) -> list[Row]:
 
 
 def biased() -> Iterator[tuple[str, str, Agreement]]:
-    """What is off by design, in the two rooms: name, reason, and samples against the gradient of the return."""
+    """The options that are biased by design, in the two rooms: name, reason, and comparison with the exact
+    gradient."""
     setting = Setting(LARGE["TwoRooms"], POLICIES["tabular"])
     plain = {"discount": 0.9, **ENTROPY_COEF}
     for name, (options, reason) in BIASED.items():
@@ -133,7 +137,7 @@ def biased() -> Iterator[tuple[str, str, Agreement]]:
 
 
 def judged(rows: Sequence[Row]) -> list[tuple[bool, float]]:
-    """Whether each case agrees, and the smaller p of its two tests, corrected for all tests there are (Holm)."""
+    """Whether each case agrees, and the smaller p of its two tests, corrected for all tests together (Holm)."""
     adjusted, _ = holm([p for row in rows for p in (row.found.p_z, row.found.p_chi_squared)])
     smaller = adjusted.reshape(-1, 2).min(1).tolist()
     return [(p > LEVEL and row.exact_error < EXACT, p) for row, p in zip(rows, smaller, strict=True)]

@@ -1,10 +1,10 @@
-"""Sampled updates against the exact policy gradient, run by run as in training.
+"""Compares sampled updates with the exact policy gradient, run by run as in training.
 
 R: runs, S: states, A: actions, P: parameters.
 
-All runs get the same parameters and train for a few updates with the project's own code, step size 1; after each
-update the parameters are put back. A run's mean step is one sample. Their mean must be the exact gradient, which
-comes from dynamic programming and neither from the loss nor from its automatic derivative.
+All runs get the same parameters and train for a few updates with the project's own code and step size 1; after
+each update the parameters are reset. A run's mean step is one sample, and the mean of the samples must be the
+exact gradient. This comes from dynamic programming, neither from the loss nor from its automatic derivative.
 """
 
 import math
@@ -26,20 +26,20 @@ from experiments.gradients.agreement import Agreement, compare
 from experiments.training.loop import Training
 
 Array = NDArray[np.float64]
-EPISODES = 4  # of an update
-MIN_UPDATES = 3  # in the first, baselines that learn are still 0
+EPISODES = 4  # per update
+MIN_UPDATES = 3  # in the first, learned baselines are still 0
 DIRECTIONS = 16  # the exact gradient's own, and random ones
 
 
 class Setting:
     """A finite world and a policy in it, with the parameters [P] at which gradients are compared.
 
-    Those are random ones, moved towards a policy that takes the best action more often than not: a reward that
-    hardly any sample meets would leave the mean of the samples off by more than their spread tells.
+    The parameters are random and then moved towards a policy that usually takes the best action: if hardly any
+    sample met a reward, the error of the mean would be larger than the spread of the samples suggests.
 
     Args:
         environment: the [environment] of a config.
-        policy: keys of [agent] that say what the policy is.
+        policy: the keys of [agent] that define the policy.
     """
 
     def __init__(self, environment: Mapping[str, Any], policy: Mapping[str, Any]) -> None:
@@ -50,11 +50,11 @@ class Setting:
         self._shape = training.batches[0].policies.shape
         self._used = sum(math.prod(layer) for layer in self._shape.shapes)
         best = torch.from_numpy(training.world.optimal_actions(0.99)).double()
-        # numbers of float32, so that a policy trained in float32 is the same one
+        # numbers in float32, so that training in float32 has exactly the same policy
         self._theta = self._fitted(0.6 * best / best.sum(1, keepdim=True) + 0.4 / self._mdp.actions)
 
     def _fitted(self, policy: Tensor) -> Tensor:
-        """Parameters [P] from noise, moved some way towards a policy [S, A] by its cross entropy."""
+        """Parameters [P] that start as noise and are moved towards a policy [S, A] by its cross entropy."""
         theta = torch.zeros(self._shape.parameters, dtype=torch.float64)
         theta[: self._used] = torch.randn(
             self._used, generator=torch.Generator().manual_seed(1), dtype=torch.float64
@@ -74,9 +74,9 @@ class Setting:
 
         Args:
             options: other keys of [agent].
-            runs: R, independent samples.
-            steps: environment steps to take, about.
-            reference: to compare with instead, [P].
+            runs: R, the number of independent samples.
+            steps: roughly how many environment steps to take.
+            reference: what to compare with instead of the exact gradient, [P].
         """
         exact = self.exact_step(options) if reference is None else reference
         updates = round(steps / (runs * EPISODES * self._mean_length))
@@ -94,9 +94,10 @@ class Setting:
         return float(np.abs(self._steps(training, 1)[0] - expected).max())
 
     def exact_step(self, options: Mapping[str, Any]) -> Array:
-        """The expectation of a step, [P]: the gradient by the logits of what acts, times theirs by the parameters.
+        """The expected step, [P]: the exact gradient with respect to the logits, times that of the logits with
+        respect to the parameters.
 
-        The batch mean's factor 1 - 1/E is on the part that the returns make.
+        With the batch mean, the returns' part has the factor 1 - 1/E.
         """
         agent = Agent.model_validate(dict(options))
         assert isinstance(agent.behaviour_epsilon, float)
@@ -142,7 +143,7 @@ class Setting:
             load_config(
                 {
                     "name": "verify",
-                    "description": "sampled against exact gradients",
+                    "description": "sampled and exact gradients compared",
                     "environment": environment,
                     "agent": agent,
                     "training": {"seeds": runs, "episodes_per_update": EPISODES, "updates": 1000},

@@ -11,8 +11,8 @@ from experiments.pages.training_page import Drawn
 from experiments.storage.results import Results
 
 QUESTION = "Does the negative-entropy term keep a policy-gradient agent from settling too early?"
-HEADLINE = "two_rooms", ("entropy_bits", "solved")  # the experiment, and the pictures that say it in one look
-ARMS = {"without_entropy": "without the term", "with_entropy": "with it"}  # of that experiment
+HEADLINE = "two_rooms", ("entropy_bits", "solved")  # the experiment, and the pictures that answer at a glance
+ARMS = {"without_entropy": "without the term", "with_entropy": "with it"}  # in that experiment
 VERDICTS = ("supported", "refuted", "inconclusive")
 
 
@@ -49,13 +49,13 @@ def argument_page(done: Mapping[str, Shown], summary: Mapping[str, Any]) -> str:
 
 
 def headline(done: Mapping[str, Shown]) -> list[Picture]:
-    """The pictures of the answer; the README has copies of their files."""
+    """The pictures that show the answer; the README has copies of their files."""
     experiment, names = HEADLINE
     return [picture for picture in done[experiment].drawn.pictures if picture.name in names]
 
 
 def count(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """How many claims of either kind came out how."""
+    """The number of claims of either kind with each verdict."""
     effects = [claim["verdict"] for claim in claims if not claim["limit"]]
     limits = [claim["verdict"] for claim in claims if claim["limit"]]
     return {
@@ -79,6 +79,6 @@ def _reached(arms: Mapping[str, Any]) -> list[wording.Piece]:
 
 
 def _tally(claims: Sequence[Mapping[str, Any]], experiment: str) -> str:
-    """How many claims of an experiment came out how."""
+    """The number of claims of an experiment with each verdict, in words."""
     found = [claim["verdict"] for claim in claims if claim["experiment"] == experiment]
     return ", ".join(f"{found.count(verdict)} {verdict}" for verdict in VERDICTS if verdict in found)

@@ -114,7 +114,7 @@ def room_maps(results: Results) -> dict[str, Any]:
 
 
 def effects(argument: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the term changes in the fraction of runs that succeed, in all worlds of comparisons.toml.
+    """What the term changes in the fraction of runs that succeed, in those worlds that the argument has judged.
 
     Args:
         argument: docs/argument.json.
@@ -122,7 +122,9 @@ def effects(argument: Mapping[str, Any]) -> list[dict[str, Any]]:
     places = Path(__file__).parent / "explain" / "comparisons.toml"
     rows = tomllib.loads(places.read_text(encoding="utf-8"))["comparison"]
     return [
-        {"label": row["label"], **_effect(argument["claims"], row["experiment"], *row["arms"])} for row in rows
+        {"label": row["label"], **_effect(argument["claims"], row["experiment"], *row["arms"])}
+        for row in rows
+        if row["experiment"] in argument["experiments"]
     ]
 
 

@@ -4,6 +4,8 @@ Templates, style, scripts and words are in explain/. Each number says where it i
 stands beside it (`data-line`), a place in docs/argument.json (`data-stored`) or in a config (`data-setting`).
 """
 
+import ast
+import operator
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +22,7 @@ from experiments.pages.rendering import environment
 HERE = Path(__file__).parent / "explain"
 SCRIPTS = ("formulas.js", "drawing.js", "figures.js", "argument.js", "page.js")
 DASH = "\N{EN DASH}"
+OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 REPORT = "argument.html"  # beside it in docs/
 
 
@@ -55,8 +58,29 @@ class Lines:
 
 
 def evaluated(code: str) -> float:
-    """The value of a line, after `from agents.information import *`. Only this project's templates come here."""
-    return float(eval(code, {name: value for name, value in vars(information).items() if name[0] != "_"}))
+    """The value of a line: arithmetic, lists, and functions of agents/information.py.
+
+    Raises:
+        ValueError: it is more than that.
+    """
+    return float(_value(ast.parse(code, mode="eval").body))
+
+
+def _value(node: ast.expr) -> Any:
+    match node:
+        case ast.Constant():
+            return node.value
+        case ast.List():
+            return [_value(element) for element in node.elts]
+        case ast.UnaryOp(op=ast.USub()):
+            return -_value(node.operand)
+        case ast.BinOp():
+            return OPERATORS[type(node.op)](_value(node.left), _value(node.right))
+        case ast.Call(func=ast.Name(id=name), keywords=[]):
+            return getattr(information, name)(*map(_value, node.args))
+    raise ValueError(
+        f"{ast.unparse(node)}: a line of the page is arithmetic on functions of agents/information.py"
+    )
 
 
 def explain_page(
@@ -90,9 +114,9 @@ def explain_page(
 
 
 def _pull(p: float) -> str:
-    """The line for dH / d theta_a of an action of policy a that has probability p."""
+    """The line for dH / d theta_a = -p (log p + H) of an action of policy a that has probability p."""
     written = f"{p:g}".lstrip("0")
-    return f"-{written} * (math.log({written}) + entropy([.9, .05, .025, .025]))"
+    return f"{written} * (information({written}) - entropy([.9, .05, .025, .025]))"
 
 
 def _looked_up(tree: Mapping[str, Any], kind: str) -> Callable[[str], Markup]:

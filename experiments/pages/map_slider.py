@@ -1,7 +1,7 @@
-"""Policy and visits over training on a grid: every arm's maps as strips, a slider that moves through them.
+"""Policy and visits over training on a grid: strips of maps for every arm, and a slider that moves through them.
 
-A strip is one picture with a map for each moment, one below the other: what changes little from map to map costs
-little, and the page moves the strip behind its frame. M: moments, S: states, A: actions.
+A strip is one picture with a map for each moment, one below the other, and the page moves it behind a frame. Since
+the maps differ little, it compresses well. M: moments, S: states, A: actions.
 """
 
 import io
@@ -16,15 +16,15 @@ from envs.finite_mdp import Drawing, FiniteMDP
 from experiments.config.expectations import parse_expectation
 from experiments.config.schema import Config
 from experiments.figures.grid_maps import Picture, policy_map, visit_map
-from experiments.figures.style import looks, rgb
+from experiments.figures.looks import looks, rgb
 from experiments.storage.results import Results
 from experiments.storage.snapshots import FEATURED, FILE, MEAN, Snapshots, check_fits
 from experiments.training.worlds import make_world, unimported_module
 
 Array = NDArray[np.float64]
 
-MAX_CELLS = 1_000_000  # drawn in all; more would take longer than everything else
-MAX_PIXELS = 16_383  # on a side of a WebP picture
+MAX_CELLS = 1_000_000  # drawn in all; more would take longer than the rest of the page
+MAX_PIXELS = 16_383  # the longest side of a WebP picture
 DIRECTIONS = {(-1, 0): "up", (0, 1): "right", (1, 0): "down", (0, -1): "left"}
 
 
@@ -34,7 +34,7 @@ class Strip(NamedTuple):
     webp: bytes
     width: int  # pixels, of each map
     height: int
-    words: list[str]  # what each shows
+    words: list[str]  # what each map shows
 
 
 class Column(NamedTuple):
@@ -46,28 +46,29 @@ class Column(NamedTuple):
 
 
 class Maps(NamedTuple):
-    """What the slider moves through."""
+    """The maps that the slider moves through."""
 
     name: str
-    captions: list[str]  # of each moment
-    views: dict[str, str]  # and what they are called
-    arms: list[str]  # all that are there
-    compared: tuple[str, ...]  # the ones to begin with
+    captions: list[str]  # one per moment
+    views: dict[str, str]  # names and labels
+    arms: list[str]  # all arms with maps
+    compared: tuple[str, ...]  # the arms shown at first
     columns: list[Column]
     legend: str
 
     def in_short(self) -> "Maps":
-        """Of the compared arms alone, in the first view alone."""
+        """Only the compared arms, in the first view."""
         first = next(iter(self.views))
         columns = [column for column in self.columns if column.view == first and column.arm in self.compared]
         return self._replace(views={first: self.views[first]}, arms=list(self.compared), columns=columns)
 
 
 def map_slider(results: Results) -> Maps | None:
-    """None if the world is no grid, has too many cells, or is in a module that only the results want imported.
+    """The maps of a training; None if the world is not a grid, has too many cells, or comes from a module that is
+    not imported.
 
     Raises:
-        StoreError: the snapshots are of another world.
+        StoreError: the snapshots belong to another world.
     """
     config, snapshots = results.config, results.snapshots
     environment = config.environment.of_world(config.environment.world_list[0])
@@ -113,8 +114,8 @@ def _legend(drawing: Drawing) -> str:
         arrows = "an arrow per action, as long as its probability"
     return (
         f"Policy: {arrows}; the stronger a cell's colour, the surer the policy; a ring marks the start. "
-        "Visits since the moment before: the darker, the more; white is a thousandth of the most visited cell's "
-        "or less."
+        "Visits since the moment before: the darker a cell, the more visits; white means at most a thousandth of "
+        "those of the most visited cell."
     )
 
 
@@ -139,9 +140,7 @@ def _column(snapshots: Snapshots, mdp: FiniteMDP, config: Config, arm: str, view
 
 def _strip(maps: list[Picture], words: list[str]) -> Strip:
     height, width = maps[0].shape[:2]
-    file = (
-        io.BytesIO()
-    )  # a map has few colours: with a palette a strip takes half the bytes, and WebP half of PNG's
+    file = io.BytesIO()  # maps have few colours: a palette halves the bytes, and WebP halves those of PNG
     strip = Image.fromarray(np.concatenate(maps)).quantize(32, method=Image.Quantize.FASTOCTREE)
     strip.convert("RGB").save(file, "WEBP", lossless=True, quality=60, method=3)
     return Strip(file.getvalue(), width, height, words)

@@ -1,8 +1,7 @@
-"""Pages from templates: whatever is put into one is escaped, and a name that is missing is an error.
+"""Pages from templates: all values are escaped, and a missing name is an error.
 
-A page needs no network and lets nothing in: its content security policy names the digests of its one style sheet
-and its one script, so that whatever else might get into the page is not executed, and nothing is fetched from
-anywhere.
+A page needs no network, and nothing can get in: its content security policy names the digests of its one style
+sheet and its one script, so a browser executes nothing else and fetches nothing.
 """
 
 import gzip
@@ -34,7 +33,7 @@ def render(template: str, **values: Any) -> str:
 
 @cache
 def environment() -> Environment:
-    """What templates can use beside their own values."""
+    """The environment of all templates, with the names that they share."""
     found = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -49,14 +48,14 @@ def environment() -> Environment:
 
 
 def marked(pieces: Iterable[Piece]) -> Markup:
-    """Text and numbers; each number with its full value for whoever computes with it."""
+    """Pieces as HTML, in which each number keeps its full value for programs."""
     return Markup("").join(map(_marked, pieces))
 
 
 def _marked(piece: Piece) -> str:
     if isinstance(piece, wording.Number):
         return Markup('<data value="{}">{}</data>').format(json.dumps(piece.value), piece.text)
-    return ",\u00a0" if piece == ", " else piece  # an interval stays in one line
+    return ",\u00a0" if piece == ", " else piece  # an interval stays on one line
 
 
 def _whole(number: int) -> Markup:
@@ -64,12 +63,12 @@ def _whole(number: int) -> Markup:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """A file inside an address."""
+    """The content of a file as an address."""
     return f"data:{kind};base64,{b64encode(content).decode()}"
 
 
 def _packed(content: bytes) -> str:
-    """For the page's script to unpack: an eighth of an address's length."""
+    """Compressed for the page's script to unpack: an eighth of the length of an address."""
     return b64encode(gzip.compress(content, mtime=0)).decode()
 
 

@@ -1,4 +1,4 @@
-"""The page of one training, report.html, and its figures: made from stored results, opened without a network."""
+"""The page of one training, report.html, and its figures, made from stored results."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from experiments.storage.run_folder import RunFolder
 
 
 class Drawn(NamedTuple):
-    """What a page is made of beside numbers."""
+    """The pictures and maps of a page."""
 
     pictures: list[Picture]
     maps: Maps | None
@@ -23,7 +23,7 @@ def write_report(path: Path) -> Path:
     """Draw the figures and the page of a finished run folder; returns the page.
 
     Raises:
-        StoreError: the folder holds no finished training, or is damaged.
+        StoreError: the folder does not hold a finished training, or is damaged.
         NotShown: a figure or the page could not be drawn; everything else is there.
     """
     showing = Showing()
@@ -33,9 +33,9 @@ def write_report(path: Path) -> Path:
 
 
 def write_pages(path: Path, results: Results, showing: Showing) -> Drawn:
-    """The figures and the page of a training, as far as they can be drawn."""
+    """Draw the figures and the page of a training, as far as possible."""
     run = RunFolder(path)
-    with run.locked():  # before it takes time to draw what could not be written
+    with run.locked():  # first, since drawing takes time and the folder may be in use
         maps = showing.attempt("maps of policy and visits", lambda: map_slider(results))
         drawn = Drawn(pictures(results, showing), maps)
         page = showing.attempt("report.html", lambda: render("report.html", results=results, drawn=drawn))

@@ -1,4 +1,4 @@
-"""The cells of a sweep, trained apart from each other: a process a cell, and one that fails costs itself alone."""
+"""The cells of a sweep, each trained in a process of its own, so that one that fails does not stop the others."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ BLOCK = 50  # updates at a time: bounds the memory that records take
 
 
 def train_cell(config: Config) -> Finished:
-    """Train in memory, and keep what the runs came to."""
+    """Train in memory, and keep the final measures of the runs."""
     began = time.process_time()
     with plain_arithmetic(), np.errstate(invalid="ignore", over="ignore"), closing(Training(config)) as training:
         while (left := config.training.updates - training.update_count) > 0:
@@ -31,7 +31,7 @@ def train_cell(config: Config) -> Finished:
 
 
 def _attempt(task: tuple[Config, Path]) -> str | None:
-    """Train a cell and write its table; in one line why that cannot be."""
+    """Train a cell and write its table; returns one line that says why that failed, or None."""
     config, path = task
     try:
         SweepFolder(path).write_cell(config, train_cell(config))
@@ -44,7 +44,7 @@ def _attempt(task: tuple[Config, Path]) -> str | None:
 
 
 def train_cells(configs: Sequence[Config], path: Path, workers: int) -> Iterator[tuple[Config, str | None]]:
-    """Train the cells of a locked sweep folder, so many at a time.
+    """Train the cells of a locked sweep folder, `workers` at a time.
 
     Yields:
         each config when it is done, with the reason where it failed.

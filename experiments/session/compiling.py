@@ -1,4 +1,4 @@
-"""Compiling the loops of a training before it begins, or loading what was compiled earlier."""
+"""Compile the loops of a training before it begins, or load the code compiled earlier."""
 
 import math
 import time
@@ -12,7 +12,7 @@ from experiments.training.loop import Training
 
 
 class _Counting(numba.core.event.Listener):
-    """Says that a function is about to be compiled."""
+    """Reports that a function is about to be compiled."""
 
     def __init__(self, told: Callable[[], None]) -> None:
         self._told = told
@@ -26,19 +26,19 @@ class _Counting(numba.core.event.Listener):
 def compile_ahead(
     training: Training, notify: Callable[[str], None], on_function: Callable[[], None] | None = None
 ) -> float:
-    """Load what is compiled, or compile it the first time, before processes are forked that would each do it.
+    """Load or compile the compiled code, before there are processes that would each do it.
 
-    By an update of one seed that nobody looks at; in a simulator, where that could take long, by a gradient step
-    of one row.
+    This trains one update of one seed, and discards it; in a simulator, where that could take long, it is a
+    gradient step on one row.
 
     Args:
         training: what is to be trained.
-        notify: is told in words, once, if anything has to be compiled.
+        notify: called once, with a line of text, if anything has to be compiled.
         on_function: called before each function that is compiled.
     Returns:
-        seconds that an update of one seed takes; infinite: a simulator was not asked.
+        the seconds that an update of one seed takes; infinite: not measured, because the world is a simulator.
     Raises:
-        StoreError: numba cannot keep what it compiles.
+        StoreError: numba cannot store the compiled code.
     """
     number = 0
 
@@ -54,7 +54,7 @@ def compile_ahead(
         with numba.core.event.install_listener("numba:compile", _Counting(told)):
             return _touch(training)
     except OSError as error:
-        place = error.filename or "the folder of what is compiled"
+        place = error.filename or "the folder of compiled code"
         raise StoreError(f"{place}: {error.strerror}; NUMBA_CACHE_DIR can name another folder") from None
 
 

@@ -1,11 +1,12 @@
-"""What the user sees in the terminal: a progress bar while training, a table of results after it."""
+"""What the user sees in the terminal: a progress bar during training, and tables of results after it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
@@ -15,41 +16,51 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 from experiments.analysis.wording import effect_text, measure_text, plain, verdict_text, worth_showing
 from experiments.config.measures import RUN_MEASURES
 from experiments.config.plain_text import printable
+from experiments.config.schema import Config
 from experiments.training.records import Records
 
-WIDE = Console(width=100_000)  # to measure what a table wants
+WIDE = Console(width=100_000)  # to measure how wide a table would be
 
 
 class Screen(Console):
-    """The terminal, or whatever standard output is. Words are shown as they are: what looks like markup or an
-    emoji is none. Where nobody reads any more, nothing is written any more."""
+    """The terminal, or another standard output. Text is shown as it is, without markup and emoji. Once nobody
+    reads the output any more, nothing is written."""
 
     def __init__(self) -> None:
         super().__init__(highlight=False, markup=False, emoji=False)
-        self.is_lost = False  # what was said did not arrive
+        self.is_lost = False  # whether some output was lost
 
     def say(self, *lines: str) -> None:
-        """Lines, however long: whoever copies one should get it whole."""
+        """Print lines unwrapped, however long, so that they can be copied."""
         for line in lines:
             self.print(printable(line), soft_wrap=True)
 
+    def link(self, what: str, address: str) -> None:
+        """An address behind a word, to be clicked on where the terminal can (OSC 8)."""
+        self.print(Text.assemble(f"{what}: ", (printable(address), Style(link=address))), soft_wrap=True)
+
+    def waiting(self, what: str) -> AbstractContextManager[object]:
+        """A line that moves as long as something takes; nothing where no terminal shows it."""
+        return self.status(what) if self.is_terminal else nullcontext()
+
     def results(self, summary: Mapping[str, Any]) -> None:
-        """What the arms came to."""
+        """Print the results of the arms."""
         for table in results(summary, self.width):
             self.print(table, "")
 
     def verdict(self, claim: Mapping[str, Any]) -> None:
-        """A claim and what came of it."""
+        """Print a claim and its verdict."""
         self.print(verdict_line(claim), soft_wrap=True)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As rich does; an output that cannot be written to ends no training."""
+        """Like rich's own method, but an output that cannot be written to does not end the training."""
         try:
             super().print(*objects, **options)
         except OSError:
@@ -59,9 +70,19 @@ class Screen(Console):
         self.quiet = self.is_lost = True
 
 
+class _Bar(Progress):
+    """A bar, and below it a line per arm."""
+
+    arms = Text()
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield from super().get_renderables()
+        yield self.arms
+
+
 @contextmanager
-def progress(console: Console, updates: int, done: int = 0) -> Iterator["ProgressBar"]:
-    """A bar with rate and remaining time; nothing at all where no terminal shows it."""
+def progress(console: Console, config: Config) -> Iterator["ProgressBar"]:
+    """A bar with rate and remaining time, and what each arm is at; nothing at all where no terminal shows it."""
     columns = (
         TextColumn("training"),
         BarColumn(),
@@ -69,8 +90,8 @@ def progress(console: Console, updates: int, done: int = 0) -> Iterator["Progres
         TextColumn("updates  {task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    shown = ProgressBar(bar, updates, done)
+    bar = _Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
+    shown = ProgressBar(bar, config)
     try:
         yield shown
     finally:
@@ -82,9 +103,9 @@ class ProgressBar:
     """Follows the blocks. It starts with the first: processes are forked before that, and a forked process should
     not inherit the lock of a thread that draws."""
 
-    def __init__(self, bar: Progress, updates: int, done: int) -> None:
-        self._bar = bar
-        self._task = bar.add_task("", total=updates, completed=done, rate="")
+    def __init__(self, bar: _Bar, config: Config) -> None:
+        self._bar, self._arms = bar, list(config.arms)
+        self._task = bar.add_task("", total=config.training.updates, rate="")
         # Drawn when something happens, by no thread of its own.
         columns = TextColumn("compiling"), MofNCompleteColumn(), TextColumn("functions "), TimeElapsedColumn()
         self._compiling = Progress(
@@ -106,6 +127,7 @@ class ProgressBar:
     def __call__(self, records: Records) -> None:
         self.stop_compiling()
         self._bar.start()
+        self._bar.arms = Text("\n".join(arm_lines(self._arms, records)), overflow="ellipsis", no_wrap=True)
         task = self._bar.tasks[0]
         if task.elapsed and records.steps is not None:
             steps = float(records.columns["env_steps"][-1].sum())
@@ -115,12 +137,31 @@ class ProgressBar:
             self._bar.update(self._task, completed=records.end)
 
 
+NOW = {
+    "entropy_bits": "entropy {:.2f} bits",
+    "success_rate": "success rate {:.2f}",
+}  # of each arm, while it trains
+
+
+def arm_lines(arms: Sequence[str], records: Records, most: int = 8) -> list[str]:
+    """What each arm was at in the last update of a block, means over its runs that are still finite."""
+    width = max(map(len, arms))
+    lines = []
+    for place, arm in enumerate(arms[:most]):
+        mine = np.array_split(np.arange(records.active.shape[1]), len(arms))[place]
+        going = mine[records.active[-1, mine]]
+        values = {words: records.columns[name][-1, going] for name, words in NOW.items()}
+        told = [words.format(value.mean()) for words, value in values.items() if np.isfinite(value).any()]
+        lines.append(f"{arm:<{width}}  {', '.join(told)}".rstrip())
+    return [*lines, *([f"and {len(arms) - most} more arms"] if len(arms) > most else [])]
+
+
 ROWS = tuple(name for name, measure in RUN_MEASURES.items() if measure.shown in ("everywhere", "terminal"))
 
 
 def results(summary: Mapping[str, Any], width: int) -> list[Table]:
-    """A row per measure and a column per arm; where that is wider than the screen, a row per arm and as many
-    measures beside each other as fit, in tables one below the other."""
+    """A row per measure and a column per arm. If that is wider than the screen: a row per arm, and several tables,
+    each with as many measures as fit."""
     arms = summary["arms"]
     shown = worth_showing(arms.values(), ROWS)
     by_measure = [
@@ -155,7 +196,7 @@ def _table(title: str | None, corner: str, rows: Sequence[str], columns: Mapping
 
 
 def _width(table: Table) -> int:
-    """Of a table that has all the room it wants."""
+    """The width of a table with all the room it needs."""
     return Measurement.get(WIDE, WIDE.options, table).maximum
 
 
@@ -197,7 +238,7 @@ def verdict_table(claims: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(name, no_wrap=name != "claim")
     for claim in claims:
         limit = " (a limit)" if claim["limit"] else ""
-        effect = plain(effect_text(claim)[:1])  # the page has the interval, too
+        effect = plain(effect_text(claim)[:1])  # the interval is on the page
         table.add_row(claim["experiment"], _verdict(claim), effect, f"{printable(claim['statement'])}{limit}")
     return table
 

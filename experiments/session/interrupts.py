@@ -1,4 +1,4 @@
-"""Ctrl-C, a scheduler's SIGTERM, a closed terminal: an end after a checkpoint, or at once if asked again."""
+"""Ctrl-C, a scheduler's SIGTERM, a closed terminal: end after a checkpoint, or at once when asked again."""
 
 import os
 import signal
@@ -12,10 +12,10 @@ MESSAGE = b"\nstopping with a checkpoint; Ctrl-C again stops at once\n"
 
 
 class Interrupts:
-    """What the user, or the system, asked for while the program was busy.
+    """Notes the signals with which the user or the system wants to end the program.
 
     Attributes:
-        received: number of the first signal; None: none came.
+        received: number of the first signal; None: no signal yet.
     """
 
     def __init__(self) -> None:
@@ -24,8 +24,8 @@ class Interrupts:
         self._terminal = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
     def install(self) -> "Interrupts":
-        """From now on signals raise KeyboardInterrupt, those that are not ignored (as under nohup). Only the main
-        thread can say so; in another one whoever owns that decides."""
+        """Let signals raise KeyboardInterrupt from now on, except those that are ignored (as under nohup). Only
+        the main thread can do that; in other threads nothing changes."""
         if threading.current_thread() is not threading.main_thread():
             return self
         for number in _numbers():
@@ -34,7 +34,7 @@ class Interrupts:
         return self
 
     def ignore(self) -> None:
-        """Nothing interrupts the end."""
+        """Ignore signals from now on, so that nothing interrupts the end."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in _numbers():
@@ -42,8 +42,8 @@ class Interrupts:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """In here the first signal is only noted, for the block to come to a good end; then it raises
-        KeyboardInterrupt. So does a second Ctrl-C, at once."""
+        """Within this context the first signal is only noted, and raises KeyboardInterrupt at the end of the
+        block. A second Ctrl-C raises it at once."""
         self._deferred = True
         try:
             yield
@@ -56,7 +56,7 @@ class Interrupts:
         first, self.received = self.received is None, self.received or number
         if number == getattr(signal, "SIGHUP", None):
             self._let_go_of_terminal()
-        # The same SIGHUP may come twice, from the terminal and from its shell: only Ctrl-C is meant twice.
+        # One SIGHUP may arrive twice, from the terminal and from its shell: only a second Ctrl-C counts.
         if self._deferred and (first or number != signal.SIGINT):
             with suppress(OSError):
                 os.write(2, MESSAGE)
@@ -64,7 +64,7 @@ class Interrupts:
         raise KeyboardInterrupt
 
     def _let_go_of_terminal(self) -> None:
-        """Writing to a terminal that is gone is an error; writing to nowhere is none."""
+        """Redirect output away from a closed terminal, where writing would be an error."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for descriptor in self._terminal:
             os.dup2(nowhere, descriptor)

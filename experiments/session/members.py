@@ -1,7 +1,7 @@
-"""What trains a share of the runs: this thread, threads of this process, or a process of its own.
+"""Workers that train a share of the runs: this thread, threads of this process, or another process.
 
-All answer the same requests in the order in which they were made: "advance" by so many updates (a block, and the
-state after it where that is wanted), "final" and "parameters".
+All answer the same requests in the order in which they were made: "advance" by some updates (answered by a block,
+and the state after it if wanted), "final" and "parameters".
 """
 
 import traceback
@@ -32,7 +32,7 @@ class WorkerFailed(Failure, RuntimeError):
 
 
 class Member(Protocol):
-    """Somebody who trains some of the runs."""
+    """A worker that trains some of the runs."""
 
     def request(self, what: str, *arguments: Any) -> None: ...
     def answer(self) -> Any: ...
@@ -48,7 +48,7 @@ def _perform(training: Training, what: str, arguments: tuple[Any, ...], each: Ea
 
 
 class Local:
-    """Whoever asks does it, when the answer is wanted."""
+    """Does the work in the calling thread, when the answer is wanted."""
 
     def __init__(self, training: Training) -> None:
         self._training = training
@@ -65,7 +65,7 @@ class Local:
 
 
 class Threads(Local):
-    """Threads of this process move the runs on, one after the other each, while whoever asked does something else.
+    """Threads of this process, each of which trains one run after another while the caller does something else.
 
     They write into the same arrays. Compiled code runs without the interpreter's lock, so they run side by side.
     """
@@ -86,7 +86,7 @@ class Threads(Local):
         return self._blocks.popleft().result() if self._blocks else super().answer()
 
     def close(self) -> None:
-        """End the threads; a block that is under way is given up."""
+        """End the threads, and drop the block that they are training."""
         for pool in (self._of_runs, self._of_blocks):
             pool.shutdown(cancel_futures=True)
 
@@ -99,7 +99,7 @@ class Answer(NamedTuple):
 
 
 class Process:
-    """A process of its own, forked or spawned here; see `close_all`."""
+    """Trains in another process, forked or spawned here; see `close_all`."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Process:
 
 
 def close_all(members: Sequence[Member]) -> None:
-    """End the threads and processes that they have started."""
+    """End all threads and processes of the members."""
     processes = [member for member in members if isinstance(member, Process)]
     for process in processes:
         process.pipe.close()
@@ -147,7 +147,7 @@ def _serve(
     state: Mapping[str, NDArray[Any]] | None,
 ) -> None:
     """A worker: answer requests until the pipe closes. One thread, since every core has a worker."""
-    for other in inherited:  # of the main process: a pipe closes when nobody holds its other end
+    for other in inherited:  # of the main process: a pipe closes only when nobody holds its other end
         other.close()
     try:
         with plain_arithmetic(), closing(Training(config, seeds)) as training, plain_arithmetic():
@@ -157,7 +157,7 @@ def _serve(
                 what, arguments = pipe.recv()
                 pipe.send(Answer(_perform(training, what, arguments), None))
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the main process is gone, or has no more questions
+        return  # the main process has ended, or needs no more answers
     except SimulatorError as error:
         pipe.send(Answer(None, str(error)))
     except Exception as error:

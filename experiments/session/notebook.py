@@ -1,4 +1,4 @@
-"""How a finished training shows itself in a notebook: verdicts, curves over training, what the arms came to."""
+"""How a notebook shows a finished training: verdicts, curves over training, a table of the arms."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -43,14 +43,14 @@ def shown(config: Config, updates: pa.Table, summary: Mapping[str, Any]) -> str:
 
 
 def _curves(config: Config, updates: pa.Table, at: np.ndarray[Any, Any]) -> dict[str, dict[str, Any]]:
-    """Arm -> column -> [n, K] at the updates `at` [K]; not a number where a run has failed."""
+    """Arm -> column -> [n, K] at the updates `at`, [K]; NaN where a run has failed."""
     seeds = {seed: i for i, seed in enumerate(config.training.seed_list)}
     drawn = updates.filter(pc.is_in(updates["update"], pa.array(at)))
     run = [seeds[seed] for seed in drawn["seed"].to_pylist()]
     moment, arm = np.searchsorted(at, drawn["update"].to_numpy()), np.array(drawn["arm"].to_pylist())
     found: dict[str, dict[str, Any]] = {name: {} for name in config.arms}
     for column in CURVES:
-        values = np.array(drawn[column].to_pylist(), float)  # None becomes not a number
+        values = np.array(drawn[column].to_pylist(), float)  # None becomes NaN
         for name, curves in found.items():
             rows = arm == name
             curves[column] = np.full((len(seeds), len(at)), np.nan)

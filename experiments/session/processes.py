@@ -1,4 +1,4 @@
-"""Child processes: they end with their parent, and one that dies costs its own task alone."""
+"""Child processes: they end with their parent, and if one dies, only its own task is lost."""
 
 import ctypes
 import multiprocessing
@@ -19,20 +19,20 @@ from experiments.config.mistakes import one_line
 Task = TypeVar("Task")
 
 LINUX = sys.platform == "linux"
-# A forked child has torch loaded already; elsewhere it has to be imported again.
+# A forked child has torch already; a spawned one has to import it again.
 CONTEXT: Any = multiprocessing.get_context("fork" if LINUX else "spawn")
-PATIENCE = 5.0  # seconds that a child may take to end by itself, its simulators closed
+PATIENCE = 5.0  # seconds that a child may take to close its simulators and end
 PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 
 class Ended(NamedTuple):
-    """A child that ended without an answer; in one line, why."""
+    """A child ended without an answer; `why` says the reason in one line."""
 
     why: str
 
 
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
-    """A child that runs `target`. It ignores Ctrl-C, which is for its parent, and ends with it."""
+    """Start a child that runs `target`. It ignores Ctrl-C, which its parent handles, and ends with its parent."""
     process: BaseProcess = CONTEXT.Process(target=_child, args=(os.getpid(), target, *arguments), daemon=True)
     with _signals_held():
         process.start()
@@ -42,20 +42,20 @@ def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
 def _child(parent: int, target: Callable[..., None], *arguments: Any) -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what is open is closed on the way
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # closes what is open on the way
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     end_with(parent)
     target(*arguments)
 
 
 def end_with(parent: int) -> None:
-    """This process is killed when its parent ends, however that ends: nobody else would end it then.
+    """Let this process be killed when its parent ends, however the parent ends.
 
-    Linux does it by itself, even to a stopped process; elsewhere a thread looks once per second.
+    Linux does that itself, even to a stopped process; on other systems a thread checks once per second.
     """
     if LINUX:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before that
+        if os.getppid() != parent:  # the parent has ended already
             os._exit(1)
     else:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
@@ -69,7 +69,7 @@ def _watch(parent: int) -> None:
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """A child is born deaf: it says itself what signals mean to it before it hears any."""
+    """Block signals while a child starts: it unblocks them itself, once it has its own handlers."""
     held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
@@ -79,25 +79,32 @@ def _signals_held() -> Iterator[None]:
 
 
 def end(processes: Sequence[BaseProcess]) -> None:
-    """End children; those that do not end when they are asked to, as a stopped one does not, are killed."""
+    """End children, and kill those that do not end when asked to (such as stopped ones)."""
     for process in processes:
         process.terminate()
     latest = time.monotonic() + PATIENCE
     try:
         for process in processes:
             process.join(max(0.0, latest - time.monotonic()))
-    finally:  # Ctrl-C once more: no patience is left
+    finally:  # after another Ctrl-C there is no more waiting
         for process in processes:
             process.kill()
         for process in processes:
             process.join()
 
 
-def run_program(words: Sequence[str]) -> int:
+def run_program(words: Sequence[str], meanwhile: Callable[[Callable[[], bool]], None] | None = None) -> int:
     """Run another program until it ends; its exit status. Ctrl-C ends it from here: it hears none itself, and so
-    has no traceback to show."""
+    has no traceback to show.
+
+    Args:
+        words: of its command line.
+        meanwhile: done once it has started, given what tells whether it still runs.
+    """
     process = start(os.execvp, words[0], words)
     try:
+        if meanwhile is not None:
+            meanwhile(process.is_alive)
         process.join()
     finally:
         end([process])
@@ -106,7 +113,7 @@ def run_program(words: Sequence[str]) -> int:
 
 
 def why_ended(process: BaseProcess) -> str:
-    """In words, of a child that has closed its pipe."""
+    """Why a child that has closed its pipe ended, in words."""
     process.join(1)
     code = process.exitcode
     return f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
@@ -115,10 +122,10 @@ def why_ended(process: BaseProcess) -> str:
 def each_apart(
     function: Callable[[Task], Any], tasks: Sequence[Task], at_once: int
 ) -> Generator[tuple[Task, Any], None, None]:
-    """Do each task in a process of its own, so many at a time; pairs of task and answer as they come.
+    """Do each task in a process of its own, several at a time; yields pairs of task and answer as they come.
 
-    The answer of a process that failed, or that ended before it gave one, is `Ended`. A mistake of this program
-    ends its process, with its traceback. Close the iterator, and what is under way ends.
+    The answer of a process that failed, or that ended before it gave one, is `Ended`. A mistake in this program
+    ends the process with a traceback. Closing the iterator ends the tasks that are under way.
     """
     waiting, working = list(reversed(tasks)), dict[Connection, tuple[Task, BaseProcess]]()
     try:

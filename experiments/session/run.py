@@ -1,5 +1,6 @@
-"""One training from config to results: folder, sinks, checkpoints, summary. What `train.py` runs."""
+"""One training from config to results, as `train.py` runs it: folder, sinks, checkpoints, summary."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -33,11 +34,11 @@ from experiments.training.loop import Training
 from experiments.training.numerics import arithmetic, differences
 from experiments.training.records import Records, joined
 
-LARGEST_SHARE = 0.05  # of the time that checkpoints may take
+LARGEST_SHARE = 0.05  # of the time, for checkpoints
 
 
 class Sink(Protocol):
-    """Something that consumes blocks of updates and can be cut back to an earlier position."""
+    """Something that takes blocks of updates, and can be cut back to an earlier position."""
 
     def write(self, records: Records) -> None: ...
     def flush(self) -> Position: ...
@@ -45,19 +46,19 @@ class Sink(Protocol):
 
 
 class Options(NamedTuple):
-    """How to train, none of which changes a number.
+    """How to train. No option changes a number.
 
     Attributes:
         out: run folder.
-        resume: go on from the last checkpoint.
-        overwrite: replace what is in the folder.
-        workers: threads or processes.
-        log_steps: k: write every k-th lock-step of an update; 0: none.
-        tensorboard: write event files.
-        flush_seconds: how often TensorBoard gets to see something new.
-        checkpoint_seconds: how often a moment is kept for `resume`; less often where that would be slow.
-        command: which command of ours asks; folders of the others are left alone.
-        source: digest of the code that the results will come from, kept beside them.
+        resume: whether to continue from the last checkpoint.
+        overwrite: whether to replace the training in the folder.
+        workers: the number of threads or processes.
+        log_steps: k, to write every k-th lock-step of an update; 0: none.
+        tensorboard: whether to write event files.
+        flush_seconds: how often new points are written for TensorBoard.
+        checkpoint_seconds: how often a moment is kept for `resume`; less often if that would be slow.
+        command: the command that trains; folders of other commands are left alone.
+        source: digest of the code that produces the results, stored with them.
     """
 
     out: Path
@@ -73,7 +74,7 @@ class Options(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A finished training in memory. As the last line of a notebook's cell it shows itself."""
+    """A finished training in memory, which a notebook shows when it is the last line of a cell."""
 
     updates: pa.Table
     steps: pa.Table
@@ -82,7 +83,7 @@ class Result(NamedTuple):
     config: Config
 
     def _repr_html_(self) -> str:
-        from experiments.session.notebook import shown  # draws: only when somebody looks
+        from experiments.session.notebook import shown  # late: it draws
 
         return shown(self.config, self.updates, self.summary)
 
@@ -101,7 +102,7 @@ def train_in_memory(config: Config) -> Result:
         np.errstate(invalid="ignore", over="ignore"),
         closing(Training(config)) as training,
         plain_arithmetic(),  # torch may have come with it
-        Workers(training, 1) as workers,  # blocks by block, so that Ctrl-C does not wait for the end
+        Workers(training, 1) as workers,  # block by block, so that Ctrl-C need not wait for the end
     ):
         records = joined([block.records for block in workers.blocks(lambda _: False)])
         columns = workers.final()
@@ -131,11 +132,11 @@ def run(
 
     Args:
         config: what to train.
-        options: how.
+        options: how to train it.
         on_block: called with every block of updates, for a progress bar.
         notify: called with one line of text that the user should see.
-        interrupts: what may end it early, after a checkpoint.
-        showing: keeps what TensorBoard could not be told; the results do not depend on it.
+        interrupts: the signals that may end it early, after a checkpoint.
+        showing: collects what could not be written for TensorBoard; the results do not depend on it.
         on_compile: called before each function that has to be compiled for this processor.
     Raises:
         ConfigError: the config does not fit its world, or the folder holds another config.
@@ -145,15 +146,13 @@ def run(
     """
     with ExitStack() as stack:
         stack.enter_context(plain_arithmetic())
-        stack.enter_context(
-            np.errstate(invalid="ignore", over="ignore")
-        )  # a failed run is named, not warned about
+        stack.enter_context(np.errstate(invalid="ignore", over="ignore"))  # failed runs are reported later
         training = stack.enter_context(closing(Training(config)))
         stack.enter_context(plain_arithmetic())  # torch may have come with it
         folder = RunFolder(options.out)
         _check_folder(folder, training.config, options)
         stack.enter_context(folder.locked())
-        _check_folder(folder, training.config, options)  # nobody has trained into it in the meantime
+        _check_folder(folder, training.config, options)  # another command may have trained into it in the meantime
         if training.world.advice:
             notify(training.world.advice)
         session = _Session(
@@ -170,11 +169,11 @@ def run(
 
 
 def _check_folder(folder: RunFolder, config: Config, options: Options) -> None:
-    """Whether these options can be followed there; what the message advises works."""
+    """Check that these options can be followed there; the advice in each message works."""
     folder.check_owner(options.command)
     if options.resume:
         if not folder.path.exists() or (folder.holds_anything and not folder.has_begun):
-            raise StoreError(f"{folder.path}: nothing to resume there; leave out --resume to begin")
+            raise StoreError(f"{folder.path}: nothing to resume there; leave out --resume to start")
         if folder.has_begun and config_text(folder.read_config()) != config_text(config):
             raise ConfigError(
                 f"{folder.path}: holds another config than this one; replace it with --overwrite, or use --out"
@@ -185,7 +184,7 @@ def _check_folder(folder: RunFolder, config: Config, options: Options) -> None:
 
 
 def holds(folder: RunFolder, config: Config) -> bool:
-    """Whether `resume` would go on with this config there."""
+    """Whether `resume` would continue a training with this config there."""
     with suppress(ConfigError, StoreError, OSError):
         return folder.has_begun and config_text(folder.read_config()) == config_text(config)
     return False
@@ -207,10 +206,10 @@ class _Session:
         self._checkpoints = Checkpoints(folder)
         self._arithmetic = arithmetic(not training.is_compiled)
         self._sinks: dict[str, Sink] = {}
-        self._changes: list[str] = []  # of the arithmetic, at resumptions so far
+        self._changes: list[str] = []  # of the arithmetic, when the training was resumed
 
     def _open_sinks(self, log_steps: int, tensorboard: bool) -> None:
-        from experiments.tensorboard.sink import BoardSink  # what writes is loaded while training goes on
+        from experiments.tensorboard.sink import BoardSink  # loaded while training goes on
 
         self._log_steps = log_steps
         mdp, updates = self._training.world.mdp, self._config.training.updates
@@ -223,7 +222,7 @@ class _Session:
             self._sinks["board"] = self._board
 
     def begin(self, pace: float) -> Workers:
-        """Prepare the folder, or find the moment to go on from; `pace` is that of `Workers`."""
+        """Prepare the folder, or find the moment from which to continue; for `pace` see `Workers`."""
         self._began = time.monotonic()
         moment = self._last_moment() if self._options.resume and self._folder.has_begun else None
         if moment is None:
@@ -234,22 +233,22 @@ class _Session:
         return Workers(self._training, self._options.workers, moment.states, pace)
 
     def _replace_folder(self) -> None:
-        """An earlier training goes, and this one has begun.
+        """Remove an earlier training, and begin this one.
 
-        Killed in here, the folder holds the earlier training, unfinished at worst, or this one before its first
-        checkpoint. Either can be resumed, and replaced.
+        If the command is killed meanwhile, the folder holds the earlier training, at worst unfinished, or this one
+        before its first checkpoint. Either can be resumed or replaced.
         """
         self._folder.mark(self._options.command)
         others = self._folder.clear()
         self._folder.write_config(self._config)
-        if self._options.source is not None:  # it vouches for what is there, so it comes when the old is gone
+        if self._options.source is not None:  # it describes the whole folder, so the old files go first
             self._folder.write(SOURCE, self._options.source)
         if others:
             few, more = ", ".join(others[:5]), f" and {len(others) - 5} more" if len(others) > 5 else ""
-            self._notify(f"{self._folder.path}: left in place, not of this program: {few}{more}")
+            self._notify(f"{self._folder.path}: left in place, since this program did not write it: {few}{more}")
 
     def _last_moment(self) -> Moment | None:
-        """The newest checkpoint that can be used, with the sinks cut back to it; None: there is none yet."""
+        """The newest usable checkpoint, with the sinks cut back to it; None: there is none yet."""
         size = sum(array.nbytes for array in self._training.state().values())
         paths = self._checkpoints.paths()
         for path in paths:
@@ -262,29 +261,29 @@ class _Session:
             except (NewerFormat, OlderFormat):
                 raise
             except (StoreError, ValueError, KeyError, TypeError) as error:
-                self._notify(f"checkpoint left out: {path}: {one_line(error)}")
+                self._notify(f"checkpoint not used: {path}: {one_line(error)}")
                 continue
             self._checkpoints.forget_after(path)
             if moment.log_steps != self._options.log_steps:
                 self._notify(f"--log-steps {moment.log_steps} is kept: this training began with it")
             return moment
         if paths:
-            raise StoreError(f"{self._folder.path}: no checkpoint can be used; --overwrite begins anew")
-        self._notify("no checkpoint yet: training begins anew")
+            raise StoreError(f"{self._folder.path}: no checkpoint can be used; --overwrite starts again")
+        self._notify("no checkpoint yet: training starts again")
         return None
 
     def _compare_arithmetic(self, moment: Moment) -> None:
-        """Say why the last bits of the numbers will not be those of a training that was never stopped."""
+        """Say so if the last bits of the numbers will differ from those of a training that was never stopped."""
         self._changes = list(moment.changes)
         if change := differences(moment.arithmetic, self._arithmetic):
             self._changes.append(one_line(change))
             self._notify(
-                f"the last bits of the numbers will differ from here on, for this is another arithmetic: {change}"
+                f"the last bits of the numbers may differ from here on, since the arithmetic has changed: {change}"
             )
 
     def train(self, workers: Workers, on_block: Advance) -> None:
         """All updates that are left, with flushes and checkpoints at their times."""
-        last_flush = last_moment = time.monotonic()
+        last_flush, last_moment = -math.inf, time.monotonic()  # TensorBoard has something to show at once
         updates, wait = self._config.training.updates, self._options.checkpoint_seconds
 
         def moment_due(update: int) -> bool:
@@ -319,11 +318,11 @@ class _Session:
                     last_flush = now
 
     def _save(self, update: int, states: Sequence[State]) -> float:
-        """Keep a moment; returns the seconds that were spent for its sake alone."""
+        """Store a checkpoint; returns the seconds that it took."""
         self._folder.check_in_place()
         positions = {name: sink.flush() for name, sink in self._sinks.items()}
         began = time.monotonic()
-        self._folder.sync("tensorboard")  # else a loss of power might take what the positions count on
+        self._folder.sync("tensorboard")  # else a power failure might lose what the positions include
         seconds = began - self._began
         self._checkpoints.save(
             Moment(update, states, positions, self._log_steps, seconds, self._arithmetic, self._changes)
@@ -332,12 +331,11 @@ class _Session:
 
     @property
     def is_over(self) -> bool:
-        """The results are there, and TensorBoard was told how it ended: then no checkpoint is left."""
+        """Whether the results and the end of the event files are written: then no checkpoint is left."""
         return self._folder.is_finished and not self._checkpoints.paths()
 
     def finish(self, workers: Workers) -> Mapping[str, Any]:
-        """Results out of the last moment, then what is shown of them. Killed in here, a resumed training does it
-        again."""
+        """Write the results, and then what is shown of them; after a kill, a resumed training does it again."""
         from experiments.analysis.summary import provenance, summarize
 
         columns, runs = workers.final(), self._training.runs
@@ -350,5 +348,5 @@ class _Session:
             summary["arithmetic_changes"] = self._changes
         self._folder.write_summary(summary)
         if self._board is None or self._board.finish(columns, summary):
-            self._folder.tidy()  # else --resume tries it again
+            self._folder.tidy()  # otherwise --resume tries it again
         return self._folder.read_summary()

@@ -1,4 +1,4 @@
-"""Arithmetic as libraries come, on one thread: whatever the environment, or whoever calls, has asked of them."""
+"""One thread, and the default settings of libraries, whatever the environment or the caller has set."""
 
 import sys
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from threadpoolctl import threadpool_limits
 
 @contextmanager
 def plain_arithmetic() -> Iterator[None]:
-    """One thread of BLAS, and torch's own defaults; afterwards all is as it was.
+    """Use one thread in BLAS, and torch's own defaults; afterwards everything is as it was.
 
-    Two threads share a sum, and round it otherwise than one. For these shapes they gain little, and they collapse
-    when anything else is running. A training that needs torch loads it: then this has to be said once more.
+    Two threads would round a sum differently from one. For these shapes they gain little, and they are very slow
+    when anything else is running. A training that loads torch has to enter this context once more.
     """
     with threadpool_limits(1, "blas"), _plain_torch():
         yield
@@ -21,7 +21,7 @@ def plain_arithmetic() -> Iterator[None]:
 
 @contextmanager
 def _plain_torch() -> Iterator[None]:
-    """One thread, numbers and device as torch comes; where it is not loaded, nobody has changed that."""
+    """One thread, and torch's default number type and device; if torch is not loaded, nothing can have changed."""
     if (torch := sys.modules.get("torch")) is None:
         yield
         return
@@ -29,7 +29,7 @@ def _plain_torch() -> Iterator[None]:
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float32)
     if device.type != "cpu":
-        torch.set_default_device(None)  # "cpu" would be asked for in every operation
+        torch.set_default_device(None)  # even "cpu" would slow down every operation
     try:
         yield
     finally:

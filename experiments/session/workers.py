@@ -1,8 +1,8 @@
 """Training in blocks of updates, shared between threads or processes.
 
-Where runs are compiled, threads of this process move them on, one run after the other. Else the seeds are shared
-out, each process trains its own in all arms, and the blocks are put together again. A run's numbers do not depend
-on its neighbours, so the number of threads or processes changes none of them.
+Compiled runs are trained by threads of this process, one run after the other. Otherwise each process trains its
+share of the seeds in all arms, and the blocks are joined again. A run's numbers do not depend on its neighbours,
+so the number of threads or processes changes none of them.
 """
 
 import math
@@ -18,28 +18,28 @@ from experiments.storage.stored_states import check_values
 from experiments.training.loop import Training
 from experiments.training.records import Column, Records, Runs, merged, scattered
 
-BLOCK_SECONDS = 0.25  # a block is about as many updates as take this long
+BLOCK_SECONDS = 0.25  # about how long a block of updates takes
 
 
 class Block(NamedTuple):
-    """Updates in a row, and what training needs to go on after them where it was asked for."""
+    """Consecutive updates and, if it was asked for, the state of training after them."""
 
     records: Records
-    states: list[State] | None  # one for each share of the seeds
+    states: list[State] | None  # one per share of the seeds
 
 
 def shares(seeds: Sequence[int], workers: int) -> list[tuple[int, ...]]:
-    """The seeds in as many nearly equal parts as there are workers, none of them empty."""
+    """The seeds in nearly equal parts, one per worker but none of them empty."""
     parts = np.array_split(np.arange(len(seeds)), min(workers, len(seeds)))
     return [tuple(seeds[i] for i in part) for part in parts]
 
 
 def check_states(training: Training, states: Sequence[State], update: int) -> None:
-    """Whether training can go on from these states, one a share of the seeds, after so many updates.
+    """Check that training can continue from these states, one per share of the seeds, after `update` updates.
 
     Raises:
-        ValueError: an array is missing, too many, not of the shape and type that this training has, or holds what
-            no training comes to.
+        ValueError: an array is missing, is not one of this training, has another shape or type, or holds values
+            that no training can reach.
     """
     parts = shares(training.seeds, 1 if training.is_compiled else max(len(states), 1))
     if len(parts) != len(states):
@@ -67,11 +67,13 @@ class Workers:
     def __init__(
         self, training: Training, workers: int, states: Sequence[State] | None = None, pace: float = math.inf
     ) -> None:
-        """Args:
-        training: of all seeds, not yet begun; it has checked the config against its world.
-        workers: number of threads or processes; where states are given, as many processes as these.
-        states: to go on from, one per share, as `Block.states` gave them.
-        pace: about how many seconds one of them takes for an update of one seed; infinite: nobody knows.
+        """Begin, or continue from states.
+
+        Args:
+            training: the training of all seeds, not yet begun; it has checked the config against its world.
+            workers: the number of threads or processes; with states, there is a process for each of them.
+            states: the states from which to continue, one per share, as in `Block.states`.
+            pace: about how many seconds one worker takes for an update of one seed; infinite: unknown.
         """
         self.config, self.runs = training.config, training.runs
         parts = shares(training.seeds, 1 if training.is_compiled else len(states) if states else workers)
@@ -83,7 +85,7 @@ class Workers:
         self._size = max(1, round(BLOCK_SECONDS / pace / len(training.seeds) * workers))  # of the next block
         self.update_count = int(states[0]["update_count"]) if states else 0
         self._members: Sequence[Member]
-        if len(parts) == 1:  # whoever made the training closes it
+        if len(parts) == 1:  # the caller closes its training
             if states:
                 training.load(states[0])
             self._members = [Threads(training, workers) if training.is_compiled else Local(training)]
@@ -101,12 +103,13 @@ class Workers:
         close_all(self._members)
 
     def blocks(self, state_due: Callable[[int], bool]) -> Iterator[Block]:
-        """The updates that are left.
+        """Train the updates that are left, block by block.
 
-        Two blocks are asked for from the beginning: one is being trained while the other is looked at.
+        Two blocks are requested at the start, so that one is trained while the caller uses the other.
 
         Args:
-            state_due: asked once per block, with the number of updates at its end, whether that is to be kept.
+            state_due: called once per block with the number of updates at its end; whether to return the state
+                there.
         """
         total, requested = self.config.training.updates, self.update_count
         pending: deque[bool] = deque()
@@ -141,7 +144,7 @@ class Workers:
         return {name: scattered([part[name] for part in parts], self._places) for name in parts[0]}
 
     def parameters(self) -> dict[str, Column]:
-        """Trained parameters by "<arm>/seed_<k>/<layer>"."""
+        """The trained parameters, by "<arm>/seed_<k>/<layer>"."""
         return {name: array for arrays in self._all("parameters") for name, array in arrays.items()}
 
     def _all(self, what: str) -> list[Any]:

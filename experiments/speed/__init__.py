@@ -1,1 +1,1 @@
-"""What `python -m experiments.benchmark` stands on."""
+"""The measurements of `python -m experiments.benchmark`."""

@@ -1,6 +1,6 @@
-"""What one thread of this machine can do at most, of the operations that training is made of.
+"""How fast one thread of this machine can do the operations of which training consists.
 
-Measured in the same run as the trainings, so that their speed is also a fraction of what was possible.
+This is measured in the same run as the trainings, so that their speed is also a fraction of what is possible.
 """
 
 import time
@@ -26,24 +26,24 @@ ROWS, ACTIONS, WIDTH = 60 * 51, 4, 64  # the tables and layers of the default co
 
 
 class Limit(NamedTuple):
-    """An operation: how many of it a second, and how many a training needs."""
+    """An operation: how many per second are possible, and how many a training needs."""
 
     unit: str
-    most: float  # a second
+    most: float  # per second
     needed: Callable[["Demand"], float]
 
 
 class Demand(NamedTuple):
-    """What one training of a network in a finite world asked for."""
+    """The operations that one training of a network in a finite world needed."""
 
     env_steps: int
-    points: int  # lock-steps of all runs: one scalar each
-    multiply_adds: int  # of matrix products, forward and backward
+    points: int  # lock-steps of all runs, with one scalar each
+    multiply_adds: int  # in matrix products, forward and backward
     tanhs: int
 
     @classmethod
     def of(cls, config: Config, training: Training, env_steps: int, points: int) -> "Demand":
-        """Of a training of so many steps; products with one-hot states are left out, as training leaves them."""
+        """The demand of a training; products with one-hot states are left out, as in training itself."""
         assert training.world.mdp is not None
         widths = config.agent.hidden_sizes
         rows = len(training.runs.arm) * training.world.mdp.states * config.training.updates
@@ -88,7 +88,7 @@ def limits() -> dict[str, Limit]:
 
 @compiled()
 def _table_steps(edges: Floats, arrival: Ints, place: Ints, uniform: Floats, reached: Ints) -> None:
-    """An action by inverse CDF in the table at each place, and what it leads to."""
+    """At each place, draw an action by inverse CDF, and look up where it leads."""
     for n in range(len(place)):
         action = 0
         for k in range(ACTIONS - 1):
@@ -117,7 +117,7 @@ def _many_sums(numbers: Floats, times: int) -> float:
 
 
 def _rate(operation: Callable[[], object], work: int) -> float:
-    """Work a second, the best of some tries."""
+    """Work per second, the best of some tries."""
     times = []
     for _ in range(15):
         began = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Somebody else's agent on the same world and network: A2C of Stable-Baselines3 (extra `peers`).
+"""The agent of another library on the same world and network: A2C of Stable-Baselines3 (extra `peers`).
 
-One process and one thread, as ours. 256 environments with 16 steps an update were its fastest setting of eight:
-16, 64, 128 and 256 environments with 5 to 64 steps; how well it learns in it was not asked.
+It has one process and one thread, like ours. 256 environments with 16 steps per update were its fastest setting of
+eight: 16, 64, 128 and 256 environments with 5 to 64 steps. How well it learns in this setting was not tested.
 """
 
 import importlib.util
@@ -12,16 +12,16 @@ from experiments.session.surroundings import plain_arithmetic
 from experiments.speed.scenarios import NETWORK, Scenario, Timing
 
 OURS = Scenario(
-    "this project: REINFORCE, 60 runs, 16 episodes an update",
+    "this project: REINFORCE, 60 runs, 16 episodes per update",
     "frozen_lake",
     (*NETWORK, "training.seeds=15", "training.episodes_per_update=16", "training.updates=60"),
 )
-THEIRS = "Stable-Baselines3: A2C, 256 environments, 16 steps an update"
+THEIRS = "Stable-Baselines3: A2C, 256 environments, 16 steps per update"
 ENVIRONMENTS, STEPS_AN_UPDATE, UPDATES = 256, 16, 15
 
 
 def is_installed() -> bool:
-    """Whether the extra is there."""
+    """Whether the extra is installed."""
     return importlib.util.find_spec("stable_baselines3") is not None
 
 

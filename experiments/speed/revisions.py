@@ -1,7 +1,7 @@
 """Another revision of this program, measured in turns with the present one.
 
-Each is trained in a process of its own that stays: compiled, loaded, and idle while it is the other's turn. It is
-told scenarios and answers with steps and seconds, so the two revisions need not agree on anything else.
+Each is trained in a process of its own that keeps running: compiled, loaded, and idle during the other's turns. It
+receives scenarios and answers with steps and seconds, so the two revisions need not agree on anything else.
 """
 
 import json
@@ -19,7 +19,7 @@ from experiments.speed.scenarios import Scenario, Timing
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = "here"  # the working tree, as it is
-# What a revision has to understand: `Scenario` and `measure` are as old as the benchmark.
+# A revision has to understand this: `Scenario` and `measure` are as old as the benchmark.
 SERVE = """
 import json, sys
 from experiments.speed.scenarios import Scenario, measure
@@ -33,7 +33,7 @@ VERDICTS = ("supported", "refuted", "inconclusive")
 
 @contextmanager
 def worktree(revision: str) -> Iterator[Path]:
-    """The files of a revision, in a temporary folder that goes in the end.
+    """The files of a revision, in a temporary folder that is removed at the end.
 
     Raises:
         Failure: there is no such revision, or no repository.
@@ -49,7 +49,7 @@ def worktree(revision: str) -> Iterator[Path]:
 
 
 def _commit(revision: str) -> str:
-    """Of what git calls by many names; an option is none."""
+    """The commit that a name stands for; an option is not a name."""
     try:
         return _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     except Failure as error:
@@ -67,7 +67,7 @@ def _git(*words: str) -> str:
 
 
 class Revision:
-    """A process that trains what it is asked to with the files below a folder."""
+    """A process that trains scenarios with the program in a folder."""
 
     def __init__(self, root: Path) -> None:
         self._process = subprocess.Popen(
@@ -83,7 +83,7 @@ class Revision:
         """Train a scenario once.
 
         Raises:
-            Failure: the process has ended; what it said stands above.
+            Failure: the process has ended; its own message is above.
         """
         asked, answers = self._process.stdin, self._process.stdout
         assert asked is not None
@@ -134,7 +134,7 @@ def commands_against(revision: str, repeats: int) -> dict[str, list[tuple[float,
 
 
 def seconds_of_a_command(root: Path) -> tuple[float, float]:
-    """Of `train.py` in some revision's folder: to its first verdict, and to its end."""
+    """Seconds of `train.py` in a revision's folder: to its first verdict, and to its end."""
     verdict = None
     with tempfile.TemporaryDirectory() as folder:
         words = [sys.executable, "train.py", "--out", str(Path(folder) / "run")]

@@ -1,4 +1,4 @@
-"""What the benchmark trains: configs, overridden, and how long one training of each takes."""
+"""What the benchmark trains: configs with overrides, and how long one training of each takes."""
 
 import multiprocessing
 import os
@@ -33,7 +33,7 @@ NETWORK = (
 
 
 class Scenario(NamedTuple):
-    """A config, overridden, trained in some way."""
+    """A config with overrides, and a way to train it."""
 
     name: str
     config: str
@@ -71,7 +71,7 @@ COMPARED = (
     Scenario("tabular, 64 episodes, 2 workers", "two_rooms", (*TABULAR, _episodes(64)), 2),
     Scenario("bandit, 200 runs, 1 episode an update, 1 worker", "bandit"),
 )
-LONG = "training.updates=1500"  # the end, with its tables and pictures, weighs less
+LONG = "training.updates=1500"  # the end, with its tables and pictures, takes a smaller share
 SCENARIOS = (
     *QUICK,
     Scenario("five times as many updates, 2 workers", "two_rooms", (LONG,), 2),
@@ -87,14 +87,14 @@ SCENARIOS = (
         ("training.seeds=15", _episodes(16), "training.updates=60", 'environment.kwargs={map_name="8x8"}'),
     ),
     Scenario("cliff walking", "cliff_walking", ("training.updates=100",)),
-    Scenario("bandit, 200 runs, 1 episode an update", "bandit"),
+    Scenario("bandit, 200 runs, 1 episode per update", "bandit"),
     Scenario("the network at every step", "two_rooms", ("environment.tables=false", "training.updates=20")),
     Scenario("cart pole, the network at every step", "cartpole", ("training.updates=10",)),
 )  # fmt: skip
 
 
 def _size(name: str, config: str, numbers: Sequence[int], *overrides: str) -> Size:
-    """Scenarios for some numbers, which stand for {} in the overrides."""
+    """Scenarios for some numbers, which replace {} in the overrides."""
     return Size(
         name,
         {n: Scenario(f"{name}: {n}", config, tuple(o.replace("{}", str(n)) for o in overrides)) for n in numbers},
@@ -105,7 +105,7 @@ SIZES = (
     _size("seeds of each arm", "two_rooms", (1, 5, 50, 500), "training.seeds={first=0, count={}}",
         "training.updates=40"),
     _size(
-        "episodes an update", "two_rooms", (4, 16, 64, 256), "training.episodes_per_update={}",
+        "episodes per update", "two_rooms", (4, 16, 64, 256), "training.episodes_per_update={}",
         "training.updates=60",
     ),
     _size("hidden width", "two_rooms", (16, 64, 256), "agent.hidden_sizes=[{}, {}]", "training.updates=40"),
@@ -124,12 +124,12 @@ class Timing(NamedTuple):
 
     @property
     def millions(self) -> float:
-        """Environment steps trained a second, in millions."""
+        """Environment steps trained per second, in millions."""
         return self.env_steps / self.seconds / 1e6
 
 
 def measure(scenario: Scenario) -> Timing:
-    """Train a scenario once. Making the world and the runs, and compiling, is not counted; all that follows is."""
+    """Train a scenario once. The time begins after the world and the runs are made and the code is compiled."""
     config = scenario.load()
     with plain_arithmetic(), ExitStack() as stack:
         training = stack.enter_context(closing(Training(config)))
@@ -149,7 +149,7 @@ def measure(scenario: Scenario) -> Timing:
 
 
 def in_turns(scenarios: Sequence[Scenario], repeats: int) -> dict[str, list[Timing]]:
-    """Timings by name. Scenarios take turns, so that a machine that slows down slows all of them."""
+    """Timings by name. Scenarios take turns, so that a slow moment of the machine affects all of them."""
     timings: dict[str, list[Timing]] = {scenario.name: [] for scenario in scenarios}
     for _ in range(repeats):
         for scenario in scenarios:
@@ -157,17 +157,17 @@ def in_turns(scenarios: Sequence[Scenario], repeats: int) -> dict[str, list[Timi
     return timings
 
 
-# What is written while a training goes on: summary, tables of updates and a checkpoint at the end always.
+# What is written during a training; the summary, the updates and a last checkpoint always are.
 LOGGING: dict[str, dict[str, Any]] = {
     "neither steps nor event files": {"log_steps": 0, "tensorboard": False},
     "event files without steps": {"log_steps": 0},
     "event files and every step": {},
-    "event files, every step, a checkpoint a second": {"checkpoint_seconds": 1.0},
+    "event files, every step, a checkpoint per second": {"checkpoint_seconds": 1.0},
 }
 
 
 def logging_costs(config: Config, repeats: int) -> dict[str, float]:
-    """CPU seconds of a training in one process for each way of logging, the median of some in turns."""
+    """CPU seconds of a training in one process for each way of logging: medians of some trainings in turns."""
     costs: dict[str, list[float]] = {name: [] for name in LOGGING}
     for _ in range(repeats):
         for name, options in LOGGING.items():
@@ -181,7 +181,7 @@ def logging_costs(config: Config, repeats: int) -> dict[str, float]:
 
 def peak_bytes(scenario: Scenario, updates: int = 3) -> int:
     """Peak memory of a process that trains a few updates of a scenario."""
-    context = multiprocessing.get_context("spawn")  # a forked child would have its parent's peak
+    context = multiprocessing.get_context("spawn")  # a forked child would have the peak of its parent
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_train_and_tell, args=(os.getpid(), theirs, scenario, updates), daemon=True)
     process.start()
@@ -199,9 +199,9 @@ def _train_and_tell(parent: int, pipe: Any, scenario: Scenario, updates: int) ->
 
 
 def largest_resident() -> int:
-    """Bytes of memory that this process had at most."""
+    """The most bytes of memory that this process has had."""
     status = Path("/proc/self/status")
-    if status.exists():  # Linux: getrusage would count what the parent had when it made this process
+    if status.exists():  # Linux: getrusage would count the parent's memory, too
         (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
         return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024

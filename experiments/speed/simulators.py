@@ -1,6 +1,6 @@
-"""What a simulator allows, and what training makes of it: environment steps a second of CPU time.
+"""How fast a simulator can be stepped, alone and in training: environment steps per second of CPU time.
 
-All in one process and in turns, so that a machine that slows down slows all of them.
+All are measured in one process and in turns, so that a slow moment of the machine affects all of them.
 """
 
 import time
@@ -24,13 +24,13 @@ def stepping_speeds(config: Config, rounds: int, steps: int = 20_000) -> dict[st
     """Medians over some rounds.
 
     Args:
-        config: of a world that has to be stepped; every round trains one more update of it.
+        config: a config whose world has to be stepped; every round trains one more update of it.
         rounds: how often each is measured, after one update that is not.
-        steps: of a round of what is not training.
+        steps: steps per round, except in training.
     Returns:
-        environment steps a second of this process's CPU time, of three things: one environment of
-        `gymnasium.make` stepped with random actions; Gymnasium's SyncVectorEnv of as many environments as a run
-        has episodes; and training, learning included.
+        environment steps per second of this process's CPU time for three things: one environment of
+        `gymnasium.make` with random actions; Gymnasium's SyncVectorEnv with as many environments as a run has
+        episodes; and training, learning included.
     """
     world, episodes = make_world(config.environment), config.training.episodes_per_update
     with plain_arithmetic(), ExitStack() as stack:

@@ -1,7 +1,7 @@
-"""What TensorBoard is told of an arm as a whole: line and band over its seeds, on the same updates for all arms.
+"""The curves of whole arms in TensorBoard: a line and a band over seeds, at the same updates for all arms.
 
-Single runs are noisy and the seed is the unit, so this is what arms are compared by. Every point is made of the
-update it stands at and of nothing before it: a training that goes on from a checkpoint writes the same points.
+Single runs are noisy and the seed is the unit, so these curves are what one compares. A point depends only on its
+own update and on nothing before it, so a training that resumes from a checkpoint writes the same points.
 
 R: runs, n: seeds of an arm, U: updates on the grid.
 """
@@ -21,20 +21,20 @@ from experiments.training.worlds import World
 
 Array = NDArray[np.float64]
 
-POINTS = 100  # of a curve, at most
-SUBJECT = "entropy_bits"  # of the whole experiment: it comes first
+POINTS = 100  # the most points of a curve
+SUBJECT = "entropy_bits"  # the subject of the whole experiment, shown first
 BANDS = (SUBJECT, *(n for n, measure in UPDATE_MEASURES.items() if measure.shown == "everywhere" and n != SUBJECT))
 LOSSES = {tag: name for tag, name in TAGS.items() if tag.startswith("loss/")}
 
 
 def band_tags(name: str) -> tuple[str, str, str]:
-    """Of the estimate of a measure and of the two ends of its interval."""
+    """The tags of a measure's estimate and of the two ends of its interval."""
     estimate = "fraction" if UPDATE_MEASURES[name].kind == "fraction" else "iqm"
     return f"band/{name}/{estimate}", f"band/{name}/low", f"band/{name}/high"
 
 
 def known_needs(config: Config, world: World) -> set[Need]:
-    """What a comparison has of all that a measure may need."""
+    """Which of the things that a measure may need this comparison has."""
     has: dict[Need, bool] = {
         "goal": config.environment.solved_return is not None,
         "tables": world.mdp is not None,
@@ -44,7 +44,7 @@ def known_needs(config: Config, world: World) -> set[Need]:
 
 
 def bands(config: Config, world: World) -> list[str]:
-    """The measures that a comparison can draw a line and a band of."""
+    """The measures for which a comparison can draw a line and a band."""
     known = known_needs(config, world)
     return [name for name in BANDS if known.issuperset(UPDATE_MEASURES[name].needs)]
 
@@ -52,7 +52,8 @@ def bands(config: Config, world: World) -> list[str]:
 def charts(shown: Sequence[str]) -> dict[str, Sequence[MarginChart | MultilineChart]]:
     """The Custom Scalars tab."""
     return {
-        "Arms compared: line and 95 % band over seeds": [
+        "Arms compared: interquartile mean or fraction, and 95 % band over seeds. "
+        "Untick 'Ignore outliers in chart scaling' to see the first updates": [
             MarginChart(UPDATE_MEASURES[name].axis, *band_tags(name)) for name in shown
         ],
         "Terms of the loss: mean over seeds": [
@@ -67,7 +68,7 @@ def charts(shown: Sequence[str]) -> dict[str, Sequence[MarginChart | MultilineCh
 
 
 def grid(updates: int) -> frozenset[int]:
-    """At most POINTS evenly spaced updates, the first and the last among them."""
+    """At most POINTS evenly spaced updates, including the first and the last."""
     return frozenset(np.linspace(0, updates - 1, min(updates, POINTS)).round().astype(int).tolist())
 
 
@@ -81,15 +82,15 @@ def aggregate_block(
 ) -> bytes:
     """The points of an arm at those updates of a block that are on the grid.
 
-    A frozen run has neither return nor entropy any more: it counts as not solved and with a return below any
-    number, and is left out of the entropy.
+    A frozen run no longer has a return or an entropy: it counts as not solved and with a return below any number,
+    and is left out of the entropy.
 
     Args:
         records: the block.
         on_grid: updates that have a point.
         runs: places of the arm's runs on the run axis, [n].
-        shown: what to tell; what the arm cannot tell is left out.
-        exact: nothing is sampled, so runs that are equal are one run, and one run has no interval.
+        shown: the measures to write; those that the arm does not have are left out.
+        exact: whether nothing is sampled; equal runs are then one run, which has no interval.
         wall_time: seconds since 1970.
     """
     rows = np.flatnonzero(np.isin(records.updates, list(on_grid)) & records.active[:, runs].any(1))

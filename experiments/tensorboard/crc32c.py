@@ -1,8 +1,8 @@
 """CRC-32C, the checksum of TensorBoard's files, for many rows of bytes at once.
 
-The 32-bit register is linear over GF(2) in its start and its input. Started at 0 it stays 0 through zeros, and
-at the end it is the XOR, over all bytes, of what each byte alone and the zeros after it would leave: one
-table entry a byte (`byte_registers`).
+The 32-bit register is linear over GF(2) in its initial value and its input. If it starts at 0, zero bytes leave it
+at 0, and its final value is the XOR, over all bytes, of the value that each byte, followed only by zeros, would
+leave: one table entry per byte (`byte_registers`).
 """
 
 from functools import lru_cache
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _POLYNOMIAL = np.uint32(0x82F63B78)  # bits reversed (Castagnoli, Bräuer, Herrmann, 1993)
-_ALL_ONES = np.frombuffer(b"Td\x1fd", np.uint8)  # takes the register from 0 to all ones, where CRC-32C starts
+_ALL_ONES = np.frombuffer(b"Td\x1fd", np.uint8)  # takes the register from 0 to all ones, the start of CRC-32C
 _CHUNK = 1024
 
 
@@ -19,7 +19,7 @@ def crc32c(rows: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """CRC-32C of each row of L bytes, [N, L] -> [N]."""
     count, length = rows.shape
     width = min(_CHUNK, length + 4)
-    padded = np.zeros((count, -(-(length + 4) // width) * width), np.uint8)  # zeros first: they change nothing
+    padded = np.zeros((count, -(-(length + 4) // width) * width), np.uint8)  # leading zeros change nothing
     start = padded.shape[1] - length
     padded[:, start - 4 : start] = _ALL_ONES
     padded[:, start:] = rows
@@ -29,7 +29,7 @@ def crc32c(rows: NDArray[np.uint8]) -> NDArray[np.uint32]:
         table[np.arange(width), padded.reshape(count, padded.shape[1] // width, width)], axis=-1
     )
     crc = chunks[:, 0]
-    for chunk in chunks.T[1:]:  # a register carried on acts like its four bytes added to the next chunk's first
+    for chunk in chunks.T[1:]:  # the register acts like four bytes added to the next chunk
         crc = np.bitwise_xor.reduce([chunk, *(table[i][crc >> 8 * i & 0xFF] for i in range(4))])
     return ~crc
 

@@ -1,4 +1,4 @@
-"""Event files as TensorBoard reads them: records, one behind the other, in one file per run.
+"""Event files as TensorBoard reads them: a sequence of records in one file per run.
 
 A record is  length (uint64) | masked CRC-32C of the length | event | masked CRC-32C of the event,  all
 little-endian (the TFRecord format); an event is a protocol buffer.
@@ -18,38 +18,41 @@ HEADER, FOOTER = 12, 4  # bytes of a record before and after its event
 
 
 class EventFile:
-    """The event file of one run, alone in its folder: only ever appended to.
+    """The event file of one run, alone in its folder; it is only appended to.
 
-    Blocks wait in memory until `flush`, and the file is open only then: a thousand runs hold no descriptors.
-    A file that exists is continued. After a crash call `truncate_to` first: readers stop at a torn record.
+    Blocks are kept in memory until `flush`, and the file is open only then, so that a thousand runs need no open
+    files. An existing file is continued. After a crash call `truncate_to` first: readers stop at a torn record.
 
     Args:
         folder: of the file.
         root: a folder that holds `folder` and must exist; nothing is written out of it. None: the folder itself.
+        begun: seconds since 1970, of a new file's first event. TensorBoard lists and colours runs in this order;
+            without it, now.
     """
 
-    def __init__(self, folder: Path, root: Path | None = None) -> None:
+    def __init__(self, folder: Path, root: Path | None = None, begun: float | None = None) -> None:
         if root is None:
             folder.mkdir(parents=True, exist_ok=True)
         self._tree = Tree(root or folder)
-        self.path = folder / "events.out.tfevents.0000000000"  # first by name, whoever else writes there
+        self.path = folder / "events.out.tfevents.0000000000"  # first by name, if another program writes there
         self._name = self.path.relative_to(self._tree.path).as_posix()
         self.size = self.path.stat().st_size if self.path.exists() else 0
-        """Bytes of the file and of the blocks that wait; after a flush, what a checkpoint should keep."""
+        """Bytes of the file and of the blocks in memory; after a flush, the position for a checkpoint."""
         self._waiting: list[bytes] = []
         if not self.size:
-            self.write(record(b"\x09" + struct.pack("<d", time.time()) + field(3, b"brain.Event:2")))
+            begun = time.time() if begun is None else begun
+            self.write(record(b"\x09" + struct.pack("<d", begun) + field(3, b"brain.Event:2")))
 
     def write(self, block: bytes) -> None:
-        """Adds whole records."""
+        """Add whole records."""
         self._waiting.append(block)
         self.size += len(block)
 
     def flush(self) -> None:
-        """Appends what waits, for TensorBoard to see.
+        """Append the blocks in memory to the file, for TensorBoard to read.
 
         Raises:
-            OSError: it cannot, or the file is no longer what was written so far.
+            OSError: the file cannot be written, or has been changed by somebody else.
         """
         data = b"".join(self._waiting)
         with self._tree.appending(self._name) as file:
@@ -59,10 +62,10 @@ class EventFile:
         self._waiting.clear()
 
     def truncate_to(self, size: int) -> None:
-        """Forgets everything behind `size` bytes, an earlier `size`.
+        """Remove everything after the first `size` bytes, an earlier `size`.
 
         Raises:
-            ValueError: if the file is shorter: what is missing cannot be made up.
+            ValueError: the file is shorter, and the missing bytes are lost.
         """
         found = self.path.stat().st_size if self.path.exists() else 0
         if found < size:

@@ -1,6 +1,6 @@
-"""What TensorBoard shows beside scalars, as records of its event files.
+"""Records of event files for everything but scalars: texts, pictures, histograms, layout and hyperparameters.
 
-The only module that imports TensorBoard, and of it only protocol buffers: `plugins.hparams.api` and
+This is the only module that imports TensorBoard, and it imports only protocol buffers: `plugins.hparams.api` and
 `plugins.custom_scalar.summary` would load TensorFlow where it is installed. Wall times are seconds since 1970.
 """
 
@@ -69,7 +69,7 @@ def image_record(tag: str, step: int, png: bytes, wall_time: float) -> bytes:
     """A picture of the Images tab.
 
     Raises:
-        ValueError: if `png` does not begin as a PNG file does.
+        ValueError: `png` does not begin like a PNG file.
     """
     if not png.startswith(b"\x89PNG\r\n\x1a\n") or len(png) < 26:
         raise ValueError(f"the image of {tag!r} is not a PNG file")
@@ -80,10 +80,10 @@ def image_record(tag: str, step: int, png: bytes, wall_time: float) -> bytes:
 
 
 def histogram_record(tag: str, step: int, probabilities: ArrayLike, wall_time: float, bins: int = 30) -> bytes:
-    """How many probabilities (of any shape) lie in each of the equal `bins` of [0, 1].
+    """A histogram of probabilities (of any shape), with equal `bins` on [0, 1].
 
     Raises:
-        ValueError: if there is something outside [0, 1], which no bin would count.
+        ValueError: a number is outside [0, 1], where no bin would count it.
     """
     values = np.asarray(probabilities, np.float64)
     if not ((values >= 0) & (values <= 1)).all():
@@ -94,12 +94,12 @@ def histogram_record(tag: str, step: int, probabilities: ArrayLike, wall_time: f
 
 
 def layout_record(categories: Mapping[str, Sequence[MarginChart | MultilineChart]], wall_time: float) -> bytes:
-    """The Custom Scalars tab: charts under headings. One a log folder; TensorBoard would merge several."""
+    """The Custom Scalars tab: charts under headings. One per log folder; TensorBoard would merge several."""
     proto = layout_pb2.Layout()
     for title, charts in categories.items():
         lines = [chart for chart in charts if isinstance(chart, MultilineChart)]
         bands = [chart for chart in charts if isinstance(chart, MarginChart)]
-        # The page (tried with 2.21) shows the lines of a heading in their order, then the bands in reverse.
+        # TensorBoard 2.21 shows the lines under a heading in order, and then the bands in reverse order.
         proto.category.add(title=title, chart=[*map(_chart, lines), *map(_chart, reversed(bands))])
     metadata, content = layout.create_summary_metadata(), proto.SerializeToString()
     return _plugin_record(layout.CONFIG_SUMMARY_TAG, metadata, content, 0, wall_time)
@@ -108,11 +108,11 @@ def layout_record(categories: Mapping[str, Sequence[MarginChart | MultilineChart
 def experiment_record(
     values: Mapping[str, Sequence[Hyperparameter]], metrics: Mapping[str, str], wall_time: float
 ) -> bytes:
-    """The columns of the HParams tab. One a log folder, at its root: of several TensorBoard takes any.
+    """The columns of the HParams tab. One per log folder, at its root: of several, TensorBoard takes any.
 
     Args:
-        values: for each hyperparameter the values it has in the runs, all of one type.
-        metrics: for each scalar tag whose last value is a result, its title.
+        values: for each hyperparameter, its values in the runs, all of one type.
+        metrics: for each scalar tag whose last value is a result, the title of its column.
         wall_time: seconds since 1970.
     """
     experiment = api_pb2.Experiment(time_created_secs=wall_time)
@@ -139,7 +139,7 @@ def session_start_record(values: Mapping[str, Hyperparameter], group_name: str, 
 
 
 def session_end_record(wall_time: float, failed: bool = False) -> bytes:
-    """Says that a run came to its end, or that it failed before."""
+    """Marks the end of a run, or its failure."""
     status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
     session = SessionEndInfo(status=status, end_time_secs=wall_time)
     return _hparams_record(hparams.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=session), wall_time)
@@ -149,7 +149,7 @@ def _chart(chart: MarginChart | MultilineChart) -> layout_pb2.Chart:
     if isinstance(chart, MarginChart):
         series = layout_pb2.MarginChartContent.Series(value=chart.value, lower=chart.lower, upper=chart.upper)
         return layout_pb2.Chart(title=chart.title, margin=layout_pb2.MarginChartContent(series=[series]))
-    exactly = [f"^{re.escape(tag)}$" for tag in chart.tags]  # else every tag that begins so
+    exactly = [f"^{re.escape(tag)}$" for tag in chart.tags]  # otherwise all tags that begin like this one
     return layout_pb2.Chart(title=chart.title, multiline=layout_pb2.MultilineChartContent(tag=exactly))
 
 
@@ -158,7 +158,7 @@ def _hparam_field(value: Hyperparameter) -> str:
 
 
 def _hparams_record(tag: str, data: HParamsPluginData, wall_time: float) -> bytes:
-    """HParams are read from the metadata; the tensor is empty."""
+    """A record of the HParams plugin, which reads only the metadata; the tensor is empty."""
     value = Summary.Value(tag=tag, metadata=hparams.create_summary_metadata(data), tensor=hparams.NULL_TENSOR)
     return _summary_record(value, 0, wall_time)
 

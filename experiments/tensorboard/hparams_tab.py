@@ -1,4 +1,4 @@
-"""The HParams tab: a row per arm, with the mean over its seeds of what each run came to."""
+"""The HParams tab: a row per arm, with the mean over its seeds of each run's final measures."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -20,28 +20,33 @@ FINAL_TAGS = {
 
 
 def metrics(known: Collection[Need]) -> dict[str, str]:
-    """Titles, by tag, of what a comparison can tell of its runs' ends.
+    """Titles, by tag, of the final measures that a comparison has.
 
     Args:
-        known: what the comparison has of all that a measure may need.
+        known: which of the things that a measure may need this comparison has.
     """
     return {
-        tag: RUN_MEASURES[name].axis
+        tag: _title(RUN_MEASURES[name])
         for tag, name in FINAL_TAGS.items()
         if set(RUN_MEASURES[name].needs) <= set(known)
     }
 
 
-def final_values(columns: Mapping[str, Column], budget: int) -> dict[str, NDArray[np.float64]]:
-    """Of every run, by tag, [R]; NaN: the run cannot tell.
+def _title(measure: Measure) -> str:
+    """TensorBoard takes means over the seeds; everywhere else a number's estimate is the interquartile mean."""
+    return measure.axis if measure.kind == "fraction" else f"mean of {measure.axis}"
 
-    A failed run counts as one of which no fraction is true. A run whose time never came counts with the budget.
-    Left out, or counted with the steps that it took, it would make an arm look quick whose runs give up soon and
-    end their episodes early.
+
+def final_values(columns: Mapping[str, Column], budget: int) -> dict[str, NDArray[np.float64]]:
+    """The final measures of every run, by tag, [R]; NaN: no value.
+
+    A failed run counts as false in every fraction. If an event never happened in a run, its time is the budget. If
+    such a run were left out, or counted with the steps that it took, an arm whose runs give up soon and end their
+    episodes early would look quick.
 
     Args:
-        columns: of runs.parquet, [R].
-        budget: steps that a run may take, the same for all.
+        columns: the columns of runs.parquet, [R].
+        budget: the number of steps that a run may take, the same for all.
     """
     return {tag: _final(RUN_MEASURES[name], columns, columns[name], budget) for tag, name in FINAL_TAGS.items()}
 
@@ -55,9 +60,11 @@ def _final(measure: Measure, columns: Mapping[str, Column], values: Column, budg
 
 
 def hyperparameters(config: Config) -> dict[str, dict[str, Hyperparameter]]:
-    """Of every arm: the entropy coefficient and whatever else differs; few, so that the results fit beside them.
+    """The hyperparameters of every arm: the entropy coefficient and those in which arms differ. These are few, so
+    that the results fit beside them.
 
-    TensorBoard wants values of one type under a name: where a number meets a schedule, both become text.
+    TensorBoard wants values of one type under each name: if one arm has a number and another a schedule, both
+    become text.
     """
     agents = {
         arm: config.agent_of(arm).model_dump()
@@ -76,7 +83,7 @@ def hyperparameters(config: Config) -> dict[str, dict[str, Hyperparameter]]:
 
 
 def values(rows: Mapping[str, Mapping[str, Hyperparameter]]) -> dict[str, Sequence[Hyperparameter]]:
-    """For each hyperparameter the values it has in the arms."""
+    """For each hyperparameter, its values in the arms."""
     return {name: [row[name] for row in rows.values()] for name in next(iter(rows.values()))}
 
 

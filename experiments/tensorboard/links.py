@@ -9,18 +9,22 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 PORT = 6006  # TensorBoard's own
-PINNED = ("step/entropy_bits", "policy/entropy_bits", "band/entropy_bits/iqm", "band/solved/fraction")
+STEP_TAG = "step/entropy_bits"
+FEATURED = 2  # seeds per arm, the first ones, whose steps are shown at once
+FEATURED_TAG = "featured/entropy_bits"  # the same points of these alone: of a tag, TensorBoard loads all runs
+PINNED = (FEATURED_TAG, "policy/entropy_bits", "episode/return", "explore/state_coverage")
 
 
 def tensorboard_command(logs: Path, port: int = PORT, points: int | None = None) -> str:
-    """The command that shows a log folder as it is meant: every point, and for this machine only.
+    """The command that shows a log folder with every point, on this machine only.
 
-    It works without an activated virtual environment, from the current folder.
+    It works from the current folder, without an activated virtual environment.
 
     Args:
         logs: the log folder.
-        port: to answer on; 0: any.
-        points: how many a curve may have; without it, as many as the longest one (TensorBoard's default is 1000).
+        port: the port to answer on; 0: any.
+        points: how many points a curve may have; without it, as many as the longest one (TensorBoard's default is
+            1000).
     """
     sizes = [file.lstat().st_size for file in event_files(logs)]
     most = points or max(100_000, *(size // 40 for size in sizes), 0)  # a point takes more than 40 bytes
@@ -30,13 +34,14 @@ def tensorboard_command(logs: Path, port: int = PORT, points: int | None = None)
 
 
 def event_files(logs: Path) -> Iterator[Path]:
-    """Those of a training. Its runs lie at most four folders down; a stranger's may be of any depth."""
+    """The event files of a training. They lie at most four folders down; a stranger's folders may be of any
+    depth."""
     for depth in range(5):
         yield from logs.glob("*/" * depth + "events.out.tfevents.*")
 
 
 def _program() -> str:
-    """The tensorboard that was installed beside this Python."""
+    """The path of the tensorboard program that was installed with this Python."""
     beside = Path(sys.executable).parent / "tensorboard"
     if not beside.exists():
         return "tensorboard"
@@ -45,16 +50,17 @@ def _program() -> str:
     return os.path.join(beside.parent.relative_to(Path.cwd()), beside.name)  # "./tensorboard": not in PATH
 
 
-def deep_link(port: int = PORT, tags: Sequence[str] = PINNED) -> str:
-    """The address of the Time Series tab with `tags` pinned on top, unsmoothed, and a colour per arm.
+def deep_link(port: int = PORT, tags: Sequence[str] = PINNED, runs: str = "") -> str:
+    """The address of the Time Series tab: `tags` pinned, unsmoothed, a colour per arm, the runs that match `runs`.
 
-    Runs are called `<arm>/seed_<k>` and `aggregate/<arm>`; what the expression captures has one colour.
+    Runs are called `<arm>/seed_<k>` and `aggregate/<arm>`; those with the same captured text have one colour.
     """
     pinned = [{"plugin": "scalars", "tag": tag} for tag in tags]
     query = {
         "pinnedCards": json.dumps(pinned, separators=(",", ":")),
         "runColorGroup": r"regex:^(?:aggregate/)?([\w-]+)",
         "smoothing": "0",
+        **({"runFilter": runs} if runs else {}),
     }
     return f"http://localhost:{port}/?{urlencode(query, quote_via=quote)}#timeseries"
 
@@ -62,21 +68,22 @@ def deep_link(port: int = PORT, tags: Sequence[str] = PINNED) -> str:
 def tab_link(tab: str, port: int = PORT, runs: str = r"^(\.$|aggregate/)") -> str:
     """The address of another tab (custom_scalars, images, histograms, text) with the runs that match `runs`.
 
-    With more than 40 runs to show, those tabs show none. The default leaves the aggregate runs and the root.
+    If there are more than 40 runs, these tabs show none. The default selects the aggregate runs and the root.
     """
     return f"http://localhost:{port}/#{tab}&regexInput={quote(runs, safe='')}&_smoothingWeight=0"
 
 
-def links(port: int = PORT) -> str:
-    """What to open, a line each."""
+def links(port: int = PORT, featured: Sequence[str] = ()) -> str:
+    """What to open, a line each.
+
+    Args:
+        port: of TensorBoard.
+        featured: the runs within each arm whose steps are shown, as in seed_3; without them, all are.
+    """
+    runs = f"/({'|'.join(featured)})$" if featured else ""
     pages = {
         "both arms, with bands": tab_link("custom_scalars", port),
-        "every step of every run": deep_link(port),
+        "every step": deep_link(port, runs=runs),
         "policies and visits": tab_link("images", port),
     }
     return "\n".join(f"  {what + ':':<25}{address}" for what, address in pages.items())
-
-
-def look_lines(logs: Path) -> list[str]:
-    """What is said after training."""
-    return ["look at every step with:", f"  {tensorboard_command(logs)}", links()]

@@ -1,8 +1,8 @@
 """Blocks of scalars for TensorBoard, laid out with NumPy, byte for byte what protobuf would write.
 
-The events of a block differ in a few bytes only (wall time, step, values): copy one template, fill those in, and
-add to the template's checksum one table entry for each of them. One scalar at a time, through protobuf and a
-checksum in Python, costs hundreds of times more.
+The events of a block differ in a few bytes only (wall time, step, values). So one template is copied, these bytes
+are filled in, and one table entry for each of them is added to the checksum of the template. Writing one scalar at
+a time with protobuf, and computing its checksum in Python, takes hundreds of times longer.
 
 Letters: N events (n of a batch), K tags, L bytes of a record, P of them that change.
 """
@@ -19,21 +19,21 @@ from numpy.typing import ArrayLike, NDArray
 from experiments.tensorboard.crc32c import byte_registers, crc32c, masked
 from experiments.tensorboard.event_file import FOOTER, HEADER, field, record, varint
 
-_TIME, _STEP = HEADER + 1, HEADER + 10  # where wall time and step begin, behind the keys of their fields
-_BATCH = 2048  # records laid out at a time, so that they stay in the processor's cache
+_TIME, _STEP = HEADER + 1, HEADER + 10  # where wall time and step begin, after the keys of their fields
+_BATCH = 2048  # records made at a time, so that they stay in the processor's cache
 
 
 def scalar_block(tag: str, steps: ArrayLike, values: ArrayLike, wall_times: ArrayLike) -> bytes:
-    """Records of one scalar series, an event a point: `scalars_block` with one tag and values [N]."""
+    """Records of one scalar series, with an event per point: `scalars_block` with one tag and values [N]."""
     return scalars_block([tag], steps, np.reshape(values, (-1, 1)), wall_times)
 
 
 def finite_scalars_block(
     tags: Sequence[str], steps: NDArray[np.integer], values: NDArray[np.floating], wall_time: float
 ) -> bytes:
-    """As `scalars_block`, but a point that is no finite number is left out.
+    """Like `scalars_block`, but points that are not finite are left out.
 
-    That is decided for each point by itself: which others are written with it, and when, changes nothing.
+    Each point is treated by itself, so it does not matter which others are written with it, or when.
     """
     known = np.isfinite(values)
     changes = 1 + np.flatnonzero((known[1:] != known[:-1]).any(1))
@@ -45,17 +45,17 @@ def finite_scalars_block(
 
 
 def scalars_block(tags: Sequence[str], steps: ArrayLike, values: ArrayLike, wall_times: ArrayLike) -> bytes:
-    """Records of K scalar series on the same steps, an event a step with K values.
+    """Records of K scalar series on the same steps, an event per step with K values.
 
     Args:
         tags: names of the series, not empty, all different, [K].
-        steps: strictly increasing integers, [N]; where a step goes back, TensorBoard drops points.
+        steps: strictly increasing integers, [N]; otherwise TensorBoard drops points.
         values: numbers, stored as float32, [N, K].
         wall_times: seconds since 1970, positive; one for all, or [N].
     Returns:
-        N records, the bytes that protobuf and the TFRecord framing give.
+        N records, equal to what protobuf and the TFRecord format give.
     Raises:
-        ValueError: if an argument is not as said above.
+        ValueError: an argument is not as described.
     """
     step, time = np.asarray(steps), np.asarray(wall_times, np.float64)
     with np.errstate(over="ignore", invalid="ignore"):  # as in protobuf: beyond float32 is infinite
@@ -71,11 +71,11 @@ def scalars_block(tags: Sequence[str], steps: ArrayLike, values: ArrayLike, wall
         raise ValueError(f"wall times of {list(tags)} must be positive seconds since 1970")
     if step.dtype.kind not in "iu" or not (step[1:] > step[:-1]).all():
         raise ValueError(
-            f"steps of {list(tags)} must be strictly increasing integers, else TensorBoard drops points"
+            f"steps of {list(tags)} must be strictly increasing integers, or TensorBoard drops points"
         )
 
     step, time = step.astype(np.int64), np.broadcast_to(time, step.shape)
-    longer = np.searchsorted(step, [0, *(1 << 7 * k for k in range(9))]).tolist()  # here steps take more bytes
+    longer = np.searchsorted(step, [0, *(1 << 7 * k for k in range(9))]).tolist()  # where numbers grow
     bounds = sorted({0, len(step), *longer, *range(0, len(step), _BATCH)})
     block = BytesIO()
     for i, j in pairwise(bounds):
@@ -84,31 +84,31 @@ def scalars_block(tags: Sequence[str], steps: ArrayLike, values: ArrayLike, wall
 
 
 class _Bytes(NamedTuple):
-    """Some bytes of a record, and what each of them adds to the checksum of the event."""
+    """Some bytes of a record, and what each value of them adds to the checksum of the event."""
 
     positions: NDArray[np.int64]  # [P]
     registers: NDArray[np.uint32]  # [P * 256] by position and value
 
     def share(self, rows: NDArray[np.uint8]) -> NDArray[np.uint32]:
-        """Of all of them, in records [n, L] -> [n]."""
+        """The contribution of all these bytes to the checksums of records, [n, L] -> [n]."""
         index = rows.T[self.positions] + np.arange(len(self.positions))[:, None] * 256
         return np.asarray(np.bitwise_xor.reduce(self.registers.take(index), axis=0))
 
 
 class _Template(NamedTuple):
-    """A record in which wall time, step and values are 0, and where they go."""
+    """A record with wall time, step and values 0, and the places of these fields."""
 
     record: bytes  # [L]
     fields: np.dtype[Any]  # wall_time, step (its bytes), value_0 ... value_K-1, checksum of the event
     time: _Bytes
     step_and_values: _Bytes
-    crc: int  # of the event
+    crc: int  # the checksum of the event
 
 
 def _batch(
     tags: tuple[str, ...], step: NDArray[np.int64], value: NDArray[np.float32], time: NDArray[np.float64]
 ) -> bytearray:
-    """Records of n steps that take the same number of bytes: step and time [n], value [n, K]."""
+    """Records of n steps whose numbers take the same number of bytes: step and time [n], value [n, K]."""
     bits = step.view(np.uint64)
     step_length = len(varint(int(bits[0]))) if step[0] else 0  # protobuf leaves a 0 out
     template = _template(tags, step_length)

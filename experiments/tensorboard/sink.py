@@ -1,4 +1,4 @@
-"""What TensorBoard is told: every step, every update, run by run; arms as a whole; the page that explains it.
+"""Writes TensorBoard's event files: every step and update of every run, whole arms, and a guide to reading them.
 
 R: runs, U: updates of one flush, K: tags. Blocks of records are laid out once per flush and run, not per point.
 Files: the root (guide, layout, HParams), `aggregate/<arm>` and `<arm>/seed_<k>`, of a family of worlds
@@ -9,11 +9,13 @@ import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from experiments.config.measures import TAGS
+from experiments.figures.looks import in_order_of_colour, looks, rgb
 from experiments.figures.showing import Showing
 from experiments.storage.run_folder import Position, RunFolder
 from experiments.tensorboard import hparams_tab, text_tab
@@ -30,23 +32,23 @@ from experiments.tensorboard.events import (
     text_record,
 )
 from experiments.tensorboard.images_tab import Arm, moments, picture_block
+from experiments.tensorboard.links import FEATURED, FEATURED_TAG, STEP_TAG
 from experiments.training.loop import Training
 from experiments.training.records import Column, Records, Steps, joined
 
 MAX_RUNS = 300  # of a family that have files of their own
-STEP_TAG = "step/entropy_bits"
 
 
 class BoardSink:
     """Writes the event files below `tensorboard/`.
 
-    Nothing but the files is remembered from flush to flush, so their sizes say how to go on.
+    From flush to flush only the files keep a state, so their sizes are all that a checkpoint needs.
 
     Args:
         folder: the run folder.
-        training: whose records will come.
-        log_steps: k: `step/entropy_bits` has a point for every k-th lock-step of an update; 0: none.
-        showing: keeps what cannot be drawn or written at the end.
+        training: the training whose records will come.
+        log_steps: k, to give `step/entropy_bits` a point for every k-th lock-step of an update; 0: none.
+        showing: collects what could not be drawn or written at the end.
     """
 
     def __init__(self, folder: RunFolder, training: Training, log_steps: int, showing: Showing) -> None:
@@ -55,19 +57,25 @@ class BoardSink:
         root, runs, arms = folder.path / "tensorboard", training.runs, np.array(training.runs.arm)
         places = {arm: np.flatnonzero(arms == arm) for arm in training.config.arms}
         self._runs_of, n = places, len(training.seeds)
-        self._arms = {arm: Arm(runs[:n], training.seeds) for arm, runs in places.items()}  # in the first world
-        self._root = EventFile(root, folder.path)
-        self._of_arm = {arm: EventFile(root / "aggregate" / arm, folder.path) for arm in self._arms}
+        self._arms = {  # in the first world
+            arm: Arm(places[arm][:n], training.seeds, rgb(look)) for arm, look in looks(training.config).items()
+        }
+        begun = count(time.time(), 1e-6)  # TensorBoard hands out its colours in this order; the root needs none
+        self._of_arm = {
+            arm: EventFile(root / "aggregate" / arm, folder.path, next(begun))
+            for arm in in_order_of_colour(training.config)
+        }
         paths = runs.paths()
         featured = runs.of_first_world if runs.is_family and len(paths) > MAX_RUNS else range(len(paths))
-        self._of_run = {int(place): EventFile(root / paths[place], folder.path) for place in featured}
+        self._of_run = {int(place): EventFile(root / paths[place], folder.path, next(begun)) for place in featured}
+        self._root = EventFile(root, folder.path, next(begun))
         self._files = {str(file.path.parent.relative_to(root)): file for file in self._all_files()}
         self._curves = bands(training.config, training.world)
         self._needs = known_needs(training.config, training.world)
         updates = training.config.training.updates
         self._grid, self._moments = grid(updates), moments(updates)
         self._records: list[Records] = []
-        self._artist = ThreadPoolExecutor(1)  # draws while training goes on
+        self._artist = ThreadPoolExecutor(1)  # draws in parallel to training
         self._pictures: dict[str, list[Future[bytes]]] = {arm: [] for arm in self._arms}
         self._opened = False
 
@@ -82,7 +90,7 @@ class BoardSink:
                 self._pictures[name].append(drawing)
 
     def flush(self) -> Position:
-        """Bring everything to disk; TensorBoard sees it at its next reload."""
+        """Write everything to disk; TensorBoard reads it at its next reload."""
         now = time.time()
         if not self._opened:
             self._open(now)
@@ -98,7 +106,7 @@ class BoardSink:
         return {name: file.size for name, file in self._files.items()}
 
     def restore(self, position: Position) -> None:
-        """Forget what was written after the position."""
+        """Drop everything written after the position."""
         self._opened = True
         self._records.clear()
         self._pictures = {arm: [] for arm in self._arms}
@@ -106,10 +114,10 @@ class BoardSink:
             file.truncate_to(int(position[name]))
 
     def finish(self, columns: Mapping[str, Column], summary: Mapping[str, Any]) -> bool:
-        """What is known at the end, each part if it can be told: the columns of runs.parquet, and the verdict.
+        """Write what is known at the end: the columns of runs.parquet, and the verdicts. One part may fail alone.
 
         Returns:
-            whether it was told whole.
+            whether everything was written.
         """
         now, attempt, before = time.time(), self._showing.attempt, len(self._showing.failed)
         attempt("TensorBoard's last points", self.flush)
@@ -146,8 +154,8 @@ class BoardSink:
                 self._of_run[place].write(start)
 
     def _write_updates(self, records: Records, now: float) -> None:
-        """What is no finite number has no point: nothing of a column that an arm does not have (all NaN), and
-        nothing of what overflowed in a run that fails."""
+        """Numbers that are not finite get no point: columns that an arm does not have (all NaN), and numbers that
+        overflowed in a run that failed."""
         start = records.columns["start_policy"]
         tags = [*TAGS, *(f"policy/start_probability_{a}" for a in range(start.shape[2]))]
         columns = np.concatenate(
@@ -162,11 +170,13 @@ class BoardSink:
         """One point per lock-step; `every` picks among each update's lock-steps."""
         env_step, bits, logged = records.env_step, steps.entropy_nats / math.log(2), steps.t % self._log_steps == 0
         ends = np.cumsum(steps.length.sum(0))
+        featured = {place for arm in self._arms.values() for place in arm.runs[:FEATURED].tolist()}
         for place, file in self._of_run.items():
             start, end = ends[place - 1] if place else 0, ends[place]
             rows = start + np.flatnonzero(logged[start:end])
-            if len(rows):
-                file.write(scalar_block(STEP_TAG, env_step[rows], bits[rows], now))
+            for tag in (STEP_TAG, FEATURED_TAG) if place in featured else (STEP_TAG,):
+                if len(rows):
+                    file.write(scalar_block(tag, env_step[rows], bits[rows], now))
 
     def _write_arms(self, records: Records, now: float) -> None:
         for name, runs in self._runs_of.items():

@@ -1,4 +1,4 @@
-"""The Text tab: the question, the verdict, how to read the charts, the config. Markdown."""
+"""The Text tab in Markdown: the question, the verdicts, how to read the charts, the config."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from experiments.config.measures import RUN_MEASURES
 from experiments.config.schema import Config
 from experiments.storage.run_folder import config_text
 
-VERDICT = "guide/2_verdict"  # the tags are shown in their alphabetical order
+VERDICT = "guide/2_verdict"  # tags are shown in alphabetical order
 
 _HOW_TO_READ = """\
 Runs are called `<arm>/seed_<k>`, in a family of worlds `<arm>/world_<w>/seed_<k>`; `aggregate/<arm>` is an arm as
@@ -17,28 +17,28 @@ world.
 
 * **Time Series**: `step/entropy_bits` has one point for every step of every run: the entropy of the policy
   where the agent was, over the environment steps of the run. 2 bits: all four actions alike; 0: sure of one.
+  `featured/entropy_bits` is the same for the first two seeds of each arm, which loads at once.
   Everything else is over updates. A run that settled early falls to 0 and stays there.
 * **Custom Scalars**: both arms, a line and its band. Line: interquartile mean over seeds (fractions: the
   share of seeds). Band: 95 % interval (bootstrap; fractions: Wilson). The interquartile mean hides a minority
   below a quarter: look at the fraction solved beside it.
-* **HParams**: a row per arm, the mean over its seeds. First success: environment steps until an episode reached
-  `solved_return`; a run that never did counts with all the steps it might have taken (updates x episodes x time
-  limit).
+* **HParams**: a row per arm, the mean over its seeds (not the interquartile mean). First success: environment
+  steps until an episode reached `solved_return`; a run that never did counts with all the steps it might
+  have taken (updates x episodes x time limit).
 * **Images**: policy and visits at moments of training, for the mean over seeds and for the first seed. An
-  arrow is as long as its action is probable; the bluer the cell, the lower the entropy there (of the mean:
+  arrow is as long as its action is probable; the more colour, the lower the entropy there (of the mean:
   the mean of the seeds' entropies). Visits: darker, more, on a logarithmic scale, since the start of
   training.
 * **Histograms**: all seeds' action probabilities in all states. Sure policies pile up at 0 and 1.
 
-More than 40 runs, and the tabs beside Time Series show none until the box on the left says which: `aggregate`
-is a good start. TensorBoard keeps 1000 points per curve unless it was started with `--samples_per_plugin`; a
-curve of `step/entropy_bits` may then lack its first step. Smoothing hides what is looked for here: set it to
-0.
+With more than 40 runs, all tabs but Time Series show none until you choose some in the box on the left; begin with
+`aggregate`. TensorBoard keeps 1000 points per curve unless it was started with `--samples_per_plugin`, and a curve
+of `step/entropy_bits` may then lack its first step. Smoothing hides the effects that matter here: set it to 0.
 """
 
 
 def pages(config: Config) -> dict[str, str]:
-    """What can be said before training, by tag; training from the config repeats the runs."""
+    """The texts that are known before training, by tag; training from the config among them repeats the runs."""
     return {
         "guide/1_question": _question(config),
         "guide/3_how_to_read": _HOW_TO_READ,
@@ -47,7 +47,7 @@ def pages(config: Config) -> dict[str, str]:
 
 
 def _question(config: Config) -> str:
-    """What is asked, of whom, and what was expected beforehand."""
+    """The question, the arms, and what was expected before the run."""
     arms = "\n".join(f"* **{arm}**: {_differences(config, arm)}" for arm in config.arms)
     claims = "\n".join(f"* {claim.statement}: `{claim.measure}`, `{claim.expect}`" for claim in config.claims)
     expected = f"\n\nExpected, written down before the run:\n\n{claims}" if claims else ""

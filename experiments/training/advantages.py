@@ -1,4 +1,4 @@
-"""Advantages of single steps, where states have no table to be added up in.
+"""Advantages of single steps, for worlds without a table of states.
 
 R: runs, E: episodes of one update, T: time steps, N: all steps of an update, A: actions.
 """
@@ -16,15 +16,15 @@ Index = tuple[Ints, Ints, Ints]  # t, run, episode; [N] each
 
 
 class Weighed(NamedTuple):
-    """What the loss needs of every step."""
+    """What the loss needs about every step."""
 
     advantage: Array  # [N]
-    weight: Array  # [N] of its entropy: 1, or discount^t where asked for
+    weight: Array  # [N] the weight of its entropy: 1, or discount^t with discount weighting
     normalizer: Array  # [R] episodes, or steps ("per_step")
 
 
 class Advantages:
-    """From what was played to advantages; the running mean is all that goes on from update to update."""
+    """Computes advantages from the steps played; only the running mean lasts from update to update."""
 
     def __init__(self, agent: Agent, discount: Array, episodes: int, actions: int) -> None:
         self._agent, self._discount, self._episodes = agent, discount, episodes
@@ -54,7 +54,7 @@ class Advantages:
         return Weighed(advantages * weight, weight, normalizer)
 
     def _to_go(self, played: Played, at: Index, entropy: Array, entropy_coef: Array) -> Array:
-        """Returns-to-go, [T, R, E]; with the entropies of later steps inside, if the return is soft."""
+        """Returns-to-go, [T, R, E], which include the entropies of later steps if the return is soft."""
         rewards = np.zeros((int(played.t.max(initial=0)) + 1, len(self._discount), self._episodes))
         rewards[at] = played.reward
         if self._agent.entropy_objective == "bonus":

@@ -1,6 +1,6 @@
-"""Runs in one set of stacked operations; they differ in seed, coefficient, discount and initial policy alone.
+"""Runs that share stacked operations: they differ only in seed, coefficient, discount and initial policy.
 
-R: runs, A: actions, W: updates that final values are means over. What depends on the kind of world is in
+R: runs, A: actions, W: updates over which final values are means. What depends on the kind of world is in
 `experiments.training.finite` and `experiments.training.simulated`.
 """
 
@@ -56,7 +56,7 @@ class Batch:
             config.environment.solved_return,
             _optimal_return(self._agents[0], world),
         )
-        self.controlled = np.zeros(len(self.runs.arm))  # coefficients that hold an entropy, [R]
+        self.controlled = np.zeros(len(self.runs.arm))  # coefficients of the target-entropy controller, [R]
         for run_slice, agent in self._by_arm():
             if isinstance(agent.entropy_coef, TargetEntropy):
                 self.controlled[run_slice] = agent.entropy_coef.start
@@ -64,7 +64,7 @@ class Batch:
         self._snapshots = snapshot_updates(config.training.updates) if keeps_snapshots else []
         self.learning: SampledLearning | ExactLearning | SimulatedLearning
         self._simulated: SimulatedLearning | None = None
-        self.learner: StackedLearner | None = None  # of what torch differentiates
+        self.learner: StackedLearner | None = None  # only where torch finds the gradient
         if world.mdp is not None and sampled:
             own = self.policies, self.controlled, self.failed_update
             self.learning = SampledLearning(config, world, world.mdp, self._agents, self._streams, *own)
@@ -72,7 +72,8 @@ class Batch:
             self._differentiate()
 
     def _differentiate(self) -> None:
-        """Learning by gradients that torch finds. It is loaded here: compiled training need not wait for it."""
+        """Prepare learning by gradients from torch, which is loaded only here: compiled training need not wait for
+        it."""
         from experiments.training.finite.exact import ExactLearning
         from experiments.training.simulated.learning import SimulatedLearning
 
@@ -89,11 +90,11 @@ class Batch:
 
     @property
     def is_compiled(self) -> bool:
-        """Whether nothing but compiled code moves its runs."""
+        """Whether its runs are trained by compiled code alone."""
         return isinstance(self.learning, SampledLearning)
 
     def advance(self, first: int, updates: int, each: Each) -> Records:
-        """The next updates of every run of the batch, the first of them with this number."""
+        """Train the next updates of every run, of which the first has the number `first`."""
         numbers = range(first, first + updates)
         if isinstance(self.learning, SampledLearning):
             snapshots = [update for update in self._snapshots if update in numbers]
@@ -154,7 +155,7 @@ class Batch:
     def final(self) -> dict[str, Column]:
         """The columns of runs.parquet for the runs of this batch. The policy is the one after the last step.
 
-        Truth values are numbers, and NaN where they are missing: of a failed run, or where nobody can tell.
+        Truth values are numbers, and NaN where they are missing: for failed runs, or where they are not known.
         """
         progress, ending = self.progress, self.learning.final()
         failed = self.failed_update >= 0
@@ -180,7 +181,7 @@ class Batch:
         }
 
     def _readings(self, final: Mapping[str, Column], start_policy: Array) -> dict[str, Column]:
-        """The three readings of how a run ended; and `stuck`, which never overlaps with the first or the third."""
+        """The three readings of how a run ended, and `stuck`, which excludes the first and the third."""
         half = None if self._solved_return is None else 0.5
         succeeds = exploration.reaches(final["final_success_rate"], half)
         greedy_solved = exploration.reaches(final["greedy_return"], self._solved_return)
@@ -198,7 +199,7 @@ class Batch:
             self._simulated.close()
 
     def parameters(self) -> dict[str, NDArray[Any]]:
-        """Trained parameters by the run's path and the layer, and what else acting needs."""
+        """The trained parameters, by the path of the run and the layer, with all else that acting needs."""
         shape, theta = self.policies
         layers = dict(zip(shape.labels, shape.split(theta), strict=True))
         if self._simulated is not None:
@@ -210,7 +211,7 @@ class Batch:
         }
 
     def state(self) -> State:
-        """Everything the batch needs to go on."""
+        """Everything the batch needs in order to resume."""
         return {
             "theta": self.policies.theta.copy(),
             **{f"learner.{key}": value for key, value in (self.learner.state() if self.learner else {}).items()},
@@ -221,7 +222,7 @@ class Batch:
         }
 
     def load(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from `state()`."""
+        """Resume from `state()`."""
 
         def part(prefix: str) -> State:
             return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
@@ -235,7 +236,7 @@ class Batch:
 
 
 def _scheduled(spec: float | Linear | Exponential, update: int, updates: int) -> float:
-    """The value of a number or schedule in an update."""
+    """The value of a number or a schedule in an update."""
     if isinstance(spec, Linear):
         return schedules.linear(update, updates, spec.start, spec.end, spec.fraction)
     if isinstance(spec, Exponential):
@@ -244,7 +245,7 @@ def _scheduled(spec: float | Linear | Exponential, update: int, updates: int) ->
 
 
 def _optimal_return(agent: Agent, world: World) -> float:
-    """The best expected undiscounted return, what regret is measured against; NaN where it is unknown."""
+    """The best expected undiscounted return, from which regret is measured; NaN where it is unknown."""
     if world.mdp is None:
         return math.nan
     try:

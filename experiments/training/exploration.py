@@ -11,34 +11,32 @@ from agents.information import entropy_of_weights
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-MIN_PROBABILITY = (
-    1e-300  # sums of smaller probabilities are not to be trusted: what they are sums of may have become 0
-)
+MIN_PROBABILITY = 1e-300  # below this a sum cannot be trusted, since some of its terms may have become 0
 COLLAPSED_BITS = 0.1  # entropy of a policy that takes one of four actions with .99
 
 
 def mean_over_visits(values: Array, visits: Array) -> Array:
-    """Mean of a state's value over an update's steps: [R, S], visits [R, S] -> [R]; NaN without a step."""
+    """Mean of a value of states over an update's steps: [R, S], visits [R, S] -> [R]; NaN without a step."""
     total = visits.sum(-1)
     return np.divide((values * visits).sum(-1), total, out=np.full(len(total), np.nan), where=total > 0)
 
 
 def mean_over_visited(values: Array, visits: Array) -> Array:
-    """Mean over the distinct states an update visited: [R, S], visits [R, S] -> [R]; NaN without any."""
+    """Mean over the distinct states that an update visited: [R, S], visits [R, S] -> [R]; NaN without any."""
     return mean_over_visits(values, (visits > 0).astype(np.float64))
 
 
 def mean_over_first(values: Array) -> Array:
     """Mean over the first axis, [W, R, ...] -> [R, ...].
 
-    Not `values.mean(0)`: of several runs side by side NumPy adds up whole rows, of one run alone its numbers in
-    pairs, and the last bits differ. Here the numbers of a run lie side by side, whoever is beside it.
+    `values.mean(0)` would add up whole rows of several runs, but the numbers of a single run in pairs, and the
+    last bits would differ. Here the numbers of a run lie side by side, whichever runs are beside it.
     """
     return np.ascontiguousarray(np.moveaxis(values, 0, -1)).mean(-1)
 
 
 def mean_of_known(values: Array) -> Array:
-    """Mean over the first axis of what is not NaN: [W, R] -> [R]; NaN where nothing is known."""
+    """Mean over the first axis without NaN: [W, R] -> [R]; NaN where there are only NaN."""
     by_run = np.ascontiguousarray(values.T)  # as in `mean_over_first`
     known = ~np.isnan(by_run)
     number = known.sum(1)
@@ -48,8 +46,8 @@ def mean_of_known(values: Array) -> Array:
 
 
 def trailing_means(values: Array, window: int) -> Array:
-    """Mean at each update of what is not NaN in the last so many: [window - 1 + U, R] -> [U, R]; NaN where nothing
-    is. Added up one after the other, wherever a block of updates begins."""
+    """At each update, the mean of the last `window` updates without NaN: [window - 1 + U, R] -> [U, R]; NaN where
+    there are only NaN. It adds up one update after another, so it does not matter where a block begins."""
     known, updates = ~np.isnan(values), len(values) - window + 1
     filled = np.where(known, values, 0.0)
     total, number = np.zeros((2, updates, *values.shape[1:]))
@@ -65,8 +63,8 @@ def kl_divergence(log_p: Array, log_q: Array, p: Array | None = None) -> Array:
 
 
 def cross_entropy_to_optimal(log_pi: Array, optimal: Mask, pi: Array | None = None) -> Array:
-    """-ln of the total probability of the optimal actions: how surprised the agent would be by the right
-    answer; the text's classification loss. [R, S, A], optimal [R, S, A] or [S, A] -> [R, S]. pi: exp(log_pi),
+    """-ln of the total probability of the optimal actions: how much the right action would surprise the agent, and
+    the classification loss of the text. [R, S, A], optimal [R, S, A] or [S, A] -> [R, S]. pi: exp(log_pi),
     if known."""
     total = ((np.exp(log_pi) if pi is None else pi) * optimal).sum(-1)
     if total.min() > MIN_PROBABILITY:
@@ -94,7 +92,7 @@ def visit_entropy_bits(visits: Array) -> Array:
 
 
 def reaches(values: Array, level: float | None) -> Array:
-    """Truth values as numbers, of the same shape: 1 where the level is reached, but for rounding; NaN where the
+    """Truth values as numbers, of the same shape: 1 where the level is reached up to rounding; NaN where the
     value or the level is missing."""
     if level is None:
         return np.full(values.shape, np.nan)
@@ -102,14 +100,14 @@ def reaches(values: Array, level: float | None) -> Array:
 
 
 def stuck(start_policy: Array, succeeds: Array, greedy_solved: Array) -> Array:
-    """Sure of itself and on the way to less: max pi(.|start) > .9, and the run neither succeeds nor is solved by
-    its most probable actions.
+    """Whether a run is sure of one action but misses the goal: max pi(.|start) > .9, and the run neither succeeds
+    nor is solved by its most probable actions.
 
     Args:
         start_policy: [R, A].
         succeeds, greedy_solved: truth values as numbers, [R].
     Returns:
-        a truth value as a number, [R]; NaN where something of it is missing.
+        a truth value as a number, [R]; NaN where one of the arguments is missing.
     """
     found = (start_policy.max(-1) > 0.9) & (succeeds == 0) & (greedy_solved == 0)
     missing = np.isnan(start_policy).any(-1) | np.isnan(succeeds) | np.isnan(greedy_solved)
@@ -117,26 +115,27 @@ def stuck(start_policy: Array, succeeds: Array, greedy_solved: Array) -> Array:
 
 
 def first_success(returns: Array, lengths: Array | NDArray[np.int64], solved_return: float) -> NDArray[np.int64]:
-    """Lock-step at which a run's first successful episode ended, [R, E] both -> [R]; -1: none was."""
+    """Lock-step at which a run's first successful episode ended, [R, E] both -> [R]; -1: none did."""
     success = returns >= solved_return - 1e-9
     ended_at = np.where(success, lengths - 1, np.inf).min(1)
     return np.where(success.any(1), ended_at, -1.0).astype(np.int64)
 
 
 def window(updates: int) -> int:
-    """The last 5 % of the updates, at least one: what `succeeds`, `solved` and final values look at."""
+    """The number of updates, the last 5 % but at least one, from which `succeeds`, `solved` and final values
+    come."""
     return max(1, round(0.05 * updates))
 
 
 def entropy_collapse(since: NDArray[np.int64], entropy_bits: Array, first: int) -> NDArray[np.int64]:
-    """The first update since when the path entropy has stayed below COLLAPSED_BITS, [R]; -1: it is not below.
+    """The first update from which the path entropy has stayed below COLLAPSED_BITS, [R]; -1: it is not below.
 
     Args:
-        since: what this function said of the updates before, [R]; -1 at the start.
-        entropy_bits: of the updates that follow them, [U, R].
-        first: the number of the first of these.
+        since: the result for the updates before these, [R]; -1 at the start.
+        entropy_bits: the path entropy of these updates, [U, R].
+        first: the number of the first of them.
     """
     above = ~(entropy_bits < COLLAPSED_BITS)
-    below = above[::-1].argmax(0)  # so many in the end
+    below = above[::-1].argmax(0)  # how many at the end
     fallen = np.where(below > 0, first + len(above) - below, -1)
     return np.where(above.any(0), fallen, np.where(since >= 0, since, first))

@@ -1,9 +1,10 @@
 """The random generators that all code of a process shares: those of `random`, `numpy.random` and `torch`.
 
-An environment should draw from its own `np_random`, which `reset(seed=...)` seeds. Some draw from these instead.
-Their runs would then share one stream, and which numbers a run gets would depend on who is stepped beside it. So
-each environment is given states of its own, seeded from its run's numbers at every reset and swapped in while it
-acts. Swapping takes some microseconds per step, so it is done only for generators that a world draws from.
+An environment should draw from its own `np_random`, which `reset(seed=...)` seeds. Some draw from these generators
+instead. Their runs would share one stream, and a run's numbers would depend on the environments stepped beside it.
+So each environment gets states of its own, which are seeded from its run's numbers at every reset and swapped in
+while it acts. Swapping takes some microseconds per step, so it is done only for generators from which a world
+draws.
 """
 
 import random
@@ -20,19 +21,19 @@ class Shared(Protocol):
     """One of the generators."""
 
     def hold(self) -> None:
-        """Remember the state that it has outside, and begin to watch whether it is drawn from."""
+        """Store its present state, and begin to watch whether anybody draws from it."""
 
     def moved(self) -> bool:
-        """Whether it was drawn from since `hold`, if no place was entered."""
+        """Whether anybody has drawn from it since `hold`, if no place was entered."""
 
     def release(self) -> None:
-        """Put the state back that it had at `hold`."""
+        """Restore the state that it had at `hold`."""
 
     def enter(self, place: int, seed: int | None) -> None:
-        """Swap the state of a place in: begun from a seed, or None: as the place left it."""
+        """Swap in the state of a place: seeded, or (None) as the place left it."""
 
     def leave(self, place: int) -> None:
-        """Keep the present state as that of the place."""
+        """Store the present state as that of the place."""
 
 
 class PythonGenerator:
@@ -45,7 +46,7 @@ class PythonGenerator:
         self._outside = random.getstate()
 
     def moved(self) -> bool:
-        # 624 words and how many of them are used up: each number moves the latter or renews the words.
+        # 624 words and the number of used ones: each draw changes that number, or renews the words.
         before, now = self._outside[1], random.getstate()[1]
         return (before[-1], before[:2]) != (now[-1], now[:2])
 
@@ -65,8 +66,8 @@ class PythonGenerator:
 class NumPyGenerator:
     """`numpy.random.rand` and its siblings.
 
-    Copying its state takes a hundred times as long as exchanging the source that it draws from, so sources are
-    exchanged. A source that nobody draws from stays in step with its untouched twin.
+    Copying its state takes a hundred times as long as exchanging its bit generator, so bit generators are
+    exchanged. One from which nobody draws stays equal to its untouched twin.
     """
 
     def __init__(self) -> None:
@@ -91,11 +92,11 @@ class NumPyGenerator:
             np.random.seed(seed % 2**32)  # noqa: NPY002  (that of the place)
 
     def leave(self, place: int) -> None:
-        """The source keeps its state itself."""
+        """Nothing to do: the bit generator keeps its state itself."""
 
 
 class TorchGenerator:
-    """`torch.rand` and its siblings, on the CPU; where torch is not loaded at `hold`, nobody draws from it."""
+    """`torch.rand` and its siblings, on the CPU; if torch is not loaded at `hold`, nobody draws from it."""
 
     def __init__(self) -> None:
         self._states: dict[int, Any] = {}
@@ -126,14 +127,14 @@ class TorchGenerator:
 
 
 class GlobalGenerators:
-    """All of them, for environments that are numbered by their places.
+    """All shared generators, for environments that are numbered by their places.
 
     Args:
-        swapped: whether environments have states of their own from the beginning; else as soon as they are seen
-            to draw from a generator.
+        swapped: whether environments have states of their own from the beginning; otherwise they get them as soon
+            as they have drawn from a generator.
 
     Attributes:
-        swapped: those of which each environment has a state of its own.
+        swapped: the generators of which each environment has a state of its own.
     """
 
     def __init__(self, swapped: bool = False) -> None:
@@ -142,7 +143,7 @@ class GlobalGenerators:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Whatever happens in the block, the generators are afterwards as they were before."""
+        """After the block, the generators are as they were before it."""
         for generator in self._all:
             generator.hold()
         try:
@@ -152,13 +153,14 @@ class GlobalGenerators:
                 generator.release()
 
     def drawn_from(self) -> bool:
-        """While held: whether environments drew from a generator that they share; they will not share it again."""
+        """While held: whether environments have drawn from a generator that they share. They will not share it
+        again."""
         found = [generator for generator in self._all if generator not in self.swapped and generator.moved()]
         self.swapped += found
         return bool(found)
 
     def enter(self, place: int, seed: int | None = None) -> None:
-        """While held: the environment at this place is about to act; at its reset, from a seed of its own."""
+        """While held: the environment at this place begins to act; at its reset, with a seed of its own."""
         for generator in self.swapped:
             generator.enter(place, seed)
 

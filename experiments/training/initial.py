@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def check_fits(agent: Agent, world: World, arm: str, episodes: int) -> None:
-    """Refuse what only the world can tell of the options of an arm.
+    """Refuse options of an arm that do not fit its world.
 
     Args:
         agent: the arm's options.
-        world: where it acts.
+        world: the world in which it acts.
         arm: its name.
-        episodes: of an update.
+        episodes: the number of episodes per update.
     Raises:
-        ConfigError: an option that this world cannot serve.
+        ConfigError: an option is impossible in this world.
     """
     place, name = f"arms.{arm}", world.environment.id
     if world.mdp is None:
@@ -47,7 +47,7 @@ def check_fits(agent: Agent, world: World, arm: str, episodes: int) -> None:
     if agent.normalize_advantages and episodes == 1 and _has_one_step(world):
         raise ConfigError(
             f"{place}: normalize_advantages needs training.episodes_per_update above 1: an episode of {name} has "
-            "one step, and one advantage does not deviate from its mean, so that every gradient is 0"
+            "one step, and a single advantage equals its mean, so every gradient would be 0"
         )
     policy = agent.initial_policy
     if policy is not None and len(policy) != world.actions:
@@ -64,7 +64,7 @@ def check_fits(agent: Agent, world: World, arm: str, episodes: int) -> None:
 
 
 def _has_one_step(world: World) -> bool:
-    """Whether no episode goes beyond its first step, as far as is known without playing."""
+    """Whether every episode has one step, as far as that is known without playing."""
     if world.mdp is None:
         return world.time_limit == 1
     started = world.mdp.start > 0
@@ -72,7 +72,7 @@ def _has_one_step(world: World) -> bool:
 
 
 def policy_shape(agent: Agent, world: World) -> PolicyShape:
-    """The network, or table, that an agent's options mean in a world."""
+    """The network, or table, that an agent's options describe in a world."""
     return PolicyShape(world.inputs, agent.hidden_sizes if agent.policy == "mlp" else None, world.actions)
 
 
@@ -80,10 +80,10 @@ def initial_policies(agents: Sequence[Agent], world: World, seeds: Sequence[int]
     """The policies of all arms with a run per seed.
 
     Args:
-        agents: of the arms, alike but for what is a number per run; arms of the same seed start from the same
-            parameters, if their initial policy is the same.
-        world: the world they act in.
-        seeds: of every arm.
+        agents: the agents of the arms, which differ only in numbers of each run. With the same seed and the same
+            initial policy, arms start from the same parameters.
+        world: the world in which they act.
+        seeds: the seeds of every arm.
     """
     agent = agents[0]
     shape = policy_shape(agent, world)
@@ -100,7 +100,7 @@ def initial_policies(agents: Sequence[Agent], world: World, seeds: Sequence[int]
 
 
 def learner_of(policies: Policies, agent: Agent) -> "StackedLearner":
-    """What moves policies by gradients that torch finds. They share memory."""
+    """A learner that moves these policies by gradients from torch, and shares their memory."""
     import torch
 
     from agents.reinforce import StackedLearner

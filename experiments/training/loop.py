@@ -1,8 +1,7 @@
-"""The training loop: it moves all runs by a block of updates. It knows nothing of files, screens or TensorBoard.
+"""The training loop, which trains all runs by a block of updates. It knows no files, screens or TensorBoard.
 
-R: runs, A: actions. Arms that differ only in entropy coefficient, discount and initial policy share one
-batch; arms that differ in anything else, and the worlds of a family, are batches of their own behind the same
-interface.
+R: runs, A: actions. Arms that differ only in entropy coefficient, discount and initial policy share one batch.
+Arms that differ in anything else, and the worlds of a family, have batches of their own behind the same interface.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,21 +18,21 @@ from experiments.training.worlds import make_worlds
 
 
 class Training:
-    """All runs of a config. Whoever trains closes it in the end: simulators may hold more than memory.
+    """All runs of a config. The caller has to close it, because simulators may hold more than memory.
 
     Attributes:
-        worlds: of a family; else there is one.
-        world: the first of them, which is the one that pictures show.
+        worlds: the worlds of a family, or the only world.
+        world: the first of them, which pictures show.
 
     Args:
-        config: what to train; where it names a file, `Training.config` has what the file says.
-        seeds: some of the config's seeds, to share the work between processes; a run's numbers do not
-            depend on who its neighbours are.
+        config: what to train; if it names a file, `Training.config` has the content of the file instead.
+        seeds: some of the config's seeds, when processes share the work; a run's numbers do not depend on its
+            neighbours.
     """
 
     def __init__(self, config: Config, seeds: Sequence[int] | None = None) -> None:
         if not is_compiling():
-            raise ConfigError("NUMBA_DISABLE_JIT is set, and training needs its loops compiled: unset it")
+            raise ConfigError("NUMBA_DISABLE_JIT is set, but training needs compiled loops: unset it")
         keep_freed_memory()
         self.worlds = make_worlds(config.environment)
         self.world = self.worlds[0]
@@ -58,19 +57,19 @@ class Training:
 
     @property
     def is_compiled(self) -> bool:
-        """Whether nothing but compiled code moves the runs, so that threads can share them."""
+        """Whether the runs are trained by compiled code alone, so that threads can share them."""
         return all(batch.is_compiled for batch in self.batches)
 
     def advance(self, updates: int | None = None, each: Each = map) -> Records:
-        """Move every run by so many updates; None: by all that are left. How many it is changes no number.
+        """Train the next updates of every run. How many are trained at a time changes no number.
 
         Args:
-            updates: U.
+            updates: U, the number of updates; None: all that are left.
             each: calls a function with the place of every compiled run, in any order and in any thread.
         """
         first = self.update_count
         number = self.config.training.updates - first if updates is None else updates
-        with np.errstate(invalid="ignore", over="ignore"):  # a run that overflows is frozen, not a warning
+        with np.errstate(invalid="ignore", over="ignore"):  # a run that overflows is frozen, without a warning
             parts = [batch.advance(first, number, each) for batch in self.batches]
         self.update_count += number
         return merged(parts, self._places, len(self.runs.arm))
@@ -86,21 +85,21 @@ class Training:
             batch.close()
 
     def parameters(self) -> dict[str, Column]:
-        """Trained parameters by "<arm>/seed_<k>/<layer>"; in a family "<arm>/world_<w>/seed_<k>/<layer>"."""
+        """The trained parameters, by "<arm>/seed_<k>/<layer>"; in a family "<arm>/world_<w>/seed_<k>/<layer>"."""
         found: dict[str, Column] = {}
         for batch in self.batches:
             found |= batch.parameters()
         return found
 
     def state(self) -> State:
-        """Everything that training needs to go on, as plain arrays."""
+        """Everything that training needs in order to resume, as plain arrays."""
         states: State = {"update_count": np.array(self.update_count)}
         for index, batch in enumerate(self.batches):
             states |= {f"batch_{index}.{key}": value for key, value in batch.state().items()}
         return states
 
     def load(self, state: Mapping[str, Column]) -> None:
-        """Go on from `state()` of a training of the same config and seeds."""
+        """Resume from the `state()` of a training with the same config and seeds."""
         self.update_count = int(state["update_count"])
         for index, batch in enumerate(self.batches):
             prefix = f"batch_{index}."
@@ -108,7 +107,7 @@ class Training:
 
 
 def _batch_key(config: Config, arm: str, has_tables: bool) -> str:
-    """Equal for arms that share a batch: what they differ in is a number of each run."""
+    """A key that is equal for arms that share a batch, because they differ only in numbers of each run."""
     agent = config.agent_of(arm)
     numbers: dict[str, Any] = {"entropy_coef": 0.0, "discount": 0.0, "initial_policy": None}
     if has_tables and agent.gradient == "sampled":

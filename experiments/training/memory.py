@@ -1,15 +1,16 @@
-"""Keep the process's memory once it has it."""
+"""Keep freed memory in the process."""
 
 import numpy as np
 
-LARGEST = 32 * 2**20  # bytes up to which glibc follows the size of what is freed
+LARGEST = 32 * 2**20  # bytes; the largest freed block to which glibc adapts
 
 
 def keep_freed_memory() -> None:
-    """Let the C library hold on to what an update frees: the next one asks for it again.
+    """Let the C library keep the memory that an update frees, since the next update needs it again.
 
-    Else it goes back to the system, and hundreds of page faults an update fetch it anew. glibc keeps as much as
-    twice the largest block that was ever freed (mallopt(3), M_MMAP_THRESHOLD), so one block of the largest size
-    that counts is freed here, never touched. Other C libraries lose nothing by it.
+    Otherwise it goes back to the system, and every update takes hundreds of page faults to get it again. glibc
+    keeps up to twice the largest block that was ever freed (mallopt(3), M_MMAP_THRESHOLD). So one block of the
+    largest size that counts is allocated and freed here, without being touched. With other C libraries this does
+    no harm.
     """
     np.empty(LARGEST - 2**16, dtype=np.uint8)

@@ -1,7 +1,7 @@
-"""What the last bits of a number depend on beside the config: processor, compiler, libraries, their versions.
+"""What the last bits of a number depend on besides the config: processor, compiler, libraries, their versions.
 
-Another processor's vector instructions, another kernel for products of matrices or another version of a library
-may round the same sum otherwise. What is told here are words, so that two machines can be compared word by word.
+With the vector instructions of another processor, another kernel for matrix products or another version of a
+library, the same sum may be rounded differently. All this is given in words, so that two machines can be compared.
 """
 
 import os
@@ -19,13 +19,13 @@ from threadpoolctl import threadpool_info
 from agents.kernels.compiled import flags
 
 LIBRARIES = ("gymnasium", "torch", "numpy", "scipy", "numba", "llvmlite")
-# What steers libraries that do not tell which of their kernels they have chosen.
+# Variables that steer libraries which do not say which of their kernels they have chosen.
 VARIABLES = ("GLIBC_TUNABLES", "MKL_CBWR", "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS")
 
 
 @cache
 def arithmetic(with_torch: bool) -> dict[str, str]:
-    """How numbers are rounded in this process, by what decides it; see the README for what may be changed from
+    """Everything that decides how numbers are rounded in this process; see the README for what may change it from
     outside.
 
     Args:
@@ -60,7 +60,7 @@ def _blas() -> list[Mapping[str, str]]:
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """What is otherwise now, in words; empty: nothing. What only one of the two tells does not count: it is of
+    """What has changed, in words; empty: nothing. A key that only one of the two has does not count: it comes from
     another version of this program."""
     both = [name for name in now if name in before]
     changes = {name: (_words(before[name], now[name]), _words(now[name], before[name])) for name in both}

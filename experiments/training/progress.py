@@ -1,9 +1,9 @@
 """What follows from the columns of the updates alone: counts, first times, sums, and means over the last updates.
 
-It is computed once per block, with array operations, and is the same for every kind of world. How updates are cut
-into blocks changes no number: what is added up over time is added one update after the other.
+It is computed once per block, with array operations, in the same way for every kind of world. How updates are
+divided into blocks changes no number, because sums over time add one update after another.
 
-R: runs, U: updates of a block, W: updates that final values are means over.
+R: runs, U: updates of a block, W: updates over which final values are means.
 """
 
 import math
@@ -23,12 +23,12 @@ Mask = NDArray[np.bool_]
 
 
 class Facts(NamedTuple):
-    """What is known of the runs of a batch before they begin."""
+    """What is known about the runs of a batch before they begin."""
 
-    episodes: int  # of an update and run; 0: exact gradients play none
+    episodes: int  # per update and run; 0 with exact gradients
     actions: int
     solved_return: float | None
-    optimal_return: float  # expected, undiscounted; NaN: nobody knows
+    optimal_return: float  # expected, undiscounted; NaN: unknown
 
     @property
     def tell_success(self) -> bool:
@@ -37,7 +37,7 @@ class Facts(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """What is counted over training, for each run."""
+    """Counts and sums over training, for each run."""
 
     env_steps: Ints  # [R]
     episodes: Ints  # [R]
@@ -49,7 +49,7 @@ class Progress(NamedTuple):
 
     @classmethod
     def start(cls, runs: int, updates: int) -> "Progress":
-        """Of a training of so many updates."""
+        """The progress before a training of `updates` updates."""
         none, never = np.zeros(runs, np.int64), np.full(runs, -1, np.int64)
         recent = np.full((len(FINAL), exploration.window(updates), runs), np.nan)
         return cls(none, none, never, never, never, np.zeros(runs), recent)
@@ -63,10 +63,10 @@ def completed(progress: Progress, measured: Records, facts: Facts) -> tuple[Prog
     """The progress after a block, and the block with all columns of updates.parquet.
 
     Args:
-        progress: before it.
+        progress: the progress before it.
         measured: the block with the columns that were measured, and `success_step`: the lock-step of each update
             at which the first successful episode ended, -1 where there was none.
-        facts: of the runs.
+        facts: the facts about the runs.
     """
     unknown = dict.fromkeys(UPDATE_MEASURES, np.full(measured.active.shape, math.nan))
     columns = unknown | measured.columns | _translated(measured.columns, facts)
@@ -98,7 +98,7 @@ def completed(progress: Progress, measured: Records, facts: Facts) -> tuple[Prog
 
 
 def _translated(columns: Mapping[str, Column], facts: Facts) -> dict[str, Array]:
-    """What was measured, in other units."""
+    """Measured columns in other units."""
     nats = columns["entropy_nats"]
     return {
         "entropy_bits": nats / math.log(2),
@@ -122,7 +122,7 @@ def _steps_taken(progress: Progress, measured: Records, success: Mask, success_s
 
 
 def _first_time(so_far: Ints, happens: Mask, first: int) -> Ints:
-    """The update in which something happens for the first time, [R]; -1: in none so far."""
+    """The update in which something happened for the first time, [R]; -1: in none so far."""
     return np.where((so_far < 0) & happens.any(0), first + happens.argmax(0), so_far)
 
 

@@ -1,7 +1,7 @@
-"""Each run's random numbers: functions of its seed, of what they are for, of the update and of their place.
+"""Each run's random numbers: functions of its seed, their purpose, the update and their place.
 
-Nothing is drawn in a sequence, so nothing has to be stored for a training to go on, and a number is the same
-whatever else was asked for. Arms share seeds, so they share numbers. `docs/randomness.md` has them from NumPy.
+Nothing is drawn in a sequence, so resuming needs no stored state, and a number does not depend on the others that
+were used. Arms share seeds, so they share numbers. `docs/randomness.md` shows how to get them from NumPy.
 
 E: episodes of a run in one update, T: time steps.
 """
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 @unique
 class Purpose(IntEnum):
-    """What a number is for; part of the key, so that numbers for different purposes are independent."""
+    """What a number is for. It is part of the key, so that numbers for different purposes are independent."""
 
     PARAMETERS = 0
     ACTIONS = 1
@@ -32,22 +32,22 @@ class Purpose(IntEnum):
 
 
 def uniforms(seeds: Sequence[int], purpose: Purpose, update: int, shape: tuple[int, ...]) -> Array:
-    """Numbers in [0, 1) of every seed, [seeds, *shape].
+    """Numbers in [0, 1) for every seed, [seeds, *shape].
 
-    Of the shape [T, E] the number at time t in episode e is number t * E + e of this seed, purpose and update,
-    whether other episodes go on or not.
+    With shape [T, E], time t of episode e has number t * E + e of this seed, purpose and update, whether or not
+    other episodes are still running.
 
     Args:
         seeds: from 0 to 2^64 - 1.
         purpose: what the numbers are for.
-        update: counted from 0; 0 too where a number belongs to no update.
-        shape: of the numbers of one seed.
+        update: counted from 0; also 0 for a number that belongs to no update.
+        shape: the shape of the numbers of one seed.
     """
     return _filled(philox.uniforms, seeds, purpose, update, shape)
 
 
 def normals(seeds: Sequence[int], purpose: Purpose, update: int, shape: tuple[int, ...]) -> Array:
-    """As `uniforms`, standard normal numbers."""
+    """Standard normal numbers; arguments and shape as in `uniforms`."""
     return _filled(philox.normals, seeds, purpose, update, shape)
 
 

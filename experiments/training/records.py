@@ -1,4 +1,4 @@
-"""What the training loop hands out: blocks of updates, and a table of runs at the end.
+"""What the training loop produces: blocks of updates, and a table of runs at the end.
 
 R: runs in the config's order (arms; within an arm the worlds of a family, in theirs; within a world the seeds),
 U: updates of a block, N: lock-steps of a block.
@@ -15,7 +15,7 @@ from experiments.config.schema import Config
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Column = NDArray[Any]
-Each = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]  # as `map`, or that of a pool of threads
+Each = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]  # `map`, or the map of a thread pool
 T = TypeVar("T", bound=np.generic)
 
 
@@ -26,7 +26,7 @@ class Steps(NamedTuple):
     """
 
     length: Ints  # [U, R] lock-steps of each update; 0: the run was frozen
-    live: Ints  # [N] episodes still running, one at least
+    live: Ints  # [N] episodes still running, at least one
     entropy_nats: Array  # [N] of the policy, mean over those
 
     @property
@@ -41,8 +41,8 @@ class Steps(NamedTuple):
         return np.arange(len(self.live)) - np.repeat(self.start.T, self.length.T.ravel())
 
     def taken(self) -> tuple[Ints, Ints]:
-        """Environment steps up to and with each lock-step, counted over the whole block, with 0 before the first
-        ([N + 1]); and those of each update, [U, R]."""
+        """Environment steps up to and including each lock-step, counted over the whole block, with a 0 before the
+        first ([N + 1]); and those of each update, [U, R]."""
         total = np.concatenate([[0], np.cumsum(self.live)])
         return total, total[self.start + self.length] - total[self.start]
 
@@ -75,7 +75,7 @@ class Records(NamedTuple):
 
     @property
     def env_step(self) -> Ints:
-        """The live steps of its run so far at each lock-step, this one's included, [N]."""
+        """At each lock-step, the run's environment steps so far, including this lock-step, [N]."""
         assert self.steps is not None
         total, taken = self.steps.taken()
         before = self.columns["env_steps"][0] - taken[0] - total[self.steps.start[0]]
@@ -83,11 +83,11 @@ class Records(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """Which run stands at which place of the run axis."""
+    """Which run has which place on the run axis."""
 
     arm: tuple[str, ...]
     seed: tuple[int, ...]
-    world: tuple[int | None, ...]  # None: it is no family
+    world: tuple[int | None, ...]  # None: not a family
 
     @classmethod
     def of(cls, arms: Sequence[str], seeds: Sequence[int], worlds: Sequence[int | None] = (None,)) -> "Runs":

@@ -1,8 +1,8 @@
-"""What an environment shows, pays and says of its end, checked against what it declares.
+"""Checks that observations, rewards and flags of an environment are what its spaces declare.
 
-Gymnasium's own checks are a wrapper that costs more than many a step. What matters here is that no number changes
-in silence: an integer is converted to another type of integer if it keeps its value, and for the rest NumPy's rule
-`same_kind` decides (a float64 is rounded to a declared float32; a fraction is not cut to a declared whole number).
+Gymnasium's own checks are a wrapper that takes longer than many a step. Here no number may change silently: an
+integer is converted to another integer type if it keeps its value, and for all else NumPy's rule `same_kind`
+decides (a float64 is rounded to a declared float32; a fraction is not truncated to a declared whole number).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 SIMPLE = (Discrete, Box, MultiDiscrete, MultiBinary)
 # What a policy can see: state numbers, vectors of numbers, and what Gymnasium's `flatten` makes one of.
 Observed = Discrete | Box | MultiDiscrete | MultiBinary | Tuple[Any] | Dict
-MAX_BYTES = 1 << 28  # of one row that a policy sees, or of its probabilities in one state
+MAX_BYTES = 1 << 28  # of a policy's input, or of its probabilities in one state
 
 NUMBERS, FLAGS = (float, int, np.floating, np.integer), (bool, np.bool_)
 
 
 class Undeclared(ValueError):
-    """Something that is not what the environment declares, or not what Gymnasium's interface asks for."""
+    """A value is not what the environment declares, or not what Gymnasium's interface requires."""
 
 
 def is_observed(space: "gymnasium.Space[Any]") -> TypeGuard[Observed]:
@@ -61,10 +61,10 @@ def largest_number(space: Observed) -> float:
 
 
 def check_size(actions: Discrete, observations: Observed) -> None:
-    """Refuse what no policy could be made for.
+    """Refuse spaces for which a policy would be too large.
 
     Raises:
-        ValueError: with the bytes it would take.
+        ValueError: the message gives the bytes that it would take.
     """
     for what, number in (("an observation", flatdim(observations)), ("a policy", int(actions.n))):
         if 8 * number > MAX_BYTES:
@@ -74,10 +74,10 @@ def check_size(actions: Discrete, observations: Observed) -> None:
 
 
 def converter(space: Observed) -> Callable[[Any], Any]:
-    """A function from what an environment shows to a state number or an array: of the declared dtype and shape, or
+    """A function from an observation to a state number or an array: of the declared dtype and shape, or
     flat, as Gymnasium's `flatten` has it, where the space is neither Discrete nor Box.
 
-    It raises an Undeclared that names what is declared and what is shown.
+    It raises an Undeclared that names what is declared and what was received.
     """
     if isinstance(space, Discrete | Box):
         return _converter(space)
@@ -106,7 +106,7 @@ def _converter(space: Observed) -> Callable[[Any], Any]:
     shape, dtype = space.shape, space.dtype
 
     def array(seen: Any) -> NDArray[Any]:
-        # A comparison of types that are not one object takes longer than the rest of this function.
+        # To compare types that are not the same object takes longer than the rest of this function.
         if type(seen) is np.ndarray and seen.dtype is dtype and seen.shape == shape:
             return seen
         return _converted(seen, space)
@@ -146,7 +146,7 @@ def _converted(seen: Any, space: Observed) -> NDArray[Any]:
     declared, shape = np.dtype(space.dtype), space.shape or ()
     try:
         given = np.asarray(seen)
-    except ValueError:  # a list of lists of several lengths
+    except ValueError:  # a list of lists of different lengths
         raise Undeclared(f"declares {space} and shows {type(seen).__name__} of uneven lengths") from None
     if given.shape != shape:
         if given.size != 1 or np.prod(shape) != 1:
@@ -163,7 +163,7 @@ def _converted(seen: Any, space: Observed) -> NDArray[Any]:
 
 
 def _example(given: NDArray[Any]) -> str:
-    """The number that says most: one that is not whole, if there is any."""
+    """An example among the numbers: one that is not whole, if there is one."""
     numbers = given.ravel()
     if given.dtype.kind == "f" and (fractions := numbers[numbers % 1 != 0]).size:
         return str(fractions[0])
@@ -171,10 +171,10 @@ def _example(given: NDArray[Any]) -> str:
 
 
 def reward_of(reward: Any) -> float:
-    """A reward as a number; scalars of every kind and arrays of one number are.
+    """A reward as a number; it may be a scalar of any type or an array with one number.
 
     Raises:
-        Undeclared: it is no single number.
+        Undeclared: it is not a single number.
     """
     if isinstance(reward, NUMBERS):
         return float(reward)
@@ -182,7 +182,7 @@ def reward_of(reward: Any) -> float:
 
 
 def flag_of(flag: Any, name: str) -> bool:
-    """`terminated` or `truncated` as true or false; 0 and 1 are.
+    """`terminated` or `truncated` as true or false; 0 and 1 are allowed.
 
     Raises:
         Undeclared: it is neither.
@@ -191,7 +191,7 @@ def flag_of(flag: Any, name: str) -> bool:
         return bool(flag)
     value = _single(flag, name, "biu")
     if value not in (0, 1):
-        raise Undeclared(f"{name} must be true or false, is {flag!r}")
+        raise Undeclared(f"{name} must be true or false, not {flag!r}")
     return bool(value)
 
 
@@ -199,15 +199,15 @@ def _single(value: Any, name: str, kinds: str) -> Any:
     given = np.asarray(value)
     if given.size != 1 or given.dtype.kind not in kinds:
         kind = "one number" if "f" in kinds else "true or false"
-        raise Undeclared(f"{name} must be {kind}, is {value!r}")
+        raise Undeclared(f"{name} must be {kind}, not {value!r}")
     return given.item()
 
 
 def check_first_step(env: "gymnasium.Env[Any, Any]", actions: Discrete, observations: Observed) -> None:
-    """Reset an environment and take one step, and look at all that comes back.
+    """Reset an environment, take one step, and check everything that comes back.
 
     Raises:
-        Undeclared: it is not what the environment declares, or not what Gymnasium's interface asks for.
+        Undeclared: something is not what the environment declares, or not what Gymnasium's interface requires.
     """
     convert, seen = converter(observations), seen_as(observations)
     shown = env.reset(seed=0)
@@ -232,6 +232,6 @@ def check_first_step(env: "gymnasium.Env[Any, Any]", actions: Discrete, observat
 def _check_range(observation: Any, space: Discrete | Box) -> None:
     if isinstance(space, Discrete):
         return
-    outside = ~((observation >= space.low) & (observation <= space.high))  # what is not a number is outside
+    outside = ~((observation >= space.low) & (observation <= space.high))  # NaN is outside
     if outside.any():
         raise Undeclared(f"declares {space} and shows {observation[outside].ravel()[0]}")

@@ -1,4 +1,4 @@
-"""The steps of one update that were played in simulators, and sums of them.
+"""The steps of one update in simulators, and sums over them.
 
 R: runs, E: episodes of a run, T: time steps, A: actions, N: all steps of the update.
 A *place* is an environment, run * E + episode.
@@ -18,7 +18,7 @@ Raw = NDArray[Any]
 
 
 class Played(NamedTuple):
-    """Run by run; within a run by time, at the same time by episode."""
+    """All steps, run by run; within a run ordered by time and then by episode."""
 
     place: Ints  # [N]
     t: Ints  # [N] step of the episode, from 0
@@ -27,7 +27,7 @@ class Played(NamedTuple):
     action: Ints  # [N]
     reward: Array  # [N]
     truncated: NDArray[np.bool_]  # [R, E] cut off, by the time limit or by the simulator, before it terminated
-    bounds: Ints  # [R + 1] run r's steps are those from bounds[r] to bounds[r + 1]
+    bounds: Ints  # [R + 1] run r has the steps bounds[r] to bounds[r + 1]
 
     @property
     def run(self) -> Ints:
@@ -36,7 +36,7 @@ class Played(NamedTuple):
 
     @property
     def episode(self) -> Ints:
-        """Which of its run's episodes every step belongs to, [N]."""
+        """The episode of every step, numbered within its run, [N]."""
         return self.place % self.truncated.shape[1]
 
     def by_run(self, values: Array) -> Array:
@@ -49,7 +49,7 @@ class Played(NamedTuple):
         return sums.reshape(self.truncated.shape)
 
     def lock_steps(self, entropy: Array) -> LockSteps:
-        """The run's environments step together: their number and their mean entropy, from entropies [N]."""
+        """The lock-steps: the number of running episodes and their mean entropy, from entropies [N]."""
         runs = len(self.truncated)
         shape = (int(self.t.max(initial=-1)) + 1, runs)
         index = self.t * runs + self.run

@@ -1,7 +1,7 @@
-"""What one update, and the end of training, tell of the runs of a batch; the same for every kind of world.
+"""What is known after one update, and at the end of training; the same for every kind of world.
 
-R: runs, E: episodes of one update, A: actions. NaN: the world does not tell (a simulator has no table of states),
-or the run has failed and plays no more.
+R: runs, E: episodes of one update, A: actions. NaN: the world cannot tell (a simulator has no table of states), or
+the run has failed.
 """
 
 from collections.abc import Sequence
@@ -26,22 +26,22 @@ class LockSteps(NamedTuple):
 class Learnt(NamedTuple):
     """One update of a batch: what was played, the terms of the loss, and what was measured."""
 
-    returns: Array  # [R, E] undiscounted; of a truncated episode, what was seen of it
+    returns: Array  # [R, E] undiscounted; of truncated episodes, up to their last step
     lengths: Array  # [R, E] steps
     success_step: NDArray[np.int64]  # [R] lock-step at which the first successful episode ended; -1: none
     steps: LockSteps | None  # None: exact gradients take no steps
     policy_loss: Array  # [R]
     negative_entropy: Array  # [R] nats
-    regularizer: Array  # [R] what the coefficient weighs
+    regularizer: Array  # [R] the term that the coefficient weights
     loss: Array  # [R]
     grad_norm: Array  # [R] before clipping
-    measured: dict[str, Array]  # columns of updates.parquet, [R] (start_policy [R, A]), that the world can tell
+    measured: dict[str, Array]  # columns of updates.parquet that the world has, [R] (start_policy [R, A])
 
     def columns(self, solved_return: float | None) -> dict[str, Column]:
-        """By name, [R] each (start_policy [R, A]).
+        """Columns by name, [R] each (start_policy [R, A]).
 
         Args:
-            solved_return: what an episode has to return to be a success; None: there is no such thing.
+            solved_return: the return that makes an episode a success; None: there is none.
         """
         success = exploration.reaches(self.returns, None if self.steps is None else solved_return)
         return {
@@ -62,8 +62,8 @@ class Ending(NamedTuple):
     """The policies after the last gradient step."""
 
     start_policy: Array  # [R, A]
-    greedy_return: Array  # [R] of the most probable actions: exact in finite worlds, else a mean of episodes
-    success_probability: Array  # [R] of an episode; NaN: episodes tell (sampled), or it cannot be computed
+    greedy_return: Array  # [R] of the most probable actions: exact in finite worlds, else a mean
+    success_probability: Array  # [R] of an episode; NaN where gradients are sampled, or if unknown
     state_coverage: Array  # [R]
 
 
@@ -77,7 +77,7 @@ class Update(NamedTuple):
 
 
 def stacked(first: int, updates: Sequence[Update]) -> Records:
-    """A block of updates, one or more, the first of them with this number."""
+    """One or more updates as a block, of which the first has the number `first`."""
     active = np.stack([update.active for update in updates])
     return Records(
         first,

@@ -1,6 +1,7 @@
-"""From a config's [environment] to a world: its tables where it has some, its size, its time limit."""
+"""From a config's [environment] to a world: its tables, if it has any, its size and its time limit."""
 
 import inspect
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -40,16 +41,16 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """What the training loop needs to know of an environment.
+    """What the training loop needs to know about an environment.
 
     Attributes:
-        environment: the config it was made from, with what a file says in place of the file's name.
-        mdp: its tables, with rewards as the agent is paid them; None: it can only be stepped.
-        action_space: of A actions, which the environment may number from another number than 0.
-        observations: what it shows, state numbers if it has tables.
-        inputs: width of what the policy sees: S one-hot states, or the size of an observation.
+        environment: the config from which it was made, with the content of a file in place of its name.
+        mdp: its tables, with the rewards that the agent receives; None: it can only be stepped.
+        action_space: the A actions, which the environment may number from another number than 0.
+        observations: the space of its observations; state numbers if it has tables.
+        inputs: the width of the policy's input: S one-hot states, or the size of an observation.
         time_limit: steps after which an episode is cut off.
-        number: of a family, which of its worlds this is.
+        number: the number of this world in its family.
     """
 
     environment: Environment
@@ -61,12 +62,12 @@ class World:
     number: int | None = None
 
     def paid(self, reward: float) -> float:
-        """What the agent is paid where the environment pays this: scaled and offset as the config says."""
+        """The reward that the agent receives: the environment's, scaled and offset as the config says."""
         return self.environment.reward_scale * reward + self.environment.reward_offset
 
     def stream_seed(self, seed: int) -> int:
-        """What the random numbers of a run follow from: its seed, and in a family its world as well. Runs of one
-        seed in several worlds would else begin alike, and their luck would be counted once a world."""
+        """The seed of a run's random numbers: it follows from the run's seed and, in a family, from its world.
+        Otherwise runs of one seed would begin alike in all worlds, and their luck would count once per world."""
         if self.number is None:
             return seed
         key = np.array([seed, self.number], np.uint64)
@@ -78,9 +79,9 @@ class World:
         """A single environment with the config's arguments and time limit.
 
         Args:
-            render_mode: None: that of the config's kwargs, if it stands there.
-            checked: with Gymnasium's checks at every step.
-            seed: of the generators that all code shares, for a constructor that draws from them.
+            render_mode: the render mode; None: that of the config's kwargs, if there is one.
+            checked: whether to use Gymnasium's checks at every step.
+            seed: seed of the shared generators, for a constructor that draws from them.
         Raises:
             ValueError: the config's kwargs have another render mode.
         """
@@ -96,7 +97,7 @@ class World:
 
     @property
     def first_action(self) -> int:
-        """What the environment calls action 0."""
+        """The environment's own number of action 0."""
         return int(self.action_space.start)
 
     def as_shown(self, action: Ints) -> NDArray[np.integer]:
@@ -116,7 +117,7 @@ class World:
 
     @cached_property
     def reachable(self) -> NDArray[np.bool_]:
-        """States that some policy can reach from the start, [S]; an ending state counts."""
+        """States that some policy can reach from the start, [S], including states that end an episode."""
         assert self.mdp is not None
         possible = self.mdp.probability > 0
         reached = self.mdp.start > 0
@@ -130,7 +131,7 @@ class World:
 
     @cached_property
     def terminal(self) -> NDArray[np.bool_]:
-        """States in which no episode ever acts, because entering them ends it, [S]."""
+        """States in which no action is ever taken, because entering them ends the episode, [S]."""
         assert self.mdp is not None
         possible = self.mdp.probability > 0
         entered_at_end = np.zeros(self.mdp.states, dtype=bool)
@@ -143,15 +144,15 @@ class World:
         """Actions within 1e-9 of the best infinite-horizon value, [S, A].
 
         Raises:
-            ConfigError: there are none: undiscounted, rewards can be collected for ever.
+            ConfigError: there are none, because without discounting rewards can be collected for ever.
         """
         assert self.mdp is not None
         try:
             return optimal_actions(self.mdp, discount)
         except ValueError:
             raise ConfigError(
-                f"agent.discount: {self.environment.id} has no best actions at {discount:g}, for rewards can be "
-                "collected, or costs not be avoided, for ever: take a discount below 1"
+                f"agent.discount: {self.environment.id} has no best actions at {discount:g}, since rewards can be "
+                "collected for ever, or costs never be avoided: use a discount below 1"
             ) from None
 
     def optimal_return(self, discount: float, horizon: int | None) -> float:
@@ -162,33 +163,34 @@ class World:
 
 
 def time_limit(environment: Environment) -> int:
-    """Steps after which an episode is cut off, without making a world where the config or the registry says it."""
+    """Steps after which an episode is cut off; makes no world if the config or the registry gives the number."""
     known = environment.max_episode_steps or gymnasium.spec(environment.id).max_episode_steps
     return known or make_world(environment.of_world(environment.world_list[0])).time_limit
 
 
 def unimported_module(environment: Environment) -> str | None:
-    """The module that making the environment would import and run, as in "module:Name-v0"; None: there is none."""
+    """The module that would be imported, and run, to make the environment "module:Name-v0"; None: there is
+    none."""
     module, colon, _ = environment.id.partition(":")
     return module if colon and module not in sys.modules else None
 
 
 def make_worlds(environment: Environment) -> tuple[World, ...]:
-    """The worlds of a family, or the one world of an environment that is none.
+    """The worlds of a family, or the only world of an environment that is not a family.
 
     Raises:
-        ConfigError: as `make_world`; the environment is no family, or its worlds have different actions.
+        ConfigError: as in `make_world`; or the environment is not a family, or its worlds have different actions.
     """
     if environment.worlds is None:
         return (make_world(environment),)
     try:
         worlds = [replace(make_world(environment.of_world(k)), number=k) for k in environment.world_list]
     except ConfigError:
-        make_world(environment.of_world(None))  # says what is wrong whatever the world
+        make_world(environment.of_world(None))  # raises if something is wrong in any world
         if _takes_worlds(environment.id):
             raise
         raise ConfigError(
-            f"environment.worlds: {environment.id} is no family, its constructor takes no argument `world`; "
+            f"environment.worlds: {environment.id} is not a family: its constructor takes no argument `world`; "
             "leave worlds out"
         ) from None
     for world in worlds:
@@ -201,7 +203,7 @@ def make_worlds(environment: Environment) -> tuple[World, ...]:
 
 
 def _takes_worlds(id: str) -> bool:
-    """Whether the constructor has an argument `world`, or takes any."""
+    """Whether the constructor has an argument `world`, or takes any argument."""
     made = gymnasium.spec(id).entry_point
     creator = gymnasium.envs.registration.load_env_creator(made) if isinstance(made, str) else made
     try:
@@ -211,19 +213,28 @@ def _takes_worlds(id: str) -> bool:
     return "world" in arguments or any(a.kind is a.VAR_KEYWORD for a in arguments.values())
 
 
+VALID_IDS = (
+    "valid are an id that Gymnasium or this project registers, or module:Name-v0, where the module registers the "
+    "environment and is installed or in the current folder"
+)
+
+
 def make_world(environment: Environment) -> World:
-    """Make the environment once, read off what it is and, where it has no tables, look at its first step.
+    """Make the environment once, read its properties and, if it has no tables, check its first step.
 
     Raises:
-        ConfigError: unknown id, wrong arguments, an action space that is not Discrete, no time limit, or it does
-            not show or pay what it declares.
+        ConfigError: the id is unknown, arguments are wrong, the action space is not Discrete, there is no time
+            limit, or observations or rewards are not what it declares.
     """
+    if ":" in environment.id and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # last, so that nothing there hides another module
     try:
         env = _made(environment.id, environment.kwargs, 0, None, disable_env_checker=True)
     except (gymnasium.error.Error, ImportError) as error:
         # Gymnasium's own guess is only a part of the id.
         message = _said(error).partition(" Did you mean")[0].rstrip(".")
-        raise ConfigError(f"environment.id: {message}{_missing(message) or _nearest_id(environment.id)}") from None
+        advice = _missing(message) or f"{_nearest_id(environment.id)}; {VALID_IDS}"
+        raise ConfigError(f"environment.id: {message}{advice}") from None
     except Exception as error:  # whatever a stranger's constructor raises on wrong arguments
         raise ConfigError(f"environment.kwargs: {environment.id} refuses them: {_said(error)}") from None
     with closed(env):
@@ -247,7 +258,7 @@ def _made(
         env = gymnasium.make(id, time_limit, disable_env_checker, **kwargs)
     if had_torch or "torch" not in sys.modules:
         return env
-    with closed(env):  # it has loaded torch, and may have drawn from a generator that nobody had given a seed
+    with closed(env):  # it loaded torch, and may have drawn from an unseeded generator
         return _made(id, kwargs, seed, time_limit, disable_env_checker)
 
 
@@ -260,7 +271,7 @@ def bare(env: "gymnasium.Env[Any, Any]") -> "gymnasium.Env[Any, Any]":
 
 @contextmanager
 def closed(env: "gymnasium.Env[Any, Any]") -> Iterator["gymnasium.Env[Any, Any]"]:
-    """Close an environment after the block, however that ends. What goes wrong in closing changes no result."""
+    """Close an environment after the block, however the block ends. An error in closing changes no result."""
     try:
         yield env
     finally:
@@ -276,7 +287,7 @@ def _look(env: "gymnasium.Env[Any, Any]", world: World) -> None:
             check_first_step(bare(env), world.action_space, world.observations)
     except Undeclared as error:
         raise ConfigError(f"environment: {name} {_said(error)}") from None
-    except Exception as error:  # whatever a stranger's environment raises
+    except Exception as error:  # a stranger's environment may raise anything
         raise ConfigError(
             f"environment: {name} fails in its first step: {type(error).__name__}: {_said(error)}"
         ) from None
@@ -302,7 +313,7 @@ def _world_of(env: "gymnasium.Env[Any, Any]", environment: Environment) -> World
 
 
 def _paying(mdp: FiniteMDP | None, environment: Environment) -> FiniteMDP | None:
-    """The tables with rewards scaled and offset, as `World.paid`; noise is scaled alike."""
+    """The tables with rewards scaled and offset, as in `World.paid`; noise is scaled too."""
     scale, offset = environment.reward_scale, environment.reward_offset
     if mdp is None or (scale, offset) == (1, 0):
         return mdp
@@ -310,7 +321,8 @@ def _paying(mdp: FiniteMDP | None, environment: Environment) -> FiniteMDP | None
 
 
 def _resolved(environment: Environment, env: "gymnasium.Env[Any, Any]") -> Environment:
-    """The config with the lines of a map in place of its file's name: the file may change, the world may not."""
+    """The config with the lines of a map in place of its file's name: the file may change, but the world must
+    not."""
     world, map_ = env.unwrapped, environment.kwargs.get("map")
     if not (isinstance(world, Grid) and isinstance(map_, str) and "\n" not in map_):
         return environment

@@ -239,7 +239,7 @@ def test_a_coefficient_of_zero_is_no_entropy_term_at_all() -> None:
 
 
 def test_rows_of_one_state_add_up() -> None:
-    """A finite world has a row a state, any other world a row a step: the same loss, the same gradient."""
+    """A finite world has a row per state, any other world a row per step: the same loss, the same gradient."""
     shape = PolicyShape(5, (8,), 4)
     generator = torch.Generator().manual_seed(2)
     states, actions = (

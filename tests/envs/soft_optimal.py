@@ -30,7 +30,7 @@ def soft_optimal(
             infinite.
     """
     if tau <= 0:
-        raise ValueError(f"tau: must be above 0, is {tau}")
+        raise ValueError(f"tau: must be above 0, not {tau}")
     model = dynamics(mdp)
     if horizon is None:
         action_values = _soft_policy_iteration(model, tau, discount, offset)

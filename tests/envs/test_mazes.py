@@ -148,20 +148,20 @@ def test_lists_and_tuples_make_the_same_world() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"world": -1}, r"world: must be a whole number from 0 to 2\^64 - 1, is -1"),
+        ({"world": -1}, r"world: must be a whole number from 0 to 2\^64 - 1, not -1"),
         ({"world": 2**64}, "world: must be a whole number"),
         ({"world": 1.0}, "world: must be a whole number"),
         ({"world": True}, "world: must be a whole number"),
-        ({"size": [7]}, r"size: must be two whole numbers, 1 or more, is \[7\]"),
+        ({"size": [7]}, r"size: must be two whole numbers, 1 or more, not \[7\]"),
         ({"size": [0, 13]}, "size: must be two whole numbers, 1 or more"),
-        ({"size": 7}, "size: must be two whole numbers, 1 or more, is 7"),
+        ({"size": 7}, "size: must be two whole numbers, 1 or more, not 7"),
         ({"size": [1000, 1000]}, "size: must have at most 10,000 cells, has 1,000,000"),
-        ({"wall_density": 1.0}, "wall_density: must be a number from 0 to below 1, is 1.0"),
+        ({"wall_density": 1.0}, "wall_density: must be a number from 0 to below 1, not 1.0"),
         ({"wall_density": float("nan")}, "wall_density: must be a number from 0 to below 1"),
-        ({"near_distance": [3, 2]}, r"near_distance: must be the fewest steps and the most, is \[3, 2\]"),
+        ({"near_distance": [3, 2]}, r"near_distance: must be the fewest steps and the most, not \[3, 2\]"),
         ({"far_distance": [3, 9]}, "far_distance: must begin above 3, where near_distance ends"),
-        ({"near_reward": float("inf")}, "near_reward: must be a finite number, is inf"),
-        ({"far_reward": "much"}, "far_reward: must be a finite number, is 'much'"),
+        ({"near_reward": float("inf")}, "near_reward: must be a finite number, not inf"),
+        ({"far_reward": "much"}, "far_reward: must be a finite number, not 'much'"),
         (
             {"wall_density": 0.9},
             "world 0: none of 1,000 maps of 7 x 13 cells with wall_density 0.9 has a goal 2 to 3 steps from the "

@@ -102,7 +102,7 @@ def test_the_whole_command_prints_and_stores_every_figure(
         if rows:  # no figures of somebody else's agent without the extra
             assert title in " ".join(printed.split())
             assert all(np.isfinite(v) for row in rows for v in row.values() if isinstance(v, float))
-    assert [row["scenario"] for row in stored["environment steps trained a second, millions"]] == ["a small one"]
+    assert [row["scenario"] for row in stored["environment steps trained per second, millions"]] == ["a small one"]
     assert [row["number"] for row in stored["time and memory against size"]] == [1, 2]
     assert b"<svg" in (tmp_path / "figures" / "sizes.svg").read_bytes()
 

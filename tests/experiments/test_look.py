@@ -1,5 +1,6 @@
 """The command and the links that users are shown."""
 
+import io
 import json
 import re
 import shlex
@@ -8,12 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.request import urlopen
 
 import pytest
 
-from experiments.look import main
+from experiments.look import featured_runs, main, open_bands
+from experiments.storage.run_folder import config_text
 from experiments.tensorboard.events import EventFile, scalar_block
 from experiments.tensorboard.links import deep_link, links, tab_link, tensorboard_command
+from tests.experiments.comparisons import comparison
 from tests.experiments.processes import in_a_child
 
 
@@ -132,11 +136,11 @@ def test_tensorboard_is_started_on_the_logs_of_a_run_folder_on_a_free_port(
 ) -> None:
     EventFile(tmp_path / "tensorboard").flush()
     started: list[list[str]] = []
-    monkeypatch.setattr("experiments.look.run_program", lambda words: started.append(words) or 0)
+    monkeypatch.setattr("experiments.look.run_program", lambda words, _: started.append(words) or 0)
     with socket.create_server(("localhost", 0)) as busy:
         taken = busy.getsockname()[1]
         monkeypatch.setattr("experiments.look.PORT", taken)
-        main([str(tmp_path)])
+        main([str(tmp_path), "--links"])
     (words,) = started
     assert words[words.index("--logdir") + 1] == str(tmp_path / "tensorboard")
     port = words[words.index("--port") + 1]
@@ -144,3 +148,58 @@ def test_tensorboard_is_started_on_the_logs_of_a_run_folder_on_a_free_port(
     said = capsys.readouterr().out
     assert said.startswith(shlex.join(words) + "\n")
     assert said.count(f"http://localhost:{port}/") == 3
+
+
+def test_the_long_links_are_printed_for_whoever_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    EventFile(tmp_path / "tensorboard").flush()
+    monkeypatch.setattr("experiments.look.run_program", lambda *_: 0)
+    assert main([str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "%" not in said
+    assert re.search(r"^TensorBoard: http://localhost:\d+$", said, re.MULTILINE)
+
+
+def test_every_step_is_shown_of_the_first_seeds_of_the_training(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(config_text(comparison(seeds=[5, 3, 8])))
+    EventFile(tmp_path / "tensorboard").flush()
+    (link,) = re.findall(r"every step: +(http\S+)", links(7007, featured_runs(tmp_path / "tensorboard")))
+    runs = re.compile(parse_qs(urlsplit(link).query)["runFilter"][0])
+    found = [
+        name
+        for name in ("with/seed_5", "with/seed_3", "with/seed_8", "with/seed_55", "aggregate/with")
+        if runs.search(name)
+    ]
+    assert found == ["with/seed_5", "with/seed_3"]
+
+
+def test_the_browser_opens_the_bands_once_tensorboard_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The real one, for as long as it takes to open a page that answers."""
+    file = EventFile(tmp_path / "tensorboard" / "aggregate" / "with")
+    file.write(scalar_block("x", [1], [0.5], 1.7e9))
+    file.flush()
+    opened: list[tuple[str, bytes]] = []
+
+    def open_page(address: str) -> bool:
+        with urlopen(address.split("#")[0] + "data/runs", timeout=60) as answer:
+            opened.append((address, answer.read()))
+        raise KeyboardInterrupt  # what a user does when there is nothing more to see
+
+    monkeypatch.setattr("webbrowser.open", open_page)
+    assert main([str(tmp_path), "--open"]) == 130
+    ((address, runs),) = opened
+    assert urlsplit(address).hostname == "localhost"
+    assert urlsplit(address).fragment.startswith("custom_scalars")
+    assert json.loads(runs) == ["aggregate/with"]
+
+
+def test_without_a_browser_the_page_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda _: False)
+    monkeypatch.setattr("experiments.look.urlopen", lambda *_, **__: io.BytesIO(b'["with"]'))
+    open_bands(7007, lambda: True)
+    assert "http://localhost:7007/#custom_scalars" in capsys.readouterr().out

@@ -204,6 +204,30 @@ class TestPictures:
             assert image.n_frames == len(range(0, moves - 1, 2)) + 1  # type: ignore[attr-defined]
             assert image.info["duration"] == 40
 
+    def test_without_an_arm_every_arm_plays_an_episode(
+        self, two_rooms: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main([str(two_rooms), "--seed", "3"]) == 0
+        everybody = capsys.readouterr().out
+        assert main([str(two_rooms), "--arm", "without_entropy", "with_entropy", "--seed", "3"]) == 0
+        assert everybody == capsys.readouterr().out
+
+    def test_in_a_terminal_the_arms_play_side_by_side_and_in_place(
+        self, two_rooms: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", "120")
+        assert main([str(two_rooms), "--seed", "3"]) == 0
+        plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", capsys.readouterr().out)
+        beside = re.findall(r"without_entropy\s+with_entropy", plain)
+        (longest,) = [max(int(steps) for steps in re.findall(r"after (\d+) steps", plain))]
+        assert len(beside) >= longest + 1  # a picture per step, and one of the start
+        assert re.search(
+            r"^without_entropy: (ended|cut off).*\nwith_entropy: (ended|cut off)", plain, re.MULTILINE
+        )
+
     def test_a_window(self, lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main([str(lake), "--arm", "without_entropy", "--seed", "0", "--window"]) == 0
         assert "step 1: " in capsys.readouterr().out
@@ -228,7 +252,6 @@ class TestMistakesTakeOneLine:
         [
             (["--arm", "with_entrpy", "--seed", "3"], "unknown arm 'with_entrpy'; did you mean 'with_entropy'?"),
             (["--arm", "with_entropy", "--seed", "5"], "unknown seed 5; valid are 3 to 4, 9"),
-            (["--seed", "3"], "--arm: which one? valid are without_entropy, with_entropy"),
             (["--arm", "with_entropy"], "--seed: which one? valid are 3 to 4, 9"),
         ],
     )

@@ -35,11 +35,11 @@ class ExactLearning:
     Args:
         world: the world of `mdp`.
         mdp: its tables.
-        agents: of the arms; they differ in entropy coefficient, discount and initial policy only.
-        seeds: of every arm.
-        learner: of all runs, arm by arm.
+        agents: the agents of the arms, which differ in entropy coefficient, discount and initial policy only.
+        seeds: the seeds of every arm.
+        learner: the learner of all runs, arm by arm.
     Raises:
-        ConfigError: the gradient is infinite, as it is where undiscounted episodes may never end.
+        ConfigError: the gradient is infinite, because undiscounted episodes may never end.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ExactLearning:
     def update(self, update: int, entropy_coef: Array, epsilon: float, active: NDArray[np.bool_]) -> Learnt:
         """Move every run once.
 
-        What acts, and is measured, is the policy with a share `epsilon` of uniformly random actions.
+        The policy that acts, and is measured, has a share `epsilon` of uniformly random actions.
 
         Args:
             update: counted from 0.
@@ -100,7 +100,7 @@ class ExactLearning:
         visits, policy = expected.visits, expected.policy
         state_entropy = entropy_from_log(log_pi, policy)
         kl = np.zeros(len(visits))
-        if self._previous_visits.any():  # else it is the first update: nothing has moved yet
+        if self._previous_visits.any():  # not in the first update: nothing has moved yet
             moved = exploration.kl_divergence(self._previous_log_pi, log_pi, self._previous_policy)
             kl = exploration.mean_over_visited(moved, self._previous_visits)
         cross_entropy = exploration.cross_entropy_to_optimal(log_pi, self._optimal, policy)
@@ -117,7 +117,7 @@ class ExactLearning:
                 exploration.optimal_action_probability(policy, self._optimal), visits
             ),
             "cross_entropy_to_optimal": exploration.mean_over_visits(cross_entropy, visits),
-            "state_coverage": np.full(len(visits), math.nan),  # nobody went anywhere
+            "state_coverage": np.full(len(visits), math.nan),  # no states were visited
             "visit_entropy_bits": exploration.visit_entropy_bits(visits),
         }
 
@@ -139,7 +139,7 @@ class ExactLearning:
         chance, solved = np.full(len(policy), math.nan), self._world.environment.solved_return
         if solved is None:
             return chance
-        for run in np.flatnonzero(~self._learner.frozen.numpy()):  # one by one: rounding would tell of neighbours
+        for run in np.flatnonzero(~self._learner.frozen.numpy()):  # one by one, as a run alone
             with suppress(ValueError):  # too many different returns, or no limit and rewards on the way
                 (chance[run],) = success_probability(
                     self._mdp, policy[[run]], horizon=self._horizon, solved_return=solved
@@ -147,7 +147,7 @@ class ExactLearning:
         return chance
 
     def state(self) -> dict[str, Column]:
-        """What goes on from update to update."""
+        """What lasts from update to update."""
         return {
             "visits": self._visits.copy(),
             "previous_log_pi": self._previous_log_pi.copy(),
@@ -155,16 +155,16 @@ class ExactLearning:
         }
 
     def load(self, state: dict[str, Column]) -> None:
-        """Go on from `state()`."""
+        """Resume from `state()`."""
         self._visits, self._previous_visits = state["visits"].copy(), state["previous_visits"].copy()
         self._previous_log_pi = _by_action(state["previous_log_pi"])
         self._previous_policy = np.exp(self._previous_log_pi)
 
 
 def _by_action(table: NDArray[T]) -> NDArray[T]:
-    """A copy of a table [R, S, A] that lies in memory as the learner's do, [R, A, S].
+    """A copy of a table [R, S, A] with the learner's memory layout, [R, A, S].
 
-    NumPy adds up the actions in an order that follows the memory: tables that go on from a checkpoint must lie as
-    those that were never stored.
+    NumPy adds up the actions in an order that follows the memory layout, so tables from a checkpoint must have the
+    same layout as tables that were never stored.
     """
     return table.transpose(0, 2, 1).copy().transpose(0, 2, 1)

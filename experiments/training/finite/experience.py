@@ -1,4 +1,4 @@
-"""What an episode looks like on average, where the loss of sampled episodes finds the exact gradient.
+"""The average of an episode, from which the loss of sampled episodes gives the exact gradient.
 
 R: runs, S: states, A: actions.
 """
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 class Expected(NamedTuple):
-    """What one update is made of."""
+    """The expectations of one update."""
 
     experience: Experience
     policy: Array  # [R, S, A] action probabilities
@@ -33,11 +33,11 @@ class Expected(NamedTuple):
 class ExactExperience:
     """Expected advantage sums and visits by dynamic programming: the same loss gives the exact gradient.
 
-    The visits that measures along the path are means over count every step once. Without a time limit, step t
-    counts discount^t: those are finite also where episodes never end.
+    Measures along the path are means over visits in which every step counts once. Without a time limit, step t
+    counts discount^t, which is finite even where episodes never end.
 
     Raises:
-        ValueError: the expectation is infinite, as are undiscounted visits of episodes that may never end.
+        ValueError: the expectation is infinite, because episodes are undiscounted and may never end.
     """
 
     def __init__(self, mdp: FiniteMDP, horizon: int | None, agent: Agent, discount: Array) -> None:
@@ -49,7 +49,7 @@ class ExactExperience:
         self.collect(uniform, np.zeros(len(discount)))
 
     def collect(self, log_pi: Array, entropy_coef: Array) -> Expected:
-        """What one episode of log_pi [R, S, A] looks like on average; entropy_coef [R] enters a soft return."""
+        """The average episode of the policies log_pi [R, S, A]; entropy_coef [R] enters a soft return."""
         pi = np.exp(log_pi)
         bonus = None
         if self._agent.entropy_objective == "soft_return":
@@ -87,7 +87,7 @@ class ExactExperience:
         return np.clip(1 - ended, 0.0, 1.0)
 
     def _visits(self, pi: Array, in_loss: Array) -> tuple[Array, Array]:
-        """The expected steps in each state, and what measures weigh them by, [R, S] both."""
+        """The expected steps in each state, and the weights for measures, [R, S] both."""
         weighted = self._agent.discount_weighting
         steps = visit_counts(self._mdp, pi, horizon=self._horizon) if weighted else in_loss
         if self._horizon is not None:

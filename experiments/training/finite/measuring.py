@@ -15,12 +15,12 @@ from agents.kernels.rows import fill
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 
-SMALLEST = 1e-300  # sums of smaller probabilities are not to be trusted: what they are sums of may have become 0
+SMALLEST = 1e-300  # below this a sum cannot be trusted, since some of its terms may have become 0
 
 
 @compiled()
 def mean_over(values: Array, weights: Array) -> float:
-    """Mean of a state's value, weighted, [S] both; NaN without any weight."""
+    """Weighted mean of a value of states, [S] both; NaN without any weight."""
     total = weight = 0.0
     for s in range(len(values)):
         if weights[s] > 0:
@@ -94,7 +94,7 @@ def entropy_of_visits(visits: Array, steps: float) -> float:
 
 @compiled()
 def share_of(found: Mask, possible: Mask) -> float:
-    """How much of what is possible was found, [S] both."""
+    """The share of the possible states that were found, [S] both."""
     both = total = 0
     for s in range(len(found)):
         both += found[s] and possible[s]
@@ -104,7 +104,8 @@ def share_of(found: Mask, possible: Mask) -> float:
 
 @compiled()
 def at_start(start: Array, pi: Array, optimal: Mask, policy: Array) -> float:
-    """Fill in the action probabilities at the start, mean over starts, [A]; that of the optimal actions."""
+    """Fill in the action probabilities at the start, as means over starts, [A]; returns that of the optimal
+    actions."""
     fill(policy, 0.0)
     best = 0.0
     for s in range(len(start)):

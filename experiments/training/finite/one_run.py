@@ -1,10 +1,10 @@
-"""One run of a finite world, moved by a block of updates: the whole of training, compiled.
+"""One run in a finite world, trained by a block of updates: all of training, compiled.
 
 S: states, A: actions, E: episodes of an update, T: time limit, N: steps of an update, P: parameters, U: updates.
 
-What is called in here are the formulas, each a small function of its own (`agents/kernels/`, `measuring.py`) that
-is tested against its readable counterpart. Parameters, moments and tables of one run stay in the core's cache, and
-nothing returns to Python in between.
+It calls the formulas, each a small function (in `agents/kernels/` and `measuring.py`) that is tested against its
+readable counterpart. The parameters, moments and tables of one run stay in the core's cache, and nothing returns
+to Python in between.
 """
 
 import math
@@ -45,24 +45,24 @@ Array = NDArray[Any]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-# What is measured of every update; the columns of `Block.columns`.
+# What is measured in every update: the columns of `Block.columns`.
 COLUMNS = (
     "return_mean", "episode_length", "truncation_rate", "success_rate", "success_step",
     "entropy_coef", "policy_loss", "negative_entropy", "regularizer", "loss", "grad_norm",
     "entropy_nats", "all_state_entropy_bits", "kl_from_previous", "optimal_action_probability",
     "path_optimal_action_probability", "cross_entropy_to_optimal", "state_coverage", "visit_entropy_bits",
 )  # fmt: skip
-OF_EPISODES, OF_LOSS, OF_POLICY = 0, 5, 11  # where those begin that are found together
-NATS = math.log(2)  # of a bit
+OF_EPISODES, OF_LOSS, OF_POLICY = 0, 5, 11  # where each group of columns begins
+NATS = math.log(2)  # per bit
 
 
 class Options(NamedTuple):
-    """What is alike for all runs of a batch."""
+    """What all runs of a batch have in common."""
 
     widths: Ints  # of the network: S, H, ..., A; empty: a table
     episodes: int  # E
     time_limit: int  # T
-    solved_return: float  # infinite: there is none
+    solved_return: float  # infinite if there is none
     baseline: int  # a place in `agents.kernels.returns.BASELINES`
     value_learning_rate: float
     normalize_advantages: bool
@@ -71,12 +71,12 @@ class Options(NamedTuple):
     soft_return: bool
     soft_return_offset: float  # nats
     regularizer: int  # a place in `agents.kernels.loss.REGULARIZERS`
-    score_of_policy: bool  # of what acts without its random actions
+    score_of_policy: bool  # the score of the policy, without its random actions
     max_grad_norm: float
 
 
 class World(NamedTuple):
-    """Where a run acts, and what its measures compare with."""
+    """The world in which a run acts, with what its measures need."""
 
     tables: Tables
     start: Array  # [S] start distribution
@@ -86,32 +86,32 @@ class World(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What a run has of its own."""
+    """The options of one run."""
 
     seed: int
     discount: float
     learning_rate: float
-    target_bits: float  # of the entropy that its coefficient is to hold; NaN: it follows a schedule
+    target_bits: float  # target of the entropy controller; NaN: a schedule
     target_rate: float
 
 
 class Memory(NamedTuple):
-    """What goes on from update to update: views of the arrays of all runs."""
+    """What lasts from update to update: views of the arrays of all runs."""
 
     theta: Array  # [P]
-    means: Array  # Adam's, [2, P]; of SGD, [0, P]
-    controlled: Array  # [1] coefficient that holds an entropy
+    means: Array  # of Adam, [2, P]; for SGD, [0, P]
+    controlled: Array  # [1] coefficient of the entropy controller
     failed_update: Ints  # [1] -1: none
     values: Array  # [S] baseline "value"
     returns: Array  # [2] sum and number of all returns-to-go, baseline "running_mean"
     visits: Array  # [S] steps in each state since the start of training
     visited: Mask  # [S] acted in or arrived at since then
-    previous_log_pi: Array  # [S, A] what acted in the update before
-    previous_visited: Mask  # [S] states acted in then
+    previous_log_pi: Array  # [S, A] the policy that acted in the previous update
+    previous_visited: Mask  # [S] states in which it acted
 
 
 class Block(NamedTuple):
-    """What is asked, and filled in, for U updates."""
+    """The inputs for U updates, and the arrays to fill in."""
 
     first: int  # the number of the first
     entropy_coef: Array  # [U] by schedule
@@ -133,7 +133,7 @@ class Policy(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Where an update puts what the next one overwrites."""
+    """Working memory of an update, which the next one overwrites."""
 
     rows: Array  # [S, 0] the identity, see `agents.kernels.network.forward`
     hidden: Array  # [S * (H + ...)]
@@ -149,7 +149,7 @@ class Room(NamedTuple):
     counts: Array  # [S] visits, weighted
     visits: Array  # [S]
     sums: Array  # [S]
-    bonus: Array  # [S] what a soft return pays
+    bonus: Array  # [S] the bonus in a soft return
     flat_sums: Array  # [S * A] the advantage sums side by side
 
 
@@ -157,10 +157,11 @@ class Room(NamedTuple):
 def advance(
     options: Options, world: World, run: Run, memory: Memory, block: Block, purposes: tuple[int, ...]
 ) -> Any:
-    """Move a run by a block of updates; once it fails it stays where it is.
+    """Train a run by a block of updates; once it fails, it no longer moves.
 
     Returns:
-        lock-steps of the block, update by update: episodes still running, and their mean entropy in nats.
+        for the lock-steps of the block, update by update: the episodes still running, and their mean entropy in
+        nats.
     """
     room = _room(options, world, memory)
     updates = len(block.columns)
@@ -232,7 +233,7 @@ def _room(options: Options, world: World, memory: Memory) -> Room:
 
 @compiled(inlined=True)
 def _policies(options: Options, theta: Array, epsilon: float, room: Room) -> tuple[Policy, Policy]:
-    """The policy of the parameters, and the one that acts."""
+    """The policy of the parameters, and the policy that acts."""
     if len(options.widths) > 0:
         forward(theta, options.widths, room.rows, room.hidden, room.logits)
     else:
@@ -251,7 +252,8 @@ def _policies(options: Options, theta: Array, epsilon: float, room: Room) -> tup
 def _weigh(
     options: Options, run: Run, memory: Memory, entropy_coef: float, entropy: Array, n: int, room: Room
 ) -> float:
-    """From the steps to advantage sums, weighted counts and visits of every state; what losses are divided by.
+    """From the steps, fill in advantage sums, weighted counts and visits of states; returns the divisor of the
+    loss.
 
     The readable counterpart is `experiments.training.advantages`.
     """
@@ -299,7 +301,7 @@ def _put(columns: Array, first: int, values: tuple[float, ...]) -> None:
 
 @compiled(inlined=True)
 def _tell_episodes(options: Options, steps: Steps, cut_off: int, columns: Array) -> None:
-    """What the update played, as means over its episodes; and the lock-step at which the first success ended."""
+    """Fill in the means over the update's episodes, and the lock-step at which the first success ended."""
     returns, length, successes, first = 0.0, 0, 0, -1
     for e in range(options.episodes):
         returns += steps.returns[e]
@@ -316,7 +318,7 @@ def _tell_episodes(options: Options, steps: Steps, cut_off: int, columns: Array)
 def _tell_policy(
     world: World, acting: Policy, memory: Memory, n: int, visits: Array, columns: Array, start_policy: Array
 ) -> None:
-    """What acted, and where it went; it becomes the previous one."""
+    """Fill in the measures of the policy that acted and of its visits; it becomes the previous policy."""
     best = at_start(world.start, acting.pi, world.optimal, start_policy)
     told = (
         mean_over(acting.entropy, visits),
@@ -352,7 +354,7 @@ def _control(run: Run, entropy_bits: float, memory: Memory) -> None:
 
 @compiled(inlined=True)
 def _freeze_if_failed(update: int, loss: float, memory: Memory) -> None:
-    """A run with a number that is not finite moves no more; its parameters become 0, a uniform policy."""
+    """Freeze a run with a number that is not finite: its parameters become 0, a uniform policy."""
     if not math.isfinite(loss + total(memory.theta)):
         memory.failed_update[0] = update
         fill(memory.theta, 0.0)

@@ -1,4 +1,4 @@
-"""Learning from sampled episodes in finite worlds: what the compiled training of one run is handed, and tells.
+"""Learning from sampled episodes in finite worlds: inputs and results of the compiled training of each run.
 
 R: runs, S: states, A: actions, U: updates of a block, K: outcomes of an action.
 """
@@ -30,17 +30,18 @@ PURPOSES = tuple(int(p) for p in (Purpose.ACTIONS, Purpose.OUTCOMES, Purpose.REW
 
 
 class SampledLearning:
-    """The runs of some arms, each moved by a block of updates before the next begins.
+    """The runs of some arms; each is trained by a block of updates before the next begins.
 
     Args:
         config: what to train.
         world: the world of `mdp`.
         mdp: its tables.
-        agents: of the arms; they differ in entropy coefficient, discount, learning rate and initial policy only.
-        seeds: of every arm.
-        policies: of all runs, arm by arm; their parameters are moved in place.
-        controlled: coefficients that hold an entropy, [R], changed in place.
-        failed_update: when a run failed, [R], changed in place; -1: it did not.
+        agents: the agents of the arms, which differ in entropy coefficient, discount, learning rate and initial
+            policy only.
+        seeds: the seeds of every arm.
+        policies: the policies of all runs, arm by arm; their parameters are moved in place.
+        controlled: the coefficients of entropy controllers, [R], changed in place.
+        failed_update: the update in which a run failed, [R], changed in place; -1: it did not.
     """
 
     def __init__(
@@ -84,14 +85,14 @@ class SampledLearning:
     def advance(
         self, first: int, entropy_coef: Array, epsilon: Array, snapshots: Sequence[int], each: Each = map
     ) -> Records:
-        """Move every run by U updates.
+        """Train every run by U updates.
 
         Args:
-            first: the number of the first.
-            entropy_coef: by schedule, [U, R].
-            epsilon: share of random actions, [U].
-            snapshots: numbers of the updates that are to be kept.
-            each: calls a function with every run, as `map` does; of a pool of threads its `map`.
+            first: the number of the first update.
+            entropy_coef: the coefficients by schedule, [U, R].
+            epsilon: the share of random actions, [U].
+            snapshots: the updates of which to keep a snapshot.
+            each: calls a function for every run: `map`, or the map of a thread pool.
         """
         runs, updates, (states, actions) = len(self._runs), len(epsilon), self._mdp.next_state.shape[:2]
         wanted = np.array(snapshots, dtype=np.int64)
@@ -124,11 +125,11 @@ class SampledLearning:
         return ending(self._mdp, self._world.time_limit, self._policies.log_pi())._replace(state_coverage=coverage)
 
     def state(self) -> dict[str, Column]:
-        """What goes on from update to update, beside the learner's."""
+        """What lasts from update to update, except for the parameters."""
         return {name: array.copy() for name, array in self._memory.items()}
 
     def load(self, state: dict[str, Column]) -> None:
-        """Go on from `state()`."""
+        """Resume from `state()`."""
         for name, array in self._memory.items():
             array[:] = state[name]
 
@@ -163,14 +164,14 @@ def _run(agent: Agent, seed: int) -> one_run.Run:
 
 
 def _compared(world: World, mdp: FiniteMDP, discount: float) -> one_run.World:
-    """The tables of a world, and what its measures compare with."""
+    """The tables of a world, with what its measures need."""
     acting = (world.reachable & ~world.terminal).astype(float)
     optimal = world.optimal_actions(discount).copy()
     return one_run.World(tables(mdp), mdp.start.copy(), optimal, world.reachable.copy(), acting)
 
 
 def tables(mdp: FiniteMDP) -> Tables:
-    """A world as its episodes look it up. Where every outcome is sure, that one alone."""
+    """The tables in which episodes look up; if every outcome is certain, only that outcome."""
     kept = np.arange(mdp.outcomes) if mdp.is_stochastic else mdp.probability.argmax(-1)[..., None]
     arrival, reward, cumulative = (
         np.take_along_axis(table, np.broadcast_to(kept, (*table.shape[:2], kept.shape[-1])), axis=-1).ravel()

@@ -2,8 +2,8 @@
 
 R: runs, M: the runs that have a k-th chunk, N: all steps of an update, A: actions.
 
-The last chunk of a run is filled up with rows of weight 0: the shape of every product, and with it the rounding of
-every sum, is the run's own business and not its neighbours'.
+The last chunk of a run is filled up with rows of weight 0. So the shape of every product, and with it the rounding
+of every sum, does not depend on the run's neighbours.
 """
 
 from collections.abc import Iterator
@@ -19,15 +19,15 @@ from experiments.training.trajectories import Played
 
 Ints = NDArray[np.int64]
 
-CHUNK = 64  # rows of a run; a multiple of 32, so that none lies in the tail of a vectorised loop
+CHUNK = 64  # rows of a run; a multiple of 32, so that vectorised loops have no rest
 
 
 class Chunk(NamedTuple):
-    """The k-th chunk of every run that has so many."""
+    """The k-th chunk of every run that has one."""
 
     runs: Ints  # [M]
-    step: Ints  # [M, CHUNK] numbers of the steps; behind the run's last one its first again
-    real: NDArray[np.bool_]  # [M, CHUNK] False: filled up, counts nothing
+    step: Ints  # [M, CHUNK] the steps; after the run's last one, its first again
+    real: NDArray[np.bool_]  # [M, CHUNK] False: a filled-up row without weight
 
 
 def chunks(bounds: Ints) -> Iterator[Chunk]:

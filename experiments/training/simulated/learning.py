@@ -1,4 +1,4 @@
-"""Learning in simulators: the loss has a row a step, because no state need be seen twice.
+"""Learning in simulators: the loss has a row per step, since a state may never be seen twice.
 
 R: runs, E: episodes of a run in one update, N: all steps of an update, A: actions, D: width of an observation.
 """
@@ -27,7 +27,7 @@ from experiments.training.trajectories import Array, Ints, Played
 from experiments.training.update import Ending, Learnt
 from experiments.training.worlds import World
 
-GREEDY_EPISODES = 10  # at least so many make a greedy return
+GREEDY_EPISODES = 10  # the least number for a greedy return
 
 
 class SimulatedLearning:
@@ -35,10 +35,10 @@ class SimulatedLearning:
 
     Args:
         config: what to train.
-        world: without tables.
-        agents: of the arms; they differ in entropy coefficient, discount and initial policy only.
-        runs: arm by arm.
-        learner: of all runs.
+        world: a world without tables.
+        agents: the agents of the arms, which differ in entropy coefficient, discount and initial policy only.
+        runs: the runs, arm by arm.
+        learner: the learner of all runs.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class SimulatedLearning:
         self._moved = np.zeros(len(runs.arm))  # KL divergence of the last gradient step
 
     def update(self, update: int, entropy_coef: Array, epsilon: float, active: NDArray[np.bool_]) -> Learnt:
-        """Play, and move every run once.
+        """Play, and train every run by one update.
 
         Args:
             update: counted from 0.
             entropy_coef: [R].
-            epsilon: 0: without tables nothing random is mixed into the policy.
+            epsilon: always 0, since worlds without tables allow no random actions.
             active: [R], False if the run has failed.
         """
         block = randomness.uniforms(self._seeds, Purpose.ACTIONS, update, (self._world.time_limit, self._episodes))
@@ -102,7 +102,7 @@ class SimulatedLearning:
         )
 
     def _policy_of(self, runs: Ints) -> Policy:
-        """The policy of some runs, their parameters gathered once."""
+        """The policy of some runs, whose parameters are gathered once."""
         layers = [layer[runs] for layer in self._layers]
         return lambda rows: log_policy(layers, rows)
 
@@ -137,7 +137,7 @@ class SimulatedLearning:
         return self._learner.log_pi(rows, torch.from_numpy(chunk.runs)).double()
 
     def snapshot(self) -> None:
-        """There is no table to picture."""
+        """Nothing: without tables there is nothing to draw."""
 
     def close(self) -> None:
         """Close the simulators."""
@@ -146,7 +146,7 @@ class SimulatedLearning:
     def final(self) -> Ending:
         """The policies as they are now: what their most probable actions earn in some fresh episodes.
 
-        They are the same ones each time it is asked for.
+        The episodes are the same at every call.
         """
         active = ~self._learner.frozen.numpy()
         rounds = [
@@ -163,11 +163,11 @@ class SimulatedLearning:
         )
 
     def parameters(self) -> dict[str, Column]:
-        """What acting needs beside the learner's parameters, [R, D] each."""
+        """What acting needs besides the learner's parameters, [R, D] each."""
         return self._observations.parameters()
 
     def state(self) -> dict[str, Column]:
-        """What goes on from update to update; the simulators begin every episode anew."""
+        """What lasts from update to update; simulators start afresh with every episode."""
         return {
             "moved": self._moved.copy(),
             **{f"baseline.{key}": value.copy() for key, value in self._advantages.running_mean._asdict().items()},
@@ -175,7 +175,7 @@ class SimulatedLearning:
         }
 
     def load(self, state: dict[str, Column]) -> None:
-        """Go on from `state()`."""
+        """Resume from `state()`."""
 
         def part(prefix: str) -> dict[str, Column]:
             return {k.removeprefix(prefix): v.copy() for k, v in state.items() if k.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""What a simulator shows, as rows of a policy: one-hot codes of state numbers, or flat vectors of numbers.
+"""Observations of a simulator as input rows of a policy: one-hot codes of state numbers, or flat vectors.
 
 R: runs, M: some of the runs, N: rows of one run, D: width of a row.
 """
@@ -15,7 +15,7 @@ from experiments.training.trajectories import Array, Ints, Raw
 
 Rows = NDArray[np.floating]
 
-CLIP = 10.0  # deviations; a number that was constant so far would otherwise explode when it first moves
+CLIP = 10.0  # deviations; else a number that was constant would explode when it first changes
 
 
 class RunningMoments(NamedTuple):
@@ -51,7 +51,7 @@ class RunningMoments(NamedTuple):
 
 
 class Observations:
-    """Turns raw observations into rows, with each run's own normalisation where it is asked for.
+    """Turns raw observations into rows, with a normalisation of its own for each run, if asked for.
 
     Attributes:
         moments: frozen within an update; None: rows are not normalised.
@@ -65,7 +65,7 @@ class Observations:
         self.moments = RunningMoments.start(runs, self._width) if normalize else None
 
     def buffer(self, places: int) -> Raw:
-        """Room for a raw observation of each of so many environments, [places, *shape]."""
+        """An array for the raw observations of `places` environments, [places, *shape]."""
         return np.zeros((places, *(self._space.shape or ())), self._space.dtype)
 
     def rows(self, raw: Raw, runs: Ints) -> Rows:
@@ -79,7 +79,8 @@ class Observations:
         return flat.astype(self._dtype, copy=False)
 
     def learn(self, raw: Raw, bounds: Ints) -> None:
-        """Add an update's observations [N, *shape], run by run, those of run r from bounds[r] to bounds[r + 1]."""
+        """Add an update's observations, [N, *shape], run by run: those of run r from bounds[r] to bounds[r +
+        1]."""
         if self.moments is None:
             return
         flat = raw.reshape(len(raw), self._width).astype(np.float64)
@@ -88,7 +89,7 @@ class Observations:
                 self.moments.after(run, flat[first:end])
 
     def parameters(self) -> dict[str, Array]:
-        """What a stored policy needs to see the same rows: clip((observation - mean) / deviation, -10, 10)."""
+        """What a stored policy needs to compute its rows: clip((observation - mean) / deviation, -10, 10)."""
         if self.moments is None:
             return {}
         return {
@@ -97,10 +98,10 @@ class Observations:
         }
 
     def state(self) -> dict[str, Array]:
-        """What goes on from update to update."""
+        """What lasts from update to update."""
         return {} if self.moments is None else {key: v.copy() for key, v in self.moments._asdict().items()}
 
     def load(self, state: dict[str, Array]) -> None:
-        """Go on from `state()`."""
+        """Resume from `state()`."""
         if self.moments is not None:
             self.moments = RunningMoments(**{key: value.copy() for key, value in state.items()})

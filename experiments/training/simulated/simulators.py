@@ -3,10 +3,11 @@
 R: runs, E: episodes of a run, D: width of a row, A: actions, L: live environments, N: all steps of an update.
 A *place* is an environment, run * E + episode.
 
-No wrapper steps along and nothing is reset automatically: an environment is stepped while its episode lasts and
-then left alone, so that every step counted is one that a policy chose. Every episode begins with a seed of its own
-from the run's numbers; what an earlier episode left in the simulator does not matter, and need not be stored. That
-holds for random generators too which a world shares with all other code: see
+There are no wrappers and no automatic resets: an environment is stepped while its episode lasts and then left
+alone, so that every counted step is one that a policy chose. Every episode begins with a seed of its own from the
+run's numbers. So the state that an earlier episode left in the simulator does not matter, and need not be stored.
+This
+is also true of random generators that a world shares with all other code: see
 `experiments.training.global_generators`.
 """
 
@@ -27,19 +28,19 @@ from experiments.training.spaces import converter, flag_of, reward_of
 from experiments.training.trajectories import Array, Ints, Played, Raw
 from experiments.training.worlds import World, bare, closed
 
-# Log-probabilities [M, E, A] of rows [M, E, D], for the M runs that it was made for.
+# From rows [M, E, D] to log-probabilities [M, E, A], for the M runs for which it was made.
 Policy = Callable[[Rows], Array]
 
 
 class SimulatorError(RuntimeError):
-    """An environment raised; the message names it, the run and the step."""
+    """An environment raised an error; the message names it, the run and the step."""
 
 
 class PlainDiscrete(Discrete):
-    """Discrete(n) whose membership test costs little for an integer of its own type.
+    """Discrete(n) with a fast membership test for an integer of its own type.
 
-    Simulators ask at every step whether the action is one of theirs. Gymnasium's answer goes through the limits of
-    the integer type: a fifth of LunarLander's whole step, a third of CartPole's.
+    Simulators test at every step whether the action is valid. Gymnasium's test looks up the limits of the integer
+    type, which takes a fifth of a whole step in LunarLander and a third in CartPole.
     """
 
     def __init__(self, space: Discrete) -> None:
@@ -48,12 +49,12 @@ class PlainDiscrete(Discrete):
         self._type = self.dtype.type
 
     def contains(self, x: Any) -> bool:
-        """As Discrete: whether x is an integer from start to start + n - 1."""
+        """As in Discrete: whether x is an integer from start to start + n - 1."""
         return bool(self._first <= x < self._end) if type(x) is self._type else super().contains(x)
 
 
 class Simulators:
-    """R x E environments, made when they are first played; `close` them in the end."""
+    """R x E environments, made when they are first played; `close` them at the end."""
 
     def __init__(self, world: World, runs: Runs, episodes: int, observations: Observations) -> None:
         self._world, self._runs, self._episodes = world, runs, episodes
@@ -64,7 +65,7 @@ class Simulators:
         self._generators = GlobalGenerators()
 
     def close(self) -> None:
-        """Close all environments. Whoever plays on gets new ones."""
+        """Close all environments; to play on makes new ones."""
         self._envs.clear()
         self._open.close()
 
@@ -75,15 +76,15 @@ class Simulators:
         uniforms: Array | None,
         active: NDArray[np.bool_],
     ) -> Played:
-        """An episode in every environment of the active runs.
+        """Play an episode in every environment of the active runs.
 
         Args:
             policy_of: gives the policy of some of the runs, by their numbers.
-            seeds: for the resets, [R, E].
-            uniforms: choose the actions, [T, R, E]; None: the most probable action is taken.
-            active: runs that play, [R].
+            seeds: the seeds of the resets, [R, E].
+            uniforms: the numbers that choose the actions, [T, R, E]; None: the most probable action is taken.
+            active: the runs that play, [R].
         Raises:
-            SimulatorError: an environment raised, or did not show or pay what it declares.
+            SimulatorError: an environment raised an error, or an observation or reward is not what it declares.
         """
         with self._generators.held():
             if not self._envs:
@@ -97,7 +98,7 @@ class Simulators:
                 else:
                     if not self._generators.drawn_from():
                         return played
-                # They drew from one stream by turns; the same episodes once more, each from a stream of its own.
+                # They drew in turns from one stream: play the same episodes again, each with a stream of its own.
 
     def _episodes_of(
         self,
@@ -113,7 +114,7 @@ class Simulators:
         parts: list[tuple[NDArray[Any], ...]] = []
         changed = True
         for t in range(self._world.time_limit):
-            if changed:  # episodes ended: the runs that still act may be fewer
+            if changed:  # episodes ended, so fewer runs may still act
                 acting = np.unique(live // self._episodes)
                 if len(acting) == 0:
                     break
@@ -141,7 +142,7 @@ class Simulators:
                 raise self._error(place, "the making", error) from error
             space = env.unwrapped.action_space
             if type(space) is Discrete and type(env.unwrapped).__module__.startswith("gymnasium.envs."):
-                env.unwrapped.action_space = PlainDiscrete(space)  # in other people's worlds nothing is set
+                env.unwrapped.action_space = PlainDiscrete(space)  # nothing is set on other people's worlds
             self._envs.append(env)
 
     def _reset(self, live: Ints, seeds: Ints, raw: Raw) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from experiments.analysis.summary import summarize
 from experiments.analysis.values import counted, kind_of, values_of
 from experiments.config.measures import RUN_MEASURES
+from experiments.training.records import Runs
 from tests.experiments.comparisons import BANDIT, TABLE, comparison
 
 N = 8
@@ -74,7 +75,7 @@ def summary_of(measure: str, values: list[Any], failed: list[bool] | None = None
     columns |= {"failed": np.zeros(len(values), bool) if failed is None else np.array(failed)}
     columns |= {"failed_update": np.where(columns["failed"], 1, -1), "env_steps": np.full(len(values), 9)}
     columns |= {measure: np.array(values)}
-    runs = type("Runs", (tuple,), {"arm": ["arm"] * len(values)})((["arm"] * len(values), range(len(values))))
+    runs = Runs.of(["arm"], range(len(values)))
     return summarize(config, runs, columns)["arms"]["arm"]["measures"].get(measure)
 
 

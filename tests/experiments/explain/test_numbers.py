@@ -70,6 +70,12 @@ def test_every_line_can_be_repeated_as_it_says() -> None:
         assert_is_rounded(shown, float(value))
 
 
+@pytest.mark.parametrize("line", ["__import__('os')", "open('x').read()", "entropy(p=[1])", "[].append(1)", "x"])
+def test_a_line_is_arithmetic_and_nothing_else(line: str) -> None:
+    with pytest.raises((ValueError, AttributeError, TypeError)):
+        evaluated(line)
+
+
 def test_every_number_of_the_text_is_there_as_printed_and_computed() -> None:
     printed = [number.printed for number in numbers() if number.printed]
     assert set(OF_THE_TEXT) <= set(printed)
@@ -204,3 +210,11 @@ def test_what_is_trained_is_what_was_asked_for(small: Path) -> None:
     data = data_of(small.read_text(encoding="utf-8"))
     assert (data["bandit"]["doses"], data["bandit"]["runs"]) == ([0.0, 0.1, 0.5], 4)
     assert data["rooms"]["updates"][-1] == 19
+
+
+def test_an_experiment_is_shown_as_soon_as_the_argument_has_judged_it() -> None:
+    claim = {"experiment": "mazes", "measure": "succeeds", "expect": "with_entropy > without_entropy"}
+    claim |= {"verdict": "supported", "effect": 0.2, "low": 0.1, "high": 0.3}
+    assert effects({"claims": [], "experiments": {}}) == []
+    (row,) = effects({"claims": [claim], "experiments": {"mazes": {}}})
+    assert (row["effect"], row["low"], row["high"]) == (0.2, 0.1, 0.3)

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from experiments import load_config
 from experiments.config.schema import Config
-from experiments.figures.style import LOOKS, WITH, WITHOUT, looks, rgb, svg_of
+from experiments.figures.looks import LOOKS, WITH, WITHOUT, in_order_of_colour, looks, rgb
+from experiments.figures.style import svg_of
 from tests.experiments.comparisons import CONFIGS
 
 
@@ -32,6 +33,15 @@ def test_the_order_of_the_arms_does_not_matter() -> None:
     config = load_config(CONFIGS / "two_rooms.toml")
     turned = config.model_copy(update={"arms": dict(reversed(config.arms.items()))})
     assert looks(turned) == looks(config) == {"without_entropy": WITHOUT, "with_entropy": WITH}
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_first_orange_arm_and_the_first_blue_one_come_first(path: Any) -> None:
+    config = load_config(path)
+    ordered, found = in_order_of_colour(config), looks(config)
+    assert sorted(ordered) == sorted(config.arms)
+    wanted = [look for look in (WITHOUT, WITH) if look in found.values()]
+    assert [found[arm] for arm in ordered[: len(wanted)]] == wanted
 
 
 def test_a_colour_is_three_bytes() -> None:

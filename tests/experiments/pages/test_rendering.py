@@ -7,7 +7,7 @@ from jinja2 import UndefinedError
 from markupsafe import Markup
 
 from experiments.analysis.wording import number
-from experiments.figures.style import COLOURS
+from experiments.figures.looks import COLOURS
 from experiments.pages.rendering import TEMPLATES, environment, marked
 
 PAGES = sorted(path.name for path in TEMPLATES.glob("*.html"))

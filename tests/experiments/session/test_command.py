@@ -83,6 +83,7 @@ IMPORTS = [
     *(("train.py", module) for module in ("pydantic", "torch", "numba", "rich")),
     ("experiments.argument", "scipy"),
     ("experiments.benchmark", "numpy"),
+    ("experiments.explain", "jinja2"),
     ("experiments.look", "socket"),
     ("experiments.play", "scipy"),
     ("experiments.report", "matplotlib"),

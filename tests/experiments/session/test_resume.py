@@ -123,7 +123,7 @@ class TestDamage:
         newest, _ = checkpoints(tmp_path)
         newest.write_bytes(newest.read_bytes()[:-1])
         _, told = train(tmp_path, resume=True)
-        assert told == [f"checkpoint left out: {newest}: damaged (its checksum is wrong)"]
+        assert told == [f"checkpoint not used: {newest}: damaged (its checksum is wrong)"]
         assert_same(contents(tmp_path), undisturbed)
 
     def test_of_the_newest_does_not_cost_the_good_one_that_is_kept_beside_it(self, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ class TestDamage:
         for path in checkpoints(tmp_path):
             path.write_bytes(path.read_bytes() + b" ")
         held = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-        with pytest.raises(StoreError, match="no checkpoint can be used; --overwrite begins anew"):
+        with pytest.raises(StoreError, match="no checkpoint can be used; --overwrite starts again"):
             train(tmp_path, resume=True)
         assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == held
 
@@ -153,7 +153,7 @@ class TestDamage:
         part.write_bytes(part.read_bytes()[:-1] + b"?")
         if "000008" in what:  # only the newest needs it
             _, told = train(tmp_path, resume=True)
-            assert told == [f"checkpoint left out: {newest}: {part} is missing or damaged"]
+            assert told == [f"checkpoint not used: {newest}: {part} is missing or damaged"]
             assert_same(contents(tmp_path), undisturbed)
         else:
             with pytest.raises(StoreError, match="no checkpoint can be used"):

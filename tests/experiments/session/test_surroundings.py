@@ -243,7 +243,7 @@ def test_without_compiled_loops_training_is_refused_in_one_line(
     words = [str(ROOT / "configs" / "bandit.toml"), "--out", str(tmp_path / "run")]
     assert command.main(words) == 2
     assert capsys.readouterr().err == (
-        "train.py: NUMBA_DISABLE_JIT is set, and training needs its loops compiled: unset it\n"
+        "train.py: NUMBA_DISABLE_JIT is set, but training needs compiled loops: unset it\n"
     )
     assert not (tmp_path / "run").exists()
     with pytest.raises(ConfigError, match="NUMBA_DISABLE_JIT"):

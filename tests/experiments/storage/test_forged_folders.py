@@ -72,7 +72,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """`look` starts nothing, and signals mean afterwards what they meant before."""
-    monkeypatch.setattr(look, "run_program", lambda words: 0)
+    monkeypatch.setattr(look, "run_program", lambda *_: 0)
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in kept.items():

@@ -242,7 +242,7 @@ def test_other_files_stay_in_every_folder_of_ours(
         _, told = train(folder, **{how: True})
         if how == "overwrite":
             assert told[-1].startswith(
-                f"{folder}: left in place, not of this program: .mine.tmp, mine, mine.parquet"
+                f"{folder}: left in place, since this program did not write it: .mine.tmp, mine, mine.parquet"
             )
     for path in (*planted, folder / "mine" / "steps.parquet"):
         assert path.read_text() == f"mine, {path}"
@@ -356,7 +356,7 @@ def test_what_resume_would_not_find_is_not_advised(
     shutil.copytree(whole, tmp_path / "run")
     words = [str(config), "--out", str(tmp_path / "run"), "--workers", "1", "training.updates=3"]
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}

@@ -123,7 +123,7 @@ class TestAForgedCheckpoint:
         about, arrays = opened(newest(folder))
         path = forged(folder, safetensors.numpy.save(change(arrays), {"about": json.dumps(about)}))
         told = refused(folder)
-        assert told.startswith(f"checkpoint left out: {path}: ")
+        assert told.startswith(f"checkpoint not used: {path}: ")
         assert message in told
 
     @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ class TestAForgedCheckpoint:
         about["positions"] |= change
         forged(folder, safetensors.numpy.save(arrays, {"about": json.dumps(about)}))
         told = refused(folder)
-        assert told.count("checkpoint left out: ") == len(told.splitlines()) == 1
+        assert told.count("checkpoint not used: ") == len(told.splitlines()) == 1
 
     @pytest.mark.parametrize(
         ("change", "message"),

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from experiments import Config
 from experiments.analysis.estimates import iqm_interval, wilson_interval
@@ -72,6 +73,38 @@ def assert_curve(curve: Curve, steps: np.ndarray, values: np.ndarray) -> None:
 def test_runs_are_the_seeds_the_arms_and_the_root(folder: Path) -> None:
     found = {str(path.parent.relative_to(logs(folder))) for path in logs(folder).rglob("events*")}
     assert found == {".", *(f"aggregate/{arm}" for arm in ARMS), *(f"{arm}/seed_{k}" for arm, k in every_run())}
+
+
+def begun(folder: Path, run: str) -> float:
+    return next(iter(EventFileLoader(str(next(logs(folder, run).glob("events*")))).Load())).wall_time
+
+
+def test_tensorboard_colours_the_arms_as_every_picture_does(tmp_path: Path) -> None:
+    """It hands out its colours, orange and blue to begin with, in the order of the runs' first events."""
+    turned = dict(reversed(BOTH_ARMS.items()))
+    for out, arms in (("one", BOTH_ARMS), ("other", turned)):
+        train(comparison(arms=arms), tmp_path / out)
+        runs = [str(p.parent.relative_to(logs(tmp_path / out))) for p in logs(tmp_path / out).rglob("events*")]
+        ordered = sorted(runs, key=lambda run: begun(tmp_path / out, run))
+        assert ordered[:2] == ["aggregate/without_entropy", "aggregate/with_entropy"]
+        assert ordered[-1] == "."  # it has no curves
+
+
+def test_maps_have_the_colour_of_their_arm(folder: Path) -> None:
+    for arm, (channel, other) in {"without_entropy": (0, 2), "with_entropy": (2, 0)}.items():
+        png = images(logs(folder, f"aggregate/{arm}"))["visit_map/mean"][UPDATES - 1]
+        pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), int)
+        assert (pixels[..., channel] - pixels[..., other]).sum() > 0  # red outweighs blue in orange
+
+
+def test_the_first_seeds_have_their_steps_in_a_tag_of_their_own(folder: Path) -> None:
+    """TensorBoard loads a tag of all runs at once, hidden or not."""
+    for arm, seed in every_run():
+        found = scalars(logs(folder, f"{arm}/seed_{seed}"))
+        if seed in SEEDS[:2]:
+            assert_curve(found["featured/entropy_bits"], *found["step/entropy_bits"])
+        else:
+            assert "featured/entropy_bits" not in found
 
 
 def test_every_step_of_every_run(folder: Path) -> None:

@@ -73,7 +73,9 @@ def test_a_point_a_lock_step_and_an_update(shown: Shown) -> None:
 def test_tags(shown: Shown) -> None:
     tags = shown.server.get_json("data/plugin/scalars/tags")
     assert set(tags) == {*RUNS, *AGGREGATES}
-    assert len({frozenset(tags[run]) for run in RUNS}) == 1
+    featured = {run for run in RUNS if "featured/entropy_bits" in tags[run]}
+    assert featured == {f"{arm}/seed_{seed}" for arm in BOTH_ARMS for seed in (0, 1)}
+    assert len({frozenset(tags[run]) - {"featured/entropy_bits"} for run in RUNS}) == 1
     asked = ["step/entropy_bits", "policy/entropy_bits", "policy/start_probability_3", "loss/negative_entropy"]
     assert set(asked) <= set(tags[RUNS[0]])
 
@@ -127,7 +129,7 @@ def test_pages_in_a_browser(shown: Shown, browser: webdriver.Chrome) -> None:
     names = find(browser, "metrics-pinned-view tb-truncated-path", "innerText")
     assert [name.replace("\n", "") for name in names] == list(PINNED)
     rows = "metrics-pinned-view tb-data-table-content-row"  # every curve has points
-    wait_for(lambda: len(find(browser, rows, "tagName")) == 2 * len(RUNS) + 2 * len(AGGREGATES))
+    wait_for(lambda: len(find(browser, rows, "tagName")) == 2 * 2 + 3 * len(RUNS))
 
     browser.get("about:blank")
     browser.get(tab_link("custom_scalars", shown.server.port))

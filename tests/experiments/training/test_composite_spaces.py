@@ -157,3 +157,14 @@ def test_layers_of_a_table_are_refused(agent: dict[str, Any], arm: dict[str, Any
     with pytest.raises(ConfigError, match=said):
         load_config({**base, "agent": agent, "arms": arms})
     load_config({**base, "agent": agent, "arms": {"without": {}, "with_entropy": {**arm, "policy": "mlp"}}})
+
+
+def test_a_package_that_is_missing_is_one_of_our_extras(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any, **__: Any) -> Any:
+        raise gymnasium.error.DependencyNotInstalled(
+            'Box2D is not installed, run `pip install "gymnasium[box2d]"`'
+        )
+
+    monkeypatch.setattr(gymnasium, "make", missing)
+    with pytest.raises(ConfigError, match=r'Box2D is not installed.*; here: pip install "\.\[box2d\]"$'):
+        make_world(Environment(id="LunarLander-v3"))

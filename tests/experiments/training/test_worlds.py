@@ -150,7 +150,7 @@ class TestWhatIsDeclared:
         if pays in ("nan", "infinite"):  # happens to a run, and stops it alone
             assert trained(strange(pays=pays, late=True))["failed"].all()
             return
-        with pytest.raises(SimulatorError, match=r"at step 1 .*reward must be one number, is "):
+        with pytest.raises(SimulatorError, match=r"at step 1 .*reward must be one number, not "):
             trained(strange(pays=pays, late=True))
 
     @pytest.mark.parametrize("ends", ["bool_", "0-d", "int", "one"])
@@ -159,9 +159,9 @@ class TestWhatIsDeclared:
 
     @pytest.mark.parametrize("ends", sorted(FLAGS.keys() - {"bool", "bool_", "0-d", "int", "one"}))
     def test_what_is_neither_true_nor_false_is_no_flag(self, ends: str) -> None:
-        with pytest.raises(ConfigError, match=r"^environment: Strange-v0 terminated must be true or false, is "):
+        with pytest.raises(ConfigError, match=r"^environment: Strange-v0 terminated must be true or false, not "):
             Training(strange(ends=ends))
-        with pytest.raises(SimulatorError, match="terminated must be true or false, is "):
+        with pytest.raises(SimulatorError, match="terminated must be true or false, not "):
             trained(strange(ends=ends, late=True))
 
     def test_actions_may_be_numbered_from_anywhere(self) -> None:
@@ -524,7 +524,7 @@ class TestAMapInAFile:
 def test_a_world_whose_rewards_never_end_has_no_best_actions_without_a_discount(
     agent: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "MOST_SWEEPS", 100)
+    monkeypatch.setattr(planning, "MAX_SWEEPS", 100)
     with monkeypatch.context() as patched:
         patched.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
         gymnasium.register("Paid-v0", entry_point=Paid, max_episode_steps=5)

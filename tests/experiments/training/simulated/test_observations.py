@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from gymnasium.spaces import Box, Discrete
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,7 +76,7 @@ def test_a_number_that_moves_for_the_first_time_is_clipped() -> None:
 def test_stored_parameters_give_the_same_rows() -> None:
     observations = learnt([drawn(0, 30)])
     parameters, raw = observations.parameters(), drawn(1, 7)
-    seen = torch.from_numpy(raw.reshape(7, 6)).double()
+    seen = raw.reshape(7, 6).astype(np.float64)
     rows = ((seen - parameters["observation_mean"][0]) / parameters["observation_deviation"][0]).clip(-10, 10)
     np.testing.assert_allclose(rows, observations.rows(raw[None], np.array([0]))[0], rtol=1e-12, atol=1e-12)
     assert Observations(BOX, 1, False, np.float64).parameters() == {}
