@@ -14,11 +14,13 @@ from experiments.session.command import begin, leave
 
 def main() -> NoReturn:
     """Run the command of the command line; ends the process."""
+    # Begun before what takes long is imported: Ctrl-C is heard from there on.
     if sys.argv[1:2] and sys.argv[1] in command_words():
-        name = module = f"experiments.{sys.argv.pop(1)}"
+        module = f"experiments.{sys.argv.pop(1)}"
+        begin(module)
     else:
-        name, module = "train.py", "train"
-    begin(name, module)  # before what takes long to import: Ctrl-C is heard from here on
+        module = "train"
+        begin("train.py", module)
     leave(import_module(module).main)
 
 

@@ -30,6 +30,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from experiments.config.commands import pip_install
 from experiments.figures.looks import COLOURS
 from experiments.figures.style import style, svg_of
 from experiments.session.command_line import Parser, folder
@@ -308,7 +309,7 @@ def show(found: Mapping[str, Rows], screen: Screen) -> None:
     if "time and memory against size" in found:
         screen.print(f"memory of a run: {bytes_a_run(found['time and memory against size']):,.0f} bytes")
         if not peers.is_installed():
-            screen.print('agent of another library: not measured; it needs pip install ".[peers]"')
+            screen.print(f"agent of another library: not measured; it needs {pip_install('peers')}", markup=False)
     screen.print(f"peak memory of this process: {largest_resident() / 2**20:,.0f} MiB")
 
 

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
 from agents.information import entropy
 from experiments.config.failures import Failure
 from experiments.config.mistakes import one_line
@@ -75,7 +77,7 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
                 pi = policy.probabilities(observation)
                 action = int(pi.argmax() if greedy else (pi[:-1].cumsum() <= uniform).sum())
                 with generators.acting():
-                    observation, reward, terminated, truncated, _ = env.step(world.first_action + action)
+                    observation, reward, terminated, truncated, _ = env.step(world.as_shown(np.array([action]))[0])
                 reward = world.paid(reward_of(reward))
                 terminated, truncated = flag_of(terminated, "terminated"), flag_of(truncated, "truncated")
                 total += reward

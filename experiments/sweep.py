@@ -108,7 +108,7 @@ def judge(sweep: Sweep, chosen: Mapping[str, Settings], place: Place) -> Mapping
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = command_line.Parser(SWEEP, __doc__)
-    top.add_argument("sweep", help="TOML file, or the name of one in configs/sweeps/")
+    top.add_argument("sweep", type=command_line.place, help="TOML file, or the name of one in configs/sweeps/")
     top.add_argument("--out", type=command_line.folder, help="folder (default: runs/<name>)")
     top.add_argument("--dry-run", action="store_true", help="say what would be trained, and write nothing")
     top.add_argument("--resume", action="store_true", help="go on: trainings that are done stay")

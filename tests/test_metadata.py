@@ -19,7 +19,7 @@ def test_the_version_stands_in_one_place_and_everything_else_agrees() -> None:
     assert "version" in PROJECT["dynamic"]
     assert f"version: {__version__}\n" in text("CITATION.cff")
     assert text("CHANGELOG.md").startswith(f"# Changelog\n\n## {__version__}")
-    assert provenance(1.0, 1)["versions"]["entropy-exploration"] == __version__
+    assert provenance(1.0, 1, {})["versions"]["entropy-exploration"] == __version__
 
 
 def test_the_licence_is_one() -> None:

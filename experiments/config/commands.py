@@ -36,6 +36,11 @@ def title(command: str) -> str:
     return SCRIPT if command == "train.py" else f"{SCRIPT} {command.rpartition('.')[2]}"
 
 
+def pip_install(extra: str) -> str:
+    """How an extra of ours is installed: from the checkout, or beside the wheel."""
+    return f'pip install "{"." if IS_CHECKOUT else SCRIPT}[{extra}]"'
+
+
 def _by_script() -> bool:
     return Path(sys.argv[0]).stem == SCRIPT
 

@@ -323,6 +323,14 @@ class Config(Section):
                 raise ValueError(
                     f'arms.{arm}: baseline = "{resolved.baseline}" needs training.episodes_per_update above 1'
                 )
+            if "hidden_sizes" in self.arms[arm] and resolved.policy != "mlp":
+                raise ValueError(f'arms.{arm}: hidden_sizes needs policy = "mlp"; a table has no layers')
+        given = (
+            self.agent.model_fields_set
+        )  # who writes policy = "tabular" knows what is idle, as stored configs do
+        forgotten = "hidden_sizes" in given and "policy" not in given
+        if forgotten and all(self.agent_of(arm).policy != "mlp" for arm in self.arms):
+            raise ValueError('agent: hidden_sizes needs policy = "mlp"; a table has no layers')
         return self
 
     @model_validator(mode="after")

@@ -27,8 +27,8 @@ def load_sweep(source: str | Path) -> Sweep:
         ConfigError: one message that names the place and what would be valid.
     """
     path, own = Path(source), {file.stem: file for file in sorted(SWEEPS.glob("*.toml"))}
-    if str(path) in own and not path.is_file():
-        path = own[str(path)]
+    if not path.is_file():  # ours go by their names in any folder, as experiments do
+        path = (own | {f"configs/sweeps/{file.name}": file for file in own.values()}).get(str(path), path)
     try:
         table = parse_toml(read_regular(path, MAX_BYTES).decode())
     except OSError as error:

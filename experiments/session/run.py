@@ -153,6 +153,8 @@ def run(
         _check_folder(folder, training.config, options)
         stack.enter_context(folder.locked())
         _check_folder(folder, training.config, options)  # another command may have trained into it in the meantime
+        if training.world.advice:
+            notify(training.world.advice)
         session = _Session(
             training.config, training, folder, options, notify, interrupts or Interrupts(), showing or Showing()
         )

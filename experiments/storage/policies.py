@@ -22,7 +22,7 @@ from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.training.initial import policy_shape
 from experiments.training.records import member_path, runs_of
 from experiments.training.simulated.observations import CLIP
-from experiments.training.spaces import converter
+from experiments.training.spaces import converter, seen_as
 from experiments.training.worlds import World, make_world, unimported_module
 
 # Stored with the layers of the policy where a config has normalize_observations.
@@ -40,7 +40,7 @@ class StoredPolicy(NamedTuple):
     def probabilities(self, observation: Any) -> NDArray[np.float64]:
         """Action probabilities, [A], on one observation as the environment gives it."""
         space = self.world.observations
-        row = flatten(space, converter(space)(observation))
+        row = flatten(seen_as(space), converter(space)(observation))
         if self.moments is not None:
             mean, deviation = (moment.numpy() for moment in self.moments)
             row = np.clip((row - mean) / deviation, -CLIP, CLIP)

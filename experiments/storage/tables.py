@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from experiments.config.measures import MEASURES
+from experiments.config.measures import MEASURES, RUN_MEASURES, UPDATE_MEASURES
 from experiments.training.records import Column, Records, Runs
 
 # Columns of truth values and of times, in which a missing value is null.
@@ -46,7 +46,7 @@ def step_table(records: Records, runs: Runs, every: int = 1) -> pa.Table:
     only."""
     steps = records.steps
     if steps is None:
-        return step_schema(runs).empty_table()
+        return described(step_schema(runs).empty_table())
     length = steps.length.ravel()
     update, place = np.indices(steps.length.shape).reshape(2, -1).repeat(length, axis=1)
     t = np.arange(length.sum()) - (np.cumsum(length) - length).repeat(length)
@@ -68,7 +68,7 @@ def run_table(columns: Mapping[str, Column], runs: Runs) -> pa.Table:
     for name in (*TIMES, "failed_update"):
         values = np.asarray(columns[name])
         index = table.schema.get_field_index(name)
-        table = table.set_column(index, name, pa.array(values, mask=values < 0))
+        table = table.set_column(index, table.schema.field(index), pa.array(values, mask=values < 0))
     return table
 
 
@@ -81,7 +81,20 @@ def _table(runs: Runs, place: NDArray[np.generic], columns: Mapping[str, Column]
         "seed": pa.array(np.array(runs.seed)[place]),
         **{name: _array(name, column) for name, column in columns.items()},
     }
-    return pa.table(arrays)
+    return described(pa.table(arrays))
+
+
+def described(table: pa.Table) -> pa.Table:
+    """The table with label, meaning and unit, where there is one, of each measure as metadata of its field."""
+    return pa.Table.from_arrays(table.columns, schema=pa.schema([_described(field) for field in table.schema]))
+
+
+def _described(field: pa.Field) -> pa.Field:
+    measure = UPDATE_MEASURES.get(field.name) or RUN_MEASURES.get(field.name)
+    if measure is None:
+        return field
+    about = {"label": measure.label, "meaning": measure.meaning, "unit": measure.unit}
+    return field.with_metadata({key: text for key, text in about.items() if text})
 
 
 def _array(name: str, column: Column) -> pa.Array:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from gymnasium.spaces import Box
+from gymnasium.spaces import Discrete
 
 from agents.policy import Policies, PolicyShape
 from experiments.config.schema import Agent, ConfigError, TargetEntropy
@@ -39,7 +39,7 @@ def check_fits(agent: Agent, world: World, arm: str, episodes: int) -> None:
             )
         if agent.behaviour_epsilon != 0.0:
             raise ConfigError(f"{place}: behaviour_epsilon needs the tables of a finite world; {without}")
-        if agent.policy == "tabular" and isinstance(world.observations, Box):
+        if agent.policy == "tabular" and not isinstance(world.observations, Discrete):
             raise ConfigError(
                 f'{place}: policy = "tabular" needs numbered states; {name} shows {world.observations}: '
                 'use policy = "mlp" (hidden_sizes = [] is linear)'

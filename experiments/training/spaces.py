@@ -5,14 +5,27 @@ integer is converted to another integer type if it keeps its value, and for all 
 decides (a float64 is rounded to a declared float32; a fraction is not truncated to a declared whole number).
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeGuard
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete, flatdim
+from gymnasium.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    MultiBinary,
+    MultiDiscrete,
+    Tuple,
+    flatdim,
+    flatten,
+    flatten_space,
+)
 from numpy.typing import NDArray
 
+SIMPLE = (Discrete, Box, MultiDiscrete, MultiBinary)
+# What a policy can see: state numbers, vectors of numbers, and what Gymnasium's `flatten` makes one of.
+Observed = Discrete | Box | MultiDiscrete | MultiBinary | Tuple[Any] | Dict
 MAX_BYTES = 1 << 28  # of a policy's input, or of its probabilities in one state
 
 NUMBERS, FLAGS = (float, int, np.floating, np.integer), (bool, np.bool_)
@@ -22,7 +35,32 @@ class Undeclared(ValueError):
     """A value is not what the environment declares, or not what Gymnasium's interface requires."""
 
 
-def check_size(actions: Discrete, observations: Discrete | Box) -> None:
+def is_observed(space: "gymnasium.Space[Any]") -> TypeGuard[Observed]:
+    """Whether a policy can see what comes from the space: of parts within parts every one, too."""
+    if isinstance(space, Tuple):
+        return all(map(is_observed, space.spaces))
+    return all(map(is_observed, space.values())) if isinstance(space, Dict) else isinstance(space, SIMPLE)
+
+
+def seen_as(space: Observed) -> Discrete | Box:
+    """What is kept of an observation: a state number, or an array of numbers, flat where the space has parts."""
+    if isinstance(space, Discrete | Box):
+        return space
+    flat = flatten_space(space)
+    assert isinstance(flat, Box)
+    return flat
+
+
+def largest_number(space: Observed) -> float:
+    """The largest number that an observation is declared to hold, by size; 0: no end is declared."""
+    seen = seen_as(space)
+    if isinstance(seen, Discrete):
+        return 0.0
+    ends = np.abs(np.concatenate([np.ravel(seen.low), np.ravel(seen.high)]).astype(float))
+    return float(ends[ends < np.finfo(np.float32).max].max(initial=0.0))
+
+
+def check_size(actions: Discrete, observations: Observed) -> None:
     """Refuse spaces for which a policy would be too large.
 
     Raises:
@@ -35,11 +73,26 @@ def check_size(actions: Discrete, observations: Discrete | Box) -> None:
             )
 
 
-def converter(space: Discrete | Box) -> Callable[[Any], Any]:
-    """A function from an observation to a state number, or to an array of the declared dtype and shape.
+def converter(space: Observed) -> Callable[[Any], Any]:
+    """A function from an observation to a state number or an array: of the declared dtype and shape, or
+    flat, as Gymnasium's `flatten` has it, where the space is neither Discrete nor Box.
 
     It raises an Undeclared that names what is declared and what was received.
     """
+    if isinstance(space, Discrete | Box):
+        return _converter(space)
+    parts = _converter(space)
+    return lambda seen: flatten(space, parts(seen))
+
+
+def _converter(space: Observed) -> Callable[[Any], Any]:
+    """As `converter`, but what has parts keeps them."""
+    if isinstance(space, Tuple):
+        return _of_tuple(space)
+    if isinstance(space, Dict):
+        return _of_dict(space)
+    if isinstance(space, MultiDiscrete | MultiBinary):
+        return lambda seen: _in_range(_converted(seen, space), space)
     if isinstance(space, Discrete):
         first, end = int(space.start), int(space.start + space.n)
 
@@ -61,7 +114,35 @@ def converter(space: Discrete | Box) -> Callable[[Any], Any]:
     return array
 
 
-def _converted(seen: Any, space: Discrete | Box) -> NDArray[Any]:
+def _of_tuple(space: Tuple[Any]) -> Callable[[Any], Any]:
+    parts = [_converter(part) for part in space.spaces if is_observed(part)]
+
+    def converted(seen: Any) -> tuple[Any, ...]:
+        if not isinstance(seen, Sequence) or len(seen) != len(parts):
+            raise Undeclared(f"declares {space} and shows {seen!r}")
+        return tuple(part(one) for part, one in zip(parts, seen, strict=True))
+
+    return converted
+
+
+def _of_dict(space: Dict) -> Callable[[Any], Any]:
+    parts = {name: _converter(part) for name, part in space.items() if is_observed(part)}
+
+    def converted(seen: Any) -> dict[str, Any]:
+        if not isinstance(seen, Mapping) or seen.keys() != parts.keys():
+            raise Undeclared(f"declares {space} and shows {seen!r}")
+        return {name: part(seen[name]) for name, part in parts.items()}
+
+    return converted
+
+
+def _in_range(seen: NDArray[Any], space: MultiDiscrete | MultiBinary) -> NDArray[Any]:
+    if not space.contains(seen):
+        raise Undeclared(f"declares {space} and shows {seen.tolist()}")
+    return seen
+
+
+def _converted(seen: Any, space: Observed) -> NDArray[Any]:
     declared, shape = np.dtype(space.dtype), space.shape or ()
     try:
         given = np.asarray(seen)
@@ -122,18 +203,18 @@ def _single(value: Any, name: str, kinds: str) -> Any:
     return given.item()
 
 
-def check_first_step(env: "gymnasium.Env[Any, Any]", actions: Discrete, observations: Discrete | Box) -> None:
+def check_first_step(env: "gymnasium.Env[Any, Any]", actions: Discrete, observations: Observed) -> None:
     """Reset an environment, take one step, and check everything that comes back.
 
     Raises:
         Undeclared: something is not what the environment declares, or not what Gymnasium's interface requires.
     """
-    convert = converter(observations)
+    convert, seen = converter(observations), seen_as(observations)
     shown = env.reset(seed=0)
     if not (isinstance(shown, tuple) and len(shown) == 2):
         raise Undeclared(f"reset must return (observation, info), returns {type(shown).__name__}")
-    _check_range(convert(shown[0]), observations)
-    stepped = env.step(int(actions.start))
+    _check_range(convert(shown[0]), seen)
+    stepped = env.step(actions.start)
     if not (isinstance(stepped, tuple) and len(stepped) == 5):
         size = f" of {len(stepped)}" if isinstance(stepped, tuple) else ""
         raise Undeclared(
@@ -141,7 +222,7 @@ def check_first_step(env: "gymnasium.Env[Any, Any]", actions: Discrete, observat
             f"returns {type(stepped).__name__}{size}"
         )
     observation, reward, terminated, truncated, _ = stepped
-    _check_range(convert(observation), observations)
+    _check_range(convert(observation), seen)
     if not np.isfinite(reward_of(reward)):
         raise Undeclared(f"pays {float(reward)} in its first step; a reward is a finite number")
     flag_of(terminated, "terminated")

@@ -12,7 +12,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete, flatdim
+from gymnasium.spaces import Discrete, flatdim
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from numpy.typing import NDArray
 
@@ -21,10 +21,22 @@ from envs.finite_mdp import FiniteMDP
 from envs.gridworlds import Grid
 from envs.planning import optimal_actions, optimal_values
 from envs.toy_text import finite_mdp_of, time_limit_of
+from experiments.config.commands import pip_install
 from experiments.config.mistakes import closest
 from experiments.config.schema import ConfigError, Environment, one_line
 from experiments.training.global_generators import GlobalGenerators
-from experiments.training.spaces import Undeclared, check_first_step, check_size
+from experiments.training.spaces import (
+    Observed,
+    Undeclared,
+    check_first_step,
+    check_size,
+    is_observed,
+    largest_number,
+)
+
+MAX_COMFORTABLE = 30.0  # of what a network sees; the angles and speeds of control problems lie below
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +56,7 @@ class World:
     environment: Environment
     mdp: FiniteMDP | None
     action_space: Discrete
-    observations: Discrete | Box
+    observations: Observed
     inputs: int
     time_limit: int
     number: int | None = None
@@ -87,6 +99,21 @@ class World:
     def first_action(self) -> int:
         """The environment's own number of action 0."""
         return int(self.action_space.start)
+
+    def as_shown(self, action: Ints) -> NDArray[np.integer]:
+        """Actions as the environment takes them: numbered as it does, in its space's own type."""
+        return (action + self.first_action).astype(self.action_space.dtype)
+
+    @property
+    def advice(self) -> str | None:
+        """A line about what will hardly be learnt from as it is."""
+        largest = largest_number(self.observations)
+        if self.environment.normalize_observations or largest <= MAX_COMFORTABLE:
+            return None
+        return (
+            f"{self.environment.id} shows numbers of up to {largest:g}, and networks learn badly from large ones: "
+            "environment.normalize_observations=true makes them small"
+        )
 
     @cached_property
     def reachable(self) -> NDArray[np.bool_]:
@@ -206,7 +233,8 @@ def make_world(environment: Environment) -> World:
     except (gymnasium.error.Error, ImportError) as error:
         # Gymnasium's own guess is only a part of the id.
         message = _said(error).partition(" Did you mean")[0].rstrip(".")
-        raise ConfigError(f"environment.id: {message}{_nearest_id(environment.id)}; {VALID_IDS}") from None
+        advice = _missing(message) or f"{_nearest_id(environment.id)}; {VALID_IDS}"
+        raise ConfigError(f"environment.id: {message}{advice}") from None
     except Exception as error:  # whatever a stranger's constructor raises on wrong arguments
         raise ConfigError(f"environment.kwargs: {environment.id} refuses them: {_said(error)}") from None
     with closed(env):
@@ -269,8 +297,11 @@ def _world_of(env: "gymnasium.Env[Any, Any]", environment: Environment) -> World
     actions, observations = env.action_space, env.observation_space
     if not isinstance(actions, Discrete):
         raise ValueError(f"{environment.id} has the action space {actions}; a softmax policy needs Discrete(n)")
-    if not isinstance(observations, Discrete | Box):
-        raise ValueError(f"{environment.id} has the observation space {observations}; needs Box or Discrete")
+    if not is_observed(observations):
+        raise ValueError(
+            f"{environment.id} has the observation space {observations}; needs Discrete, Box, MultiDiscrete, "
+            "MultiBinary, or a Tuple or Dict of them"
+        )
     check_size(actions, observations)
     limit = time_limit_of(env, environment.max_episode_steps)
     mdp = _paying(finite_mdp_of(env), environment) if environment.tables else None
@@ -300,6 +331,11 @@ def _resolved(environment: Environment, env: "gymnasium.Env[Any, Any]") -> Envir
 
 def _said(error: Exception) -> str:
     return one_line(error) or type(error).__name__
+
+
+def _missing(message: str) -> str:
+    """How to install what the message misses, if an extra of ours brings it."""
+    return f"; here: {pip_install('box2d')}" if "box2d" in message.lower() and "install" in message else ""
 
 
 def _nearest_id(name: str) -> str:

@@ -7,9 +7,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from gymnasium.spaces import Box, Discrete, flatdim
+from gymnasium.spaces import Discrete, flatdim
 from numpy.typing import NDArray
 
+from experiments.training.spaces import Observed, seen_as
 from experiments.training.trajectories import Array, Ints, Raw
 
 Rows = NDArray[np.floating]
@@ -57,9 +58,9 @@ class Observations:
     """
 
     def __init__(
-        self, space: Discrete | Box, runs: int, normalize: bool, dtype: type[np.floating] | np.dtype[np.floating]
+        self, space: Observed, runs: int, normalize: bool, dtype: type[np.floating] | np.dtype[np.floating]
     ) -> None:
-        self._space, self._dtype = space, dtype
+        self._space, self._dtype = seen_as(space), dtype
         self._width = flatdim(space)
         self.moments = RunningMoments.start(runs, self._width) if normalize else None
 

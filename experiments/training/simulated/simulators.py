@@ -37,7 +37,7 @@ class SimulatorError(RuntimeError):
 
 
 class PlainDiscrete(Discrete):
-    """Discrete(n) with a fast membership test for a plain integer.
+    """Discrete(n) with a fast membership test for an integer of its own type.
 
     Simulators test at every step whether the action is valid. Gymnasium's test looks up the limits of the integer
     type, which takes a fifth of a whole step in LunarLander and a third in CartPole.
@@ -46,10 +46,11 @@ class PlainDiscrete(Discrete):
     def __init__(self, space: Discrete) -> None:
         super().__init__(space.n, start=space.start, dtype=space.dtype)
         self._first, self._end = int(space.start), int(space.start + space.n)
+        self._type = self.dtype.type
 
     def contains(self, x: Any) -> bool:
         """As in Discrete: whether x is an integer from start to start + n - 1."""
-        return self._first <= x < self._end if type(x) is int else super().contains(x)
+        return bool(self._first <= x < self._end) if type(x) is self._type else super().contains(x)
 
 
 class Simulators:
@@ -161,7 +162,7 @@ class Simulators:
     ) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
         """Rewards, terminated, truncated, [L] each; the new observations go into `raw`."""
         envs, generators, convert, place = self._envs, self._generators, self._convert, 0
-        actions = (action + self._world.first_action).tolist()
+        actions = self._world.as_shown(action)
         rewards, terminations, truncations = [], [], []
         try:
             for place, act in zip(live.tolist(), actions, strict=True):

@@ -11,6 +11,7 @@ from experiments import look
 from experiments.config.commands import CONFIGS, SCRIPT, as_typed, command_words, title
 from experiments.config.loading import load_config
 from experiments.config.mistakes import ConfigError
+from experiments.config.sweep_files import load_sweep
 
 ADVICE = "go on with python train.py --resume, or python -m experiments.report runs/x"
 
@@ -69,6 +70,12 @@ def test_a_config_of_ours_is_found_in_any_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert load_config(name) == load_config(CONFIGS / "bandit.toml")
+
+
+def test_a_sweep_of_ours_is_found_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (CONFIGS / "sweeps").glob("*.toml"):
+        assert load_sweep(f"configs/sweeps/{path.name}") == load_sweep(path.stem) == load_sweep(path)
 
 
 def test_a_file_of_the_users_comes_before_one_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
