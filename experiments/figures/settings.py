@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from experiments.analysis.settings import ANSWERS, Answer, Effect, Group, is_number
 from experiments.analysis.wording import number
 from experiments.config.measures import RUN_MEASURES
-from experiments.figures.style import COLOURS, WIDTH, WITH, WITHOUT, Picture, canvas, finished, svg_of
+from experiments.figures.looks import COLOURS, WITH, WITHOUT
+from experiments.figures.style import WIDTH, Picture, canvas, finished, svg_of
 
 ANSWER_LOOKS: Mapping[Answer, tuple[str, str]] = {
     "helps": (COLOURS[1], "o"),
