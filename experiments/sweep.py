@@ -19,11 +19,16 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
+from experiments.analysis.settings import comparison, effects
 from experiments.analysis.tuning import choose
 from experiments.config.failures import Failure
+from experiments.config.measures import RUN_MEASURES
+from experiments.config.schema import Config
 from experiments.config.sweep_files import load_sweep
 from experiments.config.sweeps import Cell, Settings, Sweep, cells
 from experiments.config.tuning import judged, settings_of, tries
+from experiments.figures.showing import Showing
+from experiments.pages.sweep_page import Swept, sweep_page
 from experiments.session import command_line
 from experiments.session.cells import train_cells
 from experiments.session.compiling import compile_ahead
@@ -35,6 +40,7 @@ from experiments.storage.run_folder import RunFolder, StoreError, parquet_bytes
 from experiments.storage.sources import digest
 from experiments.storage.sweep_folder import (
     JUDGED,
+    PAGE,
     RUNS,
     SUMMARY,
     SWEEP,
@@ -139,9 +145,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.overwrite:
             folder.clear()
         folder.write(SWEEP_FILE, text)
-        summary = swept(sweep, found, Place(folder, options.workers, screen))
-        folder.write(SUMMARY, json.dumps(summary, indent=1, allow_nan=False) + "\n")
+        found_out, showing = swept(sweep, found, Place(folder, options.workers, screen)), Showing()
+        folder.write(SUMMARY, json.dumps(found_out.summary, indent=1, allow_nan=False) + "\n")
+        page = sweep_page(found_out, showing)
+        if page is not None:
+            folder.write(PAGE, page)
     screen.say(f"results: {folder.path}")
+    showing.check()
     return int(screen.is_lost)
 
 
@@ -166,8 +176,8 @@ def _check_folder(folder: SweepFolder, text: str, options: argparse.Namespace) -
         )
 
 
-def swept(sweep: Sweep, found: Sequence[Cell], place: Place) -> dict[str, Any]:
-    """Train everything that is missing; returns the content of summary.json."""
+def swept(sweep: Sweep, found: Sequence[Cell], place: Place) -> Swept:
+    """Train everything that is missing; returns what summary.json holds and the page shows."""
     done = train_all(found, place)
     place.folder.write(RUNS, parquet_bytes(all_runs(found, done)))
     summary: dict[str, Any] = {
@@ -180,17 +190,37 @@ def swept(sweep: Sweep, found: Sequence[Cell], place: Place) -> dict[str, Any]:
         "core_seconds": round(sum(finished.seconds for finished in done), 1),
     }
     if sweep.tuning is not None:
-        arms = choose(sweep.tuning.choose_by, [cell.config for cell in found], [each.runs for each in done])
-        for arm, its in arms.items():
-            its["settings"] = settings_of(sweep, arm)[its["chosen"]]
-        for arm, its in arms.items():
-            place.screen.say(f"{arm}: {settings_text(its['settings'])}")
-        comparison = judge(sweep, {arm: its["settings"] for arm, its in arms.items()}, place)
-        place.screen.results(comparison)
-        for claim in comparison["claims"]:
-            place.screen.verdict(claim)
-        summary |= {"tuned": arms, "claims": comparison["claims"]}
-    return summary
+        tried = {arm: settings_of(sweep, arm) for arm in found[0].config.arms}
+        return Swept(sweep, summary | _tuned(sweep, found, done, place), (), tried)
+    first = found[0].config
+    if len(first.arms) != 2:
+        return Swept(sweep, summary, (), {})
+    measure = measure_of(first)
+    effect = effects(measure, [(*cell, each.runs) for cell, each in zip(found, done, strict=True)])
+    return Swept(sweep, summary | {"comparison": comparison(measure, list(first.arms), effect)}, effect, {})
+
+
+def measure_of(config: Config) -> str:
+    """What settings are compared by: the first claim's measure that a tuning could choose by, else the return."""
+    measures = [RUN_MEASURES.get(claim.measure) for claim in config.claims]
+    for claim, measure in zip(config.claims, measures, strict=True):
+        if measure is not None and measure.kind != "time" and measure.failed_as != "missing":
+            return claim.measure
+    return "final_return"
+
+
+def _tuned(sweep: Sweep, found: Sequence[Cell], done: Sequence[Finished], place: Place) -> dict[str, Any]:
+    """Each arm's scores and choice, and the verdicts on what they chose."""
+    assert sweep.tuning is not None
+    arms = choose(sweep.tuning.choose_by, [cell.config for cell in found], [each.runs for each in done])
+    for arm, its in arms.items():
+        its["settings"] = settings_of(sweep, arm)[its["chosen"]]
+        place.screen.say(f"{arm}: {settings_text(its['settings'])}")
+    judged_by = judge(sweep, {arm: its["settings"] for arm, its in arms.items()}, place)
+    place.screen.results(judged_by)
+    for claim in judged_by["claims"]:
+        place.screen.verdict(claim)
+    return {"tuned": arms, "judged": judged_by["arms"], "claims": judged_by["claims"]}
 
 
 if __name__ == "__main__":

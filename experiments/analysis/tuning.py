@@ -24,13 +24,14 @@ def choose(measure: str, configs: Sequence[Config], tables: Sequence[pa.Table]) 
     """
     found = {}
     for arm in configs[0].arms:
-        columns = [_columns(table, arm) for table in tables]
+        columns = [columns_of(table, arm) for table in tables]
         scores = [score(measure, own, worlds_of(config)) for own, config in zip(columns, configs, strict=True)]
         found[arm] = {"chosen": best(measure, scores), "scores": scores}
     return found
 
 
-def _columns(table: pa.Table, arm: str) -> dict[str, NDArray[Any]]:
+def columns_of(table: pa.Table, arm: str) -> dict[str, NDArray[Any]]:
+    """The columns of an arm's runs, [n] each; None where a run has no value."""
     rows = np.array(table["arm"].to_pylist()) == arm
     names = [name for name in table.column_names if name not in ("arm", "start_policy")]
     return {name: np.array(table[name].to_pylist(), dtype=object)[rows] for name in names}

@@ -11,6 +11,7 @@ from experiments.figures.doses import dose_response
 from experiments.figures.finals import final_returns, first_success, many_arms, return_profile
 from experiments.figures.showing import Showing
 from experiments.figures.style import Picture, style
+from experiments.figures.worlds import by_world
 from experiments.storage.results import Results
 
 Drawing: TypeAlias = Callable[[Results], Iterator[Picture]]
@@ -18,6 +19,7 @@ Drawing: TypeAlias = Callable[[Results], Iterator[Picture]]
 DRAWINGS: tuple[Drawing, ...] = (
     dose_response,
     many_arms,
+    by_world,
     entropy,
     solved,
     optimal_action,

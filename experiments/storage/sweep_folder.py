@@ -4,7 +4,8 @@
     cells/<digest>.parquet    the runs of a cell at their end, as in runs.parquet of a training
     runs.parquet          all of them, with the cell's number and settings before each run
     judged/               the run folder of the comparison after a tuning
-    summary.json          what was trained, and for a tuning each arm's tries, choice and the verdicts
+    summary.json          what was trained, and what the arms came to in each setting, or chose and were judged by
+    report.html           a page of it
 
 A cell is named after its config and the sources that numbers depend on: what has its table is finished.
 """
@@ -26,7 +27,8 @@ from experiments.storage.stored_files import StoreError
 from experiments.storage.stored_tables import read_batches
 
 SWEEP = "experiments.sweep"
-SWEEP_FILE, RUNS, SUMMARY, CELLS, JUDGED = "sweep.toml", "runs.parquet", "summary.json", "cells", "judged"
+SWEEP_FILE, RUNS, SUMMARY, PAGE = "sweep.toml", "runs.parquet", "summary.json", "report.html"
+CELLS, JUDGED = "cells", "judged"
 ABOUT = b"cell"  # what the schema of a cell's table carries
 
 
@@ -42,7 +44,7 @@ class SweepFolder(OwnedFolder):
     """`runs/<name>` of a sweep."""
 
     KIND = "sweep"
-    OWN = re.compile(rf"sweep\.toml|runs\.parquet|summary\.json|{CELLS}/[0-9a-f]{{16}}\.parquet")
+    OWN = re.compile(rf"sweep\.toml|runs\.parquet|summary\.json|report\.html|{CELLS}/[0-9a-f]{{16}}\.parquet")
     FOLDERS = (CELLS,)
 
     def write_cell(self, config: Config, found: Finished) -> None:
@@ -67,7 +69,7 @@ class SweepFolder(OwnedFolder):
 
     def clear(self) -> None:
         """Remove what an earlier sweep wrote; what vouches for the rest goes first."""
-        for name in (SUMMARY, RUNS, *self.names(CELLS), SWEEP_FILE):
+        for name in (PAGE, SUMMARY, RUNS, *self.names(CELLS), SWEEP_FILE):
             if self.is_own(name) and (self.path / name).exists():
                 self.remove(name)
 

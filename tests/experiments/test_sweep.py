@@ -15,6 +15,7 @@ from experiments.analysis.tuning import best, score
 from experiments.config.sweep_files import load_sweep
 from experiments.config.sweeps import cells
 from experiments.config.tuning import settings_of
+from experiments.pages import sweep_page
 from experiments.session import cells as training
 from experiments.storage.sweep_folder import SweepFolder
 from tests.experiments.config.test_sweeps import BASE, GRID, TUNING
@@ -139,6 +140,48 @@ def test_a_tuning_chooses_the_best_try_of_each_arm_and_judges_it(tmp_path: Path)
     assert judged["claims"][0]["n"] == 6
 
 
+def test_a_grid_is_shown_as_effects_over_its_keys(file: Path) -> None:
+    out = run(file)
+    found = json.loads((out / "summary.json").read_text())["comparison"]
+    assert (found["measure"], found["arms"]) == ("succeeds", ["without", "with_entropy"])
+    table = pq.read_table(out / "runs.parquet").select(["cell", "arm", "succeeds"]).to_pylist()
+    for number, setting in enumerate(found["by_setting"]):
+        means = [
+            np.mean([row["succeeds"] for row in table if (row["cell"], row["arm"]) == (number, arm)])
+            for arm in found["arms"]
+        ]
+        assert setting["scores"] == pytest.approx(means)
+        assert setting["effect"] == pytest.approx(means[1] - means[0])
+    assert list(found["marginals"]) == ["agent.learning_rate", "agent.discount"]
+    page = (out / "report.html").read_text()
+    assert "over two keys" in page
+    assert "a grid that somebody chose" in page
+
+
+def test_a_tuning_is_shown_with_what_was_tried_and_chosen(tmp_path: Path) -> None:
+    out = run(written(tmp_path, GRID, TUNING))
+    page = (out / "report.html").read_text()
+    for arm in ("without", "with_entropy"):
+        assert f"{arm}: what it tried, and in the circle what it chose." in page
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["judged"] == json.loads((out / "judged" / "summary.json").read_text())["arms"]
+
+
+def test_what_cannot_be_drawn_costs_itself_alone(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ValueError("no room")
+
+    monkeypatch.setattr(sweep_page, "sorted_effects", broken)
+    out = run(file, status=1)
+    assert "not shown: figures of the sweep" in capsys.readouterr().err
+    assert (out / "summary.json").exists()
+    assert (out / "report.html").exists()
+    monkeypatch.undo()
+    run(file, "--resume")
+
+
 def test_of_equal_scores_the_first_is_chosen() -> None:
     assert best("succeeds", [0.2, 0.5, 0.5, 0.1]) == 1
     assert best("never_successful", [0.2, 0.1, 0.1]) == 1  # the lower, the better
@@ -156,5 +199,5 @@ def test_a_sweep_lies_in_a_folder_of_its_own(file: Path, capsys: pytest.CaptureF
     out.mkdir()
     (out / "mine.txt").write_text("kept")
     run(file, status=2)
-    assert "holds files that are no sweep of this program" in capsys.readouterr().err
+    assert "holds files that are not a sweep of this program" in capsys.readouterr().err
     assert SweepFolder(out).files() == ["mine.txt"]
