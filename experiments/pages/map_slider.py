@@ -57,10 +57,18 @@ class Maps(NamedTuple):
     legend: str
 
     def in_short(self) -> "Maps":
-        """Only the compared arms, in the first view."""
-        first = next(iter(self.views))
-        columns = [column for column in self.columns if column.view == first and column.arm in self.compared]
-        return self._replace(views={first: self.views[first]}, arms=list(self.compared), columns=columns)
+        """Only the compared arms, in the first view, at every other moment and the last."""
+        first, moments = next(iter(self.views)), len(self.captions)
+        kept = sorted({*range(0, moments, 2), moments - 1})
+        columns = [
+            column._replace(strips=[_at_moments(strip, kept) for strip in column.strips])
+            for column in self.columns
+            if column.view == first and column.arm in self.compared
+        ]
+        captions = [self.captions[moment] for moment in kept]
+        return self._replace(
+            captions=captions, views={first: self.views[first]}, arms=list(self.compared), columns=columns
+        )
 
 
 def map_slider(results: Results) -> Maps | None:
@@ -136,6 +144,12 @@ def _column(snapshots: Snapshots, mdp: FiniteMDP, config: Config, arm: str, view
             _strip(visited, [f"Visits of {arm}: {int((v > 0).sum())} of {mdp.states} cells." for v in visits]),
         ],
     )
+
+
+def _at_moments(strip: Strip, kept: list[int]) -> Strip:
+    pixels = np.asarray(Image.open(io.BytesIO(strip.webp)).convert("RGB"))
+    maps = pixels.reshape(-1, strip.height, strip.width, 3)
+    return _strip([maps[moment] for moment in kept], [strip.words[moment] for moment in kept])
 
 
 def _strip(maps: list[Picture], words: list[str]) -> Strip:

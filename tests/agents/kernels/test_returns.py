@@ -77,7 +77,7 @@ def test_normalised_advantages_are_the_readable_ones(advantages: np.ndarray) -> 
 def test_discount_weights_are_powers() -> None:
     found = np.empty(N)
     discount_weights(STEPS, 0.9, found)
-    np.testing.assert_allclose(found, 0.9**TIME, rtol=1e-14)
+    np.testing.assert_allclose(found, 0.9**TIME, rtol=1e-14, atol=0)
 
 
 def test_sums_and_counts_are_those_of_numpy() -> None:
@@ -93,4 +93,4 @@ def test_state_values_move_as_the_readable_ones(rate: float) -> None:
     visits, sums = np.array([0.0, 2.0, 1.0, 0.0, 5.0]), RNG.normal(size=STATES)
     found = VALUES.copy()
     move_values(found, sums, visits, rate)
-    np.testing.assert_allclose(found, readable.moved_values(VALUES, sums, visits, rate), rtol=1e-14)
+    np.testing.assert_allclose(found, readable.moved_values(VALUES, sums, visits, rate), rtol=1e-14, atol=1e-15)

@@ -131,7 +131,9 @@ def test_worlds_that_only_one_arm_has_are_left_out() -> None:
 
 
 def test_means_of_worlds() -> None:
-    np.testing.assert_allclose(world_means(np.array([1.0, 2, 6, 4]), np.array([7, 3, 7, 3])), [3.0, 3.5])
+    np.testing.assert_allclose(
+        world_means(np.array([1.0, 2, 6, 4]), np.array([7, 3, 7, 3])), [3.0, 3.5], atol=1e-15
+    )
 
 
 # --- other expectations

@@ -196,7 +196,10 @@ class TestAForgedCheckpoint:
             (lambda table: table.take([0, *range(len(table))]), "a row is there twice"),
             (lambda table: table.take([*range(len(table))][::-1]), "before an earlier one"),
             (lambda table: table.drop_columns("seed"), "has no column 'seed'"),
-            (lambda table: with_column(table, "seed", [9] * len(table)), "seeds that are not in the config"),
+            (
+                lambda table: with_column(table, "seed", [9] * len(table)),
+                "there are other seeds than those of the config",
+            ),
             (lambda table: with_column(table, "arm", ["x"] * len(table)), "other arms"),
             (lambda table: with_column(table, "update", [7] * len(table)), "outside 0 to 3"),
         ],

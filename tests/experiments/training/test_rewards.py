@@ -50,8 +50,8 @@ def test_scaling_rewards_and_the_coefficient_alike_scales_the_loss() -> None:
         updates=5,
     )
     ours, theirs = (Training(config).advance().columns for config in (plain, scaled))
-    np.testing.assert_allclose(8 * ours["loss"], theirs["loss"], rtol=1e-12)
-    np.testing.assert_allclose(ours["entropy_nats"], theirs["entropy_nats"], rtol=1e-12)
+    np.testing.assert_allclose(8 * ours["loss"], theirs["loss"], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(ours["entropy_nats"], theirs["entropy_nats"], rtol=1e-12, atol=1e-12)
 
 
 def test_exact_gradients_see_the_same_rewards() -> None:
@@ -60,7 +60,7 @@ def test_exact_gradients_see_the_same_rewards() -> None:
         Training(comparison(BANDIT | more, exact, updates=1)).advance().columns["return_mean"]
         for more in ({}, SCALED)
     ]
-    np.testing.assert_allclose(returns[1], 10 * returns[0] - 0.5)
+    np.testing.assert_allclose(returns[1], 10 * returns[0] - 0.5, atol=1e-12)
 
 
 def test_whoever_watches_sees_what_was_paid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

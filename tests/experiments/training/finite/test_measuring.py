@@ -46,7 +46,7 @@ def test_the_probability_of_the_optimal_actions_is_the_readable_one() -> None:
     assert measuring.mean_optimal_probability(pi, OPTIMAL, VISITS) == pytest.approx(expected[0])
     start, policy = np.array([0.5, 0.0, 0.25, 0.25, 0.0, 0.0]), np.empty(ACTIONS)
     assert measuring.at_start(start, pi, OPTIMAL, policy) == pytest.approx(start @ (pi * OPTIMAL).sum(1))
-    np.testing.assert_allclose(policy, start @ pi)
+    np.testing.assert_allclose(policy, start @ pi, atol=1e-15)
 
 
 def test_the_visits_are_measured_as_by_the_readable_formulas() -> None:
