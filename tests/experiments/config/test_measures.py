@@ -82,5 +82,6 @@ def test_nothing_but_the_table_says_how_a_measure_is_called(path: Path) -> None:
     """A label or a tag that is written down a second time would have to be changed there as well."""
     rows = [*MEASURES.values(), *RUN_MEASURES.values()]
     labels = {text for row in rows for text in (row.label, row.heading, row.axis) if " " in text}
-    chosen = {"loss/policy", "loss/total", "policy/entropy_bits"}  # two in one chart, and one that is pinned
-    assert (labels | set(TAGS)).intersection(_texts(path)) <= chosen
+    in_one_chart = {"loss/policy", "loss/total"}
+    pinned = {"policy/entropy_bits", "episode/return", "explore/state_coverage"}
+    assert (labels | set(TAGS)).intersection(_texts(path)) <= in_one_chart | pinned

@@ -17,7 +17,7 @@ from experiments.pages.training_page import write_report
 from experiments.session import console
 from experiments.storage.results import Results
 from experiments.storage.run_folder import RunFolder
-from experiments.tensorboard import hparams_tab, links, sink, text_tab
+from experiments.tensorboard import hparams_tab, sink, text_tab
 from experiments.tensorboard.sink import BoardSink
 from tests.experiments.processes import in_a_child
 from tests.experiments.small_training import CONFIG, assert_same, contents, train
@@ -48,9 +48,8 @@ AT_THE_END: dict[str, tuple[Any, str, Any, str]] = {
     "the maps": (training_page, "map_slider", broken, "maps of policy and visits"),
     "the page": (training_page, "render", broken, "report.html"),
     "the whole report": (training_page, "read_results", broken, "report"),
-    "the command of TensorBoard": (links, "tensorboard_command", broken, "how to look at it"),
 }
-IN_TENSORBOARD = [name for name in AT_THE_END if "TensorBoard" in name and "command" not in name]
+IN_TENSORBOARD = [name for name in AT_THE_END if "TensorBoard" in name]
 IN_REPORT = [name for name, (place, *_) in AT_THE_END.items() if place in (pictures, training_page)]
 
 
@@ -98,7 +97,6 @@ def test_what_fails_after_training_costs_itself_alone(
     same = {name: text for name, text in contents(folder).items() if not name.startswith("tensorboard")}
     assert_same(same, {name: undisturbed[name] for name in same})
     lines = {"the table": "final return", "a verdict": "It wanders more", "the speed": "steps in"}
-    lines |= {"the command of TensorBoard": "--logdir"}
     assert [broken for broken, line in lines.items() if (line in said.out) == (broken == what)] == []
     if what in IN_REPORT:
         assert ("solved" in figures_in(folder)) == (what != "the whole report")
