@@ -208,8 +208,8 @@ def test_a_failed_run_is_named_with_its_world(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"id": "FourAction/TwoRooms-v0"}, "environment.worlds: FourAction/TwoRooms-v0 is no family"),
-        ({"id": "CartPole-v1"}, "environment.worlds: CartPole-v1 is no family"),
+        ({"id": "FourAction/TwoRooms-v0"}, "environment.worlds: FourAction/TwoRooms-v0 is not a family"),
+        ({"id": "CartPole-v1"}, "environment.worlds: CartPole-v1 is not a family"),
         ({"kwargs": {"world": 3}}, "kwargs.world and worlds both say which world it is"),
         ({"kwargs": {"size": [1, 1]}}, "environment.kwargs: FourAction/Maze-v0 refuses them: world 0: none of"),
         ({"kwargs": {"walls": 1}}, "environment.kwargs: FourAction/Maze-v0 refuses them:"),
