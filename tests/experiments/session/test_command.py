@@ -80,7 +80,7 @@ def test_a_usage_error_is_one_line(name: str, capsys: pytest.CaptureFixture[str]
 
 # What each command imports first and last of what takes long.
 IMPORTS = [
-    *(("train.py", module) for module in ("pydantic", "torch", "numba", "rich")),
+    *(("train.py", module) for module in ("pydantic", "numba", "pyarrow", "rich")),
     ("experiments.argument", "scipy"),
     ("experiments.benchmark", "numpy"),
     ("experiments.explain", "jinja2"),

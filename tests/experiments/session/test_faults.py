@@ -309,7 +309,7 @@ def test_at_a_terminal(tmp_path: Path, how: str) -> None:
         os.chdir(ROOT)
         os.execv(sys.executable, words)
     try:
-        read_terminal(terminal, until=b"updates")
+        read_terminal(terminal, until=b"watch it: ")
         if how == "Ctrl-C":
             os.write(terminal, b"\x03")
             screen = read_terminal(terminal)
