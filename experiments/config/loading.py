@@ -1,5 +1,6 @@
 """Reading a config: a TOML file or a mapping, changed by overrides, into a validated `Config`."""
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -68,7 +69,8 @@ def _no_effect(override: str, table: Mapping[str, Any]) -> str:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     own = {file.stem: file for file in sorted(CONFIGS.glob("*.toml"))}
-    if not path.is_file():  # ours go by their names in any folder, installed or not
+    # Of a name that is too long for any file os.path says that it is none; pathlib raises.
+    if not os.path.isfile(path):  # ours go by their names in any folder, installed or not
         path = (own | {f"configs/{file.name}": file for file in own.values()}).get(str(path), path)
     try:
         return parse_toml(read_regular(path, MAX_BYTES).decode())
@@ -82,7 +84,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _beside(path: Path) -> list[str]:
     """Configs in the same folder, if it can be read; ours, where `configs/` is nobody else's."""
     with suppress(OSError):
-        folder = CONFIGS if path.parent == Path("configs") and not path.parent.is_dir() else path.parent
+        folder = CONFIGS if path.parent == Path("configs") and not os.path.isdir(path.parent) else path.parent
         return [str(path.parent / other.name) for other in folder.glob("*.toml")]
     return []
 

@@ -1,6 +1,7 @@
 """Reading sweep files, and refusing in one line those that make no sense."""
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def load_sweep(source: str | Path) -> Sweep:
         ConfigError: one message that names the place and what would be valid.
     """
     path, own = Path(source), {file.stem: file for file in sorted(SWEEPS.glob("*.toml"))}
-    if not path.is_file():  # ours go by their names in any folder, as experiments do
+    # Of a name that is too long for any file os.path says that it is none; pathlib raises.
+    if not os.path.isfile(path):  # ours go by their names in any folder, as experiments do
         path = (own | {f"configs/sweeps/{file.name}": file for file in own.values()}).get(str(path), path)
     try:
         table = parse_toml(read_regular(path, MAX_BYTES).decode())
@@ -68,7 +70,7 @@ def _validated(table: Mapping[str, Any], path: Path) -> Sweep:
 def _base(name: str, path: Path) -> str:
     """A file beside the sweep or among our configs."""
     for folder in (path.parent, CONFIGS):
-        if (folder / name).is_file():
+        if os.path.isfile(folder / name):
             return str(folder / name)
     return name
 

@@ -210,7 +210,7 @@ def test_every_command_line_is_accepted_or_refused_in_one_line(
             assert config_text(load_config(tomllib.loads(text))) == text, place
             assert error == "", place
         else:
-            assert status == 0, place
+            assert status == 0, f"{place}: {error}"
             assert "usage:" in out, place  # --help
     assert statuses.keys() == {0, 2}, statuses
     assert min(statuses.values()) > CASES / 20, statuses
