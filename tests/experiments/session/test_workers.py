@@ -111,8 +111,9 @@ def test_a_second_ctrl_c_does_not_wait_for_threads(tmp_path: Path) -> None:
         began = threading.Event()
 
         def slow(training: Training, updates: int, each: Each) -> Records:
-            began.set()
-            list(each(lambda run: time.sleep(0.2), range(10_000)))
+            waits = each(lambda run: time.sleep(0.2), range(10_000))
+            began.set()  # all are handed out: an interrupt amid that could leave a lock of the pool taken
+            list(waits)
             raise AssertionError("it went on to the end")
 
         def twice() -> None:
