@@ -136,7 +136,7 @@ def test_pages_in_a_browser(shown: Shown, browser: webdriver.Chrome) -> None:
     bands, lines = "tf-custom-scalar-margin-chart-card", "tf-custom-scalar-multi-line-chart-card"
     wait_for(lambda: len(find(browser, bands, "title")) == len(TITLES))
     assert find(browser, bands, "title") == TITLES
-    wait_for(lambda: len(find(browser, lines, "title")) == 4)
+    wait_for(lambda: len(find(browser, lines, "title")) == 5)
 
     browser.get("about:blank")
     browser.get(tab_link("hparams", shown.server.port))
