@@ -6,11 +6,8 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
-from agents.reinforce import Experience, LossTerms, loss_terms
-from agents.returns import returns_to_go
+from agents.kernels.returns import BASELINES
 from experiments import verify
 from experiments.analysis.text_numbers import Number
 from experiments.gradients import cases
@@ -27,9 +24,9 @@ from experiments.gradients.cases import (
     judged,
     tasks,
 )
-from experiments.training.finite import experience, learning
+from experiments.training.finite import one_run
+from tests.experiments.interpreted import interpret
 
-Loss = Callable[[Tensor, Experience, Tensor], LossTerms]
 TASK = Task(
     "Grid",
     SMALL["Grid"],
@@ -42,8 +39,11 @@ def agreements(task: Task = TASK) -> list[bool]:
     return [agrees for agrees, _ in judged(examine(task))]
 
 
-def with_loss(monkeypatch: pytest.MonkeyPatch, loss: Loss) -> None:
-    monkeypatch.setattr(learning, "loss_terms", loss)
+def with_fault(monkeypatch: pytest.MonkeyPatch, name: str, wrong: Callable[..., Any]) -> None:
+    """`wrong`, given the right function and its arguments, in the place of one that the compiled pass calls."""
+    right = getattr(one_run, name)
+    interpret(monkeypatch, one_run)
+    monkeypatch.setattr(one_run, name, lambda *given: wrong(right, *given))
 
 
 def test_the_code_as_it_is_agrees() -> None:
@@ -51,43 +51,42 @@ def test_the_code_as_it_is_agrees() -> None:
 
 
 def test_a_wrong_sign_of_the_entropy_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def rewarding_certainty(log_pi: Tensor, seen: Experience, coefficient: Tensor, _: str) -> LossTerms:
-        return loss_terms(log_pi, seen, -coefficient)
+    def rewarding_certainty(right: Any, *given: Any) -> None:
+        *experience, coefficient, regularizer, gradient = given
+        right(*experience, -coefficient, regularizer, gradient)
 
-    with_loss(monkeypatch, rewarding_certainty)
+    with_fault(monkeypatch, "gradient_by_logits", rewarding_certainty)
     assert agreements() == [False] * 3
 
 
 def test_a_wrong_sign_of_the_policy_term_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def descending(log_pi: Tensor, seen: Experience, coefficient: Tensor, _: str) -> LossTerms:
-        return loss_terms(log_pi, seen._replace(advantage_sums=-seen.advantage_sums), coefficient)
+    def descending(right: Any, score: Any, softmax: Any, epsilon: float, sums: Any, *given: Any) -> None:
+        right(score, softmax, epsilon, -sums, *given)
 
-    with_loss(monkeypatch, descending)
+    with_fault(monkeypatch, "gradient_by_logits", descending)
     assert agreements() == [False] * 3
 
 
 def test_a_one_sample_entropy_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """-log pi of an action that was drawn, instead of the sum over all: its expected gradient is zero."""
-    generator = torch.Generator().manual_seed(0)
+    rng = np.random.default_rng(0)
 
-    def one_sample(log_pi: Tensor, seen: Experience, coefficient: Tensor, _: str) -> LossTerms:
-        actions = log_pi.shape[-1]
-        drawn = torch.multinomial(log_pi.detach().exp().reshape(-1, actions), 1, generator=generator)
-        taken = log_pi.gather(-1, drawn.reshape(*log_pi.shape[:-1], 1))[..., 0]
-        negative_entropy = (seen.visit_counts * taken).sum(1) / seen.normalizer
-        policy_loss = loss_terms(log_pi, seen, coefficient).policy_loss
-        loss = policy_loss + coefficient * negative_entropy
-        return LossTerms(policy_loss, negative_entropy, negative_entropy, loss)
+    def one_sample(right: Any, score: Any, pi: Any, *given: Any) -> None:
+        epsilon, sums, counts, normalizer, coefficient, regularizer, gradient = given
+        right(score, pi, epsilon, sums, counts, normalizer, 0.0, regularizer, gradient)
+        drawn = (pi.cumsum(1) <= rng.random((len(pi), 1))).sum(1)
+        taken = np.eye(pi.shape[1])[np.minimum(drawn, pi.shape[1] - 1)]
+        gradient += coefficient * counts[:, None] * (taken - pi) / normalizer
 
-    with_loss(monkeypatch, one_sample)
+    with_fault(monkeypatch, "gradient_by_logits", one_sample)
     assert agreements() == [False] * 3
 
 
 def test_a_missing_discount_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def undiscounted(rewards: Any, discount: Any) -> Any:
-        return returns_to_go(rewards, np.ones_like(discount))
+    def undiscounted(right: Any, steps: Any, discount: float, bonus: Any, returns: Any) -> None:
+        right(steps, 1.0, bonus, returns)
 
-    monkeypatch.setattr(experience, "returns_to_go", undiscounted)
+    with_fault(monkeypatch, "returns_to_go", undiscounted)
     assert agreements() == [False] * 3
 
 
@@ -105,18 +104,26 @@ def test_a_missing_weight_of_later_steps_is_found(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("shift", [1, -1])
 def test_an_advantage_of_the_step_before_or_after_is_found(monkeypatch: pytest.MonkeyPatch, shift: int) -> None:
-    def shifted(rewards: Any, discount: Any) -> Any:
-        moved = np.roll(returns_to_go(rewards, discount), shift, axis=0)
-        moved[0 if shift == 1 else -1] = 0.0
-        return moved
+    def shifted(right: Any, steps: Any, discount: float, bonus: Any, returns: Any) -> None:
+        right(steps, discount, bonus, returns)
+        for episode in range(len(steps.lengths)):
+            own = np.flatnonzero(steps.episode[: len(returns)] == episode)  # by time
+            moved = np.roll(returns[own], shift)
+            moved[0 if shift == 1 else -1] = 0.0
+            returns[own] = moved
 
-    monkeypatch.setattr(experience, "returns_to_go", shifted)
+    with_fault(monkeypatch, "returns_to_go", shifted)
     assert agreements()[:2] == [False] * 2
 
 
 def test_a_baseline_that_knows_the_action_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The batch mean in the place of leave one out."""
-    monkeypatch.setattr(experience, "leave_one_out", experience.batch_mean)
+    instead = {BASELINES.index("leave_one_out"): BASELINES.index("batch_mean")}
+
+    def knowing(right: Any, baseline: int, *given: Any) -> None:
+        right(instead.get(baseline, baseline), *given)
+
+    with_fault(monkeypatch, "subtract_baseline", knowing)
     assert agreements() == [True, False, True]
 
 
@@ -145,8 +152,13 @@ def test_the_command_ends_with_0_and_with_1_where_something_disagrees(
     shown = capsys.readouterr().out
     assert "nothing disagrees" in shown
     assert "DISAGREES" not in shown
+
     # forked workers inherit the fault
-    monkeypatch.setattr(experience, "returns_to_go", lambda rewards, discount: -returns_to_go(rewards, discount))
+    def negative(right: Any, steps: Any, discount: float, bonus: Any, returns: Any) -> None:
+        right(steps, discount, bonus, returns)
+        np.negative(returns, out=returns)
+
+    with_fault(monkeypatch, "returns_to_go", negative)
     assert verify.main(["--quick"]) == 1
     assert "DISAGREES" in capsys.readouterr().out
 
