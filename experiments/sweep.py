@@ -13,7 +13,7 @@ if __name__ == "__main__":
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from experiments.analysis.settings import comparison, effects
 from experiments.analysis.tuning import choose
 from experiments.config.failures import Failure
 from experiments.config.measures import RUN_MEASURES
-from experiments.config.schema import Config
+from experiments.config.schema import Config, ConfigError
 from experiments.config.sweep_files import load_sweep
 from experiments.config.sweeps import Cell, Settings, Sweep, cells
 from experiments.config.tuning import judged, settings_of, tries
@@ -67,33 +67,43 @@ class Place(NamedTuple):
     screen: Screen
 
 
-def train_all(found: Sequence[Cell], place: Place) -> list[Finished]:
+def train_all(sweep: Sweep, found: Sequence[Cell], place: Place) -> list[Finished | None]:
     """All cells in order, after training those that are not finished yet.
 
+    Returns:
+        None for a random setting that its world refuses: it is named, and left out.
     Raises:
         Unfinished: some failed; the others are finished.
     """
     folder, workers, screen = place
     done = [folder.read_cell(cell.config) for cell in found]
     missing = [cell.config for cell, finished in zip(found, done, strict=True) if finished is None]
-    if missing:
-        with plain_arithmetic(), closing(Training(missing[0])) as training:
-            compile_ahead(training, screen.say)  # once, before there are processes
+    _compile_one_of(missing, screen)
     if len(missing) < len(found):
         screen.say(f"{len(found) - len(missing)} of {len(found)} trainings are done")
-    failed, number = 0, len(found) - len(missing)
-    for config, why in train_cells(missing, folder.path, workers):
+    refused, number = 0, len(found) - len(missing)
+    for config, failure in train_cells(missing, folder.path, workers):
         cell = next(cell for cell in found if cell.config is config)
-        if why is not None:
-            failed += 1
+        if failure is not None:
+            left_out = failure.refused and bool(sweep.sample) and sweep.tuning is None
+            refused += left_out
+            why = f"{failure.why}{'; left out' if left_out else ''}"
             fail(SWEEP, f"{settings_text(cell.settings)}: {why}", status=1)
             continue
         number += 1
         screen.say(f"{number:>5}/{len(found)}  {settings_text(cell.settings)}")
     done = [folder.read_cell(cell.config) for cell in found]
-    if failed or None in done:
-        raise Unfinished(f"{done.count(None)} of {len(found)} trainings failed; --resume tries them again")
-    return [finished for finished in done if finished is not None]
+    if (failed := done.count(None) - refused) or refused == len(found):
+        raise Unfinished(f"{failed or refused} of {len(found)} trainings failed; --resume tries them again")
+    return done
+
+
+def _compile_one_of(configs: Sequence[Config], screen: Screen) -> None:
+    """Compile what training needs, once, before there are processes; configs that are refused are passed over."""
+    for config in configs:
+        with suppress(ConfigError), plain_arithmetic(), closing(Training(config)) as training:
+            compile_ahead(training, screen.say)
+            return
 
 
 def judge(sweep: Sweep, chosen: Mapping[str, Settings], place: Place) -> Mapping[str, Any]:
@@ -176,15 +186,19 @@ def _check_folder(folder: SweepFolder, text: str, options: argparse.Namespace) -
         )
 
 
-def swept(sweep: Sweep, found: Sequence[Cell], place: Place) -> Swept:
+def swept(sweep: Sweep, planned: Sequence[Cell], place: Place) -> Swept:
     """Train everything that is missing; returns what summary.json holds and the page shows."""
-    done = train_all(found, place)
+    trained = [
+        (c, each) for c, each in zip(planned, train_all(sweep, planned, place), strict=True) if each is not None
+    ]
+    found, done = [cell for cell, _ in trained], [finished for _, finished in trained]
     place.folder.write(RUNS, parquet_bytes(all_runs(found, done)))
     summary: dict[str, Any] = {
         "name": sweep.name,
         "description": sweep.description,
         "source": digest(),
         "trainings": len(found),
+        "refused": len(planned) - len(found),
         "runs": sum(finished.runs.num_rows for finished in done),
         "env_steps": sum(finished.env_steps for finished in done),
         "core_seconds": round(sum(finished.seconds for finished in done), 1),

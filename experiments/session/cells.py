@@ -4,12 +4,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from experiments.config.failures import explained
 from experiments.config.mistakes import one_line
-from experiments.config.schema import Config
+from experiments.config.schema import Config, ConfigError
 from experiments.session.processes import Ended, each_apart
 from experiments.session.surroundings import plain_arithmetic
 from experiments.storage.sweep_folder import Finished, SweepFolder
@@ -17,6 +18,13 @@ from experiments.storage.tables import run_table
 from experiments.training.loop import Training
 
 BLOCK = 50  # updates at a time: bounds the memory that records take
+
+
+class Failed(NamedTuple):
+    """Why a cell has no results."""
+
+    why: str  # one line
+    refused: bool = False  # its config does not fit its world: trying again would change nothing
 
 
 def train_cell(config: Config) -> Finished:
@@ -30,8 +38,8 @@ def train_cell(config: Config) -> Finished:
     return Finished(table, int(columns["env_steps"].sum()), time.process_time() - began)
 
 
-def _attempt(task: tuple[Config, Path]) -> str | None:
-    """Train a cell and write its table; returns one line that says why that failed, or None."""
+def _attempt(task: tuple[Config, Path]) -> Failed | None:
+    """Train a cell and write its table; returns why that failed, or None."""
     config, path = task
     try:
         SweepFolder(path).write_cell(config, train_cell(config))
@@ -39,11 +47,11 @@ def _attempt(task: tuple[Config, Path]) -> str | None:
         failure = explained(error)
         if failure is None:
             raise
-        return one_line(failure)
+        return Failed(one_line(failure), isinstance(error, ConfigError))
     return None
 
 
-def train_cells(configs: Sequence[Config], path: Path, workers: int) -> Iterator[tuple[Config, str | None]]:
+def train_cells(configs: Sequence[Config], path: Path, workers: int) -> Iterator[tuple[Config, Failed | None]]:
     """Train the cells of a locked sweep folder, `workers` at a time.
 
     Yields:
@@ -53,4 +61,4 @@ def train_cells(configs: Sequence[Config], path: Path, workers: int) -> Iterator
     with closing(each_apart(_attempt, tasks, workers)) as answers:
         for (config, _), answer in answers:
             ended = isinstance(answer, Ended)
-            yield config, f"its process ended unexpectedly ({answer.why})" if ended else answer
+            yield config, Failed(f"its process ended unexpectedly ({answer.why})") if ended else answer

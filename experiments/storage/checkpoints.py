@@ -75,8 +75,8 @@ class _About(_Format):
     positions: _Positions
     log_steps: Count
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    arithmetic: dict[Text, Text] = {}  # not in checkpoints of earlier versions
-    changes: list[Text] = []
+    arithmetic: dict[Text, Text]
+    changes: list[Text]
 
 
 class OlderFormat(StoreError):

@@ -121,6 +121,24 @@ def test_a_training_that_fails_costs_itself_alone(
     assert (out / "summary.json").exists()
 
 
+def test_a_random_setting_that_its_world_refuses_is_named_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Undiscounted, with a reward for every step, no action is best: that is known only once the world is made."""
+    world = BASE["environment"] | {"reward_offset": 0.1}
+    rules = {"environment": {"choice": [world]}, "agent": {"discount": {"choice": [1.0, 0.9]}}}
+    file = written(tmp_path, {"sample": {"count": 6, "seed": 7, **rules}})
+    discounts = [cell.settings["agent.discount"] for cell in cells(load_sweep(file))]
+    assert discounts[0] == 1.0  # compiling passes over it
+    out = run(file)
+    refused, summary = discounts.count(1.0), json.loads((out / "summary.json").read_text())
+    assert (summary["trainings"], summary["refused"]) == (6 - refused, refused)
+    assert set(pq.read_table(out / "runs.parquet")["agent.discount"].to_pylist()) == {0.9}
+    assert capsys.readouterr().err.count("; left out\n") == refused
+    run(file, "--resume")
+    assert json.loads((out / "summary.json").read_text()) == summary
+
+
 def test_a_tuning_chooses_the_best_try_of_each_arm_and_judges_it(tmp_path: Path) -> None:
     tuning = {**TUNING, "tuning": {**TUNING["tuning"], "choose_by": "final_return"}}
     out = run(written(tmp_path, GRID, tuning))
