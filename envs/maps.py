@@ -44,18 +44,9 @@ def grid_mdp(
     cells = [(r, c) for r, c in every_cell if number_walls or rows[r][c] != WALL]
     character = [rows[r][c] for r, c in cells]
     free = np.array([c != WALL for c in character])
-    state_at = {cell: s for s, cell in enumerate(cells) if free[s]}
     goal = np.array([c in goals for c in character])
     goal_reward = np.array([goals.get(c, 0.0) for c in character], dtype=np.float64)
-    blocked = {pair for a, b in thin_walls for pair in ((a, b), (b, a))}
-
-    next_state = np.empty((len(cells), len(ACTION_VECTORS), 1), dtype=np.int64)
-    for s, (r, c) in enumerate(cells):
-        for a, (dr, dc) in enumerate(ACTION_VECTORS):
-            ahead = (r + int(dr), c + int(dc))
-            bump = goal[s] or not free[s] or ahead not in state_at or ((r, c), ahead) in blocked
-            next_state[s, a, 0] = s if bump else state_at[ahead]
-
+    next_state = _moves(cells, free, goal, thin_walls)
     if pays_on_leaving:
         terminated = np.broadcast_to(goal[:, None, None], next_state.shape)
         reward = np.broadcast_to(goal_reward[:, None, None], next_state.shape)
@@ -73,6 +64,24 @@ def grid_mdp(
     )
     _check_goals_reachable(mdp, goal, cells)
     return mdp
+
+
+def _moves(
+    cells: Sequence[Cell],
+    free: NDArray[np.bool_],
+    goal: NDArray[np.bool_],
+    thin_walls: Collection[tuple[Cell, Cell]],
+) -> NDArray[np.int64]:
+    """Where each action leads, [S, A, 1]; the agent stays in goals and walls, and where a wall is in its way."""
+    state_at = {cell: s for s, cell in enumerate(cells) if free[s]}
+    blocked = {pair for a, b in thin_walls for pair in ((a, b), (b, a))}
+    next_state = np.empty((len(cells), len(ACTION_VECTORS), 1), dtype=np.int64)
+    for s, (r, c) in enumerate(cells):
+        for a, (dr, dc) in enumerate(ACTION_VECTORS):
+            ahead = (r + int(dr), c + int(dc))
+            bump = goal[s] or not free[s] or ahead not in state_at or ((r, c), ahead) in blocked
+            next_state[s, a, 0] = s if bump else state_at[ahead]
+    return next_state
 
 
 def read_map(map: str | Sequence[str]) -> list[str]:

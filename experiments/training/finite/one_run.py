@@ -165,11 +165,8 @@ def advance(
     """
     room = _room(options, world, memory)
     updates = len(block.columns)
-    live, entropy, filled = (
-        np.empty(updates * options.time_limit, np.int64),
-        np.empty(updates * options.time_limit),
-        0,
-    )
+    most, filled = updates * options.time_limit, 0
+    live, entropy = np.empty(most, np.int64), np.empty(most)
     for u in range(updates):
         update, columns, steps = block.first + u, block.columns[u], room.steps
         coefficient = block.entropy_coef[u] if math.isnan(run.target_bits) else memory.controlled[0]
