@@ -174,6 +174,25 @@ def judged(done: dict[str, Done]) -> list[dict[str, Any]]:
     return [{"experiment": name, **asdict(v)} for (name, _), v in zip(pairs, verdicts, strict=True)]
 
 
+def distinct_runs(found: Sequence[Config]) -> int:
+    """The number of runs, each counted once: equal agents that are trained alike, in the same world and with the
+    same seed, are one run, whichever experiments it serves."""
+    return len(
+        {
+            (
+                config.environment.of_world(world).model_dump_json(),
+                config.agent_of(arm).model_dump_json(),
+                config.training_of(arm).model_dump_json(exclude={"seeds"}),
+                seed,
+            )
+            for config in found
+            for arm in config.arms
+            for world in config.environment.world_list
+            for seed in config.training.seed_list
+        }
+    )
+
+
 def summary_of(done: dict[str, Done], quick: bool, seconds: float) -> dict[str, Any]:
     """The content of the argument's summary.json."""
     claims = judged(done)
@@ -182,6 +201,7 @@ def summary_of(done: dict[str, Done], quick: bool, seconds: float) -> dict[str, 
     return {
         "quick": quick,
         "source": digest(),
+        "runs": distinct_runs([found.results.config for found in done.values()]),
         "verdicts": count(claims),
         "headline": {picture.name: picture.alt for picture in headline(done)},
         "claims": claims,
