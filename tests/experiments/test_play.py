@@ -19,7 +19,7 @@ from PIL import Image
 from experiments.config.schema import Config
 from experiments.play import Move, episode, main
 from experiments.session import run as session
-from experiments.storage.policies import load_policy, spans
+from experiments.storage.policies import load_policy
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.comparisons import BANDIT, MLP, SLIPPERY_LAKE, SURE_POLICY, TABLE, TWO_ROOMS, comparison
 
@@ -379,8 +379,3 @@ class TestMistakesTakeOneLine:
         with pytest.raises(SystemExit, match="2"):
             main([str(two_rooms), "--episode-seed", wrong])
         assert f"needs a whole number, 0 or more, not '{wrong}'" in capsys.readouterr().err
-
-
-def test_spans() -> None:
-    assert spans((1, 2, 3, 7, 9, 8)) == "1 to 3, 7 to 9"
-    assert spans((5,)) == "5"
