@@ -30,10 +30,11 @@ from experiments.session.console import Screen
 from experiments.session.side_by_side import TextPicture, play_in_place
 from experiments.storage.policies import StoredPolicy, load_policy
 from experiments.storage.run_folder import RunFolder, StoreError
+from experiments.training.environments import closed
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.randomness import Purpose, uniforms
 from experiments.training.spaces import flag_of, reward_of
-from experiments.training.worlds import World, closed
+from experiments.training.worlds import World
 
 T = TypeVar("T")
 
@@ -151,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _arms(path: Path) -> list[str | None]:
-    """All of a run folder; None where it does not say, which is for whoever loads a policy to complain about."""
+    """All arms of a run folder; [None] if it has no config, which loading a policy will then report."""
     folder = RunFolder(path)
     return [*folder.read_config().arms] if folder.has_begun else [None]
 
