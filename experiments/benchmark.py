@@ -69,16 +69,9 @@ def speeds(timings: Mapping[str, Sequence[Timing]]) -> Rows:
     """A row per scenario: millions of environment steps per second."""
     rows = []
     for name, runs in timings.items():
-        rates = [run.millions for run in runs]
-        rows.append(
-            {
-                "scenario": name,
-                "median": float(np.median(rates)),
-                "slowest": min(rates),
-                "fastest": max(rates),
-                "seconds": float(np.median([run.seconds for run in runs])),
-            }
-        )
+        rates, seconds = [run.millions for run in runs], float(np.median([run.seconds for run in runs]))
+        ends = {"median": float(np.median(rates)), "slowest": min(rates), "fastest": max(rates)}
+        rows.append({"scenario": name, **ends, "seconds": seconds})
     return rows
 
 
@@ -101,16 +94,9 @@ def fractions(scenario: Scenario) -> Rows:
     demand = Demand.of(config, Training(config), int(result.summary["env_steps"]), result.steps.num_rows)
     rows = []
     for name, limit in limits().items():
+        about = {"operation": name, "unit per second": limit.unit, "at most": limit.most}
         needed = limit.needed(demand) / seconds
-        rows.append(
-            {
-                "operation": name,
-                "unit per second": limit.unit,
-                "at most": limit.most,
-                "needed": needed,
-                "share of the time": needed / limit.most,
-            }
-        )
+        rows.append({**about, "needed": needed, "share of the time": needed / limit.most})
     return rows
 
 
@@ -121,18 +107,12 @@ def sizes(groups: Sequence[Size], repeats: int) -> Rows:
         timings = in_turns(list(group.scenarios.values()), repeats)
         for number, scenario in group.scenarios.items():
             nanoseconds = float(np.median([1e3 / run.millions for run in timings[scenario.name]]))
-            rows.append(
-                {
-                    "size": group.name,
-                    "number": number,
-                    "ns per step": nanoseconds,
-                    "peak MiB": peak_bytes(scenario) / 2**20,
-                }
-            )
+            took = {"ns per step": nanoseconds, "peak MiB": peak_bytes(scenario) / 2**20}
+            rows.append({"size": group.name, "number": number, **took})
     return rows
 
 
-def bytes_a_run(rows: Rows) -> float:
+def bytes_per_run(rows: Rows) -> float:
     """The slope of memory between the two largest numbers of runs; each of two arms has one run per seed."""
     small, large = [row for row in rows if row["size"] == SIZES[0].name][-2:]
     return float((large["peak MiB"] - small["peak MiB"]) * 2**20 / (large["number"] - small["number"]) / 2)
@@ -307,7 +287,7 @@ def show(found: Mapping[str, Rows], screen: Screen) -> None:
         if rows:
             screen.print(table(title, rows))
     if "time and memory against size" in found:
-        screen.print(f"memory of a run: {bytes_a_run(found['time and memory against size']):,.0f} bytes")
+        screen.print(f"memory of a run: {bytes_per_run(found['time and memory against size']):,.0f} bytes")
         if not peers.is_installed():
             screen.print(f"agent of another library: not measured; it needs {pip_install('peers')}", markup=False)
     screen.print(f"peak memory of this process: {largest_resident() / 2**20:,.0f} MiB")

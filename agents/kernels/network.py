@@ -42,8 +42,8 @@ LARGEST = np.float32(7.90531110763549805)
 def _tile(rows: int) -> Callable[..., Any]:
     """out[i : i + rows, j : j + columns] = left[i : i + rows] @ right[:, j : j + columns], two vectors wide.
 
-    Written as vector operations, which compilers do not find in a plain loop. Any strides but within rows of
-    `right` and `out`, whose numbers lie side by side.
+    It is written as vector operations, which compilers do not find in a plain loop. The numbers within a row of
+    `right` and of `out` have to lie side by side; all other strides may be any.
     """
 
     @intrinsic
@@ -94,10 +94,10 @@ _several_rows, _one_row = _tile(ROWS), _tile(1)
 
 @compiled("contract")
 def product(left: Array, right: Array, out: Array) -> None:
-    """out = left @ right, [n, k], [k, m] and [n, m]; of the latter two the numbers of a row lie side by side.
+    """out = left @ right: [n, k] @ [k, m] -> [n, m]. In `right` and `out` the numbers of a row lie side by side.
 
-    Twice as fast as BLAS, which copies before it multiplies, where matrices are as small as these. How a number is
-    summed depends on the sizes alone: no run depends on its neighbours.
+    For matrices as small as these it is twice as fast as BLAS, which copies before it multiplies. The order in
+    which a number is summed depends on the sizes alone, so no run depends on its neighbours.
     """
     rows, columns = left.shape[0], 2 * VECTOR_BYTES // right.itemsize
     wide = right.shape[1] // columns * columns
@@ -108,14 +108,14 @@ def product(left: Array, right: Array, out: Array) -> None:
             continue
         for i in range(0, rows - ROWS, ROWS):
             _several_rows(left, right, out, i, j)
-        _several_rows(left, right, out, rows - ROWS, j)  # those at the end, some of them once more
+        _several_rows(left, right, out, rows - ROWS, j)  # the last rows; some are computed twice
     for j in range(wide, right.shape[1]):
         _column(left, right, out, j)
 
 
 @compiled("contract", "reassoc", "nsz")
 def _column(left: Array, right: Array, out: Array, j: int) -> None:
-    """One column of a product, where no tile fits: along rows of `left`, or along its columns, as they lie."""
+    """One column of a product, where no tile fits. It reads `left` in the order in which it lies in memory."""
     inner = left.shape[1]
     if left.strides[1] == left.itemsize:
         factors = np.empty(inner, right.dtype)
