@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 # Of a tile: 4 rows of two vectors are as many sums as most processors have under way at a time.
 ROWS, VECTOR_BYTES = 4, 32
 
-# tanh x = x p(x^2) / q(x^2), with an error of at most 4e-7; above LARGEST it is 1 in single precision.
+# tanh x = x p(x^2) / q(x^2), with an error of at most 4e-7; above MAX_INPUT it is 1 in single precision.
 # Coefficients from the highest power down, as in Eigen's generic_fast_tanh_float (MathFunctionsImpl.h).
 P6, P5, P4, P3, P2, P1, P0 = map(
     np.float32,
@@ -36,7 +36,7 @@ P6, P5, P4, P3, P2, P1, P0 = map(
 Q3, Q2, Q1, Q0 = map(
     np.float32, (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
 )
-LARGEST = np.float32(7.90531110763549805)
+MAX_INPUT = np.float32(7.90531110763549805)
 
 
 def _tile(rows: int) -> Callable[..., Any]:
@@ -266,7 +266,7 @@ def add_and_tanh(sums: Array, bias: Array) -> None:
             if sums.itemsize == 8:
                 row[h] = np.tanh(row[h] + bias[h])
             else:
-                x = min(max(row[h] + bias[h], -LARGEST), LARGEST)
+                x = min(max(row[h] + bias[h], -MAX_INPUT), MAX_INPUT)
                 z = x * x
                 p = (((((P6 * z + P5) * z + P4) * z + P3) * z + P2) * z + P1) * z + P0
                 q = ((Q3 * z + Q2) * z + Q1) * z + Q0

@@ -126,15 +126,15 @@ class TestAnEpisode:
         grid = {"id": "FourAction/Grid-v0", "max_episode_steps": 12, "solved_return": 1.0}
         folder = trained(comparison(grid, TABLE, seeds=1, updates=1), tmp_path / "grid")
         policy = load_policy(folder, "without_entropy", 0)
-        outcomes = set()
+        endings = set()
         for seed in range(100):
             _, *moves = episode(policy, None, seed, greedy=False)
             assert moves[-1].total == pytest.approx(sum(move.reward for move in moves))
-            assert [move.outcome for move in moves[:-1]] == [""] * (len(moves) - 1)
-            assert (moves[-1].outcome == "ended") == (moves[-1].reward > 0)  # only the goal ends it, and it pays
-            assert moves[-1].outcome == "ended" or len(moves) == 12
-            outcomes.add(moves[-1].outcome)
-        assert outcomes == {"ended", "cut off by the time limit"}
+            assert [move.ending for move in moves[:-1]] == [""] * (len(moves) - 1)
+            assert (moves[-1].ending == "ended") == (moves[-1].reward > 0)  # only the goal ends it, and it pays
+            assert moves[-1].ending == "ended" or len(moves) == 12
+            endings.add(moves[-1].ending)
+        assert endings == {"ended", "cut off by the time limit"}
 
 
 class TestTheTerminal:
