@@ -46,7 +46,9 @@ def begin(name: str, *modules: str) -> None:
         check_names("agents", "envs", *modules)
     except Shadowed as error:
         sys.exit(fail(name, str(error), error.status))
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a script's `&` has it ignored
+    if (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ):  # a script's `&` makes us ignore it: leave that
         signal.signal(signal.SIGINT, _Stop(title(name)))
 
 

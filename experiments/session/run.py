@@ -34,7 +34,7 @@ from experiments.training.loop import Training
 from experiments.training.numerics import arithmetic, differences
 from experiments.training.records import Records, joined
 
-LARGEST_SHARE = 0.05  # of the time, for checkpoints
+MAX_SHARE = 0.05  # of the time, for checkpoints
 
 
 class Sink(Protocol):
@@ -308,7 +308,7 @@ class _Session:
                 if block.states is not None:
                     cost = self._save(workers.update_count, block.states)
                     last_flush = time.monotonic()
-                    wait = max(self._options.checkpoint_seconds, cost / LARGEST_SHARE)
+                    wait = max(self._options.checkpoint_seconds, cost / MAX_SHARE)
                     if self._interrupts.received is not None:
                         self._notify(f"checkpoint kept after update {workers.update_count} of {updates}")
                         break

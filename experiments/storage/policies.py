@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from agents.policy import PolicyShape
-from experiments.config.mistakes import check_name
+from experiments.config.mistakes import check_name, spans
 from experiments.config.schema import Config
 from experiments.storage.results import read_runs
 from experiments.storage.run_folder import RunFolder, StoreError
@@ -113,17 +113,6 @@ def _chosen(config: Config, arm: str | None, seed: int | None, number: int | Non
         valid = f"valid are {spans(known)}" if known else "this is no family of worlds: leave --world out"
         raise ValueError(f"unknown world {number}; {valid}")
     return arm, seed, worlds[0] if number is None else number
-
-
-def spans(numbers: tuple[int, ...]) -> str:
-    """Numbers in words, with consecutive ones joined: (3, 4, 5, 9) -> "3 to 5, 9"."""
-    found: list[list[int]] = []
-    for number in sorted(numbers):
-        if found and number == found[-1][-1] + 1:
-            found[-1].append(number)
-        else:
-            found.append([number])
-    return ", ".join(f"{span[0]} to {span[-1]}" if len(span) > 1 else f"{span[0]}" for span in found)
 
 
 def _check_not_failed(folder: RunFolder, config: Config, arm: str, seed: int, number: int | None) -> None:

@@ -20,19 +20,17 @@ from experiments.figures.showing import Showing
 from experiments.storage.run_folder import Position, RunFolder
 from experiments.tensorboard import hparams_tab, text_tab
 from experiments.tensorboard.aggregates import aggregate_block, bands, charts, grid, known_needs
+from experiments.tensorboard.event_file import EventFile
 from experiments.tensorboard.events import (
-    EventFile,
     experiment_record,
-    finite_scalars_block,
     layout_record,
-    scalar_block,
-    scalars_block,
     session_end_record,
     session_start_record,
     text_record,
 )
 from experiments.tensorboard.images_tab import Arm, moments, picture_block
 from experiments.tensorboard.links import FEATURED, FEATURED_TAG, STEP_TAG
+from experiments.tensorboard.scalar_blocks import finite_scalars_block, scalar_block, scalars_block
 from experiments.training.loop import Training
 from experiments.training.records import Column, Records, Steps, joined
 
@@ -167,7 +165,7 @@ class BoardSink:
             file.write(finite_scalars_block(tags, records.updates[rows], columns[rows, place], now))
 
     def _write_steps(self, records: Records, steps: Steps, now: float) -> None:
-        """One point per lock-step; `every` picks among each update's lock-steps."""
+        """One point for every lock-step of an update that is to be logged."""
         env_step, bits, logged = records.env_step, steps.entropy_nats / math.log(2), steps.t % self._log_steps == 0
         ends = np.cumsum(steps.length.sum(0))
         featured = {place for arm in self._arms.values() for place in arm.runs[:FEATURED].tolist()}

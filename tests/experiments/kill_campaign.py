@@ -314,7 +314,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", default=[*KINDS, "argument"], choices=[*KINDS, "argument"])
     options = parser.parse_args(words)
-    workers.BLOCK_SECONDS, session.LARGEST_SHARE = 0.0, math.inf
+    workers.BLOCK_SECONDS, session.MAX_SHARE = 0.0, math.inf
     rng, found, kills = random.Random(options.seed), Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory() as name:
         share = math.ceil(options.kills / len(options.kinds))

@@ -15,8 +15,9 @@ import pytest
 
 from experiments.look import featured_runs, main, open_bands
 from experiments.storage.run_folder import config_text
-from experiments.tensorboard.events import EventFile, scalar_block
+from experiments.tensorboard.event_file import EventFile
 from experiments.tensorboard.links import deep_link, links, tab_link, tensorboard_command
+from experiments.tensorboard.scalar_blocks import scalar_block
 from tests.experiments.comparisons import comparison
 from tests.experiments.processes import in_a_child
 
