@@ -208,10 +208,3 @@ def test_our_own_sweeps_are_valid(path: Path) -> None:
     assert sweep.name == path.stem
     configs = [cell.config for cell in (cells(sweep) if sweep.tuning is None else tries(sweep))]
     assert all(isinstance(config, Config) for config in configs)
-
-
-@pytest.mark.parametrize("word", ["fair_maze", "configs/sweeps/fair_maze.toml"])
-def test_a_mistyped_one_is_answered_with_ours(word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=rf"did you mean '{word.replace('maze', 'mazes')}'\?"):
-        load_sweep(word)
