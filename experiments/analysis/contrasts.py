@@ -173,7 +173,7 @@ def _median_difference(x: Array, y: Array | float) -> Contrast:
 def _illustrated(found: Contrast, apart: Array) -> Contrast:
     with np.errstate(invalid="ignore"):  # infinite differences of both signs: there is no mean
         mean = float(apart.mean())
-    return found._replace(improvement=paired_improvement(apart, np.zeros(len(apart))), mean_difference=mean)
+    return found._replace(improvement=paired_improvement(apart), mean_difference=mean)
 
 
 def _fraction(x: Array, number: Array | float) -> Contrast:

@@ -70,7 +70,7 @@ def _of_means(x: Array, y: Array | float) -> Contrast:
         "sign flips of the mean difference of worlds",
         lambda truth: mean_tails(apart, truth),
         lambda truth, level, target: _worlds_needed(apart, truth, level, target),
-        paired_improvement(apart, np.zeros(len(apart))),
+        paired_improvement(apart),
         worlds=count_worlds(apart),
     )
 

@@ -31,7 +31,7 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     if isinstance(source, Mapping):
         place, table = "config", dict(source)
     else:
-        place, table = str(source), read_toml(Path(source))
+        place, table = str(source), _read_toml(Path(source))
     for override in overrides:
         table = overridden(table, override, Config)
     lost = [override for override in overrides if has_no_effect(override, table.get("arms"))]
@@ -67,35 +67,24 @@ def _no_effect(override: str, table: Mapping[str, Any]) -> str:
     )
 
 
-def read_toml(path: Path, folder: Path = CONFIGS) -> dict[str, Any]:
-    """The table in a TOML file. Files of a folder of ours go by their names anywhere, installed or not.
-
-    Args:
-        path: the file; or the name of one in `folder`, as in "bandit" or "configs/bandit.toml".
-        folder: our configs, or our sweeps.
-    Raises:
-        ConfigError: it cannot be read; the message names the nearest file that can.
-    """
-    own = {file.stem: file for file in sorted(folder.glob("*.toml"))}
-    place = folder.relative_to(CONFIGS.parent)
+def _read_toml(path: Path) -> dict[str, Any]:
+    own = {file.stem: file for file in sorted(CONFIGS.glob("*.toml"))}
     # Of a name that is too long for any file os.path says that it is none; pathlib raises.
-    if not os.path.isfile(path):
-        path = (own | {f"{place}/{file.name}": file for file in own.values()}).get(str(path), path)
+    if not os.path.isfile(path):  # ours go by their names in any folder, installed or not
+        path = (own | {f"configs/{file.name}": file for file in own.values()}).get(str(path), path)
     try:
         return parse_toml(read_regular(path, MAX_BYTES).decode())
     except OSError as error:
-        beside = folder if path.parent == place and not os.path.isdir(place) else path.parent
-        close = (
-            nearest(path.stem, list(own)) if path.parent == Path() else nearest(str(path), _files(path, beside))
-        )
+        close = nearest(path.stem, list(own)) if path.parent == Path() else nearest(str(path), _beside(path))
         raise ConfigError(f"{path}: {error.strerror or error}{close}") from None
     except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {one_line(error)}") from None
 
 
-def _files(path: Path, folder: Path) -> list[str]:
-    """The configs in a folder, if it can be read, as if they were beside `path`."""
+def _beside(path: Path) -> list[str]:
+    """Configs in the same folder, if it can be read; ours, where `configs/` is nobody else's."""
     with suppress(OSError):
+        folder = CONFIGS if path.parent == Path("configs") and not os.path.isdir(path.parent) else path.parent
         return [str(path.parent / other.name) for other in folder.glob("*.toml")]
     return []
 

@@ -9,14 +9,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from experiments.config.commands import CONFIGS
-from experiments.config.loading import read_toml
-from experiments.config.mistakes import one_line
+from experiments.config.files import read_regular
+from experiments.config.mistakes import nearest, one_line
+from experiments.config.overrides import parse_toml
 from experiments.config.schema import ConfigError
 from experiments.config.sweeps import Sweep
 from experiments.config.tuning import check_tuning
 
 SWEEPS = CONFIGS / "sweeps"
-MAX_CELLS = 100_000
+MAX_BYTES, MAX_CELLS = 1 << 20, 100_000
 RULES = ("log_uniform", "uniform", "choice")
 
 
@@ -26,8 +27,16 @@ def load_sweep(source: str | Path) -> Sweep:
     Raises:
         ConfigError: one message that names the place and what would be valid.
     """
-    path = Path(source)
-    table = read_toml(path, SWEEPS)
+    path, own = Path(source), {file.stem: file for file in sorted(SWEEPS.glob("*.toml"))}
+    # Of a name that is too long for any file os.path says that it is none; pathlib raises.
+    if not os.path.isfile(path):  # ours go by their names in any folder, as experiments do
+        path = (own | {f"configs/sweeps/{file.name}": file for file in own.values()}).get(str(path), path)
+    try:
+        table = parse_toml(read_regular(path, MAX_BYTES).decode())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}{nearest(path.stem, list(own))}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid TOML: {one_line(error)}") from None
     try:
         return _validated(table, path)
     except ConfigError as error:
@@ -40,7 +49,7 @@ def _validated(table: Mapping[str, Any], path: Path) -> Sweep:
     if not isinstance(table.get("base"), str):
         raise ConfigError('base: needs the name of a config, as in base = "two_rooms.toml"')
     if {"count", "seed"} & table.keys():
-        raise ConfigError("count and seed belong in [sample]")
+        raise ConfigError("count and seed belong into [sample]")
     given = {
         **table,
         **drawing,

@@ -100,14 +100,12 @@ def first_success(results: Results) -> Iterator[Picture]:
         until = np.where(arms[arm]["failed"], arms[arm]["env_steps"].max(), arms[arm]["env_steps"])
         time = np.where(hit, arms[arm]["first_success_env_step"], until)
         survival = kaplan_meier(time, hit)
-        band = Band(survival.fraction, survival.low, survival.high)
         axes.step(
-            survival.time, band.estimate, where="post", color=look.colour, linestyle=look.line, linewidth=1.8,
+            survival.time, survival.fraction, where="post", color=look.colour, linestyle=look.line, linewidth=1.8,
             marker=look.marker, markersize=5, markevery=max(1, len(survival.time) // 5), label=arm,
         )  # fmt: skip
-        axes.fill_between(
-            survival.time, band.low, band.high, step="post", color=look.colour, alpha=0.18, linewidth=0
-        )
+        ends = survival.low, survival.high
+        axes.fill_between(survival.time, *ends, step="post", color=look.colour, alpha=0.18, linewidth=0)
         words.append(f"{arm}: {hit.sum()} of {len(hit)} runs succeeded")
     axes.set_xlabel("environment steps of a run")
     axes.set_ylabel("runs without a success so far")

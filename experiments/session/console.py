@@ -20,7 +20,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from experiments.analysis.wording import effect_text, measure_text, plain, runs_text, verdict_text, worth_showing
+from experiments.analysis.wording import effect_text, measure_text, plain, verdict_text, worth_showing
 from experiments.config.measures import RUN_MEASURES
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config
@@ -168,7 +168,7 @@ def results(summary: Mapping[str, Any], width: int) -> list[Table]:
         [plain(measure_text(name, arm["measures"].get(name))) for arm in arms.values()] for name in shown
     ]
     labels = [RUN_MEASURES[name].heading for name in shown]
-    heads = [f"{arm}\n({runs_text(content)})" for arm, content in arms.items()]
+    heads = [f"{arm}\n({_count(content)})" for arm, content in arms.items()]
     title: str | None = printable(summary["description"])
     whole = _table(title, "measure", labels, dict(zip(heads, zip(*by_measure, strict=True), strict=True)))
     if _width(whole) <= width:
@@ -198,6 +198,12 @@ def _table(title: str | None, corner: str, rows: Sequence[str], columns: Mapping
 def _width(table: Table) -> int:
     """The width of a table with all the room it needs."""
     return Measurement.get(WIDE, WIDE.options, table).maximum
+
+
+def _count(content: Mapping[str, Any]) -> str:
+    if content["n"] == content["runs"]:
+        return f"{content['n']} runs"
+    return f"{content['runs']} equal runs"
 
 
 def speed_line(summary: Mapping[str, Any]) -> str:
