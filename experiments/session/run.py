@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from experiments.config.schema import Config, ConfigError, one_line
 from experiments.figures.showing import Showing
-from experiments.session.compiling import compile_ahead
+from experiments.session.compiling import Watch, compile_ahead
 from experiments.session.interrupts import Interrupts
 from experiments.session.surroundings import plain_arithmetic
 from experiments.session.workers import Workers, check_states
@@ -127,7 +127,7 @@ def run(
     notify: Notify,
     interrupts: Interrupts | None = None,
     showing: Showing | None = None,
-    on_compile: Callable[[], None] | None = None,
+    watch: Watch | None = None,
 ) -> Mapping[str, Any]:
     """Train into a folder and return its summary.
 
@@ -138,7 +138,7 @@ def run(
         notify: called with one line of text that the user should see.
         interrupts: the signals that may end it early, after a checkpoint.
         showing: collects what could not be written for TensorBoard; the results do not depend on it.
-        on_compile: called before each function that has to be compiled for this processor.
+        watch: shows that something is compiled for this processor.
     Raises:
         ConfigError: the config does not fit its world, or the folder holds another config.
         StoreError: the folder cannot be used.
@@ -163,7 +163,7 @@ def run(
             notify(f"{folder.path} is finished; nothing to do")
             folder.tidy()
             return folder.read_summary()
-        pace = compile_ahead(training, notify, on_compile)
+        pace = compile_ahead(training, notify, watch)
         workers = stack.enter_context(session.begin(pace))
         session.train(workers, on_block)
         return session.finish(workers)

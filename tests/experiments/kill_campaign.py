@@ -234,7 +234,7 @@ class ArgumentCampaign(Campaign):
             self.plan[name] = load_config(tomllib.loads(config_of(name)))
         self.main = arguing(list(self.plan.values()))
         old = arguing(list(self.plan.values()), older_code=True)
-        self.words = {"new": ["--out", str(self.out), "--workers", str(workers)]}
+        self.words = {"new": ["-v", "--out", str(self.out), "--workers", str(workers)]}
         self.begin()
         self.run(old, self.words["new"])
         self.finished = {"old": root / "old"}
