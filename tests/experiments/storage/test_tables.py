@@ -5,9 +5,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from experiments import load_config
+from experiments import __version__, load_config, train
 from experiments.config.measures import RUN_MEASURES, UPDATE_MEASURES, Measure
 from experiments.session import run as session
+from experiments.storage import table_sink
+from experiments.storage.run_folder import RunFolder, sha256
+from tests.experiments import small_training
 
 TABLES = {"updates": UPDATE_MEASURES, "runs": RUN_MEASURES}
 
@@ -29,6 +32,31 @@ def test_a_measures_field_has_its_label_meaning_and_unit(name: str, folder: Path
         about = {key.decode(): text.decode() for key, text in (schema.field(column).metadata or {}).items()}
         assert (about["label"], about["meaning"]) == (measure.label, measure.meaning), column
         assert about.get("unit", "") == measure.unit
+
+
+@pytest.mark.parametrize("name", ["updates", "steps", "runs"])
+def test_a_table_names_its_config_and_the_version_that_made_it(name: str, folder: Path) -> None:
+    metadata = pq.read_schema(folder / f"{name}.parquet").metadata
+    assert metadata[b"config_sha256"].decode() == sha256(folder / "config.toml")
+    assert metadata[b"version"].decode() == __version__
+
+
+def test_the_summary_names_its_config_too(folder: Path) -> None:
+    assert RunFolder(folder).read_summary()["config_sha256"] == sha256(folder / "config.toml")
+
+
+def test_results_in_memory_name_the_same_config(folder: Path) -> None:
+    result = train(load_config(folder / "config.toml"))
+    for table in (result.updates, result.steps, result.runs):
+        assert table.schema.metadata[b"config_sha256"].decode() == sha256(folder / "config.toml")
+    assert result.summary["config_sha256"] == sha256(folder / "config.toml")
+
+
+def test_a_table_of_several_parts_names_its_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_sink, "PART_BYTES", 0)
+    small_training.train(tmp_path / "run", often=True)
+    metadata = pq.read_schema(tmp_path / "run" / "updates.parquet").metadata
+    assert metadata[b"config_sha256"].decode() == sha256(tmp_path / "run" / "config.toml")
 
 
 def test_the_entropy_of_every_step_says_its_unit(folder: Path) -> None:
