@@ -1,5 +1,6 @@
 """Tables say themselves what their columns are, in the words of the one table of measures."""
 
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,7 +11,7 @@ from experiments.config.measures import RUN_MEASURES, UPDATE_MEASURES, Measure
 from experiments.session import run as session
 from experiments.storage import table_sink
 from experiments.storage.run_folder import RunFolder, sha256
-from tests.experiments import small_training
+from tests.experiments import small_training, stored_folder
 
 TABLES = {"updates": UPDATE_MEASURES, "runs": RUN_MEASURES}
 
@@ -59,6 +60,24 @@ def test_a_table_of_several_parts_names_its_config(tmp_path: Path, monkeypatch: 
     assert metadata[b"config_sha256"].decode() == sha256(tmp_path / "run" / "config.toml")
 
 
-def test_the_entropy_of_every_step_says_its_unit(folder: Path) -> None:
-    field = pq.read_schema(folder / "steps.parquet").field("entropy_nats")
-    assert field.metadata[b"unit"] == b"nats"
+@pytest.mark.parametrize("name", ["updates", "steps", "runs"])
+def test_every_column_says_what_it_means(name: str, folder: Path) -> None:
+    for field in pq.read_schema(folder / f"{name}.parquet"):
+        assert (field.metadata or {}).get(b"meaning"), field.name
+
+
+@pytest.mark.parametrize("unit", ["nats", "bits"])
+def test_the_entropy_of_every_step_says_its_unit(unit: str, folder: Path) -> None:
+    field = pq.read_schema(folder / "steps.parquet").field(f"entropy_{unit}")
+    assert field.metadata[b"unit"].decode() == unit
+    assert b"mean over the episodes that take this step" in field.metadata[b"meaning"]
+
+
+def test_a_training_keeps_the_step_columns_with_which_it_began(tmp_path: Path) -> None:
+    """The earlier version knew the entropy in nats only."""
+    shutil.copytree(stored_folder.UNFINISHED, tmp_path / "killed")
+    config = load_config(tmp_path / "killed" / "config.toml")
+    small_training.train(tmp_path / "killed", config, resume=True, tensorboard=False)
+    steps = pq.read_table(tmp_path / "killed" / "steps.parquet")
+    assert "entropy_bits" not in steps.column_names
+    assert steps.equals(pq.read_table(stored_folder.FOLDER / "steps.parquet"))
