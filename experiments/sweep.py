@@ -37,12 +37,11 @@ from experiments.session.run import Options, holds, run
 from experiments.session.surroundings import plain_arithmetic
 from experiments.session.sweep_plan import plan_lines
 from experiments.session.waiting import Compiling, Waiting
-from experiments.storage.run_folder import RunFolder, StoreError, parquet_bytes
+from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.storage.sources import TRAINING, digest
 from experiments.storage.sweep_folder import (
     JUDGED,
     PAGE,
-    RUNS,
     SUMMARY,
     SWEEP,
     SWEEP_FILE,
@@ -205,7 +204,7 @@ def swept(sweep: Sweep, planned: Sequence[Cell], place: Place) -> Swept:
         (c, each) for c, each in zip(planned, train_all(sweep, planned, place), strict=True) if each is not None
     ]
     found, done = [cell for cell, _ in trained], [finished for _, finished in trained]
-    place.folder.write(RUNS, parquet_bytes(all_runs(found, done)))
+    place.folder.write_runs(all_runs(found, done))
     summary: dict[str, Any] = {
         "name": sweep.name,
         "description": sweep.description,

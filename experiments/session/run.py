@@ -17,6 +17,7 @@ from experiments.session.interrupts import Interrupts
 from experiments.session.surroundings import plain_arithmetic
 from experiments.session.workers import Workers, check_states
 from experiments.storage.checkpoints import Checkpoints, Moment, OlderFormat
+from experiments.storage.descriptions import origin, policies_of, stamped
 from experiments.storage.run_folder import (
     SOURCE,
     TRAIN,
@@ -111,10 +112,12 @@ def train_in_memory(config: Config) -> Result:
     summary |= provenance(
         time.monotonic() - began, int(np.sum(columns["env_steps"])), arithmetic(not training.is_compiled)
     )
+    runs, made_by = training.runs, origin(config_text(training.config))
+    summary["config_sha256"] = made_by["config_sha256"]
     return Result(
-        update_table(records, training.runs),
-        step_table(records, training.runs),
-        run_table(columns, training.runs),
+        stamped(update_table(records, runs), made_by),
+        stamped(step_table(records, runs), made_by),
+        stamped(run_table(columns, runs), made_by),
         summary,
         training.config,
     )
@@ -342,7 +345,9 @@ class _Session:
         columns, runs = workers.final(), self._training.runs
         self._tables.finish()
         self._folder.write_table("runs.parquet", run_table(columns, runs))
-        self._folder.write_policies(workers.parameters())
+        inputs = {world.number: world.inputs for world in self._training.worlds}
+        about = {arm: policies_of(self._config, arm, inputs) for arm in self._config.arms}
+        self._folder.write_policies(workers.parameters(), about)
         summary = summarize(self._config, runs, columns)
         summary |= provenance(time.monotonic() - self._began, int(np.sum(columns["env_steps"])), self._arithmetic)
         summary["judging"] = digest(JUDGING)
