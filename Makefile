@@ -15,9 +15,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt \
 demo: .venv/.installed
 	$(BIN)/python train.py --out runs/demo --overwrite
 
-# In a process for each core, each of which has the fast, or the slow, tests of one file after another.
+# In a process for each core, each of which takes one file after another.
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.installed-dev
 	$(BIN)/ruff format --check .

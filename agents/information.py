@@ -1,10 +1,13 @@
 """Information, entropy, cross entropy, KL divergence: pure functions of distributions, in nats or bits.
 
-They take lists, NumPy arrays and torch tensors. The answer for a tensor is a tensor (differentiable), else an
-array, or a plain float for a single number. torch is not imported here: a caller with a tensor has imported it.
+They take lists, NumPy arrays and torch tensors. For a tensor the answer is a tensor that can be differentiated,
+else an array, or a plain float if it is a single number. torch is not imported here: whoever has a tensor has
+imported it already.
 
-The last axis is the distribution; any leading axes are kept. Source of every formula: Cover and Thomas,
-*Elements of Information Theory* (2006), chapter 2. Conventions: 0 log 0 = 0; KL is infinite where q = 0 < p.
+A distribution is the last axis of p or q, [..., A]; leading axes are kept, and broadcast against each other.
+`base` is the unit of the answer. Arguments that are no distribution, and other bases, raise a ValueError, except
+in the two functions that say "not validated". Conventions: 0 log 0 = 0; KL and cross entropy are infinite where q
+= 0 < p. Source of every formula: Cover and Thomas, *Elements of Information Theory* (2006), chapter 2.
 """
 
 import math
@@ -20,13 +23,7 @@ Numbers: TypeAlias = Any  # a list, a NumPy array or a torch tensor
 def information(p: Numbers, base: Base = "nats") -> Any:
     """How surprising an event of probability p is: -log p. Zero for a certain event, infinite for p = 0.
 
-    Args:
-        p: probabilities of single events, any shape (not a distribution: no axis has to sum to 1).
-        base: unit of the answer.
-    Returns:
-        information, the shape of p.
-    Raises:
-        ValueError: a probability is outside [0, 1], or the base is neither "nats" nor "bits".
+    Here p holds probabilities of single events, in any shape, which the answer has too; no axis has to sum to 1.
     """
     xp, p = _read(p, "information: p")
     if not bool(((p >= 0) & (p <= 1)).all()):
@@ -36,44 +33,29 @@ def information(p: Numbers, base: Base = "nats") -> Any:
 
 
 def entropy(p: Numbers, base: Base = "nats") -> Any:
-    """Shannon entropy -sum p log p, between 0 (one sure outcome) and log A (uniform).
-
-    Args:
-        p: distributions, [..., A].
-        base: unit of the answer.
-    Returns:
-        entropy, [...].
-    Raises:
-        ValueError: p is not a distribution, or the base is unknown.
-    """
+    """Shannon entropy -sum p log p, between 0 (one sure outcome) and log A (uniform): [..., A] -> [...]."""
     xp, p = _distribution(p, "entropy: p")
     return _answer(0 - _p_log_q(xp, p, p).sum(-1), base)
 
 
 def entropy_from_log(log_pi: Numbers, pi: Numbers | None = None) -> Any:
-    """Shannon entropy in nats, from log-probabilities: the form the loss differentiates.
+    """Shannon entropy in nats from log-probabilities, the form the loss differentiates: [..., A] -> [...].
 
-    Summed over every action: the one-sample estimate -log pi(a_t) has the right mean, but a gradient
-    that is zero on average, so it would regularise nothing. Not validated: it runs once per update.
+    It is summed over every action: the one-sample estimate -log pi(a_t) has the right mean, but a gradient that is
+    zero on average, so it would regularise nothing. Not validated, since it runs once per update.
 
     Args:
-        log_pi: log-probabilities, [..., A], finite.
+        log_pi: finite log-probabilities.
         pi: exp(log_pi), if it is known already, since exponentials are most of the cost.
-    Returns:
-        entropy, [...].
     """
     xp, log_pi = _read(log_pi, "entropy_from_log: log_pi")
     return _answer(-((xp.exp(log_pi) if pi is None else pi) * log_pi).sum(-1), "nats")
 
 
 def entropy_of_weights(weights: Numbers, base: Base = "nats") -> Any:
-    """Shannon entropy of the distribution weights / total; 0 where the total is 0. Not validated.
+    """Shannon entropy of the distribution weights / total, 0 where the total is 0: [..., S] -> [...].
 
-    Args:
-        weights: for example how often each outcome was seen, or probabilities that need no check, [..., S].
-        base: unit of the answer.
-    Returns:
-        entropy, [...].
+    Weights are, for example, how often each outcome was seen, or probabilities that need no check. Not validated.
     """
     xp, weights = _read(weights, "entropy_of_weights: weights")
     total = weights.sum(-1)[..., None]
@@ -82,17 +64,9 @@ def entropy_of_weights(weights: Numbers, base: Base = "nats") -> Any:
 
 
 def cross_entropy(p: Numbers, q: Numbers, base: Base = "nats") -> Any:
-    """Mean surprise -sum p log q of an observer who believes q while p is true; H(p) + KL(p||q).
+    """Mean surprise -sum p log q of an observer who believes q while p is true: H(p) + KL(p||q).
 
-    With a one-hot p it is -log q of the true class: the classification loss.
-
-    Args:
-        p, q: distributions, [..., A], broadcast against each other.
-        base: unit of the answer.
-    Returns:
-        cross entropy, [...]; infinite where q = 0 < p.
-    Raises:
-        ValueError: p or q is not a distribution, or the base is unknown.
+    With a one-hot p it is -log q of the true class: the classification loss. [..., A] twice -> [...].
     """
     xp, p = _distribution(p, "cross_entropy: p")
     _, q = _distribution(q, "cross_entropy: q")
@@ -102,15 +76,8 @@ def cross_entropy(p: Numbers, q: Numbers, base: Base = "nats") -> Any:
 def kl_divergence(p: Numbers, q: Numbers, base: Base = "nats") -> Any:
     """Kullback-Leibler divergence sum p log(p/q): the expected log-likelihood ratio under p.
 
-    Never negative, zero only for p = q; not symmetric, and the triangle inequality fails: no metric.
-
-    Args:
-        p, q: distributions, [..., A], broadcast against each other.
-        base: unit of the answer.
-    Returns:
-        divergence, [...]; infinite where q = 0 < p.
-    Raises:
-        ValueError: p or q is not a distribution, or the base is unknown.
+    It is never negative, and zero only for p = q. It is not a metric: it is not symmetric, and the triangle
+    inequality does not hold. [..., A] twice -> [...].
     """
     xp, p = _distribution(p, "kl_divergence: p")
     _, q = _distribution(q, "kl_divergence: q")
@@ -120,15 +87,7 @@ def kl_divergence(p: Numbers, q: Numbers, base: Base = "nats") -> Any:
 
 
 def effective_actions(p: Numbers) -> Any:
-    """exp(H): the number of equally likely actions with the same entropy. Between 1 and A, without a unit.
-
-    Args:
-        p: distributions, [..., A].
-    Returns:
-        number of actions, [...].
-    Raises:
-        ValueError: p is not a distribution.
-    """
+    """exp(H), between 1 and A: the number of equally likely actions with the same entropy. [..., A] -> [...]."""
     nats = entropy(p)
     return math.exp(nats) if isinstance(nats, float) else _read(nats, "")[0].exp(nats)
 
@@ -156,11 +115,7 @@ def _answer(nats: Any, base: str) -> Any:
     if base not in ("nats", "bits"):
         raise ValueError(f'base {base!r} is unknown: "nats" or "bits"')
     found = nats / math.log(2) if base == "bits" else nats
-    return (
-        float(found)
-        if isinstance(found, np.generic) or (isinstance(found, np.ndarray) and found.ndim == 0)
-        else found
-    )
+    return float(found) if isinstance(found, np.ndarray | np.generic) and found.ndim == 0 else found
 
 
 def _distribution(values: Numbers, name: str) -> tuple[Any, Any]:

@@ -28,7 +28,7 @@ class Experience(NamedTuple):
 
 
 class LossTerms(NamedTuple):
-    """The loss of each run, [R], and its terms: all summed over an episode's steps and averaged over episodes."""
+    """The loss of each run and its terms, [R] each: summed over an episode's steps, averaged over episodes."""
 
     policy_loss: Tensor
     negative_entropy: Tensor  # nats
@@ -45,7 +45,7 @@ def loss_terms(
         log_pi: log-probabilities, [R, N, A].
         experience: advantages and visits of the same rows.
         entropy_coef: [R], not negative.
-        name: what it weighs; see `agents.regularizers`.
+        name: what the coefficient weighs; see `agents.regularizers`.
     """
     policy_loss = -(experience.advantage_sums * log_pi).sum((1, 2)) / experience.normalizer
     negative_entropy = -(experience.visit_counts * entropy_from_log(log_pi)).sum(1) / experience.normalizer
@@ -96,7 +96,7 @@ class StackedLearner:
             [R, N, A], or [M, N, A].
         """
         theta = self.theta if runs is None else self.theta.index_select(0, runs)
-        # As over the last axis, in a quarter of the time.
+        # The same as a softmax over the last axis, in a quarter of the time.
         return torch.log_softmax(self.shape.logits(theta, rows).transpose(1, 2), dim=1).transpose(1, 2)
 
     def step(self, loss: Tensor) -> Tensor:
@@ -138,8 +138,8 @@ class StackedLearner:
     def freeze(self, runs: NDArray[np.bool_]) -> None:
         """Stop moving the runs [R] (bool) for good, because a number of theirs is no longer finite.
 
-        Their parameters are set to 0, a uniform policy, which keeps their numbers finite from now on; they are
-        reported as failed and never averaged.
+        Their parameters are set to 0, which makes the policy uniform and keeps their numbers finite from now on.
+        Such runs are reported as failed and never averaged.
         """
         self.frozen |= torch.from_numpy(runs)
         self.theta.detach().numpy()[runs] = 0.0

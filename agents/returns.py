@@ -1,6 +1,6 @@
 """Returns-to-go, baselines and advantages: pure functions of arrays.
 
-R: runs, E: episodes of one update, T: time steps, S: states. Rewards after an episode's end are 0, and so
+R: runs, E: episodes of one update, T: time steps. Rewards after an episode's end are 0, and so
 are its returns-to-go there. Source: Williams, *Simple Statistical Gradient-Following Algorithms* (1992);
 leave-one-out after Kool, van Hoof and Welling, *Buy 4 REINFORCE Samples, Get a Baseline for Free!* (2019).
 """
@@ -42,7 +42,9 @@ def batch_mean(returns: Array) -> Array:
 
 
 def leave_one_out(returns: Array) -> Array:
-    """The mean of the other E - 1 returns-to-go at the same time step: independent of the episode's own action.
+    """The mean of the other E - 1 returns-to-go at the same time step.
+
+    It does not depend on the episode's own action, so it does not bias the gradient.
 
     Args:
         returns: [T, R, E], E >= 2.
@@ -72,20 +74,8 @@ class RunningMean(NamedTuple):
         return RunningMean(self.total + return_sums, self.number + numbers)
 
 
-def moved_values(values: Array, return_sums: Array, visits: Array, rate: float) -> Array:
-    """State values moved by `rate` towards the mean return-to-go of each visited state.
-
-    Args:
-        values, return_sums, visits: [R, S]; unvisited states keep their value.
-    Returns:
-        values, [R, S].
-    """
-    mean = np.divide(return_sums, visits, out=values.copy(), where=visits > 0)
-    return values + rate * (mean - values)
-
-
 def normalized(advantages: Array, run: NDArray[np.int64], runs: int) -> Array:
-    """Advantages with mean 0 and standard deviation 1 within each run. Biased; a common habit.
+    """Advantages with mean 0 and standard deviation 1 within each run: a common habit, and biased.
 
     Args:
         advantages: [N], the live steps of all runs.

@@ -22,12 +22,11 @@ def grid_mdp(
 ) -> FiniteMDP:
     """The decision process of a map, with a state for each free cell, numbered row by row.
 
-    Actions: 0 up, 1 right, 2 down, 3 left. Moving into a wall or the edge of the map leaves the agent where it is.
+    Actions: 0 up, 1 right, 2 down, 3 left. Moving into a wall or over the edge leaves the agent where it is.
 
     Args:
-        map: rows of equal length, as a list, a text with line breaks, or the path of a text file.
-            '#' is a wall, '.' or a space a free cell, 'S' a start (if there are several, one is drawn), and the
-            characters of `goals` are goals.
+        map: rows of equal length, as `read_map` takes them. '#' is a wall, '.' or a space a free cell, 'S' a start
+            (if there are several, one is drawn), and the characters of `goals` are goals.
         goals: the reward of each goal character. Entering a goal pays its reward and ends the episode.
         thin_walls: pairs of neighbouring cells (row, column) with a wall between them, in both directions.
         pays_on_leaving: entering a goal does nothing; any action in it pays its reward and ends the episode.

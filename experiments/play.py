@@ -30,10 +30,11 @@ from experiments.session.console import Screen
 from experiments.session.side_by_side import TextPicture, play_in_place
 from experiments.storage.policies import StoredPolicy, load_policy
 from experiments.storage.run_folder import RunFolder, StoreError
+from experiments.training.environments import closed
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.randomness import Purpose, uniforms
 from experiments.training.spaces import flag_of, reward_of
-from experiments.training.worlds import World, closed
+from experiments.training.worlds import World
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class Move(NamedTuple):
     entropy_bits: float  # of the policy from which the action was drawn
     reward: float
     total: float  # rewards so far
-    outcome: str  # "": the episode goes on
+    ending: str  # "": the episode goes on
     picture: Any  # what the environment draws after the step, in its render mode
 
 
@@ -81,10 +82,10 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
                 reward = world.paid(reward_of(reward))
                 terminated, truncated = flag_of(terminated, "terminated"), flag_of(truncated, "truncated")
                 total += reward
-                outcome = "ended" if terminated else "cut off by the time limit" if truncated else ""
+                ending = "ended" if terminated else "cut off by the time limit" if truncated else ""
                 bits = entropy(pi, "bits")
-                yield Move(world.first_action + action, float(pi[action]), bits, reward, total, outcome, draw())
-                if outcome:
+                yield Move(world.first_action + action, float(pi[action]), bits, reward, total, ending, draw())
+                if ending:
                     return
     except StoreError:
         raise
@@ -151,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _arms(path: Path) -> list[str | None]:
-    """All of a run folder; None where it does not say, which is for whoever loads a policy to complain about."""
+    """All arms of a run folder; [None] if it has no config, which loading a policy will then report."""
     folder = RunFolder(path)
     return [*folder.read_config().arms] if folder.has_begun else [None]
 
@@ -194,7 +195,7 @@ def _told(moves: Iterator[Move]) -> Iterator[Move]:
             print(move.picture.rstrip("\n"))
         if move.action is not None:
             print(_line(number, move))
-        if move.outcome:
+        if move.ending:
             print(f"{_ending(number, move)}\n")
         yield move
 
@@ -214,7 +215,7 @@ def _render_mode(world: World, wish: str) -> tuple[str | None, float]:
 
 
 def _ending(steps: int, last: Move) -> str:
-    return f"{last.outcome} after {steps} steps, return {last.total:g}"
+    return f"{last.ending} after {steps} steps, return {last.total:g}"
 
 
 def _line(number: int, move: Move) -> str:

@@ -50,7 +50,7 @@ class Step(NamedTuple):
     reward: float
     entropy_nats: float  # of the policy at that observation
     next_observation: Any
-    terminated: bool  # if the last step says False, the time limit cut the episode off
+    terminated: bool  # False in the last step: the time limit cut the episode off
 
 
 class Terms(NamedTuple):
@@ -63,7 +63,7 @@ class Terms(NamedTuple):
 
 
 def episode(env: Env, log_policy: Callable[[Any], Array], uniforms: Iterable[float]) -> Iterator[Step]:
-    """Play one episode, from `env.reset` to its end or its time limit.
+    """Play one episode, from `env.reset` to its end or to the time limit.
 
     Args:
         env: the environment.
@@ -85,8 +85,8 @@ def episode(env: Env, log_policy: Callable[[Any], Array], uniforms: Iterable[flo
 def returns_to_go(steps: Sequence[Step], agent: Agent, entropy_coef: float) -> list[float]:
     """G_t = r_t + discount * G_(t+1) for every step, [T].
 
-    In a soft return the entropy of every *later* step is a reward, too. A step's own entropy does not depend on
-    the action, so it changes nothing in the return; it enters through the loss term.
+    In a soft return, the entropy of every *later* step counts as a reward too. A step's own entropy is the same
+    whatever action is taken, so the return leaves it out; it enters through the loss term.
     """
     soft = entropy_coef if agent.entropy_objective == "soft_return" else 0.0
     uniform = agent.soft_return_offset == "uniform"
@@ -130,17 +130,18 @@ class Reinforce:
         agent = self.agent
         returns = [returns_to_go(steps, agent, entropy_coef) for steps in episodes]
         advantages = iter(self.advantages(episodes, returns))
-        policy_loss = negative_entropy = pull = torch.zeros((), dtype=torch.float64)
+        policy_loss = negative_entropy = weighed = torch.zeros((), dtype=torch.float64)
         for steps in episodes:
             for t, step in enumerate(steps):
                 log_pi = self.log_pi(step.observation)
                 weight = agent.discount**t if agent.discount_weighting else 1.0
                 policy_loss = policy_loss - weight * next(advantages) * log_pi[step.action]
                 negative_entropy = negative_entropy - weight * entropy_from_log(log_pi)
-                pull = pull + weight * regularizer(agent.regularizer, log_pi)  # unless for a control: the same
-        parts = sum(map(len, episodes)) if agent.loss_reduction == "per_step" else len(episodes)
-        policy_loss, negative_entropy = policy_loss / parts, negative_entropy / parts
-        loss = policy_loss + entropy_coef * pull / parts
+                # The negative entropy, unless the config asks for a control in its place.
+                weighed = weighed + weight * regularizer(agent.regularizer, log_pi)
+        divisor = sum(map(len, episodes)) if agent.loss_reduction == "per_step" else len(episodes)
+        policy_loss, negative_entropy = policy_loss / divisor, negative_entropy / divisor
+        loss = policy_loss + entropy_coef * weighed / divisor
 
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -171,7 +172,7 @@ class Reinforce:
         return found
 
     def learn_baseline(self, episodes: Sequence[Sequence[Step]], returns: Returns) -> None:
-        """Called after the gradient step: a baseline must not know the returns that it is subtracted from."""
+        """Call it after the gradient step: a baseline must not know the returns from which it is subtracted."""
         seen_at: dict[Any, list[float]] = defaultdict(list)
         for steps, to_go in zip(episodes, returns, strict=True):
             for step, value in zip(steps, to_go, strict=True):

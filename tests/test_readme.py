@@ -76,9 +76,10 @@ def test_links_pictures_files_and_modules_exist():
 
 
 def test_the_file_map_names_files_and_rooms_that_exist():
-    block = README.split("## The files")[1].split("```")[1]
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    blocks = [README.split("## The files")[1], contributing.split("## The rooms")[1]]
     folder, named = ROOT, []
-    for line in block.strip().splitlines():
+    for line in "".join(block.split("```\n")[1] for block in blocks).splitlines():
         names = re.split(r"\s{3,}", line.strip())[0].split()
         if not line.startswith(" "):
             folder = ROOT / names[0] if names[0].endswith("/") else ROOT
@@ -87,6 +88,12 @@ def test_the_file_map_names_files_and_rooms_that_exist():
     missing = [str(path) for path in named if not path.exists() and not path.with_suffix(".py").exists()]
     assert len(named) > 20
     assert missing == []
+
+
+def test_no_code_is_cut_off_at_the_right():
+    """GitHub's column shows about 98 characters of code; a telephone or a split window fewer."""
+    code = "".join(re.findall(r"```\w*\n(.*?)```", README, re.DOTALL))
+    assert [line for line in code.splitlines() if len(line) > 84] == []
 
 
 def test_the_two_commands_are_make_targets():

@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 # Of a tile: 4 rows of two vectors are as many sums as most processors have under way at a time.
 ROWS, VECTOR_BYTES = 4, 32
 
-# tanh x = x p(x^2) / q(x^2), with an error of at most 4e-7; above LARGEST it is 1 in single precision.
+# tanh x = x p(x^2) / q(x^2), with an error of at most 4e-7; above MAX_INPUT it is 1 in single precision.
 # Coefficients from the highest power down, as in Eigen's generic_fast_tanh_float (MathFunctionsImpl.h).
 P6, P5, P4, P3, P2, P1, P0 = map(
     np.float32,
@@ -36,14 +36,14 @@ P6, P5, P4, P3, P2, P1, P0 = map(
 Q3, Q2, Q1, Q0 = map(
     np.float32, (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
 )
-LARGEST = np.float32(7.90531110763549805)
+MAX_INPUT = np.float32(7.90531110763549805)
 
 
 def _tile(rows: int) -> Callable[..., Any]:
     """out[i : i + rows, j : j + columns] = left[i : i + rows] @ right[:, j : j + columns], two vectors wide.
 
-    Written as vector operations, which compilers do not find in a plain loop. Any strides but within rows of
-    `right` and `out`, whose numbers lie side by side.
+    It is written as vector operations, which compilers do not find in a plain loop. The numbers within a row of
+    `right` and of `out` have to lie side by side; all other strides may be any.
     """
 
     @intrinsic
@@ -94,10 +94,10 @@ _several_rows, _one_row = _tile(ROWS), _tile(1)
 
 @compiled("contract")
 def product(left: Array, right: Array, out: Array) -> None:
-    """out = left @ right, [n, k], [k, m] and [n, m]; of the latter two the numbers of a row lie side by side.
+    """out = left @ right: [n, k] @ [k, m] -> [n, m]. In `right` and `out` the numbers of a row lie side by side.
 
-    Twice as fast as BLAS, which copies before it multiplies, where matrices are as small as these. How a number is
-    summed depends on the sizes alone: no run depends on its neighbours.
+    For matrices as small as these it is twice as fast as BLAS, which copies before it multiplies. The order in
+    which a number is summed depends on the sizes alone, so no run depends on its neighbours.
     """
     rows, columns = left.shape[0], 2 * VECTOR_BYTES // right.itemsize
     wide = right.shape[1] // columns * columns
@@ -108,14 +108,14 @@ def product(left: Array, right: Array, out: Array) -> None:
             continue
         for i in range(0, rows - ROWS, ROWS):
             _several_rows(left, right, out, i, j)
-        _several_rows(left, right, out, rows - ROWS, j)  # those at the end, some of them once more
+        _several_rows(left, right, out, rows - ROWS, j)  # the last rows; some are computed twice
     for j in range(wide, right.shape[1]):
         _column(left, right, out, j)
 
 
 @compiled("contract", "reassoc", "nsz")
 def _column(left: Array, right: Array, out: Array, j: int) -> None:
-    """One column of a product, where no tile fits: along rows of `left`, or along its columns, as they lie."""
+    """One column of a product, where no tile fits. It reads `left` in the order in which it lies in memory."""
     inner = left.shape[1]
     if left.strides[1] == left.itemsize:
         factors = np.empty(inner, right.dtype)
@@ -266,7 +266,7 @@ def add_and_tanh(sums: Array, bias: Array) -> None:
             if sums.itemsize == 8:
                 row[h] = np.tanh(row[h] + bias[h])
             else:
-                x = min(max(row[h] + bias[h], -LARGEST), LARGEST)
+                x = min(max(row[h] + bias[h], -MAX_INPUT), MAX_INPUT)
                 z = x * x
                 p = (((((P6 * z + P5) * z + P4) * z + P3) * z + P2) * z + P1) * z + P0
                 q = ((Q3 * z + Q2) * z + Q1) * z + Q0

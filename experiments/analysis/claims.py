@@ -21,11 +21,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from experiments.analysis.contrasts import WorldCount, certain, contrast
+from experiments.analysis.contrasts import Contrast, certain, contrast
 from experiments.analysis.estimates import holm
-from experiments.analysis.exact_tests import ALPHA, Interval
+from experiments.analysis.exact_tests import ALPHA, Interval, Tails
 from experiments.analysis.over_worlds import contrast_over_worlds
-from experiments.analysis.rules import find
+from experiments.analysis.rules import apply_rule
 from experiments.analysis.values import is_one_run, kind_of, values_of
 from experiments.config.expectations import Expectation, parse_expectation, read_expectation
 
@@ -53,7 +53,7 @@ class Claim:
     statement: str
     measure: str
     expect: str
-    limit: bool = False  # its author expects that it does not hold
+    limit: bool = False  # whether its author expects that it does not hold
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,12 @@ class Comparison:
     """What the data say about a claim, before the correction for the other claims."""
 
     claim: Claim
-    interval: Interval  # first arm minus second (or the number); inverted U: the best peak minus its stronger end
+    shown: Contrast  # first arm minus second (or the number); inverted U: the best peak minus its stronger end
     test: str
-    p: float | None  # two-sided; None: nothing to test, and only `favours` counts
+    p: float | None  # two-sided; None: there is nothing to test, and `favours` alone decides
     favours: bool | None  # whether the data speak for the claim; None: no data
-    n: int
     failed: int  # runs without a value; the verdict must hold whatever their values
-    seeds: Callable[[float], int | None]  # level -> seeds per arm that would decide it with power .8
-    improvement: Interval | None = None  # see `Contrast`
-    mean_difference: float | None = None  # see `Contrast`
-    worlds: WorldCount | None = None  # of a family: n and `seeds` count worlds
+    seeds_needed: Callable[[float], int | None]  # level -> seeds per arm that would decide it with power .8
 
 
 @dataclass(frozen=True)
@@ -90,12 +86,11 @@ class Verdict:
     p_adjusted: float | None
     n: int
     failed: int
-    improvement: (
-        list[float | None] | None
-    )  # chance that a run is higher in the first arm (ties half), low, high end
+    # The chance that a run is higher in the first arm (ties count half), and the ends of its interval.
+    improvement: list[float | None] | None
     mean_difference: float | None  # of two arms' numbers, first minus second, untested; None: none, or infinite
     more_seeds: int | None  # per arm, if the effect is as large as it looked; 0: decided; None: no number would do
-    worlds: dict[str, int | float] | None = None  # of a family, as WorldCount; n and more_seeds count worlds
+    worlds: dict[str, int | float] | None = None  # WorldCount of a family, where n and more_seeds count worlds
 
 
 def read_claim(claim: Claim, arms: Sequence[str], measures: Iterable[str]) -> Expectation:
@@ -133,10 +128,11 @@ def compare(
     Args:
         values: arm -> measure -> one value per run, [n]; `experiments.analysis.values` says what counts as one.
         seeds: arm -> the runs' seeds, [n]; arms are paired by the seeds that all arms of the claim have.
-        exact: arms that draw no random numbers while they train. Where all their measures are equal over the
-            seeds, the runs are one run: no test, no interval, the sign decides (equal values refute "a < b").
-        worlds: of a family, arm -> the runs' worlds, [n]: arms are paired by world and seed, and the world is the
-            unit (`experiments.analysis.over_worlds`). Times are then shares of the budget.
+        exact: arms that draw no random numbers while they train. If all measures are the same for every seed,
+            the runs count as one run: there is no test and no interval, and the sign of the difference decides
+            (equal values refute "a < b").
+        worlds: arm -> the runs' worlds, [n], if they form a family. Arms are then paired by world and seed, the
+            world is the unit (`experiments.analysis.over_worlds`), and times are shares of the budget.
     Raises:
         ValueError: unknown arm or measure, a measure that is not a number, or arms without a common seed.
     """
@@ -149,28 +145,20 @@ def compare(
     n, failed = len(columns[arms[0]]), sum(int(np.isnan(column).sum()) for column in columns.values())
     if failed == n * len(arms):
         unknown = Interval(math.nan, math.nan, math.nan)
-        return Comparison(claim, unknown, "no run has a value", None, None, n, failed, lambda _: None)
+        nothing = Contrast(unknown, n, "no run has a value", lambda _: Tails(1.0, 1.0), lambda *_: None)
+        return Comparison(claim, nothing, nothing.test, None, None, failed, lambda _: None)
     kind = kind_of(claim.measure, values[arms[0]])
-    join = partial(contrast, kind, equality=expectation.within is not None)
-    if worlds is not None:
-        join = partial(contrast_over_worlds, kind, np.asarray(worlds[arms[0]])[runs[arms[0]]])
-    found = find(expectation, columns, partial(certain, kind) if single else join)
-    favours: bool | None = found.favours
-    if single and found.p > 0:  # without chance, equal values refute a difference; a failed run leaves it open
-        favours = None if failed else False
-    return Comparison(
-        claim,
-        found.shown.interval,
-        found.shown.test if single else found.test,
-        p=None if single else found.p,
-        favours=favours,
-        n=found.shown.n,
-        failed=failed,
-        seeds=found.seeds,
-        improvement=found.shown.improvement,
-        mean_difference=found.shown.mean_difference,
-        worlds=found.shown.worlds,
-    )
+    contrast_of = partial(contrast, kind, equality=expectation.within is not None)
+    if single:
+        contrast_of = partial(certain, kind)
+    elif worlds is not None:
+        contrast_of = partial(contrast_over_worlds, kind, np.asarray(worlds[arms[0]])[runs[arms[0]]])
+    shown, test, p, favours, needed = apply_rule(expectation, columns, contrast_of)
+    if not single:
+        return Comparison(claim, shown, test, p, favours, failed, needed)
+    # Without chance, equal values refute a difference; a failed run leaves it open.
+    sure = favours if p == 0 else None if failed else False
+    return Comparison(claim, shown, shown.test, None, sure, failed, needed)
 
 
 def _common_runs(
@@ -204,8 +192,9 @@ def _verdict(found: Comparison, adjusted: float | None, level: float) -> Verdict
     verdict: Decision = "inconclusive"
     if found.favours is not None and (adjusted is None or adjusted <= ALPHA):
         verdict = "supported" if found.favours else "refuted"
-    needed = found.n if verdict != "inconclusive" else found.seeds(level)
-    effect, low, high, p = map(_plain, (*found.interval, found.p))
+    shown = found.shown
+    needed = shown.n if verdict != "inconclusive" else found.seeds_needed(level)
+    effect, low, high, p = map(_plain, (*shown.interval, found.p))
     return Verdict(
         **asdict(found.claim),
         verdict=verdict,
@@ -215,12 +204,12 @@ def _verdict(found: Comparison, adjusted: float | None, level: float) -> Verdict
         test=found.test,
         p=p,
         p_adjusted=adjusted,
-        n=found.n,
+        n=shown.n,
         failed=found.failed,
-        improvement=None if found.improvement is None else [_plain(end) for end in found.improvement],
-        mean_difference=_plain(found.mean_difference),
-        more_seeds=None if needed is None else max(needed - found.n, int(verdict == "inconclusive")),
-        worlds=None if found.worlds is None else found.worlds._asdict(),
+        improvement=None if shown.improvement is None else [_plain(end) for end in shown.improvement],
+        mean_difference=_plain(shown.mean_difference),
+        more_seeds=None if needed is None else max(needed - shown.n, int(verdict == "inconclusive")),
+        worlds=None if shown.worlds is None else shown.worlds._asdict(),
     )
 
 

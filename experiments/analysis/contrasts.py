@@ -49,13 +49,13 @@ class Contrast(NamedTuple):
     n: int  # seeds, or pairs of them
     test: str
     tails: Callable[[float], Tails]  # true value -> tails of the data
-    seeds: Callable[[float, float, float], int | None]  # true value, two-sided level, power -> seeds
+    seeds_needed: Callable[[float, float, float], int | None]  # true value, two-sided level, power -> seeds
     improvement: Interval | None = None  # of two arms' numbers: P(first > second) + P(equal) / 2
     mean_difference: float | None = None  # of two arms' numbers: first minus second, untested
-    worlds: WorldCount | None = None  # of a family of worlds
+    worlds: WorldCount | None = None  # of a family, where n and `seeds_needed` count worlds
 
 
-Join = Callable[[Array, Array | float], Contrast]  # of complete values
+ContrastOf = Callable[[Array, Array | float], Contrast]  # of complete values
 
 
 def contrast(kind: Kind, first: Array, second: Array | float, equality: bool = False) -> Contrast:
@@ -66,14 +66,14 @@ def contrast(kind: Kind, first: Array, second: Array | float, equality: bool = F
         first, second: infinite values are larger than any number; NaN: a failed run.
         equality: whether the claim is about a margin, instead of a direction.
     """
-    join: Join
+    contrast_of: ContrastOf
     if isinstance(second, float | int):
-        join = _fraction if kind == "fraction" else _median
+        contrast_of = _fraction if kind == "fraction" else _median
     elif equality:
-        join = _fractions_within if kind == "fraction" else _median_difference
+        contrast_of = _fractions_within if kind == "fraction" else _median_difference
     else:
-        join = partial(_signs, kind)
-    return either_way(join, ends(kind), first, second)
+        contrast_of = partial(_signs, kind)
+    return either_way(contrast_of, ends(kind), first, second)
 
 
 def certain(kind: Kind, first: Array, second: Array | float) -> Contrast:
@@ -85,35 +85,35 @@ def certain(kind: Kind, first: Array, second: Array | float) -> Contrast:
 
 
 def either_way(
-    join: Join,
+    contrast_of: ContrastOf,
     ends: tuple[float, float],
     first: Array,
     second: Array | float,
-    join_known: Join | None = None,
+    contrast_known: ContrastOf | None = None,
 ) -> Contrast:
     """The contrast that holds whatever the failed runs would have come to.
 
     Args:
-        join: contrasts complete values.
+        contrast_of: contrasts complete values.
         ends: the lowest and the highest value that a run can have.
         first, second: NaN: a failed run.
-        join_known: contrasts incomplete values by those that are known; None: `join`, of the complete pairs.
+        contrast_known: contrasts values of which some are missing; None: `contrast_of`, for the complete pairs.
     """
     known = ~np.isnan(first) & ~np.isnan(second)
     if known.all():
-        return join(first, second)
+        return contrast_of(first, second)
     bottom, top = ends
-    lowest = join(_filled(first, bottom), _filled(second, top))
-    highest = join(_filled(first, top), _filled(second, bottom))
+    lowest = contrast_of(_filled(first, bottom), _filled(second, top))
+    highest = contrast_of(_filled(first, top), _filled(second, bottom))
     seen = None
-    if any(known) and join_known is not None:
-        seen = join_known(first, second)
+    if any(known) and contrast_known is not None:
+        seen = contrast_known(first, second)
     elif any(known):
-        seen = join(first[known], second if isinstance(second, float | int) else second[known])
+        seen = contrast_of(first[known], second if isinstance(second, float | int) else second[known])
 
-    def seeds(truth: float, level: float, target: float) -> int | None:
+    def seeds_needed(truth: float, level: float, target: float) -> int | None:
         sides = {math.copysign(1, end.interval.estimate - truth) for end in (lowest, highest)}
-        plans = [end.seeds(truth, level, target) for end in (lowest, highest)]
+        plans = [end.seeds_needed(truth, level, target) for end in (lowest, highest)]
         return power.largest(plans) if len(sides) == 1 else None
 
     improvement = None
@@ -122,7 +122,7 @@ def either_way(
     return lowest._replace(
         interval=_hull(seen and seen.interval, lowest.interval, highest.interval),
         tails=lambda truth: Tails(highest.tails(truth).low, lowest.tails(truth).high),
-        seeds=seeds,
+        seeds_needed=seeds_needed,
         improvement=improvement,
         mean_difference=seen and seen.mean_difference,
         worlds=seen and seen.worlds,
@@ -160,7 +160,7 @@ def _fractions_within(x: Array, y: Array | float) -> Contrast:
     b, c, n = int((x > y).sum()), int((x < y).sum()), len(x)
     return _signs("fraction", x, y)._replace(
         test="exact unconditional score test of paired fractions",
-        seeds=lambda truth, level, target: power.seeds_for_margin(b / n, c / n, truth, level, target),
+        seeds_needed=lambda truth, level, target: power.seeds_for_margin(b / n, c / n, truth, level, target),
     )
 
 
@@ -173,7 +173,7 @@ def _median_difference(x: Array, y: Array | float) -> Contrast:
 def _illustrated(found: Contrast, apart: Array) -> Contrast:
     with np.errstate(invalid="ignore"):  # infinite differences of both signs: there is no mean
         mean = float(apart.mean())
-    return found._replace(improvement=paired_improvement(apart, np.zeros(len(apart))), mean_difference=mean)
+    return found._replace(improvement=paired_improvement(apart), mean_difference=mean)
 
 
 def _fraction(x: Array, number: Array | float) -> Contrast:
@@ -190,7 +190,7 @@ def _fraction(x: Array, number: Array | float) -> Contrast:
 def _median(x: Array, number: Array | float) -> Contrast:
     number = float(number)
 
-    def seeds(truth: float, level: float, target: float) -> int | None:
+    def seeds_needed(truth: float, level: float, target: float) -> int | None:
         above, below = float((x > number + truth).mean()), float((x < number + truth).mean())
         return power.seeds_for_pairs(above, below, level, target)
 
@@ -199,7 +199,7 @@ def _median(x: Array, number: Array | float) -> Contrast:
         len(x),
         "exact sign test of the median",
         lambda truth: exact_tests.median_tails(x, number + truth),
-        seeds,
+        seeds_needed,
     )
 
 

@@ -107,9 +107,9 @@ def bootstrap_counts(n: int, resamples: int) -> Array:
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
 
 
-def paired_improvement(x: Array, y: Array) -> Interval:
-    """P(x > y) + P(x = y) / 2 over pairs, with Tango's interval of P(x > y) - P(x < y), halved and shifted."""
-    difference = paired_proportions_interval(int((x > y).sum()), int((x < y).sum()), len(x))
+def paired_improvement(apart: Array) -> Interval:
+    """P(> 0) + P(= 0) / 2 of paired differences, [n]; Tango's interval of P(> 0) - P(< 0), halved and shifted."""
+    difference = paired_proportions_interval(int((apart > 0).sum()), int((apart < 0).sum()), len(apart))
     return Interval(*((1 + part) / 2 for part in difference))
 
 

@@ -47,12 +47,12 @@ def contrast_over_worlds(kind: Kind, worlds: Worlds, first: Array, second: Array
     if kind == "time":
         first, second = np.minimum(first, 1.0), np.minimum(second, 1.0)
 
-    def join(x: Array, y: Array | float) -> Contrast:
+    def contrast_of(x: Array, y: Array | float) -> Contrast:
         known = ~np.isnan(x) & ~np.isnan(y)
         other = y if isinstance(y, float | int) else world_means(y[known], worlds[known])
         return _of_means(world_means(x[known], worlds[known]), other)
 
-    return either_way(join, ends("number" if kind == "number" else "fraction"), first, second, join)
+    return either_way(contrast_of, ends("number" if kind == "number" else "fraction"), first, second, contrast_of)
 
 
 def world_means(values: Array, worlds: Worlds) -> Array:
@@ -70,7 +70,7 @@ def _of_means(x: Array, y: Array | float) -> Contrast:
         "sign flips of the mean difference of worlds",
         lambda truth: mean_tails(apart, truth),
         lambda truth, level, target: _worlds_needed(apart, truth, level, target),
-        paired_improvement(apart, np.zeros(len(apart))),
+        paired_improvement(apart),
         worlds=count_worlds(apart),
     )
 

@@ -56,7 +56,7 @@ def seeds_for_pairs(only_first: float, only_second: float, level: float, power: 
 def seeds_for_margin(
     only_first: float, only_second: float, difference: float, level: float, power: float = POWER
 ) -> int | None:
-    """Pairs to tell a paired difference of fractions from `difference`, by the normal approximation."""
+    """Pairs needed to tell a paired difference of fractions from `difference`, by the normal approximation."""
     effect = only_first - only_second
     held = float(rarer_disagreement(only_first, only_second, 1, difference))  # fractions are counts for n = 1
     null = math.sqrt(max(2 * held + difference * (1 - difference), 0))
@@ -65,7 +65,7 @@ def seeds_for_margin(
 
 
 def seeds_for_mean(effect: float, spread: float, level: float, power: float = POWER) -> int | None:
-    """Values to tell a mean that is `effect` away from the truth asked about, by the normal approximation.
+    """Values needed to tell a mean from a number that is `effect` away from it, by the normal approximation.
 
     Args:
         spread: standard deviation of the values.

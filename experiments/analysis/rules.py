@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from experiments.analysis import power
-from experiments.analysis.contrasts import Contrast, Join
+from experiments.analysis.contrasts import Contrast, ContrastOf
 from experiments.analysis.exact_tests import Array
 from experiments.analysis.power import POWER
 from experiments.config.expectations import Expectation
@@ -31,20 +31,22 @@ class Finding(NamedTuple):
     test: str
     p: float  # two-sided
     favours: bool  # whether the data speak for the expectation, or for its opposite
-    seeds: Callable[[float], int | None]  # two-sided level -> seeds that would decide it, power .8
+    seeds_needed: Callable[[float], int | None]  # two-sided level -> seeds that would decide it, power .8
 
 
-def find(expectation: Expectation, columns: Columns, join: Join) -> Finding:
-    """Apply the expectation's rule; `join` contrasts two arms, or an arm and a number."""
+def apply_rule(expectation: Expectation, columns: Columns, contrast_of: ContrastOf) -> Finding:
+    """Apply the expectation's rule; `contrast_of` contrasts two arms, or an arm and a number."""
     if expectation.relation == "inverted_u":
-        return _inverted_u(expectation, columns, join)
+        return _inverted_u(expectation, columns, contrast_of)
     first, *second = (columns[arm] for arm in expectation.arms)
-    sides = join(first, second[0] if expectation.number is None else expectation.number)
+    sides = contrast_of(first, second[0] if expectation.number is None else expectation.number)
     if expectation.within is not None:
         return _equivalence(sides, expectation.within)
     tails = sides.tails(0.0)
     favours = (tails.high < tails.low) == (expectation.relation == ">")
-    return Finding(sides, sides.test, tails.two_sided, favours, lambda level: sides.seeds(0.0, level, POWER))
+    return Finding(
+        sides, sides.test, tails.two_sided, favours, lambda level: sides.seeds_needed(0.0, level, POWER)
+    )
 
 
 def _equivalence(c: Contrast, d: float) -> Finding:
@@ -52,34 +54,34 @@ def _equivalence(c: Contrast, d: float) -> Finding:
     inside = 2 * max(at_low.high, at_high.low)
     outside = 4 * min(at_low.low, at_high.high)
 
-    def seeds(level: float) -> int | None:
+    def seeds_needed(level: float) -> int | None:
         if abs(c.interval.estimate) > d:
-            return c.seeds(math.copysign(d, c.interval.estimate), level / 2, POWER)
-        both = [c.seeds(margin, level, (1 + POWER) / 2) for margin in (-d, d)]  # both tests, .8 together
+            return c.seeds_needed(math.copysign(d, c.interval.estimate), level / 2, POWER)
+        both = [c.seeds_needed(margin, level, (1 + POWER) / 2) for margin in (-d, d)]  # both tests, .8 together
         return power.largest(both)
 
     test = f"two one-sided tests ({c.test})"
-    return Finding(c, test, min(1.0, inside, outside), inside < outside, seeds)
+    return Finding(c, test, min(1.0, inside, outside), inside < outside, seeds_needed)
 
 
-def _inverted_u(expectation: Expectation, columns: Columns, join: Join) -> Finding:
+def _inverted_u(expectation: Expectation, columns: Columns, contrast_of: ContrastOf) -> Finding:
     ends, peaks = (expectation.arms[0], expectation.arms[-1]), expectation.peaks
-    rises = {peak: [join(columns[peak], columns[end]) for end in ends] for peak in peaks}
+    rises = {peak: [contrast_of(columns[peak], columns[end]) for end in ends] for peak in peaks}
     above = {peak: max(2 * c.tails(0.0).high for c in pair) for peak, pair in rises.items()}
     below = {peak: 2 * min(2 * c.tails(0.0).low for c in pair) for peak, pair in rises.items()}
     stands, falls = len(peaks) * min(above.values()), max(below.values())
     best = max(peaks, key=lambda peak: min(map(_effect, rises[peak])))
     weaker = min(rises[best], key=_effect)
 
-    def seeds(level: float) -> int | None:
+    def seeds_needed(level: float) -> int | None:
         if weaker.interval.estimate < 0:
-            return weaker.seeds(0.0, level / 2, POWER)
-        both = [c.seeds(0.0, level / len(peaks), (1 + POWER) / 2) for c in rises[best]]
+            return weaker.seeds_needed(0.0, level / 2, POWER)
+        both = [c.seeds_needed(0.0, level / len(peaks), (1 + POWER) / 2) for c in rises[best]]
         return power.largest(both)
 
     end = ends[rises[best].index(weaker)]
     test = f"intersection-union over both ends ({weaker.test}); shown: {best} minus {end}"
-    return Finding(weaker, test, min(1.0, stands, falls), stands < falls, seeds)
+    return Finding(weaker, test, min(1.0, stands, falls), stands < falls, seeds_needed)
 
 
 def _effect(c: Contrast) -> float:

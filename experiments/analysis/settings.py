@@ -1,13 +1,13 @@
-"""What the second arm of a sweep adds to the first in each of its settings, and what of a setting decides it.
+"""What the second arm of a sweep adds to the first in each setting, and which of its keys decides that.
 
 In each setting the arms are compared as in a claim of its own, by the rules of `experiments.analysis.rules`:
 paired by seed, or in a family by world. Nothing is corrected for the number of settings: where the arms never
 differ, at most 2.5 % of settings are said to help and 2.5 % to harm, and the shares are to be read against these.
 An effect that is significantly smaller than `MARGIN` either way is no effect; what is neither is undecided.
 
-Where settings were drawn at random they are the unit of everything that is said of all of them: Wilson's interval
-for shares, and a bootstrap over settings for means. A marginal summary is such a mean over the settings that have
-one value of a key, whatever their others are (Andrychowicz et al. 2021).
+Where settings were drawn at random, a statement about all of them takes the setting as its unit: Wilson's interval
+for shares, and a bootstrap over settings for means. A marginal summary is such a mean over the settings that share
+one value of a key, whatever their other keys are (Andrychowicz et al. 2021).
 
 N: settings.
 """
@@ -25,9 +25,9 @@ from experiments.analysis.contrasts import contrast
 from experiments.analysis.estimates import wilson_interval
 from experiments.analysis.exact_tests import ALPHA
 from experiments.analysis.over_worlds import contrast_over_worlds, mean_interval
-from experiments.analysis.rules import find
+from experiments.analysis.rules import apply_rule
 from experiments.analysis.summary import in_json, worlds_of
-from experiments.analysis.tuning import columns_of, score
+from experiments.analysis.tuning import best, columns_of, score
 from experiments.analysis.values import values_of
 from experiments.config.expectations import Expectation
 from experiments.config.measures import RUN_MEASURES
@@ -79,10 +79,10 @@ def _effect(measure: str, settings: Settings, config: Config, table: pa.Table) -
     values = {arm: values_of(measure, columns[arm]) for arm in arms}
     first, second = arms
     scores = score(measure, columns[first], worlds), score(measure, columns[second], worlds)
-    join = partial(contrast_over_worlds, kind, worlds) if worlds is not None else partial(contrast, kind)
-    within = join if worlds is not None else partial(contrast, kind, equality=True)
-    found = find(Expectation(">", (second, first)), values, join)
-    same = find(Expectation("=", (second, first), within=MARGIN), values, within)
+    contrast_of = partial(contrast_over_worlds, kind, worlds) if worlds is not None else partial(contrast, kind)
+    within = contrast_of if worlds is not None else partial(contrast, kind, equality=True)
+    found = apply_rule(Expectation(">", (second, first)), values, contrast_of)
+    same = apply_rule(Expectation("=", (second, first), within=MARGIN), values, within)
     answer: Answer = "undecided"
     if found.p <= ALPHA:
         high_is_bad = RUN_MEASURES[measure].failed_as == "high"
@@ -163,14 +163,13 @@ def _share(count: int, n: int) -> list[float]:
 
 def own_best(found: Sequence[Effect], measure: str) -> tuple[Effect, Effect]:
     """The setting in which the first arm scores best, and that of the second; of equal ones the first."""
-    sign = -1.0 if RUN_MEASURES[measure].failed_as == "high" else 1.0
-    first, second = (max(found, key=lambda each: sign * each.scores[arm]) for arm in (0, 1))
+    first, second = (found[best(measure, [each.scores[arm] for each in found])] for arm in (0, 1))
     return first, second
 
 
 def comparison(measure: str, arms: Sequence[str], found: Sequence[Effect]) -> dict[str, Any]:
     """What summary.json holds of them, in plain JSON types; null: an interval is open on that side."""
-    best = dict(zip(arms, own_best(found, measure), strict=True))
+    best_of = dict(zip(arms, own_best(found, measure), strict=True))
     about = {
         "measure": measure,
         "arms": list(arms),
@@ -180,7 +179,7 @@ def comparison(measure: str, arms: Sequence[str], found: Sequence[Effect]) -> di
         "shares": shares(found),
         "own_best": {
             arm: {"settings": each.settings, "score": each.scores[place]}
-            for place, (arm, each) in enumerate(best.items())
+            for place, (arm, each) in enumerate(best_of.items())
         },
         "marginals": {key: [group._asdict() for group in groups] for key, groups in marginals(found).items()},
         "by_setting": [each._asdict() | {"scores": list(each.scores)} for each in found],

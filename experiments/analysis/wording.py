@@ -62,6 +62,11 @@ def time(value: float | None, missing: str = NEVER) -> Number:
     return number(value, missing)
 
 
+def runs_text(arm: Entry) -> str:
+    """How many runs an arm has in the summary; runs that do not differ are said to be equal."""
+    return f"{arm['runs']} {'equal ' * (arm['n'] < arm['runs'])}run{'s' * (arm['runs'] > 1)}"
+
+
 def worth_showing(arms: Iterable[Entry], names: Iterable[str] = RUN_MEASURES) -> list[str]:
     """The measures that a table of arms shows: those that some arm has, and failures if there are any.
 

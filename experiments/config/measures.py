@@ -1,7 +1,7 @@
 """What is measured: one table with everything that storing or showing a measure takes.
 
-A measure is a number that describes an update, a run at its end, or either. A new one takes three places:
-its formula (`experiments.training.exploration`), the line that computes it, and its row here.
+A measure is a number that describes an update, a run at its end, or either. CONTRIBUTING.md lists the places that
+a new one takes: its formula, the lines that compute it, and its row here.
 
 This module imports nothing heavy, so that a claim about a measure that does not exist is refused at once.
 """
@@ -9,9 +9,7 @@ This module imports nothing heavy, so that a claim about a measure that does not
 import math
 from typing import Literal, NamedTuple, TypeAlias
 
-Kind: TypeAlias = Literal[
-    "fraction", "number", "time"
-]  # fraction: true or false for each run, and the runs are counted
+Kind: TypeAlias = Literal["fraction", "number", "time"]  # a fraction is true or false for a run, and counts runs
 FailedAs: TypeAlias = Literal["low", "high", "missing"]
 Need: TypeAlias = Literal["goal", "tables", "steps"]  # a solved_return; a finite world; gradients from episodes
 

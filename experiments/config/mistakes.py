@@ -41,6 +41,17 @@ def check_name(name: str, valid: Iterable[str], what: str) -> None:
         raise ValueError(f"unknown {what} {name!r}{nearest(name, known)}")
 
 
+def spans(numbers: Iterable[int]) -> str:
+    """Numbers in words, with consecutive ones joined: (3, 4, 5, 9) -> "3 to 5, 9"."""
+    found: list[list[int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][-1] + 1:
+            found[-1].append(number)
+        else:
+            found.append([number])
+    return ", ".join(f"{span[0]} to {span[-1]}" if len(span) > 1 else f"{span[0]}" for span in found)
+
+
 def message_of(error: ValidationError, section: type[BaseModel], prefix: str = "") -> str:
     """The first mistake in a section of a config, in one line.
 

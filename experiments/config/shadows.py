@@ -1,4 +1,4 @@
-"""Our top-level names are common words: a user's own `envs/` hides ours, and has to be told so in one line."""
+"""Our top-level names are common words: where a user's own `envs/` hides ours, one line has to say so."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -7,13 +7,13 @@
     [grid]                                             # every combination
     agent.discount = [0.97, 1.0]
 
-    [sample]                                           # so many random settings, for each combination of the grid
+    [sample]                                           # `count` random settings for each combination of the grid
     count = 400
     seed = 7
     agent.learning_rate = { log_uniform = [1e-4, 1e-1] }
     arms.with_entropy.entropy_coef = { choice = [0.01, 0.03, 0.1] }
 
-    [tuning]                                           # each arm chooses its own among as many tries
+    [tuning]                                           # each arm chooses among the same number of tries
     worlds = { first = 100, count = 24 }
     seeds = 4
     tries = 24

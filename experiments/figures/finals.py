@@ -59,7 +59,7 @@ def final_returns(results: Results) -> Iterator[Picture]:
 
 def return_profile(results: Results) -> Iterator[Picture]:
     """Performance profiles (Dolan & Moré 2002): the fraction of runs that earn more than each return."""
-    returns = {arm: _floats(columns["final_return"]) for arm, columns in results.runs.items()}
+    returns = {arm: columns["final_return"].astype(float) for arm, columns in results.runs.items()}
     everything = np.concatenate([_known(values) for values in returns.values()])
     if len(returns) > MAX_CURVES or any(results.is_one_run(arm) for arm in returns) or not len(everything):
         return
@@ -87,7 +87,7 @@ def return_profile(results: Results) -> Iterator[Picture]:
 def first_success(results: Results) -> Iterator[Picture]:
     """Kaplan-Meier curves of the time to the first success."""
     arms = {arm: columns for arm, columns in results.runs.items() if columns["env_steps"].any()}
-    happened = {arm: np.isfinite(_floats(columns["first_success_env_step"])) for arm, columns in arms.items()}
+    happened = {arm: np.isfinite(columns["first_success_env_step"]) for arm, columns in arms.items()}
     if len(arms) > MAX_CURVES or not any(hit.any() for hit in happened.values()):
         return
     figure, axes = canvas(arms)
@@ -98,16 +98,14 @@ def first_success(results: Results) -> Iterator[Picture]:
         hit = happened[arm]
         # A failed run never succeeds later: it counts as without a success until the last step of any run.
         until = np.where(arms[arm]["failed"], arms[arm]["env_steps"].max(), arms[arm]["env_steps"])
-        time = np.where(hit, _floats(arms[arm]["first_success_env_step"]), until)
+        time = np.where(hit, arms[arm]["first_success_env_step"], until)
         survival = kaplan_meier(time, hit)
-        band = Band(survival.fraction, survival.low, survival.high)
         axes.step(
-            survival.time, band.estimate, where="post", color=look.colour, linestyle=look.line, linewidth=1.8,
+            survival.time, survival.fraction, where="post", color=look.colour, linestyle=look.line, linewidth=1.8,
             marker=look.marker, markersize=5, markevery=max(1, len(survival.time) // 5), label=arm,
         )  # fmt: skip
-        axes.fill_between(
-            survival.time, band.low, band.high, step="post", color=look.colour, alpha=0.18, linewidth=0
-        )
+        ends = survival.low, survival.high
+        axes.fill_between(survival.time, *ends, step="post", color=look.colour, alpha=0.18, linewidth=0)
         words.append(f"{arm}: {hit.sum()} of {len(hit)} runs succeeded")
     axes.set_xlabel("environment steps of a run")
     axes.set_ylabel("runs without a success so far")
@@ -163,12 +161,7 @@ def _left_out(values: NDArray[Any]) -> str:
 
 def _known(values: NDArray[Any]) -> Array:
     """The values that can be drawn: the distance of larger ones may be infinite."""
-    floats = _floats(values)
-    return floats[np.abs(floats) < MAX_RETURN]
-
-
-def _floats(values: NDArray[Any]) -> Array:
-    return np.array([np.nan if value is None else value for value in values], dtype=float)
+    return values[np.abs(values) < MAX_RETURN].astype(float)
 
 
 def _range(values: Array) -> tuple[float, float]:

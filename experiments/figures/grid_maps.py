@@ -53,8 +53,7 @@ def policy_map(mdp: FiniteMDP, policy: Array, entropy_nats: Array | None = None,
 
 
 def visit_map(mdp: FiniteMDP, visits: Array, colour: Colour = BLUE) -> Picture:
-    """A map of visits, [S]: the more visits, the darker the cell; a thousandth of the most visited cell's is
-    white."""
+    """A map of visits, [S]: the more visits, the darker the cell; white at a thousandth of the most visits."""
     canvas = _Canvas(mdp)
     known = np.where(np.isfinite(visits), visits, 0.0)  # infinite in an endless episode
     most, darkest = known.max(initial=0.0), _between(colour, (0, 0, 0), MOST_VISITED)

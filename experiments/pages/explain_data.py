@@ -17,6 +17,8 @@ from agents.information import entropy
 from experiments.analysis.text_numbers import CLASSIFIER, COIN, CONFIDENT, DIGIT, UNDECIDED
 from experiments.storage.results import RUNS_FILE, UPDATES_FILE, Results
 from experiments.storage.run_folder import RunFolder
+from experiments.storage.stored_rows import UpdateRows
+from experiments.training.records import runs_of
 from experiments.training.worlds import make_world
 
 Array = NDArray[np.float64]
@@ -59,19 +61,14 @@ def dose_runs(folder: RunFolder, coefficients: Sequence[float], shown: float, mo
     at = np.unique(np.expm1(np.linspace(0, math.log(updates), moments)).round().astype(np.int64))
     shape = len(coefficients), len(at), len(seeds)
     policy, bits = np.full((*shape, 4), np.nan), np.full(shape, np.nan)
-    arms, names = (
-        {arm: i for i, arm in enumerate(config.arms)},
-        ["arm", "seed", "update", "entropy_bits", "start_policy"],
-    )
-    for batch in folder.read_batches(UPDATES_FILE, names):
-        update = batch["update"].to_numpy()
+    reader = UpdateRows(runs_of(config), updates)
+    for batch in folder.read_batches(UPDATES_FILE, [*reader.columns, "entropy_bits", "start_policy"]):
+        run, update = reader.take(batch)
         moment = np.searchsorted(at, update)
         rows = np.flatnonzero(at[np.minimum(moment, len(at) - 1)] == update)
-        batch = batch.take(rows)
-        arm = np.array([arms[name] for name in batch["arm"].to_pylist()], int)
-        place = arm, moment[rows], np.searchsorted(seeds, batch["seed"].to_numpy())
-        bits[place] = batch["entropy_bits"].to_numpy()
-        policy[place] = np.reshape(batch["start_policy"].to_pylist(), (-1, policy.shape[-1]))
+        place = run[rows] // len(seeds), moment[rows], run[rows] % len(seeds)
+        bits[place] = batch["entropy_bits"].to_numpy()[rows]
+        policy[place] = np.reshape(batch["start_policy"].take(rows).to_pylist(), (-1, policy.shape[-1]))
     runs = folder.read_table(RUNS_FILE, ["arm", "succeeds", "stuck", "final_return"])
     ends = {
         name: np.array(runs[name].to_pylist(), float).reshape(len(coefficients), -1)

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from experiments.analysis import wording
 from experiments.analysis.wording import Piece
 from experiments.config.measures import RUN_MEASURES
+from experiments.config.mistakes import spans
 from experiments.pages import tables
 from experiments.storage.run_folder import config_text
 
@@ -43,7 +44,7 @@ def environment() -> Environment:
     )
     found.filters.update(config_text=config_text, data_uri=data_uri, digest=_digest, marked=marked, whole=_whole)
     found.filters["packed"] = _packed
-    found.globals.update(RUN_MEASURES=RUN_MEASURES, tables=tables, wording=wording)
+    found.globals.update(RUN_MEASURES=RUN_MEASURES, spans=spans, tables=tables, wording=wording)
     return found
 
 

@@ -1,33 +1,20 @@
 """Texts for the tables of a page."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from experiments.analysis.wording import runs_text
 from experiments.config.schema import Config
 from experiments.figures.looks import LOOKS, looks
 
 
-def runs(arm: Mapping[str, Any]) -> str:
-    """How many runs an arm has, in words."""
-    if arm["n"] == arm["runs"]:
-        return f"{arm['n']} run{'s' * (arm['n'] > 1)}"
-    return f"{arm['runs']} equal runs"
-
-
 def all_runs(arms: Mapping[str, Any]) -> str:
     """How many runs the arms have, in words; only once, if it is the same for all of them."""
-    said = {arm: runs(content) for arm, content in arms.items()}
+    said = {arm: runs_text(content) for arm, content in arms.items()}
     if len({*said.values()}) == 1:
         return f"Every arm has {next(iter(said.values()))}."
     return "; ".join(f"{arm} has {words}" for arm, words in said.items()) + "."
-
-
-def span(seeds: Sequence[int]) -> str:
-    """Seeds in words."""
-    if list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
-        return f"{seeds[0]} to {seeds[-1]}"
-    return ", ".join(map(str, seeds))
 
 
 def settings(config: Config, arm: str) -> str:

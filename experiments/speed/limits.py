@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from agents.kernels.compiled import compiled
 from agents.kernels.network import add_and_tanh, product
 from experiments.config.schema import Config
-from experiments.tensorboard.events import scalar_block
+from experiments.tensorboard.scalar_blocks import scalar_block
 from experiments.training.loop import Training
 
 Floats = NDArray[np.float64]
@@ -52,7 +52,7 @@ class Demand(NamedTuple):
 
 
 def limits() -> dict[str, Limit]:
-    """By name."""
+    """What one thread of this machine can do, by the name of the operation."""
     rng = np.random.default_rng(0)
     edges = rng.random(ROWS * ACTIONS)
     place = rng.integers(0, ROWS, 200_000) * ACTIONS
@@ -97,7 +97,7 @@ def _table_steps(edges: Floats, arrival: Ints, place: Ints, uniform: Floats, rea
 
 
 def speed_of_threads(number: int) -> float:
-    """How many times as fast as one of them threads are together, in a compiled loop that shares nothing."""
+    """The speed of threads together, in times that of one of them, in a compiled loop that shares nothing."""
     numbers = np.random.default_rng(0).random((number, 1 << 14))
     _many_sums(numbers[0], 1)
     with ThreadPoolExecutor(number) as pool:

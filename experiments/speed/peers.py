@@ -17,7 +17,7 @@ OURS = Scenario(
     (*NETWORK, "training.seeds=15", "training.episodes_per_update=16", "training.updates=60"),
 )
 THEIRS = "Stable-Baselines3: A2C, 256 environments, 16 steps per update"
-ENVIRONMENTS, STEPS_AN_UPDATE, UPDATES = 256, 16, 15
+ENVIRONMENTS, STEPS_PER_UPDATE, UPDATES = 256, 16, 15
 
 
 def is_installed() -> bool:
@@ -34,12 +34,12 @@ def measure_theirs() -> Timing:
         agent = A2C(
             "MlpPolicy",
             envs,
-            n_steps=STEPS_AN_UPDATE,
+            n_steps=STEPS_PER_UPDATE,
             ent_coef=0.02,
             policy_kwargs={"net_arch": [64, 64]},
             seed=0,
             device="cpu",
         )
         began = time.perf_counter()
-        agent.learn(ENVIRONMENTS * STEPS_AN_UPDATE * UPDATES)
+        agent.learn(ENVIRONMENTS * STEPS_PER_UPDATE * UPDATES)
         return Timing(agent.num_timesteps, time.perf_counter() - began)

@@ -64,20 +64,20 @@ QUICK = (
 # What two revisions are compared in.
 COMPARED = (
     *QUICK,
-    Scenario("64 episodes an update, 1 worker", "two_rooms", (_episodes(64),)),
-    Scenario("64 episodes an update, 2 workers", "two_rooms", (_episodes(64),), 2),
-    Scenario("64 episodes an update, 2 workers, logged", "two_rooms", (_episodes(64),), 2, logged=True),
+    Scenario("64 episodes per update, 1 worker", "two_rooms", (_episodes(64),)),
+    Scenario("64 episodes per update, 2 workers", "two_rooms", (_episodes(64),), 2),
+    Scenario("64 episodes per update, 2 workers, logged", "two_rooms", (_episodes(64),), 2, logged=True),
     Scenario("tabular, 64 episodes, 1 worker", "two_rooms", (*TABULAR, _episodes(64))),
     Scenario("tabular, 64 episodes, 2 workers", "two_rooms", (*TABULAR, _episodes(64)), 2),
-    Scenario("bandit, 200 runs, 1 episode an update, 1 worker", "bandit"),
+    Scenario("bandit, 200 runs, 1 episode per update, 1 worker", "bandit"),
 )
 LONG = "training.updates=1500"  # the end, with its tables and pictures, takes a smaller share
 SCENARIOS = (
     *QUICK,
     Scenario("five times as many updates, 2 workers", "two_rooms", (LONG,), 2),
     Scenario("five times as many updates, 2 workers, logged", "two_rooms", (LONG,), 2, logged=True),
-    Scenario("64 episodes an update, 2 workers", "two_rooms", (_episodes(64),), 2),
-    Scenario("64 episodes an update, 2 workers, logged", "two_rooms", (_episodes(64),), 2, logged=True),
+    Scenario("64 episodes per update, 2 workers", "two_rooms", (_episodes(64),), 2),
+    Scenario("64 episodes per update, 2 workers, logged", "two_rooms", (_episodes(64),), 2, logged=True),
     Scenario("tabular, 16 episodes, 2 workers", "two_rooms", TABULAR, 2),
     Scenario("tabular, 64 episodes, 2 workers", "two_rooms", (*TABULAR, _episodes(64)), 2),
     Scenario("four rooms", "four_rooms", ("training.updates=300",)),

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from experiments.config.schema import Config
 from experiments.session.surroundings import plain_arithmetic
+from experiments.training.environments import closed
 from experiments.training.loop import Training
-from experiments.training.worlds import World, closed, make_world
+from experiments.training.worlds import World, make_world
 
 
 def stepping_speeds(config: Config, rounds: int, steps: int = 20_000) -> dict[str, float]:

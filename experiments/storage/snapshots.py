@@ -1,7 +1,8 @@
 """Policies and visits in a finite world at some moments of training, for the slider of the report.
 
-M: moments, C: arms, S: states, A: actions. For every arm the mean over its seeds and one featured seed, the first
-of the config (of a family, in its first world): chosen before anything is known, so it may be like most or odd.
+M: moments, C: arms, S: states, A: actions. For every arm the file has the mean over its seeds and one featured
+seed, the first of the config (in a family, in its first world). That seed is chosen before anything is known, so
+it may or may not be typical.
 """
 
 from pathlib import Path

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from experiments.analysis.estimates import Band, band_of
 from experiments.config.measures import TAGS, UPDATE_MEASURES, Need
 from experiments.config.schema import Config
-from experiments.tensorboard.events import MarginChart, MultilineChart, finite_scalars_block
+from experiments.tensorboard.events import MarginChart, MultilineChart
+from experiments.tensorboard.scalar_blocks import finite_scalars_block
 from experiments.training.exploration import mean_of_known
 from experiments.training.records import Records
 from experiments.training.worlds import World

@@ -22,24 +22,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, Sessi
 from tensorboard.plugins.text import metadata as text
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from experiments.tensorboard.event_file import EventFile, record
-from experiments.tensorboard.scalar_blocks import finite_scalars_block, scalar_block, scalars_block
-
-__all__ = [
-    "EventFile",
-    "MarginChart",
-    "MultilineChart",
-    "experiment_record",
-    "finite_scalars_block",
-    "histogram_record",
-    "image_record",
-    "layout_record",
-    "scalar_block",
-    "scalars_block",
-    "session_end_record",
-    "session_start_record",
-    "text_record",
-]
+from experiments.tensorboard.event_file import record
 
 Hyperparameter = bool | int | float | str
 

@@ -59,7 +59,7 @@ def picture_block(records: Records, update: int, arm: Arm, world: World, wall_ti
 def _maps(
     name: str, snapshot: Snapshot, runs: NDArray[np.int64], world: World, colour: Colour
 ) -> dict[str, bytes]:
-    """Of the mean over some runs; nothing is drawn where nobody acts."""
+    """Maps of the mean policy of some runs and of their visits; cells in which no episode acts stay blank."""
     assert world.mdp is not None
     policies = snapshot.policy[runs]
     entropy = np.where(world.terminal, np.nan, entropy_of_weights(policies).mean(0))

@@ -15,21 +15,21 @@ Runs are called `<arm>/seed_<k>`, in a family of worlds `<arm>/world_<w>/seed_<k
 a whole. Of a family with more than 300 runs only those in its first world are written, and pictures are of that
 world.
 
-* **Time Series**: `step/entropy_bits` has one point for every step of every run: the entropy of the policy
-  where the agent was, over the environment steps of the run. 2 bits: all four actions alike; 0: sure of one.
-  `featured/entropy_bits` is the same for the first two seeds of each arm, which loads at once.
-  Everything else is over updates. A run that settled early falls to 0 and stays there.
-* **Custom Scalars**: both arms, a line and its band. Line: interquartile mean over seeds (fractions: the
-  share of seeds). Band: 95 % interval (bootstrap; fractions: Wilson). The interquartile mean hides a minority
-  below a quarter: look at the fraction solved beside it.
-* **HParams**: a row per arm, the mean over its seeds (not the interquartile mean). First success: environment
-  steps until an episode reached `solved_return`; a run that never did counts with all the steps it might
-  have taken (updates x episodes x time limit).
-* **Images**: policy and visits at moments of training, for the mean over seeds and for the first seed. An
-  arrow is as long as its action is probable; the more colour, the lower the entropy there (of the mean:
-  the mean of the seeds' entropies). Visits: darker, more, on a logarithmic scale, since the start of
-  training.
-* **Histograms**: all seeds' action probabilities in all states. Sure policies pile up at 0 and 1.
+* **Time Series**: `step/entropy_bits` has one point for every step of every run: the entropy of the policy where
+  the agent was, over the environment steps of the run. With four actions, 2 bits mean that all are equally likely,
+  and 0 bits that one is certain. `featured/entropy_bits` has the same points for the first two seeds of each arm,
+  and loads at once. Everything else is over updates. A run that settled early falls to 0 and stays there.
+* **Custom Scalars**: both arms, each with a line and a band. The line is the interquartile mean over seeds, or the
+  fraction of seeds. The band is its 95 % interval (bootstrap, or Wilson's for a fraction). The interquartile mean
+  hides a minority below a quarter: look at the fraction solved beside it.
+* **HParams**: a row per arm, with the mean over its seeds (not the interquartile mean). First success is the
+  number of environment steps until an episode reached `solved_return`; a run that never did counts with all the
+  steps it might have taken (updates x episodes x time limit).
+* **Images**: policy and visits at some moments of training, for the mean over seeds and for the first seed. An
+  arrow is as long as its action is probable. The more colour a cell has, the lower the entropy there; the colour
+  of the mean is the mean of the seeds' entropies. Visits count from the start of training: the darker a cell, the
+  more, on a logarithmic scale.
+* **Histograms**: the action probabilities of all seeds in all states. Those of a sure policy pile up at 0 and 1.
 
 With more than 40 runs, all tabs but Time Series show none until you choose some in the box on the left; begin with
 `aggregate`. TensorBoard keeps 1000 points per curve unless it was started with `--samples_per_plugin`, and a curve

@@ -1,4 +1,4 @@
-"""The training loop, which trains all runs by a block of updates. It knows no files, screens or TensorBoard.
+"""The training loop, which trains all runs by a block of updates. It knows of no files, screens or TensorBoard.
 
 R: runs, A: actions. Arms that differ only in entropy coefficient, discount and initial policy share one batch.
 Arms that differ in anything else, and the worlds of a family, have batches of their own behind the same interface.
@@ -25,7 +25,7 @@ class Training:
         world: the first of them, which pictures show.
 
     Args:
-        config: what to train; if it names a file, `Training.config` has the content of the file instead.
+        config: what to train; if its environment names a file, `Training.config` has the file's content instead.
         seeds: some of the config's seeds, when processes share the work; a run's numbers do not depend on its
             neighbours.
     """

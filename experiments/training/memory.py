@@ -2,7 +2,7 @@
 
 import numpy as np
 
-LARGEST = 32 * 2**20  # bytes; the largest freed block to which glibc adapts
+MAX_BLOCK = 32 * 2**20  # bytes; the largest freed block to which glibc adapts
 
 
 def keep_freed_memory() -> None:
@@ -13,4 +13,4 @@ def keep_freed_memory() -> None:
     largest size that counts is allocated and freed here, without being touched. With other C libraries this does
     no harm.
     """
-    np.empty(LARGEST - 2**16, dtype=np.uint8)
+    np.empty(MAX_BLOCK - 2**16, dtype=np.uint8)

@@ -36,7 +36,7 @@ class Undeclared(ValueError):
 
 
 def is_observed(space: "gymnasium.Space[Any]") -> TypeGuard[Observed]:
-    """Whether a policy can see what comes from the space: of parts within parts every one, too."""
+    """Whether a policy can see what comes from the space, and from all its parts if it has any."""
     if isinstance(space, Tuple):
         return all(map(is_observed, space.spaces))
     return all(map(is_observed, space.values())) if isinstance(space, Dict) else isinstance(space, SIMPLE)
@@ -106,7 +106,7 @@ def _converter(space: Observed) -> Callable[[Any], Any]:
     shape, dtype = space.shape, space.dtype
 
     def array(seen: Any) -> NDArray[Any]:
-        # To compare types that are not the same object takes longer than the rest of this function.
+        # Comparing types that are not the same object would take longer than the rest of this function.
         if type(seen) is np.ndarray and seen.dtype is dtype and seen.shape == shape:
             return seen
         return _converted(seen, space)

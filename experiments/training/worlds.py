@@ -1,11 +1,8 @@
 """From a config's [environment] to a world: its tables, if it has any, its size and its time limit."""
 
-import inspect
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,7 +10,6 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Discrete, flatdim
-from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from numpy.typing import NDArray
 
 import envs  # noqa: F401  (registers our ids)
@@ -24,6 +20,7 @@ from envs.toy_text import finite_mdp_of, time_limit_of
 from experiments.config.commands import pip_install
 from experiments.config.mistakes import closest
 from experiments.config.schema import ConfigError, Environment, one_line
+from experiments.training.environments import bare, closed, made, takes_world
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.spaces import (
     Observed,
@@ -88,7 +85,7 @@ class World:
         kwargs = dict(self.environment.kwargs)
         if render_mode is not None and kwargs.setdefault("render_mode", render_mode) != render_mode:
             raise ValueError(f"environment.kwargs.render_mode is {kwargs['render_mode']!r}, not {render_mode!r}")
-        return _made(self.environment.id, kwargs, seed, self.time_limit, disable_env_checker=not checked)
+        return made(self.environment.id, kwargs, seed, self.time_limit, disable_env_checker=not checked)
 
     @property
     def actions(self) -> int:
@@ -106,7 +103,7 @@ class World:
 
     @property
     def advice(self) -> str | None:
-        """A line about what will hardly be learnt from as it is."""
+        """A line for the user if a network will see numbers too large to learn well from; None: it will not."""
         largest = largest_number(self.observations)
         if self.environment.normalize_observations or largest <= MAX_COMFORTABLE:
             return None
@@ -187,7 +184,7 @@ def make_worlds(environment: Environment) -> tuple[World, ...]:
         worlds = [replace(make_world(environment.of_world(k)), number=k) for k in environment.world_list]
     except ConfigError:
         make_world(environment.of_world(None))  # raises if something is wrong in any world
-        if _takes_worlds(environment.id):
+        if takes_world(environment.id):
             raise
         raise ConfigError(
             f"environment.worlds: {environment.id} is not a family: its constructor takes no argument `world`; "
@@ -200,17 +197,6 @@ def make_worlds(environment: Environment) -> tuple[World, ...]:
                 f"{worlds[0].number} has {worlds[0].action_space}; all worlds of a family need the same"
             )
     return tuple(worlds)
-
-
-def _takes_worlds(id: str) -> bool:
-    """Whether the constructor has an argument `world`, or takes any argument."""
-    made = gymnasium.spec(id).entry_point
-    creator = gymnasium.envs.registration.load_env_creator(made) if isinstance(made, str) else made
-    try:
-        arguments = inspect.signature(creator).parameters if creator is not None else {}
-    except (TypeError, ValueError):
-        return True
-    return "world" in arguments or any(a.kind is a.VAR_KEYWORD for a in arguments.values())
 
 
 VALID_IDS = (
@@ -229,7 +215,7 @@ def make_world(environment: Environment) -> World:
     if ":" in environment.id and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # last, so that nothing there hides another module
     try:
-        env = _made(environment.id, environment.kwargs, 0, None, disable_env_checker=True)
+        env = made(environment.id, environment.kwargs, 0, None, disable_env_checker=True)
     except (gymnasium.error.Error, ImportError) as error:
         # Gymnasium's own guess is only a part of the id.
         message = _said(error).partition(" Did you mean")[0].rstrip(".")
@@ -247,36 +233,6 @@ def make_world(environment: Environment) -> World:
 
             _look(env, world)
         return world
-
-
-def _made(
-    id: str, kwargs: dict[str, Any], seed: int, time_limit: int | None, disable_env_checker: bool
-) -> "gymnasium.Env[Any, Any]":
-    had_torch = "torch" in sys.modules
-    with warnings.catch_warnings(), GlobalGenerators(swapped=True).acting(seed):
-        warnings.simplefilter("ignore")
-        env = gymnasium.make(id, time_limit, disable_env_checker, **kwargs)
-    if had_torch or "torch" not in sys.modules:
-        return env
-    with closed(env):  # it loaded torch, and may have drawn from an unseeded generator
-        return _made(id, kwargs, seed, time_limit, disable_env_checker)
-
-
-def bare(env: "gymnasium.Env[Any, Any]") -> "gymnasium.Env[Any, Any]":
-    """An environment without Gymnasium's wrappers that only check, and without the time limit."""
-    while isinstance(env, gymnasium.Wrapper) and type(env) in (TimeLimit, OrderEnforcing, PassiveEnvChecker):
-        env = env.env
-    return env
-
-
-@contextmanager
-def closed(env: "gymnasium.Env[Any, Any]") -> Iterator["gymnasium.Env[Any, Any]"]:
-    """Close an environment after the block, however the block ends. An error in closing changes no result."""
-    try:
-        yield env
-    finally:
-        with suppress(Exception):
-            env.close()
 
 
 def _look(env: "gymnasium.Env[Any, Any]", world: World) -> None:

@@ -13,7 +13,6 @@ from agents.returns import (
     RunningMean,
     batch_mean,
     leave_one_out,
-    moved_values,
     normalized,
     returns_to_go,
 )
@@ -177,13 +176,6 @@ def test_the_running_mean_is_that_of_all_earlier_returns() -> None:
     assert mean.baseline().tolist() == [2.0, 1.0]
     mean = mean.after(np.array([2.0, 0.0]), np.array([1.0, 0.0]))  # the second run took no step
     assert mean.baseline().tolist() == [8 / 4, 1.0]
-
-
-def test_values_move_towards_the_mean_return_of_the_visited_states() -> None:
-    values = np.array([[0.0, 1.0, 5.0]])
-    after = moved_values(values, np.array([[6.0, 2.0, 0.0]]), np.array([[3.0, 1.0, 0.0]]), rate=0.1)
-    np.testing.assert_allclose(after, [[0.1 * 2, 1 + 0.1 * (2 - 1), 5.0]], atol=1e-12)
-    np.testing.assert_array_equal(values, [[0.0, 1.0, 5.0]])  # the frozen ones stay what they were
 
 
 # --- normalisation ---

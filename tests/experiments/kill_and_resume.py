@@ -177,7 +177,7 @@ def main(words: Sequence[str] | None = None) -> int:
     by_time = options.changes is None
     updates = 1000 if by_time else 12  # else it is over before anything is kept
     # More moments to be killed in; or a checkpoint after every update, so that each time as much is written.
-    workers.BLOCK_SECONDS, session.LARGEST_SHARE = (0.02, 0.25) if by_time else (0.0, math.inf)
+    workers.BLOCK_SECONDS, session.MAX_SHARE = (0.02, 0.25) if by_time else (0.0, math.inf)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         config, undisturbed = root / "small.toml", root / "undisturbed"

@@ -234,7 +234,7 @@ class ArgumentCampaign(Campaign):
             self.plan[name] = load_config(tomllib.loads(config_of(name)))
         self.main = arguing(list(self.plan.values()))
         old = arguing(list(self.plan.values()), older_code=True)
-        self.words = {"new": ["--out", str(self.out), "--workers", str(workers)]}
+        self.words = {"new": ["-v", "--out", str(self.out), "--workers", str(workers)]}
         self.begin()
         self.run(old, self.words["new"])
         self.finished = {"old": root / "old"}
@@ -314,7 +314,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="+", default=[*KINDS, "argument"], choices=[*KINDS, "argument"])
     options = parser.parse_args(words)
-    workers.BLOCK_SECONDS, session.LARGEST_SHARE = 0.0, math.inf
+    workers.BLOCK_SECONDS, session.MAX_SHARE = 0.0, math.inf
     rng, found, kills = random.Random(options.seed), Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory() as name:
         share = math.ceil(options.kills / len(options.kinds))

@@ -6,20 +6,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from experiments.tensorboard.event_file import EventFile
 from experiments.tensorboard.events import (
-    EventFile,
     MarginChart,
     MultilineChart,
     experiment_record,
     histogram_record,
     image_record,
     layout_record,
-    scalar_block,
-    scalars_block,
     session_end_record,
     session_start_record,
     text_record,
 )
+from experiments.tensorboard.scalar_blocks import scalar_block, scalars_block
 
 ARMS = {"with_entropy": 0.1, "without_entropy": 0.0}
 MEASURES = ["entropy", "return", "solved", "coverage"]

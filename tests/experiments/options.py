@@ -132,7 +132,7 @@ WORLDS: dict[str, dict[str, Any]] = {
 
 
 class Kind(NamedTuple):
-    """Who acts where, in how many episodes an update; without `options`, as it is alone."""
+    """Who acts where, in how many episodes per update; without `options`, as it is alone."""
 
     world: str
     agent: str

@@ -58,12 +58,12 @@ def stepped_config(*overrides: str) -> Config:
 @contextmanager
 def many_checkpoints() -> Iterator[None]:
     """A block is an update, and each has its checkpoint."""
-    kept = workers.BLOCK_SECONDS, session.LARGEST_SHARE
-    workers.BLOCK_SECONDS, session.LARGEST_SHARE = 0.0, math.inf
+    kept = workers.BLOCK_SECONDS, session.MAX_SHARE
+    workers.BLOCK_SECONDS, session.MAX_SHARE = 0.0, math.inf
     try:
         yield
     finally:
-        workers.BLOCK_SECONDS, session.LARGEST_SHARE = kept
+        workers.BLOCK_SECONDS, session.MAX_SHARE = kept
 
 
 def train(

@@ -9,7 +9,7 @@ import pytest
 
 from experiments import benchmark
 from experiments.config.failures import Failure
-from experiments.speed import revisions, scenarios
+from experiments.speed import revisions, scenarios, tables
 from experiments.speed.limits import Demand, limits
 from experiments.speed.scenarios import (
     LOGGING,
@@ -71,11 +71,11 @@ def test_more_runs_need_more_memory() -> None:
     assert many - few > 2 * 499 * buffers
     assert few < ours.nbytes
     rows = [{"size": SIZES[0].name, "number": n, "peak MiB": m / 2**20} for n, m in ((1, few), (500, many))]
-    assert benchmark.bytes_a_run(rows) == pytest.approx((many - few) / 998)
+    assert tables.bytes_per_run(rows) == pytest.approx((many - few) / 998)
 
 
-def test_an_agent_is_slower_where_the_steps_are_fewer_a_second() -> None:
-    (row,) = benchmark.speeds(
+def test_an_agent_is_slower_where_the_steps_per_second_are_fewer() -> None:
+    (row,) = tables.speeds(
         {"a": [scenarios.Timing(2_000_000, 1.0), scenarios.Timing(1_000_000, 1.0), scenarios.Timing(9, 1e-5)]}
     )
     assert (row["slowest"], row["median"], row["fastest"]) == pytest.approx((0.9, 1.0, 2.0))
@@ -92,8 +92,8 @@ def test_the_whole_command_prints_and_stores_every_figure(
     monkeypatch.setattr(scenarios, "QUICK", (small,))
     monkeypatch.setattr(scenarios, "SCENARIOS", (small,))
     monkeypatch.setattr(benchmark, "SIZES", sizes)
-    monkeypatch.setattr(benchmark, "START_UP", {"train.py --list": benchmark.START_UP["train.py --list"]})
-    monkeypatch.setattr(benchmark, "stepping_speeds", lambda config, rounds: {config.name: 1e3 * rounds})
+    monkeypatch.setattr(tables, "START_UP", {"train.py --list": tables.START_UP["train.py --list"]})
+    monkeypatch.setattr(tables, "stepping_speeds", lambda config, rounds: {config.name: 1e3 * rounds})
     monkeypatch.setenv("COLUMNS", "120")
     assert benchmark.main(["--out", str(tmp_path / "figures")]) == 0
     printed = capsys.readouterr().out
@@ -203,4 +203,4 @@ def test_what_two_workers_bring_is_told_of_scenarios_with_both() -> None:
         "a, 2 workers": {revisions.HERE: two},
         "b": {revisions.HERE: one},
     }
-    assert list(benchmark._gains(timings)) == [("a, 2 workers", 1.5)]
+    assert list(tables.gains(timings)) == [("a, 2 workers", 1.5)]

@@ -19,7 +19,7 @@ from PIL import Image
 from experiments.config.schema import Config
 from experiments.play import Move, episode, main
 from experiments.session import run as session
-from experiments.storage.policies import load_policy, spans
+from experiments.storage.policies import load_policy
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.comparisons import BANDIT, MLP, SLIPPERY_LAKE, SURE_POLICY, TABLE, TWO_ROOMS, comparison
 
@@ -126,15 +126,15 @@ class TestAnEpisode:
         grid = {"id": "FourAction/Grid-v0", "max_episode_steps": 12, "solved_return": 1.0}
         folder = trained(comparison(grid, TABLE, seeds=1, updates=1), tmp_path / "grid")
         policy = load_policy(folder, "without_entropy", 0)
-        outcomes = set()
+        endings = set()
         for seed in range(100):
             _, *moves = episode(policy, None, seed, greedy=False)
             assert moves[-1].total == pytest.approx(sum(move.reward for move in moves))
-            assert [move.outcome for move in moves[:-1]] == [""] * (len(moves) - 1)
-            assert (moves[-1].outcome == "ended") == (moves[-1].reward > 0)  # only the goal ends it, and it pays
-            assert moves[-1].outcome == "ended" or len(moves) == 12
-            outcomes.add(moves[-1].outcome)
-        assert outcomes == {"ended", "cut off by the time limit"}
+            assert [move.ending for move in moves[:-1]] == [""] * (len(moves) - 1)
+            assert (moves[-1].ending == "ended") == (moves[-1].reward > 0)  # only the goal ends it, and it pays
+            assert moves[-1].ending == "ended" or len(moves) == 12
+            endings.add(moves[-1].ending)
+        assert endings == {"ended", "cut off by the time limit"}
 
 
 class TestTheTerminal:
@@ -379,8 +379,3 @@ class TestMistakesTakeOneLine:
         with pytest.raises(SystemExit, match="2"):
             main([str(two_rooms), "--episode-seed", wrong])
         assert f"needs a whole number, 0 or more, not '{wrong}'" in capsys.readouterr().err
-
-
-def test_spans() -> None:
-    assert spans((1, 2, 3, 7, 9, 8)) == "1 to 3, 7 to 9"
-    assert spans((5,)) == "5"

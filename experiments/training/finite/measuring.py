@@ -15,7 +15,7 @@ from agents.kernels.rows import fill
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 
-SMALLEST = 1e-300  # below this a sum cannot be trusted, since some of its terms may have become 0
+MIN_PROBABILITY = 1e-300  # below this a sum cannot be trusted, since some of its terms may have become 0
 
 
 @compiled()
@@ -73,7 +73,7 @@ def _cross_entropy(log_pi: Array, pi: Array, optimal: Mask) -> float:
         if optimal[a]:
             probability += pi[a]
             peak = max(peak, log_pi[a])
-    if probability > SMALLEST:
+    if probability > MIN_PROBABILITY:
         return -math.log(probability)
     for a in range(len(pi)):
         if optimal[a]:

@@ -1,4 +1,4 @@
-"""Learning from sampled episodes in finite worlds: inputs and results of the compiled training of each run.
+"""Learning from sampled episodes in finite worlds: what the compiled training of a run takes, and what it gives.
 
 R: runs, S: states, A: actions, U: updates of a block, K: outcomes of an action.
 """

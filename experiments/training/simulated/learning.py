@@ -153,14 +153,11 @@ class SimulatedLearning:
             self._simulators.play(self._policy_of, self._reset_seeds(Purpose.EVALUATION, number), None, active)
             for number in range(math.ceil(GREEDY_EPISODES / self._episodes))
         ]
-        known = np.where(active, 1.0, math.nan)
-        return Ending(
-            exploration.mean_over_first(np.stack([played.at_start() for played in rounds])),
-            exploration.mean_over_first(np.stack([played.by_episode(played.reward).mean(1) for played in rounds]))
-            * known,
-            success_probability=np.full(len(active), math.nan),
-            state_coverage=np.full(len(active), math.nan),
-        )
+        starts = np.stack([played.at_start() for played in rounds])
+        earned = np.stack([played.by_episode(played.reward).mean(1) for played in rounds])
+        greedy_return = exploration.mean_over_first(earned) * np.where(active, 1.0, math.nan)
+        unknown = np.full(len(active), math.nan)
+        return Ending(exploration.mean_over_first(starts), greedy_return, unknown, unknown)
 
     def parameters(self) -> dict[str, Column]:
         """What acting needs besides the learner's parameters, [R, D] each."""

@@ -6,8 +6,7 @@ A *place* is an environment, run * E + episode.
 There are no wrappers and no automatic resets: an environment is stepped while its episode lasts and then left
 alone, so that every counted step is one that a policy chose. Every episode begins with a seed of its own from the
 run's numbers. So the state that an earlier episode left in the simulator does not matter, and need not be stored.
-This
-is also true of random generators that a world shares with all other code: see
+This is also true of random generators that a world shares with all other code: see
 `experiments.training.global_generators`.
 """
 
@@ -20,13 +19,14 @@ import numpy as np
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
+from experiments.training.environments import bare, closed
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.randomness import Purpose, environment_seeds
 from experiments.training.records import Runs
 from experiments.training.simulated.observations import Observations, Rows
 from experiments.training.spaces import converter, flag_of, reward_of
 from experiments.training.trajectories import Array, Ints, Played, Raw
-from experiments.training.worlds import World, bare, closed
+from experiments.training.worlds import World
 
 # From rows [M, E, D] to log-probabilities [M, E, A], for the M runs for which it was made.
 Policy = Callable[[Rows], Array]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.config.mistakes import nearest, one_line
+from experiments.config.mistakes import nearest, one_line, spans
 
 
 def test_a_line_is_whole_up_to_its_length_and_says_where_it_was_cut_off() -> None:
@@ -24,3 +24,8 @@ def test_a_line_is_whole_up_to_its_length_and_says_where_it_was_cut_off() -> Non
 )
 def test_the_nearest_word_is_proposed_or_all_of_them(valid: list[str], hint: str) -> None:
     assert nearest("abcd", valid) == hint
+
+
+@pytest.mark.parametrize(("numbers", "words"), [((1, 2, 3, 7, 9, 8), "1 to 3, 7 to 9"), ((5,), "5")])
+def test_consecutive_numbers_are_joined(numbers: tuple[int, ...], words: str) -> None:
+    assert spans(numbers) == words

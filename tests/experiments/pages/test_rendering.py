@@ -6,6 +6,7 @@ import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
 
+from experiments import load_config
 from experiments.analysis.wording import number
 from experiments.figures.looks import COLOURS
 from experiments.pages.rendering import TEMPLATES, environment, marked
@@ -36,3 +37,9 @@ def test_arms_have_the_colours_of_the_figures() -> None:
     style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
     for index, colour in enumerate(COLOURS):
         assert f".arm-{index} {{ --arm: {colour.lower()}; }}" in style
+
+
+def test_a_single_seed_is_not_a_range() -> None:
+    config = load_config("two_rooms", ["training.seeds=[7]"])
+    setup = environment().get_template("parts.html").module.setup(config)
+    assert "the same for all arms: 7<" in setup

@@ -1,6 +1,8 @@
 """What a training says in the terminal: how to watch it first, where each arm is, and at the end the verdicts."""
 
 import io
+import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,11 @@ from rich.console import Console
 import train
 from experiments.config.schema import Config
 from experiments.session.console import Screen, arm_lines, progress
+from experiments.session.waiting import Compiling, Waiting
 from experiments.training.loop import Training
 from experiments.training.records import Records
 from tests.experiments.comparisons import TWO_ROOMS, comparison
+from tests.experiments.processes import wait_for
 from tests.experiments.small_training import CONFIG
 
 
@@ -57,7 +61,53 @@ def test_the_bar_and_the_arms_fit_the_screen(width: int) -> None:
 def test_nothing_moves_where_no_terminal_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
     with Screen().waiting("drawing"):
         pass
+    compiling = Compiling(Screen())
+    compiling()
+    compiling.stop()
     assert capsys.readouterr().out == ""
+
+
+def terminal() -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(force_terminal=True, file=file, width=80, color_system=None), file
+
+
+def frames(file: io.StringIO, what: str) -> set[str]:
+    """The pictures of a line so far, each different."""
+    return {line for line in re.split(r"[\r\n]|\x1b\[\S*[A-Za-z]", file.getvalue()) if what in line}
+
+
+def test_a_line_moves_by_itself_while_something_takes_long() -> None:
+    console, file = terminal()
+    with Waiting(console, "drawing"):
+        wait_for(lambda: len(frames(file, "drawing")) >= 3)
+    ended = file.getvalue()
+    assert "\x1b[?25h" in ended  # the cursor is back
+    threads = [thread for thread in threading.enumerate() if "_keep_moving" in thread.name]
+    assert threads == []
+
+
+def test_a_line_moves_when_told_to_by_no_thread_where_processes_are_forked() -> None:
+    console, file = terminal()
+    before = threading.active_count()
+    with Waiting(console, "training", 3, "settings", alone=False) as line:
+        assert threading.active_count() == before
+        line.advance()
+        line.move()
+    assert "training 1/3 settings" in file.getvalue()
+
+
+def test_compiling_counts_its_functions_and_moves_between_them() -> None:
+    console, file = terminal()
+    compiling = Compiling(console)
+    compiling()
+    wait_for(lambda: len(frames(file, "1/? functions")) >= 3)  # although one function takes long
+    compiling()
+    compiling.stop()
+    assert "2/? functions" in file.getvalue()
+    before = threading.active_count()
+    compiling.stop()  # once more does nothing
+    assert threading.active_count() == before
 
 
 def test_a_link_can_be_clicked_where_the_terminal_can_and_read_elsewhere(

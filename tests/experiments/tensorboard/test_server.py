@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.tensorboard.events import EventFile, scalar_block
+from experiments.tensorboard.event_file import EventFile
+from experiments.tensorboard.scalar_blocks import scalar_block
 from tests.experiments.log_folder import ARMS, LOSSES, MEASURES, UPDATES, entropy_bits, picture, write_log_folder
 from tests.experiments.processes import wait_for
 from tests.experiments.tensorboard_server import TensorBoardServer, tensorboard_server

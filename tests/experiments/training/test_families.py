@@ -186,7 +186,7 @@ def test_a_world_that_is_not_there_is_refused(
 def test_the_report_says_in_how_many_worlds(folder: Path) -> None:
     page = write_report(folder).read_text(encoding="utf-8")
     assert "3: 3 to 5" in page
-    assert "2 per arm and world" in page
+    assert "2 per arm and world, the same for all arms: 5 to 6" in page
     assert "mean of all runs in world 3" in page
     assert "sign flips of the mean difference of worlds" in page
 
