@@ -204,7 +204,7 @@ class TestTheArgument:
         """A cell is killed before each change: where the present code's mark is, nothing of older code is left."""
         monkeypatch.setattr(argument, "configs", lambda quick: [small_config("training.updates=2")])
         with monkeypatch.context() as patched:
-            patched.setattr(argument, "digest", lambda: "0123456789abcdef")
+            patched.setattr(argument, "digest", lambda *_: "0123456789abcdef")
             assert argument.main(["--workers", "1", "--out", str(tmp_path / "older")]) == 0
         out = tmp_path / "argument"
         cell, older = argument.RunFolder(out / "small"), tmp_path / "older" / "small"
