@@ -1,6 +1,7 @@
 """What can be moved on the page, by keyboard and mouse, and what it says then."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,9 +12,23 @@ from selenium.webdriver.common.keys import Keys
 from agents.information import kl_divergence
 from experiments.analysis.text_numbers import CONFIDENT, UNDECIDED
 from tests.experiments.browser import needs_browser
-from tests.experiments.explain.page import press, said
+from tests.experiments.explain.page import DOCS, opened, press, said
 
 pytestmark = [pytest.mark.slow, needs_browser]
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.ko.md"])
+def test_one_click_leads_from_the_first_screen_of_the_readme_to_a_slider(browser: Chrome, readme: str) -> None:
+    """Nothing is scrolled: the slider is in the window, and moves what the figure says."""
+    first_screen = "".join((DOCS.parent / readme).read_text(encoding="utf-8").splitlines()[:16])
+    (query,) = re.findall(r"\]\(docs/explain\.html([^)]*)\)", first_screen)
+    page = opened(browser, DOCS / "explain.html", query=query)
+    slider = page.find_element(By.CSS_SELECTOR, "input[type=range]")
+    assert page.execute_script("return arguments[0].getBoundingClientRect().bottom <= innerHeight", slider)
+    before = said(page, "information-out")
+    slider.send_keys(Keys.ARROW_LEFT)
+    assert said(page, "information-out") != before
+    assert page.execute_script("return scrollY") == 0
 
 
 def test_bars_move_by_keyboard_and_move_everywhere(page: Chrome) -> None:
