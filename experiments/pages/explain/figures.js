@@ -117,8 +117,8 @@ function drawLikelihood() {
   const logs = directions.map(([p, q]) => formulas.likelihoodRatios(p, q).map(Math.log));
   const ratio = (i) => Math.exp(logs[from][i]), total = sum(state.drawn.map((pair) => logs[from][pair[from]]));
   const last = state.drawn.slice(-8).map((pair) => say("sample", pair[from] + 1, ratio(pair[from]).toFixed(2)));
-  const product = Math.abs(total) < 7 ? Math.exp(total).toFixed(3) : Math.exp(total).toExponential(2).replace(/e\+?/, " × 10^");
-  const numbers = [n, last.join("; "), product, total.toFixed(3), (total / n).toFixed(4)];
+  const power = Math.abs(total) < 7 ? 0 : Math.floor(total / Math.LN10), product = Math.exp(total - power * Math.LN10).toFixed(3);
+  const numbers = [n, last.join("; "), power ? `${product} × 10^${power}` : product, total.toFixed(3), (total / n).toFixed(4)];
   const words = n ? say("samples_are", ...numbers) : say("no_samples");
   const plot = axes("sample-plot", words, x, y);
   directions.forEach(([p, q, kind], direction) => {

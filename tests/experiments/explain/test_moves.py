@@ -88,6 +88,12 @@ def test_the_mean_log_ratio_goes_to_the_divergence_in_both_directions(page: Chro
         press(page, "direction", direction)
         words = said(page, "sample-out")
         assert words.startswith("10000 samples")
+        product = re.search(
+            r"Product of all ratios: ([\d.]+) \S 10\^(\d+); sum of their logs: ([\d.]+) nats", words
+        )
+        assert product  # it is far beyond the largest double
+        mantissa, power, total = map(float, product.groups())
+        assert math.log(mantissa) + power * math.log(10) == pytest.approx(total, abs=0.002)
         mean = float(words.split("mean: ")[1].split(" nats")[0])
         logs = np.log(p) - np.log(q)
         spread = math.sqrt(np.average((logs - kl_divergence(p, q)) ** 2, weights=p) / 10_000)
