@@ -36,7 +36,7 @@ docs: .venv/.installed
 	cp runs/argument/summary.json docs/argument.json
 	cp runs/argument/report.html docs/argument.html
 	cp runs/argument/two_rooms/report.html docs/two_rooms.html
-	cp runs/argument/two_rooms/figures/entropy_bits.svg runs/argument/two_rooms/figures/solved.svg docs/
+	cp runs/argument/mazes/figures/by_world.svg runs/argument/two_rooms/figures/entropy_bits.svg docs/
 	$(BIN)/python -m experiments.explain
 
 .venv/.installed: pyproject.toml constraints.txt

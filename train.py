@@ -191,7 +191,7 @@ def show(summary: Mapping[str, Any], out: Path, screen: "Screen", showing: Showi
 def plan_line(config: Config) -> str:
     """What is about to be trained."""
     arms, seeds = len(config.arms), len(config.training.seed_list)
-    return f"{config.name}: {arms} arms x {seeds} seeds, {config.training.updates} updates"
+    return f"{config.name}: {arms} arms x {seeds} seeds, {config.most_updates} updates"
 
 
 def _report(out: Path) -> Path:

@@ -64,6 +64,7 @@ class StackedLearner:
         theta: all parameters, [R, P].
         means: running means of Adam, of the gradient and of its square, [R, 2, P]; of SGD, [R, 0, P].
         frozen: runs that no longer move, [R]; see `freeze`.
+        resting: runs that do not move for now, [R], as the caller says; their parameters stay as they are.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class StackedLearner:
         self.theta = torch.nn.Parameter(theta)
         self.theta.grad = torch.zeros_like(theta)
         self.frozen = torch.zeros(len(theta), dtype=torch.bool)
+        self.resting = np.zeros(len(theta), dtype=bool)
         self._max_grad_norm, self._learning_rate = max_grad_norm, learning_rate
         self.means: NDArray[Any] = np.zeros(
             (len(theta), 2 if optimizer == "adam" else 0, theta.shape[1]), self.theta.detach().numpy().dtype
@@ -124,8 +126,8 @@ class StackedLearner:
         self._steps += 1
         norm = torch.empty(len(self.theta), dtype=self.theta.dtype)
         move_all(
-            self.theta.detach().numpy(), self.theta.grad.numpy(), self.means, self.frozen.numpy(), self._steps,
-            self._learning_rate, self._max_grad_norm, norm.numpy(),
+            self.theta.detach().numpy(), self.theta.grad.numpy(), self.means, self.frozen.numpy() | self.resting,
+            self._steps, self._learning_rate, self._max_grad_norm, norm.numpy(),
         )  # fmt: skip
         return norm
 

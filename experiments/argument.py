@@ -14,7 +14,7 @@ if __name__ == "__main__":
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -26,19 +26,20 @@ from experiments.config.commands import CONFIGS
 from experiments.config.failures import Failure
 from experiments.config.loading import load_config
 from experiments.config.plan import PLAN
-from experiments.config.schema import Config
+from experiments.config.schema import Config, Range
 from experiments.figures.showing import Showing
 from experiments.pages.argument_page import argument_page, count, headline
 from experiments.pages.training_page import Drawn, write_pages
 from experiments.session import command_line
 from experiments.session.compiling import compile_ahead
 from experiments.session.console import Screen, verdict_table
+from experiments.session.judging import judge_again
 from experiments.session.processes import Ended, each_apart
 from experiments.session.run import Options, holds, run
 from experiments.storage.owned_folder import OwnedFolder
 from experiments.storage.results import Results, read_results
 from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError
-from experiments.storage.sources import digest
+from experiments.storage.sources import TRAINING, digest
 from experiments.storage.tree import link
 from experiments.training.loop import Training
 from experiments.training.numerics import arithmetic
@@ -68,12 +69,22 @@ def configs(quick: bool) -> list[Config]:
 
 def quickly(config: Config) -> Config:
     """The same experiment with so few seeds and updates that it takes almost no time and proves nothing."""
-    training = config.training
-    few = {
-        "seeds": training.seed_list[:QUICK_SEEDS],
-        "updates": max(2, training.updates // QUICK_UPDATES),
+    training, environment = config.training, config.environment
+    few = {"seeds": training.seed_list[:QUICK_SEEDS], **_shortened(training.model_dump())}
+    changed: dict[str, Any] = {
+        "training": training.model_copy(update=few),
+        "arms": {arm: own | _shortened(own) for arm, own in config.arms.items()},
     }
-    return config.model_copy(update={"training": training.model_copy(update=few)})
+    if environment.worlds is not None:
+        worlds = Range(first=environment.world_list[0] or 0, count=min(QUICK_SEEDS, len(environment.world_list)))
+        changed["environment"] = environment.model_copy(update={"worlds": worlds})
+    return config.model_copy(update=changed)
+
+
+def _shortened(settings: Mapping[str, Any]) -> dict[str, int]:
+    """The keys of a section that say how long it is trained."""
+    lengths = {key: settings.get(key) for key in ("updates", "max_env_steps")}
+    return {key: max(2, length // QUICK_UPDATES) for key, length in lengths.items() if length is not None}
 
 
 class ArgumentFolder(OwnedFolder):
@@ -96,8 +107,8 @@ class Unfinished(Failure, RuntimeError):
 
 
 def prepare(config: Config, path: Path) -> Done:
-    """Train an experiment, unless it is finished and unchanged, and draw it."""
-    folder, source = RunFolder(path), digest()
+    """Train an experiment, unless it is finished and unchanged, judge it, and draw it."""
+    folder, source = RunFolder(path), digest(TRAINING)
     folder.check_owner(ARGUMENT)
     same = holds(folder, config) and folder.source() == source
     trained = not (same and folder.is_finished)
@@ -106,6 +117,7 @@ def prepare(config: Config, path: Path) -> Done:
             path, resume=same, overwrite=not same, log_steps=0, tensorboard=False, command=ARGUMENT, source=source
         )
         run(config, options, lambda record: None, lambda line: None)
+    judge_again(path)
     results, showing = read_results(path), Showing()
     drawn = write_pages(path, results, showing)
     failed = {f"{config.name}: {what}": why for what, why in showing.failed.items()}
@@ -147,8 +159,8 @@ def prepare_all(found: Sequence[Config], out: Path, workers: int, screen: Screen
 
 def _size(config: Config) -> float:
     """Roughly how long it takes, negative, so that the longest come first."""
-    training, runs = config.training, len(config.arms) * len(config.training.seed_list)
-    return -training.updates * (10 + runs * (1 + training.episodes_per_update / 16))
+    trainings, runs = [config.training_of(arm) for arm in config.arms], config.runs_per_arm
+    return -sum(t.updates * (10 / len(trainings) + runs * (1 + t.episodes_per_update / 16)) for t in trainings)
 
 
 def judged(done: dict[str, Done]) -> list[dict[str, Any]]:
@@ -162,6 +174,25 @@ def judged(done: dict[str, Done]) -> list[dict[str, Any]]:
     return [{"experiment": name, **asdict(v)} for (name, _), v in zip(pairs, verdicts, strict=True)]
 
 
+def distinct_runs(found: Sequence[Config]) -> int:
+    """The number of runs, each counted once: equal agents that are trained alike, in the same world and with the
+    same seed, are one run, whichever experiments it serves."""
+    return len(
+        {
+            (
+                config.environment.of_world(world).model_dump_json(),
+                config.agent_of(arm).model_dump_json(),
+                config.training_of(arm).model_dump_json(exclude={"seeds"}),
+                seed,
+            )
+            for config in found
+            for arm in config.arms
+            for world in config.environment.world_list
+            for seed in config.training.seed_list
+        }
+    )
+
+
 def summary_of(done: dict[str, Done], quick: bool, seconds: float) -> dict[str, Any]:
     """The content of the argument's summary.json."""
     claims = judged(done)
@@ -170,6 +201,7 @@ def summary_of(done: dict[str, Done], quick: bool, seconds: float) -> dict[str, 
     return {
         "quick": quick,
         "source": digest(),
+        "runs": distinct_runs([found.results.config for found in done.values()]),
         "verdicts": count(claims),
         "headline": {picture.name: picture.alt for picture in headline(done)},
         "claims": claims,

@@ -3,6 +3,7 @@
 python -m experiments.sweep fair_mazes                       configs/sweeps/fair_mazes.toml, into runs/fair_mazes
 python -m experiments.sweep configs/sweeps/fair_mazes.toml --dry-run      what it would train, and how long
 python -m experiments.sweep fair_mazes --resume              go on after Ctrl-C or a kill; finished trainings stay
+python -m experiments.sweep two_rooms agent.learning_rate=grid:0.003,0.01,0.03   one experiment at three values
 """
 
 from experiments.session.command import begin, command, fail, leave
@@ -17,14 +18,12 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import tomli_w
-
 from experiments.analysis.settings import comparison, effects
 from experiments.analysis.tuning import choose
 from experiments.config.failures import Failure
 from experiments.config.measures import RUN_MEASURES
 from experiments.config.schema import Config, ConfigError
-from experiments.config.sweep_files import load_sweep
+from experiments.config.sweep_files import load_sweep, sweep_text
 from experiments.config.sweeps import Cell, Settings, Sweep, cells
 from experiments.config.tuning import judged, settings_of, tries
 from experiments.figures.showing import Showing
@@ -33,11 +32,12 @@ from experiments.session import command_line
 from experiments.session.cells import train_cells
 from experiments.session.compiling import compile_ahead
 from experiments.session.console import Screen
+from experiments.session.judging import judge_again
 from experiments.session.run import Options, holds, run
 from experiments.session.surroundings import plain_arithmetic
 from experiments.session.sweep_plan import plan_lines
 from experiments.storage.run_folder import RunFolder, StoreError, parquet_bytes
-from experiments.storage.sources import digest
+from experiments.storage.sources import TRAINING, digest
 from experiments.storage.sweep_folder import (
     JUDGED,
     PAGE,
@@ -109,7 +109,7 @@ def _compile_one_of(configs: Sequence[Config], screen: Screen) -> None:
 def judge(sweep: Sweep, chosen: Mapping[str, Settings], place: Place) -> Mapping[str, Any]:
     """Train the comparison of the settings that the arms chose, in its own run folder, unless it is there
     already."""
-    config, path, source = judged(sweep, chosen), place.folder.path / JUDGED, digest()
+    config, path, source = judged(sweep, chosen), place.folder.path / JUDGED, digest(TRAINING)
     inner = RunFolder(path)
     inner.check_owner(SWEEP)
     same = holds(inner, config) and inner.source() == source
@@ -118,13 +118,20 @@ def judge(sweep: Sweep, chosen: Mapping[str, Settings], place: Place) -> Mapping
         command=SWEEP, source=source,
     )  # fmt: skip
     place.screen.say(f"judging on fresh {'seeds' if config.environment.worlds is None else 'worlds'}")
-    return run(config, options, lambda records: None, lambda line: None)
+    run(config, options, lambda records: None, lambda line: None)
+    judge_again(path)
+    return inner.read_summary()
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = command_line.Parser(SWEEP, __doc__)
-    top.add_argument("sweep", type=command_line.place, help="TOML file, or the name of one in configs/sweeps/")
+    top.add_argument(
+        "sweep", type=command_line.place, help="TOML file, or the name of one in configs/sweeps/; or a config"
+    )
+    top.add_argument(
+        "values", nargs="*", help="what varies: dotted.key=grid:value,value or dotted.key=log:low,high,number"
+    )
     top.add_argument("--out", type=command_line.folder, help="folder (default: runs/<name>)")
     top.add_argument("--dry-run", action="store_true", help="say what would be trained, and write nothing")
     top.add_argument("--resume", action="store_true", help="go on: trainings that are done stay")
@@ -139,15 +146,15 @@ def parser() -> argparse.ArgumentParser:
 @command(SWEEP, stopped="stopped; go on with --resume")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    options, screen = parser().parse_args(arguments), Screen()
-    sweep = load_sweep(options.sweep)
+    options, screen = parser().parse_intermixed_args(arguments), Screen()
+    sweep = load_sweep(options.sweep, options.values)
     found = cells(sweep) if sweep.tuning is None else tries(sweep)
     if options.dry_run:
         screen.say(*plan_lines(sweep, found, screen.say))
         return int(screen.is_lost)
     folder = SweepFolder(options.out or Path("runs") / sweep.name)
     folder.check_owner(SWEEP)
-    text = tomli_w.dumps(sweep.model_dump(exclude_none=True))
+    text = sweep_text(sweep)
     _check_folder(folder, text, options)
     with folder.locked():
         _check_folder(folder, text, options)

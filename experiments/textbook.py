@@ -190,13 +190,17 @@ def train(config: Config, arm: str, seed: int) -> Iterator[list[list[Step]]]:
     env, numbers = make_world(config.environment).make(), np.random.default_rng(seed)
     env.reset(seed=seed)
     learner = Reinforce(env, agent)
-    for _ in range(config.training.updates):
+    training, env_steps = config.training_of(arm), 0
+    for _ in range(training.updates):
+        if training.max_env_steps is not None and env_steps >= training.max_env_steps:
+            return
         with torch.no_grad():
             uniforms = iter(numbers.random, None)
             played = [
                 list(episode(env, lambda seen: learner.log_pi(seen).numpy(), uniforms))
-                for _ in range(config.training_of(arm).episodes_per_update)
+                for _ in range(training.episodes_per_update)
             ]
+        env_steps += sum(map(len, played))
         learner.learn(played, agent.entropy_coef)
         yield played
 

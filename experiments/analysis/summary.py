@@ -185,14 +185,15 @@ def worlds_of(config: Config) -> Ints | None:
 
 
 def shares_of_budget(config: Config, columns: Mapping[str, Column]) -> dict[str, Column]:
-    """The same with times as shares of what a run may take: its steps if no episode ends early, or its updates.
+    """The same with times as shares of what a run may take in the arm that has most: its steps if no episode ends
+    early, or its updates.
 
     A time that never came stays negative.
     """
-    training = config.training
-    steps = config.most_episodes * time_limit(config.environment)
+    limit = time_limit(config.environment)
+    steps = max(config.most_steps(arm, limit) for arm in config.arms)
     times = [name for name, measure in RUN_MEASURES.items() if measure.kind == "time"]
-    budgets = {name: steps if name.endswith("_env_step") else training.updates for name in times}
+    budgets = {name: steps if name.endswith("_env_step") else config.most_updates for name in times}
     return {
         name: np.where(column < 0, -1.0, column / budgets[name]) if name in budgets else column
         for name, column in columns.items()

@@ -31,7 +31,7 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     if isinstance(source, Mapping):
         place, table = "config", dict(source)
     else:
-        place, table = str(source), _read_toml(Path(source))
+        place, table = str(source), read_toml(Path(source))
     for override in overrides:
         table = overridden(table, override, Config)
     lost = [override for override in overrides if has_no_effect(override, table.get("arms"))]
@@ -55,8 +55,10 @@ def _validated(place: str, table: Mapping[str, Any]) -> Config:
 def _no_effect(override: str, table: Mapping[str, Any]) -> str:
     """The message for an override that changes nothing; it suggests the override of the last arm that would
     work."""
-    key, advice = override.partition("=")[0].split(".")[1], ""
-    base = {**table, "agent": {name: value for name, value in table["agent"].items() if name != key}}
+    (section, key), advice = override.partition("=")[0].split(".")[:2], ""
+    base = dict(table)
+    if section == "agent":
+        base["agent"] = {name: value for name, value in table["agent"].items() if name != key}
     for arm in table["arms"]:
         with suppress(ConfigError):
             _validated("", overridden(base, for_arm(override, arm), Config))
@@ -67,7 +69,14 @@ def _no_effect(override: str, table: Mapping[str, Any]) -> str:
     )
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a config's file, not yet validated.
+
+    Args:
+        path: the file, or the name of one of our own experiments.
+    Raises:
+        ConfigError: it cannot be read, or is not TOML.
+    """
     own = {file.stem: file for file in sorted(CONFIGS.glob("*.toml"))}
     # Of a name that is too long for any file os.path says that it is none; pathlib raises.
     if not os.path.isfile(path):  # ours go by their names in any folder, installed or not

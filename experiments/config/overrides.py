@@ -35,7 +35,7 @@ def overridden(table: Mapping[str, Any], override: str, schema: type[BaseModel])
 
 
 def has_no_effect(override: str, arms: Any) -> bool:
-    """Whether an override changes nothing: its key of the base agent is one that every arm sets for itself.
+    """Whether an override changes nothing: every arm sets its key of the agent or the training for itself.
 
     Args:
         override: "dotted.key=value".
@@ -43,7 +43,11 @@ def has_no_effect(override: str, arms: Any) -> bool:
     """
     path, _ = _parts(override)
     tables = list(arms.values()) if isinstance(arms, dict) else []
-    own = [isinstance(arm, dict) and path[1] in arm for arm in tables if path[0] == "agent" and len(path) > 1]
+    own = [
+        isinstance(arm, dict) and path[1] in arm
+        for arm in tables
+        if path[0] in ("agent", "training") and len(path) > 1
+    ]
     return bool(own) and all(own)
 
 

@@ -262,6 +262,12 @@ class Training(Section):
         default=1, ge=1, le=100_000, description="E, the number of episodes of a run in one update"
     )
     updates: int = Field(ge=1, le=10_000_000, description="gradient steps of every run")
+    max_env_steps: int | None = Field(
+        default=None,
+        ge=1,
+        le=2**53,
+        description="a run ends sooner, after the update in which its environment steps reach this number",
+    )
 
     @field_validator("seeds")
     @classmethod
@@ -290,7 +296,11 @@ class ClaimText(Section):
     )
 
 
-ARM_TRAINING = ("episodes_per_update",)  # keys of [training] that an arm may set for itself
+ARM_TRAINING = (
+    "updates",
+    "episodes_per_update",
+    "max_env_steps",
+)  # keys of [training] that an arm may set for itself
 
 
 class Config(Section):
@@ -303,7 +313,8 @@ class Config(Section):
     agent: Agent = Agent()
     training: Training
     arms: dict[Name, dict[str, Any]] = Field(
-        default={}, description="keys of [agent], and episodes_per_update, in which an arm differs"
+        default={},
+        description=f"keys of [agent], and {', '.join(ARM_TRAINING)} of [training], in which an arm differs",
     )
     claims: Annotated[tuple[ClaimText, ...], Field(strict=False)] = ()
 
@@ -318,11 +329,13 @@ class Config(Section):
                 f"and {MAX_RUNS:,} runs"
             )
         for arm in self.arms:
-            resolved, episodes = self.agent_of(arm), self.training_of(arm).episodes_per_update
-            if resolved.baseline in ("batch_mean", "leave_one_out") and episodes == 1:
+            resolved, training = self.agent_of(arm), self.training_of(arm)
+            if resolved.baseline in ("batch_mean", "leave_one_out") and training.episodes_per_update == 1:
                 raise ValueError(
                     f'arms.{arm}: baseline = "{resolved.baseline}" needs training.episodes_per_update above 1'
                 )
+            if training.max_env_steps is not None and resolved.gradient == "exact":
+                raise ValueError(f'arms.{arm}: gradient = "exact" takes no steps, so max_env_steps ends no run')
             if "hidden_sizes" in self.arms[arm] and resolved.policy != "mlp":
                 raise ValueError(f'arms.{arm}: hidden_sizes needs policy = "mlp"; a table has no layers')
         given = (
@@ -369,6 +382,13 @@ class Config(Section):
             raise ConfigError(message_of(error, Training, f"arms.{arm}")) from None
 
     @property
-    def most_episodes(self) -> int:
-        """Episodes of a run of the arm that plays most; times the time limit, the steps that a run might take."""
-        return self.training.updates * max(self.training_of(arm).episodes_per_update for arm in self.arms)
+    def most_updates(self) -> int:
+        """The updates of the arm that has most of them."""
+        return max(self.training_of(arm).updates for arm in self.arms)
+
+    def most_steps(self, arm: str, time_limit: int) -> int:
+        """The most environment steps that a run of an arm can take."""
+        training = self.training_of(arm)
+        of_update = training.episodes_per_update * time_limit
+        steps = training.updates * of_update
+        return steps if training.max_env_steps is None else min(steps, training.max_env_steps - 1 + of_update)

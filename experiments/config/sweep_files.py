@@ -2,14 +2,17 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 from pydantic import ValidationError
 
 from experiments.config.commands import CONFIGS
 from experiments.config.files import read_regular
+from experiments.config.grids import grid_of
+from experiments.config.loading import read_toml
 from experiments.config.mistakes import nearest, one_line
 from experiments.config.overrides import parse_toml
 from experiments.config.schema import ConfigError
@@ -21,9 +24,12 @@ MAX_BYTES, MAX_CELLS = 1 << 20, 100_000
 RULES = ("log_uniform", "uniform", "choice")
 
 
-def load_sweep(source: str | Path) -> Sweep:
+def load_sweep(source: str | Path, overrides: Sequence[str] = ()) -> Sweep:
     """Read and validate a sweep: a TOML file, or the name of one of our own.
 
+    Args:
+        source: the sweep, or a config, of which the overrides make a sweep.
+        overrides: more values for its grid; see `experiments.config.grids`.
     Raises:
         ConfigError: one message that names the place and what would be valid.
     """
@@ -31,30 +37,50 @@ def load_sweep(source: str | Path) -> Sweep:
     # Of a name that is too long for any file os.path says that it is none; pathlib raises.
     if not os.path.isfile(path):  # ours go by their names in any folder, as experiments do
         path = (own | {f"configs/sweeps/{file.name}": file for file in own.values()}).get(str(path), path)
+    configs = {file.stem: file for file in sorted(CONFIGS.glob("*.toml"))}
     try:
+        if not os.path.isfile(path):
+            path = configs.get(str(path), path)
         table = parse_toml(read_regular(path, MAX_BYTES).decode())
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}{nearest(path.stem, list(own))}") from None
+        close = nearest(path.stem, [*own, *configs])
+        raise ConfigError(f"{path}: {error.strerror or error}{close}") from None
     except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {one_line(error)}") from None
     try:
-        return _validated(table, path)
+        if "base" not in table and "arms" in table:
+            table = _around(table)
+        return _validated(table, path, grid_of(overrides))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def _validated(table: Mapping[str, Any], path: Path) -> Sweep:
+def sweep_text(sweep: Sweep) -> str:
+    """A sweep as a file that `load_sweep` reads; the base is in it, so that it needs no other file."""
+    table = sweep.model_dump(exclude_none=True)
+    table["sample"] |= {key: table.pop(key) for key in ("count", "seed")} if sweep.sample else {}
+    return tomli_w.dumps({name: value for name, value in table.items() if name not in ("count", "seed")})
+
+
+def _around(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A sweep whose base is a config; what varies comes from the command line."""
+    name, description = (str(config.get(key, "")) for key in ("name", "description"))
+    return {"name": f"{name[:58]}_sweep", "description": description, "base": dict(config)}
+
+
+def _validated(table: Mapping[str, Any], path: Path, more: Mapping[str, list[Any]]) -> Sweep:
     sample = dict(table.get("sample", {}))
     drawing = {key: sample.pop(key) for key in ("count", "seed") if key in sample}
-    if not isinstance(table.get("base"), str):
-        raise ConfigError('base: needs the name of a config, as in base = "two_rooms.toml"')
+    base = table.get("base")
+    if not isinstance(base, str | dict):
+        raise ConfigError('base: needs the name of a config, as in base = "two_rooms.toml", or a whole config')
     if {"count", "seed"} & table.keys():
         raise ConfigError("count and seed belong into [sample]")
     given = {
         **table,
         **drawing,
-        "base": _base(table["base"], path),
-        "grid": dict(_flat(table.get("grid", {}), "grid")),
+        "base": _base(base, path) if isinstance(base, str) else base,
+        "grid": {**dict(_flat(table.get("grid", {}), "grid")), **more},
         "sample": dict(_flat(sample, "sample")),
     }
     try:
@@ -67,12 +93,10 @@ def _validated(table: Mapping[str, Any], path: Path) -> Sweep:
     return sweep
 
 
-def _base(name: str, path: Path) -> str:
-    """A file beside the sweep or among our configs."""
-    for folder in (path.parent, CONFIGS):
-        if os.path.isfile(folder / name):
-            return str(folder / name)
-    return name
+def _base(name: str, path: Path) -> dict[str, Any]:
+    """The content of a file beside the sweep or among our configs."""
+    found = (folder / name for folder in (path.parent, CONFIGS) if os.path.isfile(folder / name))
+    return read_toml(next(found, Path(name)))
 
 
 def _flat(value: Any, place: str, key: str = "") -> Iterator[tuple[str, Any]]:
@@ -91,7 +115,7 @@ def _flat(value: Any, place: str, key: str = "") -> Iterator[tuple[str, Any]]:
 def _check(sweep: Sweep) -> None:
     """Check that something varies, that rules can be drawn from, and that the judged seeds or worlds are fresh."""
     if not sweep.grid and not sweep.sample:
-        raise ConfigError("nothing varies: give values under [grid] or [sample]")
+        raise ConfigError("nothing varies: give values under [grid] or [sample], or on the command line")
     for key, values in sweep.grid.items():
         if not values:
             raise ConfigError(f"grid.{key}: needs one value at least")

@@ -66,7 +66,7 @@ class Sweep(Section):
 
     name: Name
     description: str
-    base: str
+    base: dict[str, Any]  # the content of a config
     grid: dict[str, list[Any]] = Field(default={})
     sample: dict[str, dict[str, Any]] = Field(default={})
     count: Count = 1

@@ -1,4 +1,5 @@
-"""Curves over training, a line per arm with its band."""
+"""Curves over training, a line per arm with its band; it ends where the first run of the arm has made all of its
+updates."""
 
 from collections.abc import Iterator
 
@@ -50,7 +51,7 @@ def _curves(results: Results, name: str, caption: str, logarithmic: bool = False
     figure, axes = canvas(curves)
     ends = _draw(axes, results, name, logarithmic)
     label = UPDATE_MEASURES[name].axis
-    alt = f"Curves over {results.config.training.updates} updates, {label}: {'; '.join(ends)}."
+    alt = f"Curves over {results.config.most_updates} updates, {label}: {'; '.join(ends)}."
     if all(results.is_one_run(arm) for arm in curves):
         caption = f"{caption.partition(', interquartile')[0].partition(', with')[0].rstrip('.')}: one run per arm."
     yield finished(figure, axes, name, alt, caption)
@@ -61,11 +62,12 @@ def _draw(axes: Axes, results: Results, name: str, logarithmic: bool) -> list[st
     measure, x = UPDATE_MEASURES[name], results.at + (1 if logarithmic else 0)
     ends = []
     for arm, look in looks(results.config).items():
-        values, single = results.curves[arm][name], results.is_one_run(arm)
+        going, single = results.at < results.ends[arm], results.is_one_run(arm)
+        values = results.curves[arm][name][:, going]
         band = Band(*[values[0]] * 3) if single else band_of(measure, values)
-        draw_line(axes, x, band, look, arm, marked=True)
+        draw_line(axes, x[going], band, look, arm, marked=True)
         if not single:
-            axes.fill_between(x, band.low, band.high, color=look.colour, alpha=0.18, linewidth=0)
+            axes.fill_between(x[going], band.low, band.high, color=look.colour, alpha=0.18, linewidth=0)
         first, last = (number(float(value)).text for value in band.estimate[[0, -1]])
         ends.append(f"{arm} from {first} to {last}")
     if logarithmic:

@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from experiments.analysis import text_numbers, wording
-from experiments.config.plan import PLAN
+from experiments.config.plan import OUTSIDE, PLAN
 from experiments.figures.style import Picture
 from experiments.pages.rendering import render
 from experiments.pages.training_page import Drawn
 from experiments.storage.results import Results
 
 QUESTION = "Does the negative-entropy term keep a policy-gradient agent from settling too early?"
-HEADLINE = "two_rooms", ("entropy_bits", "solved")  # the experiment, and the pictures that answer at a glance
-ARMS = {"without_entropy": "without the term", "with_entropy": "with it"}  # in that experiment
+LAW, LAW_AGAIN, ROOMS = "mazes", "mazes_again", "two_rooms"  # the family, it anew, and the world that explains it
+HEADLINE = ((LAW, "by_world"), (ROOMS, "entropy_bits"))  # experiments, and their pictures that answer at a glance
+ARMS = {"without_entropy": "without the term", "with_entropy": "with it"}  # in those experiments
 VERDICTS = ("supported", "refuted", "inconclusive")
 
 
@@ -35,8 +36,13 @@ def argument_page(done: Mapping[str, Shown], summary: Mapping[str, Any]) -> str:
         done=done,
         summary=summary,
         headline=headline(done),
-        answer=next(claim for claim in claims if claim["experiment"] == HEADLINE[0]),
-        far=_reached(summary["experiments"][HEADLINE[0]]["arms"]),
+        answer=first_claim(claims, LAW),
+        again=first_claim(claims, LAW_AGAIN),
+        law=LAW,
+        law_again=LAW_AGAIN,
+        rooms=ROOMS,
+        reached=lambda name: _reached(summary["experiments"][name]["arms"]),
+        outside=OUTSIDE,
         text_numbers=text_numbers.numbers(),
         tally=lambda name: _tally(claims, name),
         verdicts=VERDICTS,
@@ -50,8 +56,15 @@ def argument_page(done: Mapping[str, Shown], summary: Mapping[str, Any]) -> str:
 
 def headline(done: Mapping[str, Shown]) -> list[Picture]:
     """The pictures that show the answer; the README has copies of their files."""
-    experiment, names = HEADLINE
-    return [picture for picture in done[experiment].drawn.pictures if picture.name in names]
+    return [
+        next(picture for picture in done[experiment].drawn.pictures if picture.name == name)
+        for experiment, name in HEADLINE
+    ]
+
+
+def first_claim(claims: Sequence[Mapping[str, Any]], experiment: str) -> Mapping[str, Any]:
+    """The claim that an experiment is there for."""
+    return next(claim for claim in claims if claim["experiment"] == experiment)
 
 
 def count(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -72,9 +85,9 @@ def _reached(arms: Mapping[str, Any]) -> list[wording.Piece]:
     """How many runs of each arm end at the far goal."""
     pieces: list[wording.Piece] = []
     for arm, content in arms.items():
-        entry = content["measures"]["succeeds"]
         pieces += [", "] if pieces else []
-        pieces += [wording.whole(entry["count"]), " of ", wording.whole(entry["n"]), f" {ARMS[arm]}"]
+        pieces += [wording.whole(content["measures"]["succeeds"]["count"]), " of ", wording.whole(content["runs"])]
+        pieces += [f" {ARMS[arm]}"]
     return pieces
 
 

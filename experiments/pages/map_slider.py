@@ -85,7 +85,7 @@ def map_slider(results: Results) -> Maps | None:
     mdp = make_world(environment).mdp
     if mdp is None or mdp.drawing is None:
         return None
-    check_fits(snapshots, Path(FILE), config.training.updates, (len(config.arms), mdp.states, mdp.actions))
+    check_fits(snapshots, Path(FILE), config.most_updates, (len(config.arms), mdp.states, mdp.actions))
     compared = compared_arms(config)
     moments, (height, width, _) = len(snapshots.update), visit_map(mdp, np.zeros(mdp.states)).shape
     affordable = MAX_CELLS // (4 * moments * mdp.states)
@@ -97,7 +97,7 @@ def map_slider(results: Results) -> Maps | None:
     views = {"mean": f"mean of all runs{where}", "seed": f"seed {config.training.seed_list[0]}{where} alone"}
     return Maps(
         config.name,
-        [f"update {update:,} of {config.training.updates:,}" for update in snapshots.update],
+        [f"update {update:,} of {config.most_updates:,}" for update in snapshots.update],
         views,
         arms,
         compared,

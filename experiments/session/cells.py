@@ -31,7 +31,7 @@ def train_cell(config: Config) -> Finished:
     """Train in memory, and keep the final measures of the runs."""
     began = time.process_time()
     with plain_arithmetic(), np.errstate(invalid="ignore", over="ignore"), closing(Training(config)) as training:
-        while (left := config.training.updates - training.update_count) > 0:
+        while (left := config.most_updates - training.update_count) > 0:
             training.advance(min(BLOCK, left))
         columns = training.final()
         table = run_table(columns, training.runs)

@@ -105,7 +105,7 @@ class ProgressBar:
 
     def __init__(self, bar: _Bar, config: Config) -> None:
         self._bar, self._arms = bar, list(config.arms)
-        self._task = bar.add_task("", total=config.training.updates, rate="")
+        self._task = bar.add_task("", total=config.most_updates, rate="")
         # Drawn when something happens, by no thread of its own.
         columns = TextColumn("compiling"), MofNCompleteColumn(), TextColumn("functions "), TimeElapsedColumn()
         self._compiling = Progress(

@@ -15,7 +15,7 @@ from experiments.config.schema import Config
 from experiments.figures.curves import entropy, solved
 from experiments.figures.style import Picture, style
 from experiments.session.console import ROWS
-from experiments.storage.results import CURVES, Results, moments
+from experiments.storage.results import CURVES, Results, moments_of
 
 FRAME = Markup("<div><p><b>{}</b></p>{}<div>{}</div>{}</div>")
 CLAIM = Markup("<p><b>{}</b>: {}<br><small>{}</small></p>")
@@ -33,9 +33,8 @@ def shown(config: Config, updates: pa.Table, summary: Mapping[str, Any]) -> str:
         summary: its estimates and verdicts.
     """
     claims = [CLAIM.format(c["verdict"], c["statement"], plain(verdict_text(c))) for c in summary["claims"]]
-    results = Results(
-        config, summary, {}, at := moments(config.training.updates), _curves(config, updates, at), None
-    )
+    at = moments_of(config)
+    results = Results(config, summary, {}, at, _curves(config, updates, at), None, _ends(config, updates, summary))
     with style():
         pictures = [picture for draw in (entropy, solved) for picture in draw(results)]
     images = map(_image, pictures)
@@ -56,6 +55,17 @@ def _curves(config: Config, updates: pa.Table, at: np.ndarray[Any, Any]) -> dict
             curves[column] = np.full((len(seeds), len(at)), np.nan)
             curves[column][np.array(run)[rows], moment[rows]] = values[rows]
     return found
+
+
+def _ends(config: Config, updates: pa.Table, summary: Mapping[str, Any]) -> dict[str, int]:
+    """Arm -> the updates after which the first of its runs that did not fail had made all of its own."""
+    made = {arm: [config.training_of(arm).updates] for arm in config.arms}
+    failed = {(run["arm"], run.get("world"), run["seed"]) for run in summary["failed_runs"]}
+    keys = [name for name in ("arm", "world", "seed") if name in updates.column_names]
+    for run in updates.group_by(keys).aggregate([("update", "max")]).to_pylist():
+        if (run["arm"], run.get("world"), run["seed"]) not in failed:
+            made[run["arm"]].append(run["update_max"] + 1)
+    return {arm: min(numbers) for arm, numbers in made.items()}
 
 
 def _image(picture: Picture) -> Markup:

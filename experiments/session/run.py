@@ -28,6 +28,7 @@ from experiments.storage.run_folder import (
     config_text,
 )
 from experiments.storage.snapshots import SnapshotSink
+from experiments.storage.sources import JUDGING, digest
 from experiments.storage.table_sink import TableSink
 from experiments.storage.tables import run_table, step_table, update_table
 from experiments.training.loop import Training
@@ -212,7 +213,7 @@ class _Session:
         from experiments.tensorboard.sink import BoardSink  # loaded while training goes on
 
         self._log_steps = log_steps
-        mdp, updates = self._training.world.mdp, self._config.training.updates
+        mdp, updates = self._training.world.mdp, self._config.most_updates
         self._tables = TableSink(self._folder, self._training.runs, updates, log_steps)
         self._board = BoardSink(self._folder, self._training, log_steps, self._showing) if tensorboard else None
         tables = None if mdp is None else (mdp.states, mdp.actions)
@@ -284,7 +285,7 @@ class _Session:
     def train(self, workers: Workers, on_block: Advance) -> None:
         """All updates that are left, with flushes and checkpoints at their times."""
         last_flush, last_moment = -math.inf, time.monotonic()  # TensorBoard has something to show at once
-        updates, wait = self._config.training.updates, self._options.checkpoint_seconds
+        updates, wait = self._config.most_updates, self._options.checkpoint_seconds
 
         def moment_due(update: int) -> bool:
             nonlocal last_moment
@@ -344,6 +345,7 @@ class _Session:
         self._folder.write_policies(workers.parameters())
         summary = summarize(self._config, runs, columns)
         summary |= provenance(time.monotonic() - self._began, int(np.sum(columns["env_steps"])), self._arithmetic)
+        summary["judging"] = digest(JUDGING)
         if self._changes:
             summary["arithmetic_changes"] = self._changes
         self._folder.write_summary(summary)

@@ -43,13 +43,13 @@ def plan_lines(sweep: Sweep, cells: Sequence[Cell], notify: Callable[[str], None
 
 def most_steps(config: Config) -> int:
     """Environment steps of a training in which no episode ends by itself."""
-    episodes = sum(config.training_of(arm).episodes_per_update for arm in config.arms) * config.training.updates
-    return config.runs_per_arm * episodes * time_limit(config.environment)
+    limit = time_limit(config.environment)
+    return config.runs_per_arm * sum(config.most_steps(arm, limit) for arm in config.arms)
 
 
 def _seconds(config: Config, notify: Callable[[str], None]) -> float:
     """About how long one core trains it: measured with a few updates, which nobody keeps."""
-    updates = config.training.updates
+    updates = config.most_updates
     warm, measured = min(2, updates - 1), min(4, max(updates - 2, 1))
     with plain_arithmetic(), closing(Training(config)) as training:
         compile_ahead(training, notify)

@@ -52,7 +52,7 @@ def check_states(training: Training, states: Sequence[State], update: int) -> No
                 raise ValueError(
                     f"{name} is {found.get(name, 'not there')}; this training has {expected.get(name, 'none')}"
                 )
-        if not int(state["update_count"]) == update <= training.config.training.updates:
+        if not int(state["update_count"]) == update <= training.config.most_updates:
             raise ValueError(f"is after update {update}, or {state['update_count']}; neither fits")
         check_values(training, state, update)
         of_part.load(state)
@@ -111,7 +111,7 @@ class Workers:
             state_due: called once per block with the number of updates at its end; whether to return the state
                 there.
         """
-        total, requested = self.config.training.updates, self.update_count
+        total, requested = self.config.most_updates, self.update_count
         pending: deque[bool] = deque()
 
         def ask() -> None:

@@ -32,8 +32,9 @@ class Results(NamedTuple):
     summary: Mapping[str, Any]
     runs: dict[str, dict[str, NDArray[Any]]]  # arm -> column of runs.parquet -> [n]
     at: NDArray[np.int64]  # [K] updates
-    curves: dict[str, dict[str, Array]]  # arm -> column of updates.parquet -> [n, K]; NaN: the run has failed
+    curves: dict[str, dict[str, Array]]  # arm -> column of updates.parquet -> [n, K]; NaN: failed, or at its end
     snapshots: Snapshots | None
+    ends: dict[str, int]  # arm -> the updates after which the first of its runs had made all of its own
 
     def is_one_run(self, arm: str) -> bool:
         """Whether the arm's runs are one run without chance, shown without an interval."""
@@ -49,15 +50,21 @@ def read_results(path: Path) -> Results:
     """
     folder = RunFolder(path)
     summary, config = folder.read_summary(), folder.read_config()
-    runs, at = read_runs(folder, config), moments(config.training.updates)
+    runs, at = read_runs(folder, config), moments_of(config)
     snapshots = read_snapshots(folder)
     if snapshots is not None:
-        check_fits(snapshots, path / FILE, config.training.updates, (len(config.arms),))
-    return Results(config, summary, runs, at, _read_curves(folder, config, runs, at), snapshots)
+        check_fits(snapshots, path / FILE, config.most_updates, (len(config.arms),))
+    curves, made = _read_curves(folder, config, runs, at)
+    return Results(config, summary, runs, at, curves, snapshots, made)
+
+
+def moments_of(config: Config) -> NDArray[np.int64]:
+    """The updates at which the curves of a config's arms are drawn, [K]."""
+    return np.unique(np.concatenate([moments(config.training_of(arm).updates) for arm in config.arms]))
 
 
 def moments(updates: int, most: int = 90) -> NDArray[np.int64]:
-    """The updates at which curves are drawn: evenly spaced, and denser at the beginning."""
+    """The updates at which a curve is drawn: evenly spaced, and denser at the beginning."""
     even = np.linspace(0, updates - 1, most)
     early = np.geomspace(1, updates, most // 3) - 1
     return np.unique(np.concatenate([even, early]).round().astype(np.int64))
@@ -74,10 +81,11 @@ def read_runs(folder: RunFolder, config: Config) -> dict[str, dict[str, NDArray[
     place, arms, runs = folder.path / RUNS_FILE, list(config.arms), runs_of(config)
     folder.check(RUNS_FILE)
     needed = {*NEEDED, *(claim.measure for claim in config.claims), *(["world"] if runs.is_family else [])}
+    needed |= {"episodes" for arm in config.arms if config.training_of(arm).max_env_steps is not None}
     names = [name for name in RUN_KINDS if name in needed | set(schema_of(place).names)]
     table = folder.read_table(RUNS_FILE, ["arm", *names], max_rows=len(runs.arm))
     with fitting(place):
-        kinds = RUN_KINDS | {"failed_update": replace(TIME, high=config.training.updates - 1)}
+        kinds = RUN_KINDS | {"failed_update": replace(TIME, high=config.most_updates - 1)}
         columns = {name: values(table, name, kinds[name]) for name in names}
         found = [np.array(arms)[arm_places(table, arms)], columns["seed"]]
         expected: list[Sequence[Any]] = [runs.arm, runs.seed]
@@ -91,10 +99,10 @@ def read_runs(folder: RunFolder, config: Config) -> dict[str, dict[str, NDArray[
 
 def _read_curves(
     folder: RunFolder, config: Config, runs: Mapping[str, Mapping[str, NDArray[Any]]], at: NDArray[np.int64]
-) -> dict[str, dict[str, Array]]:
-    """Arm -> column of updates.parquet -> [n, K], at the updates `at`."""
+) -> tuple[dict[str, dict[str, Array]], dict[str, int]]:
+    """Arm -> column of updates.parquet -> [n, K], at the updates `at`; and `Results.ends`."""
     place, arms = folder.path / UPDATES_FILE, list(config.arms)
-    reader = UpdateRows(runs_of(config), config.training.updates)
+    reader = UpdateRows(runs_of(config), config.most_updates)
     curves = np.full((len(CURVES), len(arms) * config.runs_per_arm, len(at)), np.nan)
     batches = folder.read_batches(UPDATES_FILE, [*reader.columns, *CURVES], reader.max_rows)
     for batch in batches:
@@ -104,7 +112,23 @@ def _read_curves(
             drawn = at[np.minimum(column, len(at) - 1)] == update
             for name, curve in zip(CURVES, curves, strict=True):
                 curve[run[drawn], column[drawn]] = values(batch, name, kind_of(MEASURES[name]))[drawn]
+    made = {arm: updates_made(config, arm, columns) for arm, columns in runs.items()}
     with fitting(place):
-        reader.check_complete(np.concatenate([columns["failed_update"] for columns in runs.values()]))
+        reader.check_complete(np.concatenate(list(made.values())))
+    ends = {arm: _end(config, arm, made[arm][~columns["failed"].astype(bool)]) for arm, columns in runs.items()}
     by_arm = curves.reshape(len(CURVES), len(arms), -1, len(at))
-    return {arm: dict(zip(CURVES, by_arm[:, i], strict=True)) for i, arm in enumerate(arms)}
+    return {arm: dict(zip(CURVES, by_arm[:, i], strict=True)) for i, arm in enumerate(arms)}, ends
+
+
+def updates_made(config: Config, arm: str, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """The updates that each run of an arm has made, [n], by the columns of runs.parquet."""
+    training, failed_update = config.training_of(arm), columns["failed_update"]
+    made = np.full(len(failed_update), training.updates)
+    if training.max_env_steps is not None:
+        made = columns["episodes"] // training.episodes_per_update
+    return np.where(np.isnan(failed_update), made, failed_update + 1).astype(np.int64)
+
+
+def _end(config: Config, arm: str, made: NDArray[np.int64]) -> int:
+    """Where the first run of an arm ended that did not fail."""
+    return int(made.min(initial=config.training_of(arm).updates))

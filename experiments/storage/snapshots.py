@@ -56,9 +56,9 @@ class SnapshotSink:
 
     def write(self, records: Records) -> None:
         for update, snapshot in records.snapshots.items():
-            active = records.active[update - records.first, self._shown]
+            there = (records.active | records.resting)[update - records.first, self._shown]
             shown = Snapshot(*(array[self._shown] for array in snapshot))
-            self._moments.append(_moment(update, shown, active, self._arms))
+            self._moments.append(_moment(update, shown, there, self._arms))
 
     def flush(self) -> Position:
         """Write everything to disk."""
@@ -140,9 +140,9 @@ def _check_values(found: Snapshots) -> None:
         raise ValueError("it holds values that no training can produce")
 
 
-def _moment(update: int, snapshot: Snapshot, active: NDArray[np.bool_], arms: int) -> Snapshots:
+def _moment(update: int, snapshot: Snapshot, there: NDArray[np.bool_], arms: int) -> Snapshots:
     """A moment, M = 1. Failed runs are left out of the mean, which is NaN where all have failed."""
-    weight = active.reshape(arms, -1).astype(float)
+    weight = there.reshape(arms, -1).astype(float)
 
     def both(values: NDArray[np.float64]) -> NDArray[np.float32]:
         by_arm = values.reshape(*weight.shape, *values.shape[1:])

@@ -57,7 +57,7 @@ def fitting(place: Path) -> Iterator[None]:
 class UpdateRows:
     """Checks the rows of updates.parquet, piece by piece: update after update, in each the runs in their order.
 
-    A failed run has no row after the update in which it failed.
+    A run has no row after the last update that it made, or in which it failed.
     """
 
     def __init__(self, runs: Runs, updates: int) -> None:
@@ -91,14 +91,13 @@ class UpdateRows:
         self._rows += np.bincount(run, minlength=len(self._rows))
         return run, update
 
-    def check_complete(self, failed_update: NDArray[Any]) -> None:
-        """Check that every run has all its rows; `failed_update` is [R], NaN where a run did not fail.
+    def check_complete(self, made: Ints) -> None:
+        """Check that every run has a row for each of the updates that it made, [R].
 
         Raises:
             ValueError: there are too few or too many.
         """
-        expected = np.where(np.isnan(failed_update), self._updates, failed_update + 1)
-        if not np.array_equal(self._rows, expected):
+        if not np.array_equal(self._rows, made):
             raise ValueError("rows of some runs are missing")
 
 

@@ -25,7 +25,7 @@ def check_values(training: Training, state: Mapping[str, NDArray[Any]], update: 
         ValueError: the message names the array with an impossible value.
     """
     config = training.config
-    episodes = update * config.most_episodes // config.training.updates
+    episodes = update * max(config.training_of(arm).episodes_per_update for arm in config.arms)
     ends = {
         "failed_update|progress.(first_optimal|collapsed_since)": (-1, update - 1),
         "progress.first_success": (-1, episodes * training.world.time_limit),

@@ -7,7 +7,7 @@
     summary.json          what was trained, and what the arms came to in each setting, or chose and were judged by
     report.html           a page of it
 
-A cell is named after its config and the sources that numbers depend on: what has its table is finished.
+A cell is named after its config and the sources that training depends on: what has its table is finished.
 """
 
 import hashlib
@@ -75,7 +75,7 @@ class SweepFolder(OwnedFolder):
 
 
 def _name(config: Config) -> str:
-    text = f"{config_text(config)}\n{sources.digest()}"
+    text = f"{config_text(config)}\n{sources.digest(sources.TRAINING)}"
     return f"{CELLS}/{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
 
 

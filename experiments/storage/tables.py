@@ -35,7 +35,8 @@ def step_schema(runs: Runs) -> pa.Schema:
 
 
 def update_table(records: Records, runs: Runs) -> pa.Table:
-    """A row per update and run, in this order; a failed run has no row after the update in which it failed."""
+    """A row per update and run, in this order; a run has no row after the last update that it made, or in which it
+    failed."""
     update, place = np.nonzero(records.active)
     columns = {name: column[update, place] for name, column in records.columns.items()}
     return _table(runs, place, {"update": records.first + update, **columns})

@@ -84,7 +84,7 @@ def aggregate_block(
     """The points of an arm at those updates of a block that are on the grid.
 
     A frozen run no longer has a return or an entropy: it counts as not solved and with a return below any number,
-    and is left out of the entropy.
+    and is left out of the entropy. The curve ends where the first run has made all of its updates.
 
     Args:
         records: the block.
@@ -94,7 +94,8 @@ def aggregate_block(
         exact: whether nothing is sampled; equal runs are then one run, which has no interval.
         wall_time: seconds since 1970.
     """
-    rows = np.flatnonzero(np.isin(records.updates, list(on_grid)) & records.active[:, runs].any(1))
+    going = records.active[:, runs].any(1) & ~records.resting[:, runs].any(1)
+    rows = np.flatnonzero(np.isin(records.updates, list(on_grid)) & going)
     if not len(rows):
         return b""
     place = np.ix_(rows, runs)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.config.measures import RUN_MEASURES, Measure, Need
-from experiments.config.schema import Config
+from experiments.config.schema import ARM_TRAINING, Config
 from experiments.tensorboard.events import Hyperparameter
 from experiments.training.records import Column
 
@@ -68,7 +68,7 @@ def hyperparameters(config: Config) -> dict[str, dict[str, Hyperparameter]]:
     """
     agents = {
         arm: config.agent_of(arm).model_dump()
-        | {"episodes_per_update": config.training_of(arm).episodes_per_update}
+        | {key: getattr(config.training_of(arm), key) for key in ARM_TRAINING}
         for arm in config.arms
     }
     first = next(iter(agents.values()))

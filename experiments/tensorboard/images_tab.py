@@ -35,7 +35,7 @@ def moments(updates: int) -> frozenset[int]:
 def picture_block(records: Records, update: int, arm: Arm, world: World, wall_time: float) -> bytes:
     """Histograms of action probabilities and, where the world is a grid, maps of policy and visits.
 
-    Frozen runs are left out: their policies mean nothing.
+    Frozen runs are left out, whose policies mean nothing, and runs that have made all of their updates.
     """
     row, snapshot = update - records.first, records.snapshots.get(update)
     going = arm.runs[records.active[row, arm.runs]]

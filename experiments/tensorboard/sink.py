@@ -70,8 +70,9 @@ class BoardSink:
         self._files = {str(file.path.parent.relative_to(root)): file for file in self._all_files()}
         self._curves = bands(training.config, training.world)
         self._needs = known_needs(training.config, training.world)
-        updates = training.config.training.updates
-        self._grid, self._moments = grid(updates), moments(updates)
+        updates = {arm: training.config.training_of(arm).updates for arm in training.config.arms}
+        self._grid = {arm: grid(own) for arm, own in updates.items()}
+        self._moments = {arm: moments(own) for arm, own in updates.items()}
         self._records: list[Records] = []
         self._artist = ThreadPoolExecutor(1)  # draws in parallel to training
         self._pictures: dict[str, list[Future[bytes]]] = {arm: [] for arm in self._arms}
@@ -82,8 +83,8 @@ class BoardSink:
 
     def write(self, records: Records) -> None:
         self._records.append(records)
-        for update in sorted(self._moments.intersection(records.updates.tolist())):
-            for name, arm in self._arms.items():
+        for name, arm in self._arms.items():
+            for update in sorted(self._moments[name].intersection(records.updates.tolist())):
                 drawing = self._artist.submit(picture_block, records, update, arm, self._world, time.time())
                 self._pictures[name].append(drawing)
 
@@ -123,19 +124,18 @@ class BoardSink:
         attempt("TensorBoard's HParams", lambda: self._write_finals(columns, now))
         verdict = attempt("TensorBoard's verdict", lambda: text_tab.verdict(summary))
         if verdict is not None:
-            self._root.write(text_record(text_tab.VERDICT, self._config.training.updates, verdict, now))
+            self._root.write(text_record(text_tab.VERDICT, self._config.most_updates, verdict, now))
         attempt("TensorBoard's last points", self.flush)
         return len(self._showing.failed) == before
 
     def _write_finals(self, columns: Mapping[str, Column], now: float) -> None:
-        training = self._config.training
-        budget = self._config.most_episodes * self._world.time_limit
+        budget = max(self._config.most_steps(arm, self._world.time_limit) for arm in self._config.arms)
         finals = hparams_tab.final_values(columns, budget)
         shown = hparams_tab.metrics(self._needs)
         for place, file in self._of_run.items():
             known = {tag: finals[tag][place] for tag in shown if np.isfinite(finals[tag][place])}
             if known:
-                file.write(scalars_block(list(known), [training.updates], [list(known.values())], now))
+                file.write(scalars_block(list(known), [self._config.most_updates], [list(known.values())], now))
             file.write(session_end_record(now, failed=bool(columns["failed"][place])))
 
     def _open(self, now: float) -> None:
@@ -180,7 +180,7 @@ class BoardSink:
         for name, runs in self._runs_of.items():
             exact = self._config.agent_of(name).gradient == "exact"
             file = self._of_arm[name]
-            file.write(aggregate_block(records, self._grid, runs, self._curves, exact, now))
+            file.write(aggregate_block(records, self._grid[name], runs, self._curves, exact, now))
             drawings = [self._showing.attempt(f"pictures of {name}", d.result) for d in self._pictures[name]]
             file.write(b"".join(drawing or b"" for drawing in drawings))
             self._pictures[name].clear()

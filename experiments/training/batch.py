@@ -16,8 +16,8 @@ from experiments.config.schema import Agent, Config, Exponential, Linear, Target
 from experiments.training import exploration
 from experiments.training.finite.sampled import SampledLearning
 from experiments.training.initial import check_fits, initial_policies, learner_of
-from experiments.training.progress import Facts, Progress, completed
-from experiments.training.records import Column, Each, Records, Runs, snapshot_updates
+from experiments.training.progress import Facts, Progress, completed, resting
+from experiments.training.records import Column, Each, Records, Runs, joined
 from experiments.training.update import Update, stacked
 from experiments.training.worlds import World
 
@@ -39,7 +39,7 @@ class Batch:
         world: World,
         arms: Sequence[str],
         seeds: Sequence[int],
-        keeps_snapshots: bool = True,
+        snapshots: Sequence[int] = (),
     ) -> None:
         self.config, self.world, self.runs = config, world, Runs.of(arms, seeds, [world.number])
         self._agents = [config.agent_of(arm) for arm in arms]
@@ -61,7 +61,7 @@ class Batch:
             if isinstance(agent.entropy_coef, TargetEntropy):
                 self.controlled[run_slice] = agent.entropy_coef.start
         self.failed_update = np.full(len(self.runs.arm), -1, np.int64)
-        self._snapshots = snapshot_updates(config.training.updates) if keeps_snapshots else []
+        self._snapshots = snapshots
         self.learning: SampledLearning | ExactLearning | SimulatedLearning
         self._simulated: SimulatedLearning | None = None
         self.learner: StackedLearner | None = None  # only where torch finds the gradient
@@ -94,15 +94,29 @@ class Batch:
         return isinstance(self.learning, SampledLearning)
 
     def advance(self, first: int, updates: int, each: Each) -> Records:
-        """Train the next updates of every run, of which the first has the number `first`."""
-        numbers = range(first, first + updates)
+        """Train the next updates of every run, of which the first has the number `first`; after its last update a
+        batch rests."""
+        own = min(max(self.config.training.updates - first, 0), updates)
+        parts = [self._trained(first, own, each)] if own else []
+        if own < updates:
+            snapshots = self._snapshots_in(range(first + own, first + updates))
+            kept = {update: snapshot for update in snapshots if (snapshot := self.learning.snapshot())}
+            parts.append(resting(self.progress, first + own, updates - own, self._facts, kept))
+        return joined(parts)
+
+    def _snapshots_in(self, updates: range) -> list[int]:
+        return [update for update in self._snapshots if update in updates]
+
+    def _trained(self, first: int, updates: int, each: Each) -> Records:
+        numbers, before = range(first, first + updates), self.progress.env_steps
         if isinstance(self.learning, SampledLearning):
-            snapshots = [update for update in self._snapshots if update in numbers]
             entropy_coef = np.stack([self._coefficient(update) for update in numbers])
             epsilon = np.array([self._epsilon(update) for update in numbers])
-            measured = self.learning.advance(first, entropy_coef, epsilon, snapshots, each)
+            snapshots = self._snapshots_in(numbers)
+            measured = self.learning.advance(first, before, entropy_coef, epsilon, snapshots, each)
         else:
             assert self.learner is not None
+            self._env_steps = before.copy()
             measured = stacked(first, [self._update(self.learning, self.learner, update) for update in numbers])
         self.progress, records = completed(self.progress, measured, self._facts)
         return records
@@ -110,14 +124,18 @@ class Batch:
     def _update(
         self, learning: "ExactLearning | SimulatedLearning", learner: "StackedLearner", update: int
     ) -> Update:
-        active = self.failed_update < 0
+        going, most = self.failed_update < 0, self.config.training.max_env_steps
+        rests = going & (self._env_steps >= (math.inf if most is None else most))
+        active, learner.resting = going & ~rests, rests
         entropy_coef = self._coefficient(update)
         learnt = learning.update(update, entropy_coef, self._epsilon(update), active)
         columns = learnt.columns(self._solved_return) | {"entropy_coef": entropy_coef}
+        if learnt.steps is not None:
+            self._env_steps += learnt.steps.live.sum(0)
         self._control(columns["entropy_nats"] / math.log(2))
-        self._freeze_failed(update, columns, learner)
+        self._freeze_failed(update, columns, active, learner)
         snapshot = learning.snapshot() if update in self._snapshots else None
-        return Update(columns, active, learnt.steps, snapshot)
+        return Update(columns, active, rests, learnt.steps, snapshot)
 
     def _epsilon(self, update: int) -> float:
         """The share of random actions."""
@@ -144,10 +162,12 @@ class Batch:
     def _solved_return(self) -> float | None:
         return self.config.environment.solved_return
 
-    def _freeze_failed(self, update: int, columns: Mapping[str, Column], learner: "StackedLearner") -> None:
+    def _freeze_failed(
+        self, update: int, columns: Mapping[str, Column], active: NDArray[np.bool_], learner: "StackedLearner"
+    ) -> None:
         """Freeze every run whose loss, gradient or parameters are no longer finite."""
         finite = np.isfinite(columns["loss"]) & np.isfinite(columns["grad_norm"]) & learner.finite()
-        failed = ~finite & (self.failed_update < 0)
+        failed = ~finite & active
         if failed.any():
             self.failed_update[failed] = update
             learner.freeze(failed)
@@ -159,7 +179,10 @@ class Batch:
         """
         progress, ending = self.progress, self.learning.final()
         failed = self.failed_update >= 0
-        final = {name: np.where(failed, np.nan, mean) for name, mean in progress.final_means().items()}
+        made = np.full(len(failed), self.config.training.updates)
+        if self._facts.episodes:
+            made = progress.episodes // self._facts.episodes
+        final = {name: np.where(failed, np.nan, mean) for name, mean in progress.final_means(made).items()}
         final["greedy_return"] = np.where(failed, np.nan, ending.greedy_return)
         if self._agents[0].gradient == "exact":
             final["final_success_rate"] = ending.success_probability
@@ -171,7 +194,7 @@ class Batch:
             "first_success_env_step": progress.first_success.copy(),
             "first_optimal_update": progress.first_optimal.copy(),
             "entropy_collapse_update": np.where(failed, -1, progress.collapsed_since),
-            "regret": np.where(failed, np.nan, progress.regret / self.config.training.updates),
+            "regret": np.where(failed, np.nan, progress.regret / made),
             "state_coverage": ending.state_coverage,
             "env_steps": progress.env_steps.copy(),
             "episodes": progress.episodes.copy(),

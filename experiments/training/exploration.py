@@ -35,6 +35,13 @@ def mean_over_first(values: Array) -> Array:
     return np.ascontiguousarray(np.moveaxis(values, 0, -1)).mean(-1)
 
 
+def mean_over_kept(values: Array, kept: Mask) -> Array:
+    """Mean over the first axis where `kept`, which is so at least once: [W, R] both -> [R]; as `mean_over_first`
+    where all are."""
+    by_run = np.ascontiguousarray(np.where(kept, values, 0.0).T)
+    return np.asarray(by_run.sum(1) / kept.sum(0))
+
+
 def mean_of_known(values: Array) -> Array:
     """Mean over the first axis without NaN: [W, R] -> [R]; NaN where there are only NaN."""
     by_run = np.ascontiguousarray(values.T)  # as in `mean_over_first`
@@ -127,15 +134,17 @@ def window(updates: int) -> int:
     return max(1, round(0.05 * updates))
 
 
-def entropy_collapse(since: NDArray[np.int64], entropy_bits: Array, first: int) -> NDArray[np.int64]:
+def entropy_collapse(since: NDArray[np.int64], entropy_bits: Array, first: int, active: Mask) -> NDArray[np.int64]:
     """The first update from which the path entropy has stayed below COLLAPSED_BITS, [R]; -1: it is not below.
 
     Args:
         since: the result for the updates before these, [R]; -1 at the start.
         entropy_bits: the path entropy of these updates, [U, R].
         first: the number of the first of them.
+        active: whether the run made the update, [U, R]; it makes none after the first that it does not make.
     """
-    above = ~(entropy_bits < COLLAPSED_BITS)
-    below = above[::-1].argmax(0)  # how many at the end
-    fallen = np.where(below > 0, first + len(above) - below, -1)
-    return np.where(above.any(0), fallen, np.where(since >= 0, since, first))
+    above = active & ~(entropy_bits < COLLAPSED_BITS)
+    fallen = len(above) - above[::-1].argmax(0)  # the row after the last one above
+    fallen = np.where(fallen < active.sum(0), first + fallen, -1)
+    below = np.where((since < 0) & active.any(0), first, since)
+    return np.where(above.any(0), fallen, below)

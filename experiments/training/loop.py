@@ -13,7 +13,7 @@ from agents.kernels.compiled import is_compiling
 from experiments.config.schema import Config, ConfigError
 from experiments.training.batch import Batch, State
 from experiments.training.memory import keep_freed_memory
-from experiments.training.records import Column, Each, Records, Runs, merged, scattered
+from experiments.training.records import Column, Each, Records, Runs, merged, scattered, snapshot_updates
 from experiments.training.worlds import make_worlds
 
 
@@ -48,11 +48,13 @@ class Training:
             grouped.setdefault(_batch_key(config, arm, self.world.mdp is not None), []).append(arm)
         self.batches: list[Batch] = []
         self._places = []
+        of_arms = [snapshot_updates(config.training_of(arm).updates) for arm in arms]
+        snapshots = sorted({update for updates in of_arms for update in updates})
         n, runs = len(self.seeds), np.arange(len(self.runs.arm)).reshape(len(arms), len(self.worlds), -1)
         for place, world in enumerate(self.worlds):
             for group in grouped.values():
                 own = config.model_copy(update={"training": config.training_of(group[0])})
-                self.batches.append(Batch(own, world, group, self.seeds, keeps_snapshots=place == 0))
+                self.batches.append(Batch(own, world, group, self.seeds, [] if place else snapshots))
                 self._places.append(runs[[arms.index(arm) for arm in group], place].reshape(len(group) * n))
 
     @property
@@ -64,11 +66,11 @@ class Training:
         """Train the next updates of every run. How many are trained at a time changes no number.
 
         Args:
-            updates: U, the number of updates; None: all that are left.
+            updates: U, the number of updates; None: all that are left. A run that has made all of its own rests.
             each: calls a function with the place of every compiled run, in any order and in any thread.
         """
         first = self.update_count
-        number = self.config.training.updates - first if updates is None else updates
+        number = self.config.most_updates - first if updates is None else updates
         with np.errstate(invalid="ignore", over="ignore"):  # a run that overflows is frozen, without a warning
             parts = [batch.advance(first, number, each) for batch in self.batches]
         self.update_count += number
@@ -113,4 +115,5 @@ def _batch_key(config: Config, arm: str, has_tables: bool) -> str:
     if has_tables and agent.gradient == "sampled":
         numbers["learning_rate"] = 1.0
     alike = agent.model_copy(update=numbers).model_dump_json()
-    return f"{alike} {config.training_of(arm).episodes_per_update}"
+    training = config.training_of(arm)
+    return f"{alike} {training.updates} {training.episodes_per_update} {training.max_env_steps}"

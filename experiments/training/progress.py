@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from experiments.config.measures import FINAL, UPDATE_MEASURES
 from experiments.training import exploration
-from experiments.training.records import Column, Records
+from experiments.training.records import Column, Records, Snapshot, Steps
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -54,9 +54,31 @@ class Progress(NamedTuple):
         recent = np.full((len(FINAL), exploration.window(updates), runs), np.nan)
         return cls(none, none, never, never, never, np.zeros(runs), recent)
 
-    def final_means(self) -> dict[str, Array]:
-        """The columns of `FINAL`, [R] each."""
-        return {name: exploration.mean_over_first(r) for name, r in zip(FINAL, self.recent, strict=True)}
+    def final_means(self, updates: Ints) -> dict[str, Array]:
+        """The columns of `FINAL`, [R] each: means over the last 5 % of the updates that a run has made, [R]."""
+        place = np.arange(self.recent.shape[1])[:, None]
+        age = (updates - 1 - place) % len(place)  # 0: of the last update
+        kept = age < [exploration.window(made) for made in updates.tolist()]
+        return {name: exploration.mean_over_kept(r, kept) for name, r in zip(FINAL, self.recent, strict=True)}
+
+
+def resting(progress: Progress, first: int, updates: int, facts: Facts, snapshots: dict[int, Snapshot]) -> Records:
+    """A block of updates in which no run moves any more, because all have made their updates.
+
+    Args:
+        progress: what the runs have come to.
+        first: the number of its first update.
+        updates: U.
+        facts: the facts about the runs.
+        snapshots: those of its updates.
+    """
+    shape = updates, len(progress.env_steps)
+    unknown: dict[str, Column] = dict.fromkeys(UPDATE_MEASURES, np.full(shape, math.nan))
+    counts = {"env_steps": progress.env_steps, "episodes": progress.episodes}
+    columns = unknown | {name: np.tile(count, (updates, 1)) for name, count in counts.items()}
+    columns["start_policy"] = np.full((*shape, facts.actions), math.nan)
+    none = Steps(np.zeros(shape, np.int64), np.empty(0, np.int64), np.empty(0)) if facts.episodes else None
+    return Records(first, columns, np.zeros(shape, bool), np.ones(shape, bool), none, snapshots)
 
 
 def completed(progress: Progress, measured: Records, facts: Facts) -> tuple[Progress, Records]:
@@ -74,14 +96,16 @@ def completed(progress: Progress, measured: Records, facts: Facts) -> tuple[Prog
     success = measured.active & (success_step >= 0)
     episodes = progress.episodes + facts.episodes * np.cumsum(measured.active, axis=0)
     env_steps, first_success = _steps_taken(progress, measured, success, success_step)
-    shortfall = facts.optimal_return - columns["return_mean"]
+    shortfall = np.where(measured.active, facts.optimal_return - columns["return_mean"], 0.0)
     regret = np.cumsum(np.concatenate([progress.regret[None], shortfall]), axis=0)[1:]
     succeeded = (progress.first_success >= 0) | np.logical_or.accumulate(success, axis=0)
     columns |= {
         "env_steps": env_steps,
         "episodes": episodes,
         "succeeded": np.where(facts.tell_success, succeeded, np.nan),
-        "solved": _solved(progress, columns["return_mean"], measured.first, facts.solved_return),
+        "solved": np.where(
+            measured.active, _solved(progress, columns["return_mean"], measured.first, facts.solved_return), np.nan
+        ),
         "regret": regret / (measured.updates + 1)[:, None],
     }
     mostly_optimal = measured.active & (columns["optimal_action_probability"] > 0.5)
@@ -90,9 +114,11 @@ def completed(progress: Progress, measured: Records, facts: Facts) -> tuple[Prog
         episodes[-1],
         first_success,
         _first_time(progress.first_optimal, mostly_optimal, measured.first),
-        exploration.entropy_collapse(progress.collapsed_since, columns["entropy_bits"], measured.first),
+        exploration.entropy_collapse(
+            progress.collapsed_since, columns["entropy_bits"], measured.first, measured.active
+        ),
         regret[-1],
-        _recent(progress.recent, measured.updates, columns),
+        _recent(progress.recent, measured, columns),
     )
     return after, measured._replace(columns=columns)
 
@@ -135,9 +161,11 @@ def _solved(progress: Progress, returns: Array, first: int, solved_return: float
     )
 
 
-def _recent(recent: Array, updates: Ints, columns: Mapping[str, Column]) -> Array:
-    """The last W updates, each at its place."""
-    window = recent.shape[1]
-    after = recent.copy()
-    after[:, updates[-window:] % window] = [columns[name][-window:] for name in FINAL.values()]
+def _recent(recent: Array, measured: Records, columns: Mapping[str, Column]) -> Array:
+    """The last W updates of every run in which it was active, each at its place."""
+    window, made = recent.shape[1], measured.active.sum(0)
+    row = made - 1 - np.arange(window)[:, None]  # [W, R]
+    age, run = np.nonzero(row >= 0)
+    row, after = row[age, run], recent.copy()
+    after[:, (measured.first + row) % window, run] = [columns[name][row, run] for name in FINAL.values()]
     return after

@@ -14,6 +14,7 @@ from experiments.config.schema import Config
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Column = NDArray[Any]
 Each = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]  # `map`, or the map of a thread pool
 T = TypeVar("T", bound=np.generic)
@@ -25,7 +26,7 @@ class Steps(NamedTuple):
     A run's environments step together; a lock-step is one step of all that are still running.
     """
 
-    length: Ints  # [U, R] lock-steps of each update; 0: the run was frozen
+    length: Ints  # [U, R] lock-steps of each update; 0: the run was not active
     live: Ints  # [N] episodes still running, at least one
     entropy_nats: Array  # [N] of the policy, mean over those
 
@@ -59,7 +60,8 @@ class Records(NamedTuple):
 
     first: int  # the number of its first update
     columns: dict[str, Column]  # [U, R] each, but start_policy [U, R, A]; the columns of updates.parquet
-    active: NDArray[np.bool_]  # [U, R] False: the run failed in an earlier update and is frozen
+    active: Mask  # [U, R] False: the run failed in an earlier update and is frozen, or it rests
+    resting: Mask  # [U, R] True: the run made all of its updates before, without failing
     steps: Steps | None  # None: exact gradients take no steps
     snapshots: dict[int, Snapshot]  # of `snapshot_updates` among its updates, only in finite worlds
 
@@ -142,6 +144,7 @@ def merged(parts: Sequence[Records], places: Sequence[Ints], runs: int) -> Recor
         first.first,
         {name: scattered([part.columns[name] for part in parts], places, axis=1) for name in first.columns},
         scattered([part.active for part in parts], places, axis=1),
+        scattered([part.resting for part in parts], places, axis=1),
         _assembled(
             [part.steps for part in parts], [np.s_[:, place] for place in places], (len(first.active), runs)
         ),
@@ -160,6 +163,7 @@ def joined(parts: Sequence[Records]) -> Records:
         first.first,
         {name: np.concatenate([part.columns[name] for part in parts]) for name in first.columns},
         active,
+        np.concatenate([part.resting for part in parts]),
         _assembled([part.steps for part in parts], slots, active.shape),
         {update: snapshot for part in parts for update, snapshot in part.snapshots.items()},
     )

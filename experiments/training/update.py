@@ -72,6 +72,7 @@ class Update(NamedTuple):
 
     columns: dict[str, Column]  # [R] each, but start_policy [R, A]
     active: NDArray[np.bool_]  # [R]
+    resting: NDArray[np.bool_]  # [R]
     steps: LockSteps | None
     snapshot: Snapshot | None
 
@@ -83,6 +84,7 @@ def stacked(first: int, updates: Sequence[Update]) -> Records:
         first,
         {name: np.stack([update.columns[name] for update in updates]) for name in updates[0].columns},
         active,
+        np.stack([update.resting for update in updates]),
         _run_by_run([update.steps for update in updates], active),
         {first + u: update.snapshot for u, update in enumerate(updates) if update.snapshot is not None},
     )

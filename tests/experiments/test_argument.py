@@ -16,11 +16,11 @@ from selenium.webdriver.support.wait import WebDriverWait
 from experiments import argument
 from experiments.analysis import text_numbers
 from experiments.analysis.estimates import holm
-from experiments.argument import configs, judged, main, quickly
+from experiments.argument import configs, distinct_runs, judged, main, quickly
 from experiments.config.loading import load_config
-from experiments.config.plan import PLAN
+from experiments.config.plan import OUTSIDE, PLAN
 from experiments.config.schema import Config
-from experiments.pages.argument_page import count
+from experiments.pages.argument_page import HEADLINE, count
 from experiments.storage import sources
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.browser import chromium, needs_browser
@@ -29,19 +29,24 @@ from tests.experiments.report_folder import Page
 from tests.experiments.test_report import numbers_in
 
 NAMES = [entry.name for part in PLAN for entry in part.entries]
-STEPPED = {"lunar_lander", "cartpole"}  # in simulators: exploratory, and minutes long
-# Judged by themselves, each config a family of its own, in docs/law.md.
-OF_THE_LAW = {
-    *("mazes", "settling", "pulls", "three_times_the_episodes", "reward_scale_up", "reward_scale_down"),
-    *("normalized_advantages", "harm", "bandit_offset", "starts"),
-}
 
 
-def test_every_experiment_that_fits_has_its_place() -> None:
-    assert len(set(NAMES)) == len(NAMES)
-    assert set(NAMES) | STEPPED | OF_THE_LAW == {path.stem for path in CONFIGS.glob("*.toml")}
-    law = (Path(__file__).parents[2] / "docs" / "law.md").read_text(encoding="utf-8")
-    assert {name for name in OF_THE_LAW if f"`{name}`" not in law and f"train.py {name}`" not in law} == set()
+def test_every_experiment_and_sweep_is_judged_or_named_as_being_outside() -> None:
+    outside = [other.name for other in OUTSIDE]
+    paths = [*CONFIGS.glob("*.toml"), *(CONFIGS / "sweeps").glob("*.toml")]
+    assert sorted([*NAMES, *outside]) == sorted(path.stem for path in paths)
+    for other in OUTSIDE:
+        (page,) = re.findall(r"docs/\w+\.md", other.why)
+        text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8").casefold()
+        assert other.name in text or other.name.replace("_", "") in text
+
+
+def test_a_run_that_serves_several_experiments_is_counted_once() -> None:
+    rooms, doses = (load_config(CONFIGS / f"{name}.toml") for name in ("two_rooms", "dose_response"))
+    alone = [len(config.arms) * config.runs_per_arm for config in (rooms, doses)]
+    assert [distinct_runs([config]) for config in (rooms, doses)] == alone
+    assert distinct_runs([rooms, doses]) == alone[1]  # without the term and with .03, on seeds 3000 to 3029
+    assert distinct_runs([rooms, load_config(CONFIGS / "two_rooms.toml", ["agent.discount=0.9"])]) == 2 * alone[0]
 
 
 def test_it_makes_enough_claims_and_shows_its_limits() -> None:
@@ -70,6 +75,16 @@ def test_quickly_keeps_everything_but_seeds_and_updates() -> None:
     assert set(quick.training.seed_list) < set(config.training.seed_list)
     restored = quick.model_copy(update={"training": config.training})
     assert restored == config
+
+
+def test_quickly_shortens_arms_and_families_too() -> None:
+    config = load_config(CONFIGS / "mazes_more_training.toml")
+    quick = quickly(config)
+    assert quick.environment.world_list == config.environment.world_list[:6]
+    for arm in config.arms:
+        whole, short = config.training_of(arm), quick.training_of(arm)
+        assert short.updates == whole.updates // 12
+        assert short.max_env_steps == (whole.max_env_steps and whole.max_env_steps // 12)
 
 
 def test_the_digest_changes_with_every_source_that_numbers_depend_on(
@@ -188,10 +203,10 @@ def test_the_quick_argument_has_the_shape_of_the_whole(quick: Path) -> None:
     assert set(NAMES) <= anchors
     assert "This page was made with --quick" in text
     # It begins with the README's pictures, whose files carry the words that the summary has for them.
-    assert list(summary["headline"]) == ["entropy_bits", "solved"]
+    assert list(summary["headline"]) == ["by_world", "entropy_bits"]
     assert [image["alt"] for image in parsed.named("img")][:2] == list(summary["headline"].values())
-    for name, words in summary["headline"].items():
-        assert words in (quick / "two_rooms" / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+    for (experiment, name), words in zip(HEADLINE, summary["headline"].values(), strict=True):
+        assert words in (quick / experiment / "figures" / f"{name}.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -93,6 +93,7 @@ class Run(NamedTuple):
     learning_rate: float
     target_bits: float  # target of the entropy controller; NaN: a schedule
     target_rate: float
+    max_env_steps: float  # it rests once it has taken so many; infinite: no limit
 
 
 class Memory(NamedTuple):
@@ -114,6 +115,7 @@ class Block(NamedTuple):
     """The inputs for U updates, and the arrays to fill in."""
 
     first: int  # the number of the first
+    env_steps: int  # of the run before it
     entropy_coef: Array  # [U] by schedule
     epsilon: Array  # [U] share of random actions
     snapshot_updates: Ints  # [M] numbers of updates
@@ -157,21 +159,24 @@ class Room(NamedTuple):
 def advance(
     options: Options, world: World, run: Run, memory: Memory, block: Block, purposes: tuple[int, ...]
 ) -> Any:
-    """Train a run by a block of updates; once it fails, it no longer moves.
+    """Train a run by a block of updates; once it fails, or has taken all its steps, it no longer moves.
 
     Returns:
         for the lock-steps of the block, update by update: the episodes still running, and their mean entropy in
         nats.
     """
     room = _room(options, world, memory)
-    updates = len(block.columns)
+    updates, env_steps = len(block.columns), block.env_steps
     most, filled = updates * options.time_limit, 0
     live, entropy = np.empty(most, np.int64), np.empty(most)
     for u in range(updates):
         update, columns, steps = block.first + u, block.columns[u], room.steps
+        moves = memory.failed_update[0] < 0 and env_steps < run.max_env_steps
+        if not (moves or _is_kept(block, update)):
+            continue
         coefficient = block.entropy_coef[u] if math.isnan(run.target_bits) else memory.controlled[0]
         policy, acting = _policies(options, memory.theta, block.epsilon[u], room)
-        if memory.failed_update[0] >= 0:
+        if not moves:
             _keep_snapshot(block, update, acting.pi, memory.visits)
             continue
         numbers = Numbers(run.seed, update, purposes[0], purposes[1], purposes[2], purposes[3])
@@ -198,6 +203,7 @@ def advance(
         for t in range(length):
             live[filled + t], entropy[filled + t] = steps.live[t], steps.entropy[t] / steps.live[t]
         block.length[u] = length
+        env_steps += n
         filled += length
         _control(run, columns[OF_POLICY] / NATS, memory)
         _freeze_if_failed(update, loss + grad_norm, memory)
@@ -332,6 +338,14 @@ def _tell_policy(
     for s in range(len(visits)):
         memory.visits[s] += visits[s]
         memory.previous_visited[s] = visits[s] > 0
+
+
+@compiled(inlined=True)
+def _is_kept(block: Block, update: int) -> bool:
+    kept = False
+    for m in range(len(block.snapshot_updates)):
+        kept = kept or block.snapshot_updates[m] == update
+    return kept
 
 
 @compiled(inlined=True)

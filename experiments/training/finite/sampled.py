@@ -72,6 +72,7 @@ class SampledLearning:
         self._runs = []
         for arm, agent in enumerate(agents):
             compared = _compared(world, mdp, agent.discount)
+            most = config.training.max_env_steps
             for place, seed in enumerate(seeds, start=arm * len(seeds)):
                 own = {name: array[place] for name, array in self._memory.items()}
                 memory = one_run.Memory(
@@ -80,15 +81,22 @@ class SampledLearning:
                     failed_update=failed_update[place : place + 1],
                     **own,
                 )
-                self._runs.append((self._options, compared, _run(agent, seed), memory))
+                self._runs.append((self._options, compared, _run(agent, seed, most), memory))
 
     def advance(
-        self, first: int, entropy_coef: Array, epsilon: Array, snapshots: Sequence[int], each: Each = map
+        self,
+        first: int,
+        env_steps: NDArray[np.int64],
+        entropy_coef: Array,
+        epsilon: Array,
+        snapshots: Sequence[int],
+        each: Each = map,
     ) -> Records:
         """Train every run by U updates.
 
         Args:
             first: the number of the first update.
+            env_steps: the environment steps of each run before it, [R].
             entropy_coef: the coefficients by schedule, [U, R].
             epsilon: the share of random actions, [U].
             snapshots: the updates of which to keep a snapshot.
@@ -100,24 +108,28 @@ class SampledLearning:
         start_policy, length = np.full((runs, updates, actions), np.nan), np.zeros((runs, updates), np.int64)
         policies, visits = np.empty((runs, len(wanted), states, actions)), np.empty((runs, len(wanted), states))
         by_run = np.ascontiguousarray(entropy_coef.T)
-        active = self._failed_update < 0
 
         def moved(run: int) -> tuple[NDArray[np.int64], Array]:
-            asked = first, by_run[run], epsilon, wanted
+            asked = first, env_steps[run], by_run[run], epsilon, wanted
             block = one_run.Block(*asked, columns[run], start_policy[run], length[run], policies[run], visits[run])
             return one_run.advance(*self._runs[run], block, PURPOSES)
 
         live, entropy = zip(*each(moved, range(runs)), strict=True)
-        updated = np.arange(first, first + updates)[:, None]
+        active = length.T > 0
         told = dict(zip(one_run.COLUMNS, columns.transpose(2, 1, 0), strict=True))
         told["success_step"] = np.nan_to_num(told["success_step"], nan=-1.0).astype(np.int64)
         return Records(
             first,
             told | {"start_policy": start_policy.transpose(1, 0, 2)},
-            active & ((self._failed_update < 0) | (updated <= self._failed_update)),
+            active,
+            ~active & (self._failed_update < 0),
             Steps(length.T, np.concatenate(live), np.concatenate(entropy)),
             {update: Snapshot(policies[:, m], visits[:, m]) for m, update in enumerate(snapshots)},
         )
+
+    def snapshot(self) -> Snapshot:
+        """The policies that acted in the last update, and all visits so far."""
+        return Snapshot(np.exp(self._memory["previous_log_pi"]), self._memory["visits"].copy())
 
     def final(self) -> Ending:
         """The policies as they are now, and what their most probable actions earn."""
@@ -157,10 +169,11 @@ def _options(config: Config, world: World, agent: Agent, shape: PolicyShape) -> 
     )
 
 
-def _run(agent: Agent, seed: int) -> one_run.Run:
+def _run(agent: Agent, seed: int, max_env_steps: int | None) -> one_run.Run:
     target = agent.entropy_coef if isinstance(agent.entropy_coef, TargetEntropy) else None
     bits, rate = (target.target_bits, target.rate) if target else (math.nan, 0.0)
-    return one_run.Run(seed, agent.discount, agent.learning_rate, bits, rate)
+    most = math.inf if max_env_steps is None else float(max_env_steps)
+    return one_run.Run(seed, agent.discount, agent.learning_rate, bits, rate, most)
 
 
 def _compared(world: World, mdp: FiniteMDP, discount: float) -> one_run.World:

@@ -208,3 +208,10 @@ def test_our_own_sweeps_are_valid(path: Path) -> None:
     assert sweep.name == path.stem
     configs = [cell.config for cell in (cells(sweep) if sweep.tuning is None else tries(sweep))]
     assert all(isinstance(config, Config) for config in configs)
+
+
+def test_the_large_sweep_continues_the_small_one() -> None:
+    small, large = load_sweep("help_and_harm"), load_sweep("quarter_million")
+    assert (small.count, large.count) == (400, 6650)
+    for key in ("base", "grid", "sample", "seed", "tuning", "judge"):
+        assert getattr(large, key) == getattr(small, key), key

@@ -23,7 +23,8 @@ def record(update: int, failed: tuple[int, ...] = (), kept: bool = True) -> Reco
     policy = rng.dirichlet(np.ones(ACTIONS), (6, STATES))
     active = ~np.isin(np.arange(6), failed)
     visits = rng.integers(0, 9, (6, STATES)).astype(float)
-    return Records(update, {}, active[None], None, {update: Snapshot(policy, visits)} if kept else {})
+    snapshots = {update: Snapshot(policy, visits)} if kept else {}
+    return Records(update, {}, active[None], np.zeros((1, 6), bool), None, snapshots)
 
 
 def test_it_keeps_the_mean_of_each_arm_and_its_first_seed(tmp_path: Path) -> None:

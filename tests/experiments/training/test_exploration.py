@@ -26,14 +26,18 @@ def collapse_by_hand(curve: list[float]) -> int:
 
 @settings(deadline=None, max_examples=200)
 @given(
-    st.lists(st.sampled_from([0.0, 0.05, 0.1, 0.5, 2.0, math.nan]), min_size=1, max_size=12), st.integers(1, 13)
+    st.lists(st.sampled_from([0.0, 0.05, 0.1, 0.5, 2.0, math.nan]), min_size=1, max_size=12),
+    st.integers(1, 13),
+    st.integers(0, 9),
 )
 def test_the_entropy_has_collapsed_since_it_last_fell_below_a_tenth_of_a_bit(
-    curve: list[float], at_once: int
+    curve: list[float], at_once: int, rest: int
 ) -> None:
-    since = np.array([-1])
-    for first in range(0, len(curve), at_once):
-        since = exploration.entropy_collapse(since, np.array(curve[first : first + at_once])[:, None], first)
+    since, length = np.array([-1]), len(curve) + rest
+    bits, active = np.array([*curve, *[math.nan] * rest])[:, None], np.arange(length)[:, None] < len(curve)
+    for first in range(0, length, at_once):
+        block = slice(first, first + at_once)
+        since = exploration.entropy_collapse(since, bits[block], first, active[block])
     assert since.tolist() == [collapse_by_hand(curve)]
 
 

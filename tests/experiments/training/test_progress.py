@@ -42,7 +42,7 @@ def cuts(draw: st.DrawFn, updates: int = UPDATES) -> list[slice]:
 
 
 def measured(seed: int) -> Records:
-    """Made up: returns around the level, entropies around collapse, a run that fails."""
+    """Made up: returns around the level, entropies around collapse, runs that end before the others."""
     rng = np.random.default_rng(seed)
     shape = UPDATES, RUNS
     columns: dict[str, NDArray[Any]] = {name: rng.normal(size=shape) for name in set(FINAL.values())}
@@ -54,11 +54,11 @@ def measured(seed: int) -> Records:
         "optimal_action_probability": rng.choice([0.3, 0.6], shape, p=[0.9, 0.1]),
         "success_step": rng.choice([-1, 0, LIMIT - 1], shape, p=[0.96, 0.02, 0.02]),
     }
-    failed_in = rng.choice([UPDATES, 20], RUNS, p=[0.7, 0.3])
-    active = np.arange(UPDATES)[:, None] <= failed_in
+    ended_in = rng.choice([UPDATES, 20, 45], RUNS, p=[0.6, 0.2, 0.2])
+    active = np.arange(UPDATES)[:, None] <= ended_in
     length = np.where(active, LIMIT, 0)
     live = rng.integers(1, EPISODES + 1, length.sum())
-    return Records(0, columns, active, Steps(length, live, rng.random(len(live))), {})
+    return Records(0, columns, active, ~active, Steps(length, live, rng.random(len(live))), {})
 
 
 def cut(records: Records, updates: slice) -> Records:
@@ -74,7 +74,7 @@ def cut(records: Records, updates: slice) -> Records:
     )
     of_cut = Steps(steps.length[updates], steps.live[rows], steps.entropy_nats[rows])
     columns = {name: column[updates] for name, column in records.columns.items()}
-    return Records(updates.start, columns, records.active[updates], of_cut, {})
+    return Records(updates.start, columns, records.active[updates], records.resting[updates], of_cut, {})
 
 
 @settings(deadline=None, max_examples=60)
@@ -109,7 +109,7 @@ def test_it_is_what_a_loop_over_the_updates_finds(seed: int) -> None:
                 if first_success < 0 and t == whole.columns["success_step"][update, run]:
                     first_success = steps
             returns = whole.columns["return_mean"][: update + 1, run]
-            regret += 1.0 - returns[-1]
+            regret += 1.0 - returns[-1] if whole.active[update, run] else 0.0
             recent = returns[-last:][~np.isnan(returns[-last:])]
             told = {name: column[update, run] for name, column in records.columns.items()}
             assert told["env_steps"] == steps
@@ -117,12 +117,14 @@ def test_it_is_what_a_loop_over_the_updates_finds(seed: int) -> None:
             assert told["succeeded"] == (first_success >= 0)
             assert told["regret"] == pytest.approx(regret / (update + 1), nan_ok=True)
             expected = float(np.mean(recent) >= 0.5 - 1e-9) if len(recent) else math.nan
-            np.testing.assert_equal(told["solved"], expected)
+            np.testing.assert_equal(told["solved"], expected if whole.active[update, run] else math.nan)
         optimal = whole.active[:, run] & (whole.columns["optimal_action_probability"][:, run] > 0.5)
         assert progress.first_optimal[run] == (np.flatnonzero(optimal)[0] if optimal.any() else -1)
         assert progress.first_success[run] == first_success
-        means = {name: records.columns[column][-last:, run].mean() for name, column in FINAL.items()}
-        found = {name: mean[run] for name, mean in progress.final_means().items()}
+        own = whole.active[:, run]
+        last = window(int(own.sum()))
+        means = {name: records.columns[column][own, run][-last:].mean() for name, column in FINAL.items()}
+        found = {name: mean[run] for name, mean in progress.final_means(whole.active.sum(0)).items()}
         assert found == pytest.approx(means, nan_ok=True)
 
 
@@ -161,7 +163,8 @@ def test_runs_put_together_again_are_what_they_were(seed: int, order: list[int],
         begin, taken = steps.start[0], steps.length.sum(0)
         rows = np.concatenate([np.arange(begin[r], begin[r] + taken[r]) for r in runs])
         part = Steps(steps.length[:, runs], steps.live[rows], steps.entropy_nats[rows])
-        return Records(0, {n: c[:, runs] for n, c in whole.columns.items()}, whole.active[:, runs], part, {})
+        columns = {n: c[:, runs] for n, c in whole.columns.items()}
+        return Records(0, columns, whole.active[:, runs], whole.resting[:, runs], part, {})
 
     same(merged([of_runs(place) for place in places], places, RUNS), whole)
 

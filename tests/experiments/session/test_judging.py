@@ -1,0 +1,58 @@
+"""A finished training is judged again by its stored runs alone, and comes to what it came to."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import Config, load_config
+from experiments.session.judging import judge_again
+from experiments.storage.run_folder import RunFolder
+from tests.experiments import small_training
+from tests.experiments.comparisons import BANDIT, TABLE, comparison
+from tests.experiments.training.test_families import family
+
+
+def overflowing() -> Config:
+    """An arm whose runs fail."""
+    arms: dict[str, dict[str, Any]] = {"calm": {}, "wild": {"learning_rate": 1e300, "entropy_coef": 1e300}}
+    return comparison(BANDIT, TABLE, arms, updates=6, episodes=2)
+
+
+@pytest.mark.parametrize("config", [small_training.small_config(), family(), overflowing()], ids=lambda c: c.name)
+def test_what_is_judged_again_comes_to_the_same(config: Config, tmp_path: Path) -> None:
+    trained, _ = small_training.train(tmp_path, config)
+    assert not judge_again(tmp_path)  # by the same code
+    folder = RunFolder(tmp_path)
+    folder.write_summary({**trained, "judging": "another", "description": "other words"})
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+    assert judge_again(tmp_path)
+    assert folder.read_summary() == trained
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == before
+
+
+def test_a_kill_while_judging_leaves_no_summary_of_other_checksums(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, _ = small_training.train(tmp_path)
+    RunFolder(tmp_path).write_summary({**trained, "judging": "another"})
+
+    def killed(*_: Any) -> None:
+        raise small_training.Crash
+
+    monkeypatch.setattr(RunFolder, "write_summary", killed)
+    with pytest.raises(small_training.Crash):
+        judge_again(tmp_path)
+    assert not RunFolder(tmp_path).is_finished  # trained again
+
+
+def test_other_words_of_the_analysis_train_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from experiments import argument
+    from experiments.session import judging
+
+    config = load_config("two_rooms", ["training.updates=3", "training.seeds=2"])
+    assert argument.prepare(config, tmp_path).trained
+    monkeypatch.setattr(judging, "digest", lambda _: "other words")
+    assert not argument.prepare(config, tmp_path).trained
+    assert json.loads((tmp_path / "summary.json").read_text())["judging"] == "other words"
