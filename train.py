@@ -134,11 +134,14 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
     """Train, print the verdicts and how to look at the rest; returns the exit status."""
     if sys.stdout.isatty():  # before what takes seconds to import
         print(f"{plan_line(config)}, into {printable(str(options.out))}", flush=True)
-    from experiments.session import run as session
     from experiments.session.console import Screen, progress
-    from experiments.session.members import WorkerFailed
 
-    screen, showing, interrupts = Screen(), Showing(), Interrupts().install()
+    screen = Screen()
+    with screen.waiting("loading"):  # seconds, the first time after a start of the machine
+        from experiments.session import run as session
+        from experiments.session.members import WorkerFailed
+
+    showing, interrupts = Showing(), Interrupts().install()
     how = session.Options(
         options.out,
         resume=options.resume,
@@ -155,7 +158,7 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
                 screen.say(*hint)  # with the first block: now there is something to see
                 bar(records)
 
-            summary = session.run(config, how, on_block, screen.say, interrupts, showing, bar.compiling)
+            summary = session.run(config, how, on_block, screen.say, interrupts, showing, bar)
         show(summary, options.out, screen, showing)
     except KeyboardInterrupt:
         interrupts.ignore()

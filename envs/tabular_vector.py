@@ -26,8 +26,9 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
         mdp: the table.
         num_envs: N.
         max_episode_steps: every episode is truncated after this many steps; None: never.
-        autoreset_mode: NEXT_STEP (the step after an end resets; its action is ignored, its reward is 0) or
-            DISABLED (the caller resets, with options={"reset_mask": boolean array [N]}).
+        autoreset_mode: NEXT_STEP (the step after an end resets; its action is ignored, its reward is 0),
+            SAME_STEP (the step that ends an episode also starts the next one; the last observation is in
+            info["final_obs"]) or DISABLED (the caller resets, with options={"reset_mask": boolean array [N]}).
         render_mode: None, "ansi" or "rgb_array"; frames come as a tuple of N.
     """
 
@@ -40,8 +41,6 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
         render_mode: str | None = None,
     ) -> None:
         self.autoreset_mode = AutoresetMode(autoreset_mode)
-        if self.autoreset_mode is AutoresetMode.SAME_STEP:
-            raise ValueError("autoreset_mode: must be NEXT_STEP or DISABLED, not SAME_STEP")
         if num_envs < 1:
             raise ValueError(f"num_envs: must be 1 or more, not {num_envs}")
         if max_episode_steps is not None and max_episode_steps < 1:
@@ -88,6 +87,9 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
     def step(self, actions: Integers) -> tuple[Integers, NDArray[np.float64], Booleans, Booleans, dict[str, Any]]:
         """Take an action, [N], in every sub-environment.
 
+        In mode SAME_STEP, info["final_obs"] holds the last observation of each episode that ended, and
+        info["_final_obs"] says where, [N] each; info["final_info"] is empty, as are all infos of these worlds.
+
         Raises:
             ResetNeeded: before the first reset, or in mode DISABLED where an episode has ended.
             InvalidAction: they are not N actions of the world.
@@ -107,8 +109,13 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
         terminated = step.terminated & live
         truncated = live & (self._elapsed >= (self.max_episode_steps or np.inf))
         self._ended = terminated | truncated
+        info: dict[str, Any] = {}
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            resetting = self._ended.copy()
+            for i in np.flatnonzero(resetting).tolist():
+                info = self._add_info(info, {"final_obs": self._state[i], "final_info": {}}, i)
         self._start(resetting)
-        return self._state.copy(), np.where(live, step.reward, 0.0), terminated, truncated, {}
+        return self._state.copy(), np.where(live, step.reward, 0.0), terminated, truncated, info
 
     def render(self) -> tuple[Any, ...] | None:
         """A frame of every sub-environment: texts ("ansi") or pictures ("rgb_array")."""

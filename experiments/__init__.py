@@ -1,8 +1,9 @@
 """Configs, training and results.
 
-from experiments import load_config, train
+from experiments import load_config, load_policy, train
 result = train(load_config("configs/two_rooms.toml"))   # in memory, no files
 result.updates                                          # the table of updates.parquet
+load_policy("runs/two_rooms", "with_entropy", 3003)     # of a run folder, to act or as a torch module
 
 Nothing is imported before it is used: a command has to handle Ctrl-C before it begins slow imports.
 """
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
     from experiments.config.loading import load_config
     from experiments.config.schema import Config, ConfigError
     from experiments.session.run import Result
+    from experiments.storage.policies import load_policy
 
 # NumPy's matrix products are small here, and threads that wait for each other take ten times as long. OpenBLAS
 # reads the variable when it is loaded, so nothing changes if NumPy is loaded already or the variable is set.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-__all__ = ["Config", "ConfigError", "__version__", "load_config", "train"]
+__all__ = ["Config", "ConfigError", "__version__", "load_config", "load_policy", "train"]
 
 
 def __getattr__(name: str) -> Any:
@@ -29,6 +31,10 @@ def __getattr__(name: str) -> Any:
         from experiments.config import loading, shadows
 
         shadows.check_names("agents", "envs")
+        if name == "load_policy":
+            from experiments.storage.policies import load_policy
+
+            return load_policy
         return getattr(loading, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

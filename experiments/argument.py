@@ -2,6 +2,7 @@
 
 python -m experiments.argument            writes runs/argument/report.html and one run folder per experiment
 python -m experiments.argument --quick    the same in a few seconds, with too few seeds to conclude anything
+python -m experiments.argument -v         names every experiment as it is done, and every claim with its verdict
 
 Experiments that are finished and have not changed since are not trained again.
 """
@@ -32,10 +33,11 @@ from experiments.pages.argument_page import argument_page, count, headline
 from experiments.pages.training_page import Drawn, write_pages
 from experiments.session import command_line
 from experiments.session.compiling import compile_ahead
-from experiments.session.console import Screen, verdict_table
+from experiments.session.console import Screen, tally_lines, verdict_table
 from experiments.session.judging import judge_again
 from experiments.session.processes import Ended, each_apart
 from experiments.session.run import Options, holds, run
+from experiments.session.waiting import Preparing, Waiting
 from experiments.storage.owned_folder import OwnedFolder
 from experiments.storage.results import Results, read_results
 from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError
@@ -128,8 +130,10 @@ def _prepare(experiment: tuple[Config, Path]) -> Done:
     return prepare(*experiment)
 
 
-def prepare_all(found: Sequence[Config], out: Path, workers: int, screen: Screen) -> dict[str, Done]:
-    """Prepare all experiments, the longest first, `workers` at a time.
+def prepare_all(
+    found: Sequence[Config], out: Path, workers: int, screen: Screen, verbose: bool
+) -> dict[str, Done]:
+    """Prepare all experiments, the longest first, `workers` at a time; `verbose`: a line for each.
 
     Raises:
         StoreError: one of their folders belongs to somebody else; nothing has been done.
@@ -140,18 +144,23 @@ def prepare_all(found: Sequence[Config], out: Path, workers: int, screen: Screen
             raise StoreError(link(path))
         RunFolder(path).check_owner(ARGUMENT)
     with closing(Training(found[0])) as training:
-        compile_ahead(training, screen.say)  # once, before there are processes
+        compile_ahead(training, screen.say, Preparing(screen))  # once, before there are processes
     done: dict[str, Done] = {}
     experiments = [(config, out / config.name) for config in sorted(found, key=_size)]
-    with closing(each_apart(_prepare, experiments, workers)) as answers:
+    with (
+        Waiting(screen, "training", len(found), "experiments", alone=False) as line,
+        closing(each_apart(_prepare, experiments, workers, line.move)) as answers,
+    ):
         for (config, _), answer in answers:
+            line.advance()
             if isinstance(answer, Ended):
                 fail("experiments.argument", f"{config.name}: {answer.why}", status=1)
                 continue
             done[config.name] = answer
-            how = f"{answer.results.summary['wall_seconds']:.1f} s"
-            line = how if answer.trained else f"unchanged ({how} when it was trained)"
-            screen.say(f"{len(done):>3}/{len(found)}  {config.name:<24} {line}")
+            if verbose:
+                how = f"{answer.results.summary['wall_seconds']:.1f} s"
+                how = how if answer.trained else f"unchanged ({how} when it was trained)"
+                screen.say(f"{len(done):>3}/{len(found)}  {config.name:<24} {how}")
     if missing := len(found) - len(done):
         raise Unfinished(f"{missing} of {len(found)} experiments failed; the same command tries them again")
     return {config.name: done[config.name] for config in found}
@@ -214,11 +223,25 @@ def summary_of(done: dict[str, Done], quick: bool, seconds: float) -> dict[str, 
     }
 
 
+def show(summary: Mapping[str, Any], screen: Screen, verbose: bool) -> None:
+    """Print the tally and the claims that came out otherwise than expected; `verbose`: all of them."""
+    screen.say(*tally_lines(summary["verdicts"]))
+    if summary["quick"]:
+        screen.say("--quick: with so few seeds and updates none of these verdicts means anything")
+    surprises = [claim for claim in summary["claims"] if claim["limit"] is (claim["verdict"] == "supported")]
+    title, shown = "claims that came out otherwise than expected", [] if summary["quick"] else surprises
+    if verbose:
+        title, shown = "claims, judged together", summary["claims"]
+    if shown:
+        screen.print(verdict_table(f"{len(shown)} {title}", shown))
+
+
 @command("experiments.argument", stopped="stopped; the same command continues where it stopped")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = command_line.Parser("experiments.argument", __doc__)
     parser.add_argument("--quick", action="store_true", help="few seeds and updates: a trial without conclusions")
+    parser.add_argument("-v", "--verbose", action="store_true", help="name every experiment and every claim")
     parser.add_argument(
         "--out", type=command_line.folder, help="folder (default: runs/argument, with --quick runs/argument_quick)"
     )
@@ -236,16 +259,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder.check_owner(ARGUMENT)
     with folder.locked():
         folder.mark(ARGUMENT)
-        done = prepare_all(found, out, options.workers, screen)
+        done = prepare_all(found, out, options.workers, screen, options.verbose)
         for prepared in done.values():
             showing.failed |= prepared.not_shown
-        summary = summary_of(done, options.quick, time.monotonic() - began)
+        with screen.waiting("judging all claims together"):
+            summary = summary_of(done, options.quick, time.monotonic() - began)
         folder.write("summary.json", json.dumps(in_json(summary), indent=1, allow_nan=False) + "\n")
-        showing.attempt("table of verdicts", lambda: screen.print(verdict_table(summary["claims"])))
-        page = showing.attempt("report.html", lambda: argument_page(done, summary))
+        showing.attempt("verdicts", lambda: show(summary, screen, options.verbose))
+        with screen.waiting("writing the page"):
+            page = showing.attempt("report.html", lambda: argument_page(done, summary))
         if page is not None:
             folder.write("report.html", page)
-    screen.say(f"{summary['command_seconds']} s; report: {out / 'report.html'}")
+        screen.say(f"{summary['command_seconds']} s")
+        if page is not None:
+            screen.link("report", (out / "report.html").resolve().as_uri())
     showing.check()
     return int(screen.is_lost)
 

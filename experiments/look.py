@@ -23,7 +23,9 @@ from urllib.request import urlopen
 from experiments.config.failures import Failure
 from experiments.config.loading import load_config
 from experiments.config.plain_text import printable
+from experiments.figures.looks import first_pair
 from experiments.session.command_line import Parser, folder
+from experiments.session.console import Screen
 from experiments.session.processes import run_program
 from experiments.tensorboard.links import FEATURED, PORT, event_files, links, tab_link, tensorboard_command
 
@@ -50,31 +52,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise Failure(f"{words[0]}: there is no such program; TensorBoard comes with this one")
     print(f"{printable(shlex.join(words))}\nTensorBoard: http://localhost:{port}", flush=True)
     if options.links:
-        print(links(port, featured_runs(logs)), flush=True)
+        print(links(port, *shown(logs)), flush=True)
     return run_program(words, (lambda is_alive: open_bands(port, is_alive)) if options.open else None)
 
 
 def open_bands(port: int, is_alive: Callable[[], bool]) -> None:
     """Both arms with their bands, in the browser, once TensorBoard has them."""
-    while is_alive():
-        with suppress(OSError), urlopen(f"http://localhost:{port}/data/runs", timeout=5) as answer:
-            if answer.read().strip() != b"[]":
-                break
-        time.sleep(0.1)
+    with Screen().waiting("TensorBoard is starting"):
+        while is_alive():
+            with suppress(OSError), urlopen(f"http://localhost:{port}/data/runs", timeout=5) as answer:
+                if answer.read().strip() != b"[]":
+                    break
+            time.sleep(0.1)
     address = tab_link("custom_scalars", port)
     if is_alive() and not webbrowser.open(address):
         print(f"no browser could be opened; this is the page: {address}", flush=True)
 
 
-def featured_runs(logs: Path) -> list[str]:
-    """Within each arm, of the training that logged there; none, if its folder does not say."""
+def shown(logs: Path) -> tuple[list[str], str | None]:
+    """Of the training that logged there, if its folder says: the featured runs within each arm, and the blue
+    arm where there is an orange one, too."""
     from experiments.training.records import member_path
 
     with suppress(Failure, ValueError, OSError):
         config = load_config(logs.parent / "config.toml")
-        world = config.environment.world_list[0]
-        return [member_path(seed, world) for seed in config.training.seed_list[:FEATURED]]
-    return []
+        world, (orange, blue) = config.environment.world_list[0], first_pair(config)
+        featured = [member_path(seed, world) for seed in config.training.seed_list[:FEATURED]]
+        return featured, None if orange is None else blue
+    return [], None
 
 
 def _free_port() -> int:

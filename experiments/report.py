@@ -10,9 +10,9 @@ if __name__ == "__main__":
 
 from collections.abc import Sequence
 
-from experiments.config.plain_text import printable
 from experiments.pages.training_page import write_report
 from experiments.session.command_line import Parser, folder
+from experiments.session.console import Screen
 
 
 @command("experiments.report")
@@ -20,8 +20,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = Parser("experiments.report", __doc__)
     parser.add_argument("folder", type=folder, help="a finished run folder, as in runs/two_rooms")
-    print(printable(str(write_report(parser.parse_args(arguments).folder))))
-    return 0
+    screen, run = Screen(), parser.parse_args(arguments).folder
+    with screen.waiting("drawing the report"):
+        path = write_report(run)
+    screen.say(str(path))
+    return int(screen.is_lost)
 
 
 if __name__ == "__main__":

@@ -31,17 +31,17 @@ from experiments.pages.sweep_page import Swept, sweep_page
 from experiments.session import command_line
 from experiments.session.cells import train_cells
 from experiments.session.compiling import compile_ahead
-from experiments.session.console import Screen
+from experiments.session.console import Screen, progress
 from experiments.session.judging import judge_again
 from experiments.session.run import Options, holds, run
 from experiments.session.surroundings import plain_arithmetic
 from experiments.session.sweep_plan import plan_lines
-from experiments.storage.run_folder import RunFolder, StoreError, parquet_bytes
+from experiments.session.waiting import Preparing, Waiting
+from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.storage.sources import TRAINING, digest
 from experiments.storage.sweep_folder import (
     JUDGED,
     PAGE,
-    RUNS,
     SUMMARY,
     SWEEP,
     SWEEP_FILE,
@@ -82,16 +82,18 @@ def train_all(sweep: Sweep, found: Sequence[Cell], place: Place) -> list[Finishe
     if len(missing) < len(found):
         screen.say(f"{len(found) - len(missing)} of {len(found)} trainings are done")
     refused, number = 0, len(found) - len(missing)
-    for config, failure in train_cells(missing, folder.path, workers):
-        cell = next(cell for cell in found if cell.config is config)
-        if failure is not None:
-            left_out = failure.refused and bool(sweep.sample) and sweep.tuning is None
-            refused += left_out
-            why = f"{failure.why}{'; left out' if left_out else ''}"
-            fail(SWEEP, f"{settings_text(cell.settings)}: {why}", status=1)
-            continue
-        number += 1
-        screen.say(f"{number:>5}/{len(found)}  {settings_text(cell.settings)}")
+    with Waiting(screen, "training", len(missing), "settings", alone=False) as line:
+        for config, failure in train_cells(missing, folder.path, workers, line.move):
+            line.advance()
+            cell = next(cell for cell in found if cell.config is config)
+            if failure is not None:
+                left_out = failure.refused and bool(sweep.sample) and sweep.tuning is None
+                refused += left_out
+                why = f"{failure.why}{'; left out' if left_out else ''}"
+                fail(SWEEP, f"{settings_text(cell.settings)}: {why}", status=1)
+                continue
+            number += 1
+            screen.say(f"{number:>5}/{len(found)}  {settings_text(cell.settings)}")
     done = [folder.read_cell(cell.config) for cell in found]
     if (failed := done.count(None) - refused) or refused == len(found):
         raise Unfinished(f"{failed or refused} of {len(found)} trainings failed; --resume tries them again")
@@ -102,7 +104,7 @@ def _compile_one_of(configs: Sequence[Config], screen: Screen) -> None:
     """Compile what training needs, once, before there are processes; configs that are refused are passed over."""
     for config in configs:
         with suppress(ConfigError), plain_arithmetic(), closing(Training(config)) as training:
-            compile_ahead(training, screen.say)
+            compile_ahead(training, screen.say, Preparing(screen))
             return
 
 
@@ -118,7 +120,8 @@ def judge(sweep: Sweep, chosen: Mapping[str, Settings], place: Place) -> Mapping
         command=SWEEP, source=source,
     )  # fmt: skip
     place.screen.say(f"judging on fresh {'seeds' if config.environment.worlds is None else 'worlds'}")
-    run(config, options, lambda records: None, lambda line: None)
+    with progress(place.screen, config) as bar:
+        run(config, options, bar, lambda line: None, watch=bar)
     judge_again(path)
     return inner.read_summary()
 
@@ -150,7 +153,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sweep = load_sweep(options.sweep, options.values)
     found = cells(sweep) if sweep.tuning is None else tries(sweep)
     if options.dry_run:
-        screen.say(*plan_lines(sweep, found, screen.say))
+        with screen.waiting("trying a few settings"):
+            lines = plan_lines(sweep, found, screen.say)
+        screen.say(*lines)
         return int(screen.is_lost)
     folder = SweepFolder(options.out or Path("runs") / sweep.name)
     folder.check_owner(SWEEP)
@@ -199,7 +204,7 @@ def swept(sweep: Sweep, planned: Sequence[Cell], place: Place) -> Swept:
         (c, each) for c, each in zip(planned, train_all(sweep, planned, place), strict=True) if each is not None
     ]
     found, done = [cell for cell, _ in trained], [finished for _, finished in trained]
-    place.folder.write(RUNS, parquet_bytes(all_runs(found, done)))
+    place.folder.write_runs(all_runs(found, done))
     summary: dict[str, Any] = {
         "name": sweep.name,
         "description": sweep.description,

@@ -17,13 +17,28 @@ settings.load_profile("steady")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Fast tests first: a mistake shows early. Of several processes one has the fast tests of a file, and one its
-    slow ones, for what they share."""
-    slow = {item: item.get_closest_marker("slow") is not None for item in items}
-    items.sort(key=slow.__getitem__)
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}{'-slow' * slow[item]}"))
+    """In one process the fast tests come first: a mistake shows early. Several processes take one file after
+    another, those with slow tests first: at the end the others would wait for whoever has the last of them."""
+    slow = {item for item in items if item.get_closest_marker("slow") is not None}
+    if hasattr(config, "workerinput"):  # a process of xdist
+        long = {item.path for item in slow}
+        items.sort(key=lambda item: item.path not in long)
+    else:
+        items.sort(key=slow.__contains__)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_process_has_all_tests_of_a_file(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Else each process makes anew what the tests of a file share."""
+    if not hasattr(request.config, "workerinput"):
+        return
+    name = request.path.relative_to(request.config.rootpath).as_posix().replace("/", ".")
+    place = tmp_path_factory.getbasetemp().parent / f"{name}.process"  # the same folder for all processes
+    with place.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    assert set(place.read_text().split()) == {str(os.getpid())}, "not all in one process: use --dist loadfile"
 
 
 @pytest.fixture(autouse=True)

@@ -46,7 +46,7 @@ def test_everything_on_the_page_runs_in_an_empty_folder(tmp_path: Path) -> None:
                 assert program == "python"
                 script = str(ROOT / script) if script == "train.py" else script
                 said[line] = run([sys.executable, script, *rest], tmp_path)
-    assert len(said) == 6
+    assert len(said) == 7
     assert ": Much of the term keeps" in said["python train.py corridor.toml"]
     assert "with_entropy" in said["python -m experiments.play runs/coin --seed 0 --import my_worlds"]
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix) == [

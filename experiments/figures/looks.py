@@ -41,11 +41,16 @@ def looks(config: Config) -> dict[str, Look]:
     return found
 
 
+def first_pair(config: Config) -> tuple[str | None, str | None]:
+    """The first orange arm and the first blue one; None: there is none."""
+    first_of = {look: arm for arm, look in reversed(looks(config).items())}
+    return first_of.get(WITHOUT), first_of.get(WITH)
+
+
 def in_order_of_colour(config: Config) -> list[str]:
     """The arms, the first orange one before the first blue one and both before the others: for TensorBoard, whose
     first colours are such a pair."""
-    first_of = {look: arm for arm, look in reversed(looks(config).items())}
-    leading = [first_of[look] for look in (WITHOUT, WITH) if look in first_of]
+    leading = [arm for arm in first_pair(config) if arm is not None]
     return [*leading, *(arm for arm in config.arms if arm not in leading)]
 
 

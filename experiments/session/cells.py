@@ -1,7 +1,7 @@
 """The cells of a sweep, each trained in a process of its own, so that one that fails does not stop the others."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -51,14 +51,16 @@ def _attempt(task: tuple[Config, Path]) -> Failed | None:
     return None
 
 
-def train_cells(configs: Sequence[Config], path: Path, workers: int) -> Iterator[tuple[Config, Failed | None]]:
-    """Train the cells of a locked sweep folder, `workers` at a time.
+def train_cells(
+    configs: Sequence[Config], path: Path, workers: int, meanwhile: Callable[[], None]
+) -> Iterator[tuple[Config, Failed | None]]:
+    """Train the cells of a locked sweep folder, `workers` at a time; for `meanwhile` see `each_apart`.
 
     Yields:
         each config when it is done, with the reason where it failed.
     """
     tasks = [(config, path) for config in configs]
-    with closing(each_apart(_attempt, tasks, workers)) as answers:
+    with closing(each_apart(_attempt, tasks, workers, meanwhile)) as answers:
         for (config, _), answer in answers:
             ended = isinstance(answer, Ended)
             yield config, Failed(f"its process ended unexpectedly ({answer.why})") if ended else answer

@@ -20,6 +20,8 @@ from experiments.config.commands import as_typed, title
 from experiments.config.failures import explained
 from experiments.config.shadows import Shadowed, check_names
 
+SHOW_CURSOR = "\r\x1b[2K\x1b[?25h"  # and clear the line that it stands in
+
 
 class Main(Protocol):
     """The main function of a command: takes arguments (None: those of the command line), returns the exit
@@ -77,7 +79,8 @@ class _Stop:
         if self.in_main and not _is_importing(frame):
             raise KeyboardInterrupt
         with suppress(OSError):
-            os.write(2, f"{self.name}: stopped\n".encode())
+            # A line that moves meanwhile has hidden the cursor.
+            os.write(2, f"{SHOW_CURSOR * os.isatty(2)}{self.name}: stopped\n".encode())
         os._exit(128 + number)
 
 

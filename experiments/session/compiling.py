@@ -3,12 +3,23 @@
 import math
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import numba.core.event
 
 from experiments.storage.stored_files import StoreError
 from experiments.training.initial import initial_policies, learner_of
 from experiments.training.loop import Training
+
+
+class Watch(Protocol):
+    """Shows how far the preparations are."""
+
+    def compiling(self) -> None:
+        """A function is about to be compiled."""
+
+    def stop(self) -> None:
+        """Everything is compiled. Nothing may be drawn by a thread, since processes may be forked from here on."""
 
 
 class _Counting(numba.core.event.Listener):
@@ -23,9 +34,7 @@ class _Counting(numba.core.event.Listener):
     def on_end(self, event: object) -> None: ...
 
 
-def compile_ahead(
-    training: Training, notify: Callable[[str], None], on_function: Callable[[], None] | None = None
-) -> float:
+def compile_ahead(training: Training, notify: Callable[[str], None], watch: Watch | None = None) -> float:
     """Load or compile the compiled code, before there are processes that would each do it.
 
     This trains one update of one seed, and discards it; in a simulator, where that could take long, it is a
@@ -34,7 +43,7 @@ def compile_ahead(
     Args:
         training: what is to be trained.
         notify: called once, with a line of text, if anything has to be compiled.
-        on_function: called before each function that is compiled.
+        watch: shows that it goes on.
     Returns:
         the seconds that an update of one seed takes; infinite: not measured, because the world is a simulator.
     Raises:
@@ -47,8 +56,8 @@ def compile_ahead(
         if number == 0:
             notify("compiling for this processor, which takes some seconds")
         number += 1
-        if on_function is not None:
-            on_function()
+        if watch is not None:
+            watch.compiling()
 
     try:
         with numba.core.event.install_listener("numba:compile", _Counting(told)):
@@ -56,6 +65,9 @@ def compile_ahead(
     except OSError as error:
         place = error.filename or "the folder of compiled code"
         raise StoreError(f"{place}: {error.strerror}; NUMBA_CACHE_DIR can name another folder") from None
+    finally:
+        if watch is not None:
+            watch.stop()
 
 
 def _touch(training: Training) -> float:

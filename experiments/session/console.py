@@ -1,32 +1,29 @@
 """What the user sees in the terminal: a progress bar during training, and tables of results after it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.console import Console, RenderableType
-from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    SpinnerColumn,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from experiments.analysis.wording import effect_text, measure_text, plain, verdict_text, worth_showing
-from experiments.config.measures import RUN_MEASURES
+from experiments.analysis.wording import effect_text, plain, verdict_text
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config
+from experiments.session.result_tables import results
+from experiments.session.waiting import Preparing, Waiting
 from experiments.training.records import Records
-
-WIDE = Console(width=100_000)  # to measure how wide a table would be
 
 
 class Screen(Console):
@@ -46,9 +43,9 @@ class Screen(Console):
         """An address behind a word, to be clicked on where the terminal can (OSC 8)."""
         self.print(Text.assemble(f"{what}: ", (printable(address), Style(link=address))), soft_wrap=True)
 
-    def waiting(self, what: str) -> AbstractContextManager[object]:
+    def waiting(self, what: str) -> Waiting:
         """A line that moves as long as something takes; nothing where no terminal shows it."""
-        return self.status(what) if self.is_terminal else nullcontext()
+        return Waiting(self, what)
 
     def results(self, summary: Mapping[str, Any]) -> None:
         """Print the results of the arms."""
@@ -84,6 +81,7 @@ class _Bar(Progress):
 def progress(console: Console, config: Config) -> Iterator["ProgressBar"]:
     """A bar with rate and remaining time, and what each arm is at; nothing at all where no terminal shows it."""
     columns = (
+        SpinnerColumn(finished_text="\N{BULLET}"),
         TextColumn("training"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -95,38 +93,32 @@ def progress(console: Console, config: Config) -> Iterator["ProgressBar"]:
     try:
         yield shown
     finally:
-        shown.stop_compiling()
+        shown.stop()
         bar.stop()
 
 
-class ProgressBar:
-    """Follows the blocks. It starts with the first: processes are forked before that, and a forked process should
-    not inherit the lock of a thread that draws."""
+class ProgressBar(Preparing):
+    """Follows a training: a line before it, a bar through its blocks, and another line until there are results.
+
+    Nothing is drawn between `stop` and `training`, while processes are forked: a forked process should not inherit
+    the lock of a thread that draws.
+    """
 
     def __init__(self, bar: _Bar, config: Config) -> None:
+        super().__init__(bar.console)
         self._bar, self._arms = bar, list(config.arms)
         self._task = bar.add_task("", total=config.most_updates, rate="")
-        # Drawn when something happens, by no thread of its own.
-        columns = TextColumn("compiling"), MofNCompleteColumn(), TextColumn("functions "), TimeElapsedColumn()
-        self._compiling = Progress(
-            *columns, console=bar.console, transient=True, disable=bar.disable, auto_refresh=False
-        )
 
-    def compiling(self) -> None:
-        """A function is about to be compiled."""
-        if not self._compiling.tasks:
-            self._compiling.start()
-            self._compiling.add_task("", total=None)
-        self._compiling.advance(self._compiling.tasks[0].id)
-        self._compiling.refresh()
+    def training(self) -> None:
+        """Every process is there, and training has begun."""
+        self._bar.start()
 
-    def stop_compiling(self) -> None:
-        """Everything is compiled, or nothing more will be."""
-        self._compiling.stop()
+    def judging(self) -> None:
+        """Everything is trained."""
+        self._bar.stop()
+        self._begin("judging")
 
     def __call__(self, records: Records) -> None:
-        self.stop_compiling()
-        self._bar.start()
         self._bar.arms = Text("\n".join(arm_lines(self._arms, records)), overflow="ellipsis", no_wrap=True)
         task = self._bar.tasks[0]
         if task.elapsed and records.steps is not None:
@@ -156,56 +148,6 @@ def arm_lines(arms: Sequence[str], records: Records, most: int = 8) -> list[str]
     return [*lines, *([f"and {len(arms) - most} more arms"] if len(arms) > most else [])]
 
 
-ROWS = tuple(name for name, measure in RUN_MEASURES.items() if measure.shown in ("everywhere", "terminal"))
-
-
-def results(summary: Mapping[str, Any], width: int) -> list[Table]:
-    """A row per measure and a column per arm. If that is wider than the screen: a row per arm, and several tables,
-    each with as many measures as fit."""
-    arms = summary["arms"]
-    shown = worth_showing(arms.values(), ROWS)
-    by_measure = [
-        [plain(measure_text(name, arm["measures"].get(name))) for arm in arms.values()] for name in shown
-    ]
-    labels = [RUN_MEASURES[name].heading for name in shown]
-    heads = [f"{arm}\n({_count(content)})" for arm, content in arms.items()]
-    title: str | None = printable(summary["description"])
-    whole = _table(title, "measure", labels, dict(zip(heads, zip(*by_measure, strict=True), strict=True)))
-    if _width(whole) <= width:
-        return [whole]
-    heads = [head.replace("\n", " ") for head in heads]
-    tables: list[Table] = []
-    columns: dict[str, Sequence[str]] = {}
-    for label, cells in zip(labels, by_measure, strict=True):
-        wider = _table(title, "arm", heads, {**columns, label: cells})
-        if columns and _width(wider) > width:
-            tables.append(_table(title, "arm", heads, columns))
-            columns, title = {}, None
-        columns[label] = cells
-    return [*tables, _table(title, "arm", heads, columns)]
-
-
-def _table(title: str | None, corner: str, rows: Sequence[str], columns: Mapping[str, Sequence[str]]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(corner, overflow="fold")
-    for head in columns:
-        table.add_column(head, justify="right", no_wrap=True)
-    for name, *cells in zip(rows, *columns.values(), strict=True):
-        table.add_row(name, *cells)
-    return table
-
-
-def _width(table: Table) -> int:
-    """The width of a table with all the room it needs."""
-    return Measurement.get(WIDE, WIDE.options, table).maximum
-
-
-def _count(content: Mapping[str, Any]) -> str:
-    if content["n"] == content["runs"]:
-        return f"{content['n']} runs"
-    return f"{content['runs']} equal runs"
-
-
 def speed_line(summary: Mapping[str, Any]) -> str:
     """How many steps were trained, and how fast."""
     rate = summary["env_steps_per_second"] / 1e6
@@ -230,9 +172,17 @@ def verdict_line(claim: Mapping[str, Any]) -> Text:
     )
 
 
-def verdict_table(claims: Sequence[Mapping[str, Any]]) -> Table:
+def tally_lines(verdicts: Mapping[str, int]) -> list[str]:
+    """How many claims came out how."""
+    return [
+        "{effects} claims that were expected to hold: {supported} supported, {refuted} refuted, "
+        "{inconclusive} inconclusive".format(**verdicts),
+        "{limits} that were expected not to hold: {limits_supported} supported".format(**verdicts),
+    ]
+
+
+def verdict_table(title: str, claims: Sequence[Mapping[str, Any]]) -> Table:
     """The claims of several experiments, a row per claim."""
-    title = f"{len(claims)} claims, judged together"
     table = Table(box=None, pad_edge=False, title=title, title_justify="left")
     for name in ("experiment", "verdict", "effect", "claim"):
         table.add_column(name, no_wrap=name != "claim")

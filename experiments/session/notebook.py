@@ -14,7 +14,7 @@ from experiments.config.measures import RUN_MEASURES
 from experiments.config.schema import Config
 from experiments.figures.curves import entropy, solved
 from experiments.figures.style import Picture, style
-from experiments.session.console import ROWS
+from experiments.session.result_tables import ROWS
 from experiments.storage.results import CURVES, Results, moments_of
 
 FRAME = Markup("<div><p><b>{}</b></p>{}<div>{}</div>{}</div>")

@@ -22,6 +22,7 @@ LINUX = sys.platform == "linux"
 # A forked child has torch already; a spawned one has to import it again.
 CONTEXT: Any = multiprocessing.get_context("fork" if LINUX else "spawn")
 PATIENCE = 5.0  # seconds that a child may take to close its simulators and end
+MOMENT = 0.1  # seconds between two calls of what is done while children work
 PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 
@@ -120,12 +121,21 @@ def why_ended(process: BaseProcess) -> str:
 
 
 def each_apart(
-    function: Callable[[Task], Any], tasks: Sequence[Task], at_once: int
+    function: Callable[[Task], Any],
+    tasks: Sequence[Task],
+    at_once: int,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Generator[tuple[Task, Any], None, None]:
     """Do each task in a process of its own, several at a time; yields pairs of task and answer as they come.
 
     The answer of a process that failed, or that ended before it gave one, is `Ended`. A mistake in this program
     ends the process with a traceback. Closing the iterator ends the tasks that are under way.
+
+    Args:
+        function: does a task.
+        tasks: what it is given, one at a time.
+        at_once: the number of processes.
+        meanwhile: called several times per second until an answer comes, to show that it goes on.
     """
     waiting, working = list(reversed(tasks)), dict[Connection, tuple[Task, BaseProcess]]()
     try:
@@ -135,7 +145,9 @@ def each_apart(
                 ours, theirs = CONTEXT.Pipe(duplex=False)
                 working[ours] = task, start(_answer, theirs, function, task)
                 theirs.close()
-            for pipe in cast("list[Connection]", wait(list(working))):
+            while not (ready := wait(list(working), MOMENT)):
+                meanwhile()
+            for pipe in cast("list[Connection]", ready):
                 task, process = working.pop(pipe)
                 yield task, _received(pipe, process)
     finally:

@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from experiments.config.schema import Config, ConfigError, one_line
 from experiments.figures.showing import Showing
-from experiments.session.compiling import compile_ahead
+from experiments.session.compiling import Watch, compile_ahead
 from experiments.session.interrupts import Interrupts
 from experiments.session.surroundings import plain_arithmetic
 from experiments.session.workers import Workers, check_states
 from experiments.storage.checkpoints import Checkpoints, Moment, OlderFormat
+from experiments.storage.descriptions import origin, policies_of, stamped
 from experiments.storage.run_folder import (
     SOURCE,
     TRAIN,
@@ -89,6 +90,16 @@ class Result(NamedTuple):
         return shown(self.config, self.updates, self.summary)
 
 
+class Progress(Watch, Protocol):
+    """Shows how far a whole training is."""
+
+    def training(self) -> None:
+        """Every process is there, and training has begun."""
+
+    def judging(self) -> None:
+        """Everything is trained."""
+
+
 Notify = Callable[[str], None]
 Advance = Callable[[Records], None]
 
@@ -111,10 +122,12 @@ def train_in_memory(config: Config) -> Result:
     summary |= provenance(
         time.monotonic() - began, int(np.sum(columns["env_steps"])), arithmetic(not training.is_compiled)
     )
+    runs, made_by = training.runs, origin(config_text(training.config))
+    summary["config_sha256"] = made_by["config_sha256"]
     return Result(
-        update_table(records, training.runs),
-        step_table(records, training.runs),
-        run_table(columns, training.runs),
+        stamped(update_table(records, runs), made_by),
+        stamped(step_table(records, runs), made_by),
+        stamped(run_table(columns, runs), made_by),
         summary,
         training.config,
     )
@@ -127,7 +140,7 @@ def run(
     notify: Notify,
     interrupts: Interrupts | None = None,
     showing: Showing | None = None,
-    on_compile: Callable[[], None] | None = None,
+    watch: Progress | None = None,
 ) -> Mapping[str, Any]:
     """Train into a folder and return its summary.
 
@@ -138,7 +151,7 @@ def run(
         notify: called with one line of text that the user should see.
         interrupts: the signals that may end it early, after a checkpoint.
         showing: collects what could not be written for TensorBoard; the results do not depend on it.
-        on_compile: called before each function that has to be compiled for this processor.
+        watch: shows what is being done before the first block, and between the last one and the results.
     Raises:
         ConfigError: the config does not fit its world, or the folder holds another config.
         StoreError: the folder cannot be used.
@@ -163,9 +176,13 @@ def run(
             notify(f"{folder.path} is finished; nothing to do")
             folder.tidy()
             return folder.read_summary()
-        pace = compile_ahead(training, notify, on_compile)
+        pace = compile_ahead(training, notify, watch)
         workers = stack.enter_context(session.begin(pace))
+        if watch is not None:
+            watch.training()
         session.train(workers, on_block)
+        if watch is not None:
+            watch.judging()
         return session.finish(workers)
 
 
@@ -342,7 +359,9 @@ class _Session:
         columns, runs = workers.final(), self._training.runs
         self._tables.finish()
         self._folder.write_table("runs.parquet", run_table(columns, runs))
-        self._folder.write_policies(workers.parameters())
+        inputs = {world.number: world.inputs for world in self._training.worlds}
+        about = {arm: policies_of(self._config, arm, inputs) for arm in self._config.arms}
+        self._folder.write_policies(workers.parameters(), about)
         summary = summarize(self._config, runs, columns)
         summary |= provenance(time.monotonic() - self._began, int(np.sum(columns["env_steps"])), self._arithmetic)
         summary["judging"] = digest(JUDGING)

@@ -12,13 +12,14 @@ import torch
 from gymnasium.spaces import flatten
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents.policy import PolicyShape
 from experiments.config.mistakes import check_name, spans
 from experiments.config.schema import Config
 from experiments.storage.results import read_runs
 from experiments.storage.run_folder import RunFolder, StoreError
+from experiments.storage.torch_module import torch_module
 from experiments.training.initial import policy_shape
 from experiments.training.records import member_path, runs_of
 from experiments.training.simulated.observations import CLIP
@@ -51,8 +52,19 @@ class StoredPolicy(NamedTuple):
             raise StoreError("the policy's parameters are so large that it gives no probabilities")
         return torch.softmax(logits.double(), dim=-1).numpy()
 
+    def module(self) -> nn.Sequential:
+        """The policy as a plain torch module from rows, [..., D], to the logits of the actions, [..., A].
 
-def load_policy(path: Path, arm: str | None, seed: int | None, number: int | None = None) -> StoredPolicy:
+        A row is what `gymnasium.spaces.flatten(space, observation)` gives, in the type of the parameters: the
+        numbers of an observation, or the one-hot code of a state, so that `torch.eye(S)` stands for all states of
+        a finite world. The module shares no memory with anything and can be trained on.
+        """
+        return torch_module(self.shape, self.theta, self.moments)
+
+
+def load_policy(
+    path: str | Path, arm: str | None = None, seed: int | None = None, number: int | None = None
+) -> StoredPolicy:
     """The policy of a run in a finished folder.
 
     Args:
@@ -66,6 +78,7 @@ def load_policy(path: Path, arm: str | None, seed: int | None, number: int | Non
         ConfigError: the folder's config cannot be read, or its world cannot be made.
         ValueError: there is no such run; the message names the valid ones.
     """
+    path = Path(path)
     folder = RunFolder(path)
     if not folder.has_begun:
         raise StoreError(f"{path}: not a run folder (it has no config.toml)")

@@ -22,6 +22,7 @@ from experiments.config.loading import load_config
 from experiments.config.measures import MEASURES, RUN_MEASURES
 from experiments.config.schema import Config, ConfigError
 from experiments.storage import stored_summary
+from experiments.storage.descriptions import origin, stamped
 from experiments.storage.owned_folder import LOCK, MARK, OwnedFolder
 from experiments.storage.stored_files import StoreError as StoreError
 from experiments.storage.stored_files import content, read_sums
@@ -130,26 +131,32 @@ class RunFolder(OwnedFolder):
         return [name for name in self.names("policies") if name in files]
 
     def write_table(self, name: str, table: pa.Table) -> str:
-        """Write a Parquet file; returns its SHA-256."""
-        data = parquet_bytes(table)
+        """Write a Parquet file that names its config and this version; returns its SHA-256."""
+        data = parquet_bytes(stamped(table, self._origin()))
         self.write(name, data)
         return hashlib.sha256(data).hexdigest()
+
+    def _origin(self) -> dict[str, str]:
+        return origin((self.path / "config.toml").read_bytes())
 
     def write_config(self, config: Config) -> None:
         self.write("config.toml", config_text(config))
 
-    def write_policies(self, parameters: Mapping[str, NDArray[Any]]) -> None:
-        """One file per arm: policies/<arm>.safetensors with "seed_<k>/<layer>"."""
+    def write_policies(self, parameters: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> None:
+        """One file per arm: policies/<arm>.safetensors with "seed_<k>/<layer>"; and, as JSON, what `about` says of
+        the arm. (All of it in one text: those of a file have no order, but its bytes follow from the training.)"""
         by_arm: dict[str, dict[str, NDArray[Any]]] = {}
         for name, array in parameters.items():
             arm, _, rest = name.partition("/")
             by_arm.setdefault(arm, {})[rest] = array
         for arm, arrays in by_arm.items():
-            self.write(f"policies/{arm}.safetensors", array_bytes(arrays))
+            text = json.dumps({**about[arm], **self._origin()})
+            self.write(f"policies/{arm}.safetensors", array_bytes(arrays, {"about": text}))
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Finish the folder: write the checksums of all results, and then the summary."""
-        text = (json.dumps({"format": FORMAT, **summary}, indent=1, allow_nan=False) + "\n").encode()
+        found = {"format": FORMAT, "config_sha256": self._origin()["config_sha256"], **summary}
+        text = (json.dumps(found, indent=1, allow_nan=False) + "\n").encode()
         names = [name for name in RESULTS if (self.path / name).exists()] + self._policies()
         sums = {name: sha256(self.path / name) for name in names}
         sums[SUMMARY] = hashlib.sha256(text).hexdigest()

@@ -105,6 +105,7 @@ class FailedRun(Stored):
 
 class Summary(Stored):
     format: int
+    config_sha256: Text = ""  # not in summaries of earlier versions
     name: Text
     description: Text
     failed_runs: list[FailedRun]

@@ -21,6 +21,7 @@ import pyarrow as pa
 from experiments.config.schema import Config
 from experiments.config.sweeps import Cell
 from experiments.storage import sources
+from experiments.storage.descriptions import origin, stamped
 from experiments.storage.owned_folder import OwnedFolder
 from experiments.storage.run_folder import config_text, parquet_bytes
 from experiments.storage.stored_files import StoreError
@@ -51,7 +52,12 @@ class SweepFolder(OwnedFolder):
         """Keep what a cell came to."""
         about = json.dumps({"env_steps": found.env_steps, "seconds": found.seconds})
         table = found.runs.replace_schema_metadata({ABOUT: about})
-        self.write(_name(config), parquet_bytes(table))
+        self.write(_name(config), parquet_bytes(stamped(table, origin(config_text(config)))))
+
+    def write_runs(self, table: pa.Table) -> None:
+        """Write the table of all runs; its config is the sweep."""
+        made_by = origin((self.path / SWEEP_FILE).read_bytes())
+        self.write(RUNS, parquet_bytes(stamped(table, made_by)))
 
     def read_cell(self, config: Config) -> Finished | None:
         """What a cell came to; None: it is not trained, or its table is damaged, and it is trained again."""

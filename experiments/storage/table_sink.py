@@ -29,6 +29,7 @@ class TableSink:
         self._sums: dict[str, list[str]] = {name: [] for name in TABLES}  # SHA-256 of each part
         self._records: list[Records] = []
         self._bytes = 0
+        self._step_columns = step_schema(runs).names
 
     def write(self, records: Records) -> None:
         self._records.append(records)
@@ -46,7 +47,7 @@ class TableSink:
         records, every = joined(self._records), self._log_steps
         updates = update_table(records, self._runs)
         steps = step_table(records, self._runs, every) if every else step_schema(self._runs).empty_table()
-        for name, table in zip(TABLES, (updates, steps), strict=True):
+        for name, table in zip(TABLES, (updates, steps.select(self._step_columns)), strict=True):
             part = _part(name, len(self._sums[name]))
             self._sums[name].append(self._folder.write_table(part, table))
         self._records.clear()
@@ -78,9 +79,12 @@ class TableSink:
             for batch in read_batches(path, rows.columns, rows.max_rows):
                 with fitting(path):
                     rows.take(batch)
+        now = step_schema(self._runs)
+        before = now.remove(now.get_field_index("entropy_bits"))  # in parts of earlier versions
         for path in steps:
-            if schema_of(path) != step_schema(self._runs):
+            if (found := schema_of(path)) not in (now, before):
                 raise StoreError(f"{path}: has other columns than the steps of a training")
+            self._step_columns = found.names  # the training goes on with the columns that it began with
 
     def finish(self) -> None:
         """Join the parts into updates.parquet and steps.parquet, a batch at a time, so that memory stays flat.

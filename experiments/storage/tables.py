@@ -1,5 +1,6 @@
 """Records as Arrow tables: the columns of updates.parquet, steps.parquet and runs.parquet."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -22,9 +23,26 @@ STEP_SCHEMA = pa.schema(
         ("t", pa.int64()),
         ("live", pa.int64()),
         ("entropy_nats", pa.float64()),
+        ("entropy_bits", pa.float64()),
     ]
 )
-
+# What columns mean that are no measures, and their unit.
+KEYS = {
+    "arm": ("the variant that was trained", ""),
+    "world": ("number of the world in its family", ""),
+    "seed": ("from which the random numbers of the run follow", ""),
+    "update": ("number of the gradient step, from 0; the row describes the policy that acted before it", ""),
+    "failed_update": ("the update in which the run's numbers were no longer finite", ""),
+    "start_policy": ("probabilities of the actions at the start", ""),
+}
+# What they mean in steps.parquet.
+STEPS = KEYS | {
+    "env_step": ("environment steps of the run so far, with those of this row", "steps"),
+    "t": ("step of the episodes, from 0", "steps"),
+    "live": ("episodes that take this step together", ""),
+    "entropy_nats": ("entropy of the policy, mean over the episodes that take this step", "nats"),
+    "entropy_bits": ("entropy of the policy, mean over the episodes that take this step", "bits"),
+}
 
 WORLD = pa.field("world", pa.int64())  # a column of families, after the arm
 
@@ -47,7 +65,7 @@ def step_table(records: Records, runs: Runs, every: int = 1) -> pa.Table:
     only."""
     steps = records.steps
     if steps is None:
-        return described(step_schema(runs).empty_table())
+        return _described(step_schema(runs).empty_table(), STEPS)
     length = steps.length.ravel()
     update, place = np.indices(steps.length.shape).reshape(2, -1).repeat(length, axis=1)
     t = np.arange(length.sum()) - (np.cumsum(length) - length).repeat(length)
@@ -59,8 +77,9 @@ def step_table(records: Records, runs: Runs, every: int = 1) -> pa.Table:
         "t": t,
         "live": steps.live[row],
         "entropy_nats": steps.entropy_nats[row],
+        "entropy_bits": steps.entropy_nats[row] / math.log(2),
     }
-    return _table(runs, place, columns)
+    return _table(runs, place, columns, STEPS)
 
 
 def run_table(columns: Mapping[str, Column], runs: Runs) -> pa.Table:
@@ -73,7 +92,12 @@ def run_table(columns: Mapping[str, Column], runs: Runs) -> pa.Table:
     return table
 
 
-def _table(runs: Runs, place: NDArray[np.generic], columns: Mapping[str, Column]) -> pa.Table:
+def _table(
+    runs: Runs,
+    place: NDArray[np.generic],
+    columns: Mapping[str, Column],
+    own: Mapping[str, tuple[str, str]] = KEYS,
+) -> pa.Table:
     names = list(dict.fromkeys(runs.arm))
     codes = np.array([names.index(arm) for arm in runs.arm], np.int32)[place]
     arrays = {
@@ -82,19 +106,26 @@ def _table(runs: Runs, place: NDArray[np.generic], columns: Mapping[str, Column]
         "seed": pa.array(np.array(runs.seed)[place]),
         **{name: _array(name, column) for name, column in columns.items()},
     }
-    return described(pa.table(arrays))
+    return _described(pa.table(arrays), own)
 
 
-def described(table: pa.Table) -> pa.Table:
-    """The table with label, meaning and unit, where there is one, of each measure as metadata of its field."""
-    return pa.Table.from_arrays(table.columns, schema=pa.schema([_described(field) for field in table.schema]))
+def _described(table: pa.Table, own: Mapping[str, tuple[str, str]]) -> pa.Table:
+    """The table with meaning, unit and label of each column, if it has them, as metadata of its field."""
+    return pa.Table.from_arrays(
+        table.columns, schema=pa.schema([_with_meaning(each, own) for each in table.schema])
+    )
 
 
-def _described(field: pa.Field) -> pa.Field:
+def _with_meaning(field: pa.Field, own: Mapping[str, tuple[str, str]]) -> pa.Field:
     measure = UPDATE_MEASURES.get(field.name) or RUN_MEASURES.get(field.name)
-    if measure is None:
+    label = ""
+    if field.name in own:
+        meaning, unit = own[field.name]
+    elif measure is not None:
+        meaning, unit, label = measure.meaning, measure.unit, measure.label
+    else:
         return field
-    about = {"label": measure.label, "meaning": measure.meaning, "unit": measure.unit}
+    about = {"label": label, "meaning": meaning, "unit": unit}
     return field.with_metadata({key: text for key, text in about.items() if text})
 
 

@@ -12,6 +12,7 @@ PORT = 6006  # TensorBoard's own
 STEP_TAG = "step/entropy_bits"
 FEATURED = 2  # seeds per arm, the first ones, whose steps are shown at once
 FEATURED_TAG = "featured/entropy_bits"  # the same points of these alone: of a tag, TensorBoard loads all runs
+ROOT = "."  # the run of the log folder itself, which has no curves
 PINNED = (FEATURED_TAG, "policy/entropy_bits", "episode/return", "explore/state_coverage")
 
 
@@ -50,15 +51,41 @@ def _program() -> str:
     return os.path.join(beside.parent.relative_to(Path.cwd()), beside.name)  # "./tensorboard": not in PATH
 
 
-def deep_link(port: int = PORT, tags: Sequence[str] = PINNED, runs: str = "") -> str:
+def runs_in_order_of_colour(arms: Sequence[str], runs: Sequence[str]) -> list[str]:
+    """All runs, in the order in which TensorBoard is to give them their colours.
+
+    Custom Scalars has a palette that begins with orange and blue, in the order of runs. Time Series has another:
+    slate, light blue, pink, amber and others, in the order of the groups that `deep_link` makes.
+
+    Args:
+        arms: the orange one and the blue one, if there are such, then the others.
+        runs: those with a seed, as in with_entropy/seed_3.
+    """
+    leading = next(run for run in runs if run.startswith(f"{arms[0]}/"))
+    return [*(f"aggregate/{arm}" for arm in arms), ROOT, leading, *(run for run in runs if run != leading)]
+
+
+def groups(blue: str | None) -> str:
+    """A pattern that captures a run's arm, with whose other runs it shares a colour in Time Series.
+
+    Args:
+        blue: the blue arm, where there is an orange one, too. The other arms' aggregates are then a group, and so
+            is the root: this leaves light blue and amber to the first two arms (see `runs_in_order_of_colour`).
+    """
+    if blue is None:
+        return r"^(?:aggregate/)?([\w-]+)"
+    return rf"^(?:aggregate/(?={blue}$))?(aggregate|\.|[\w-]+)"
+
+
+def deep_link(port: int = PORT, tags: Sequence[str] = PINNED, runs: str = "", blue: str | None = None) -> str:
     """The address of the Time Series tab: `tags` pinned, unsmoothed, a colour per arm, the runs that match `runs`.
 
-    Runs are called `<arm>/seed_<k>` and `aggregate/<arm>`; those with the same captured text have one colour.
+    Runs are called `<arm>/seed_<k>` and `aggregate/<arm>`; for `blue` see `groups`.
     """
     pinned = [{"plugin": "scalars", "tag": tag} for tag in tags]
     query = {
         "pinnedCards": json.dumps(pinned, separators=(",", ":")),
-        "runColorGroup": r"regex:^(?:aggregate/)?([\w-]+)",
+        "runColorGroup": f"regex:{groups(blue)}",
         "smoothing": "0",
         **({"runFilter": runs} if runs else {}),
     }
@@ -73,17 +100,18 @@ def tab_link(tab: str, port: int = PORT, runs: str = r"^(\.$|aggregate/)") -> st
     return f"http://localhost:{port}/#{tab}&regexInput={quote(runs, safe='')}&_smoothingWeight=0"
 
 
-def links(port: int = PORT, featured: Sequence[str] = ()) -> str:
+def links(port: int = PORT, featured: Sequence[str] = (), blue: str | None = None) -> str:
     """What to open, a line each.
 
     Args:
         port: of TensorBoard.
         featured: the runs within each arm whose steps are shown, as in seed_3; without them, all are.
+        blue: the blue arm, where there is an orange one, too.
     """
     runs = f"/({'|'.join(featured)})$" if featured else ""
     pages = {
         "both arms, with bands": tab_link("custom_scalars", port),
-        "every step": deep_link(port, runs=runs),
+        "every step": deep_link(port, runs=runs, blue=blue),
         "policies and visits": tab_link("images", port),
     }
     return "\n".join(f"  {what + ':':<25}{address}" for what, address in pages.items())

@@ -29,7 +29,7 @@ from experiments.tensorboard.events import (
     text_record,
 )
 from experiments.tensorboard.images_tab import Arm, moments, picture_block
-from experiments.tensorboard.links import FEATURED, FEATURED_TAG, STEP_TAG
+from experiments.tensorboard.links import FEATURED, FEATURED_TAG, ROOT, STEP_TAG, runs_in_order_of_colour
 from experiments.tensorboard.scalar_blocks import finite_scalars_block, scalar_block, scalars_block
 from experiments.training.loop import Training
 from experiments.training.records import Column, Records, Steps, joined
@@ -52,21 +52,22 @@ class BoardSink:
     def __init__(self, folder: RunFolder, training: Training, log_steps: int, showing: Showing) -> None:
         self._config, self._world, self._log_steps = training.config, training.world, log_steps
         self._showing = showing
-        root, runs, arms = folder.path / "tensorboard", training.runs, np.array(training.runs.arm)
-        places = {arm: np.flatnonzero(arms == arm) for arm in training.config.arms}
+        root, runs, arm_of = folder.path / "tensorboard", training.runs, np.array(training.runs.arm)
+        places = {arm: np.flatnonzero(arm_of == arm) for arm in training.config.arms}
         self._runs_of, n = places, len(training.seeds)
         self._arms = {  # in the first world
             arm: Arm(places[arm][:n], training.seeds, rgb(look)) for arm, look in looks(training.config).items()
         }
-        begun = count(time.time(), 1e-6)  # TensorBoard hands out its colours in this order; the root needs none
-        self._of_arm = {
-            arm: EventFile(root / "aggregate" / arm, folder.path, next(begun))
-            for arm in in_order_of_colour(training.config)
+        paths, arms = runs.paths(), in_order_of_colour(training.config)
+        written = runs.of_first_world if runs.is_family and len(paths) > MAX_RUNS else range(len(paths))
+        ordered = runs_in_order_of_colour(arms, [paths[place] for place in written])
+        files = {  # TensorBoard hands out its colours in the order of the files' first events
+            name: EventFile(root / name, folder.path, began)
+            for name, began in zip(ordered, count(time.time(), 1e-6), strict=False)
         }
-        paths = runs.paths()
-        featured = runs.of_first_world if runs.is_family and len(paths) > MAX_RUNS else range(len(paths))
-        self._of_run = {int(place): EventFile(root / paths[place], folder.path, next(begun)) for place in featured}
-        self._root = EventFile(root, folder.path, next(begun))
+        self._of_arm = {arm: files[f"aggregate/{arm}"] for arm in arms}
+        self._of_run = {int(place): files[paths[place]] for place in written}
+        self._root = files[ROOT]
         self._files = {str(file.path.parent.relative_to(root)): file for file in self._all_files()}
         self._curves = bands(training.config, training.world)
         self._needs = known_needs(training.config, training.world)

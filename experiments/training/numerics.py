@@ -25,8 +25,8 @@ VARIABLES = ("GLIBC_TUNABLES", "MKL_CBWR", "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INS
 
 @cache
 def arithmetic(with_torch: bool) -> dict[str, str]:
-    """Everything that decides how numbers are rounded in this process; see the README for what may change it from
-    outside.
+    """Everything that decides how numbers are rounded in this process; docs/randomness.md says what may change it
+    from outside.
 
     Args:
         with_torch: whether torch takes part, as it does where not all runs are compiled.

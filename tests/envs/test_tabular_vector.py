@@ -10,6 +10,8 @@ import pytest
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TimeLimit
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 import envs
@@ -47,19 +49,23 @@ PAIRS: dict[str, Callable[[AutoresetMode], Pair]] = {
 
 
 def assert_equal(native: tuple[Any, ...], singles: tuple[Any, ...]) -> None:
+    """What reset or step returned: arrays with their types, and the info."""
     assert len(native) == len(singles)
     for ours, theirs in zip(native, singles, strict=True):
         if isinstance(ours, np.ndarray):
             assert ours.dtype == theirs.dtype
+            assert list(map(type, ours)) == list(map(type, theirs))  # within an array of objects, too
             assert_array_equal(ours, theirs)
         else:
-            assert ours == theirs == {}
+            assert ours.keys() == theirs.keys()
+            assert_equal(tuple(ours.values()), tuple(theirs[name] for name in ours))
 
 
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("seed", [4, [8, 1, 300, 2, 7]])
-def test_next_step_autoreset_equals_single_environments(name: str, seed: Any) -> None:
-    pair = PAIRS[name](AutoresetMode.NEXT_STEP)
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_automatic_resets_equal_those_of_single_environments(mode: AutoresetMode, name: str, seed: Any) -> None:
+    pair = PAIRS[name](mode)
     actions = np.random.default_rng(0)
     assert_equal(*(env.reset(seed=seed) for env in pair))
     for _ in range(250):
@@ -81,6 +87,38 @@ def test_disabled_autoreset_equals_single_environments(name: str) -> None:
         ended = steps[0][2] | steps[0][3]
         if ended.any():
             assert_equal(*(env.reset(options={"reset_mask": ended.copy()}) for env in pair))
+
+
+ACTIONS = st.lists(st.integers(0, RANDOM_WORLD.actions - 1), min_size=N, max_size=N)
+
+
+@given(
+    mode=st.sampled_from(AutoresetMode),
+    seed=st.one_of(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 2**32 - 1), min_size=N, max_size=N)),
+    limit=st.integers(1, 6),
+    actions=st.lists(ACTIONS, min_size=1, max_size=30),
+)
+def test_in_every_mode_any_actions_give_what_single_environments_give(
+    mode: AutoresetMode, seed: Any, limit: int, actions: list[list[int]]
+) -> None:
+    singles = [lambda: TimeLimit(TabularEnv(RANDOM_WORLD), limit) for _ in range(N)]
+    pair = TabularVectorEnv(RANDOM_WORLD, N, limit, mode), SyncVectorEnv(singles, autoreset_mode=mode)
+    assert_equal(*(env.reset(seed=seed) for env in pair))
+    for action in actions:
+        steps = [env.step(np.array(action)) for env in pair]
+        assert_equal(*steps)
+        ended = steps[0][2] | steps[0][3]
+        if mode is AutoresetMode.DISABLED and ended.any():
+            assert_equal(*(env.reset(options={"reset_mask": ended.copy()}) for env in pair))
+
+
+def test_the_last_observation_of_an_episode_comes_with_the_step_that_ends_it() -> None:
+    env = gymnasium.make_vec("FourAction/Bandit-v0", num_envs=3, autoreset_mode="SameStep", max_episode_steps=2)
+    env.reset(seed=0)
+    *_, info = env.step(np.zeros(3, dtype=np.int64))
+    assert info["_final_obs"].tolist() == [True, True, True]
+    assert all(info["final_obs"][i] in env.single_observation_space for i in range(3))
+    assert info["final_info"] == {}
 
 
 def test_the_runs_above_ended_episodes_in_both_ways() -> None:
@@ -153,7 +191,7 @@ def test_steps_that_make_no_sense_are_refused() -> None:
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"autoreset_mode": AutoresetMode.SAME_STEP}, "autoreset_mode: must be NEXT_STEP or DISABLED"),
+        ({"autoreset_mode": "Sometimes"}, "'Sometimes' is not a valid AutoresetMode"),
         ({"render_mode": "human"}, "render_mode: must be 'ansi' or 'rgb_array'"),
         ({"num_envs": 0}, "num_envs: must be 1 or more"),
         ({"max_episode_steps": 0}, "max_episode_steps: must be 1 or more"),
@@ -194,9 +232,10 @@ def test_frames_are_those_of_single_environments(render_mode: str) -> None:
             env.step(np.array([0, 1, 2, 3, 1]))
 
 
-def test_vector_wrappers_record_episodes() -> None:
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_vector_wrappers_record_episodes(mode: AutoresetMode) -> None:
     env = gymnasium.wrappers.vector.RecordEpisodeStatistics(
-        gymnasium.make_vec("FourAction/TwoRooms-v0", num_envs=2)
+        gymnasium.make_vec("FourAction/TwoRooms-v0", num_envs=2, autoreset_mode=mode)
     )
     env.reset(seed=0)
     env.step(np.array([1, 0]))

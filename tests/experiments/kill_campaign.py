@@ -234,7 +234,7 @@ class ArgumentCampaign(Campaign):
             self.plan[name] = load_config(tomllib.loads(config_of(name)))
         self.main = arguing(list(self.plan.values()))
         old = arguing(list(self.plan.values()), older_code=True)
-        self.words = {"new": ["--out", str(self.out), "--workers", str(workers)]}
+        self.words = {"new": ["-v", "--out", str(self.out), "--workers", str(workers)]}
         self.begin()
         self.run(old, self.words["new"])
         self.finished = {"old": root / "old"}
@@ -280,7 +280,7 @@ def arguing(plan: list[Any], older_code: bool = False) -> Main:
         argument.argument_page = lambda done, summary: "a page"
         argument.headline = lambda done: []
         if older_code:
-            argument.digest = lambda: "0123456789abcdef"
+            argument.digest = lambda *_: "0123456789abcdef"
             session.Training = lambda config, *seeds: Training(
                 config.model_copy(update={"agent": config.agent.model_copy(update={"learning_rate": 0.5})}), *seeds
             )

@@ -21,6 +21,7 @@ from experiments.config.loading import load_config
 from experiments.config.plan import OUTSIDE, PLAN
 from experiments.config.schema import Config
 from experiments.pages.argument_page import HEADLINE, count
+from experiments.session.console import Screen
 from experiments.storage import sources
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.browser import chromium, needs_browser
@@ -113,11 +114,28 @@ def test_the_digest_changes_with_every_source_that_numbers_depend_on(
 
 @pytest.fixture
 def small_plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """Three experiments, as quick as can be."""
-    names = ["two_rooms", "bandit", "two_state"]
+    """Five experiments, as quick as can be; the page begins with three of them."""
+    names = ["two_rooms", "bandit", "two_state", "mazes", "mazes_again"]
     found = [quickly(load_config(CONFIGS / f"{name}.toml")) for name in names]
     monkeypatch.setattr(argument, "configs", lambda quick: found)
     return names
+
+
+def test_what_came_out_otherwise_than_expected_is_named_on_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    stored = json.loads((Path(__file__).parents[2] / "docs" / "argument.json").read_text(encoding="utf-8"))
+    stored["claims"][0] |= {"verdict": "refuted", "statement": "It is so"}
+    stored["claims"][1] |= {"verdict": "supported", "limit": True, "statement": "It is not so"}
+    argument.show(stored, Screen(), verbose=False)
+    said = capsys.readouterr().out
+    assert "It is so" in said
+    assert "It is not so (a limit)" in said
+    inconclusive = [
+        claim for claim in stored["claims"] if claim["verdict"] == "inconclusive" and not claim["limit"]
+    ]
+    assert said.count("inconclusive  ") == len(inconclusive)
+    assert "supported " in said
+    argument.show(stored, Screen(), verbose=True)
+    assert capsys.readouterr().out.count("supported  ") > 50
 
 
 def read(out: Path) -> dict[str, Any]:
@@ -129,34 +147,41 @@ def test_what_is_done_and_unchanged_is_not_trained_again(
     small_plan: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "argument"
-    assert main(["--quick", "--workers", "1", "--out", str(out)]) == 0
+    assert main(["-v", "--quick", "--workers", "1", "--out", str(out)]) == 0
     assert "unchanged" not in capsys.readouterr().out
     before = {name: (out / name / "runs.parquet").stat().st_mtime_ns for name in small_plan}
     claims = read(out)["claims"]
     # A changed claim, or any other change of a config, trains its experiment again and no other.
     found = argument.configs(quick=True)
     longer = found[1].training.model_copy(update={"updates": found[1].training.updates + 1})
-    changed = [found[0], found[1].model_copy(update={"training": longer}), found[2]]
+    changed = [found[0], found[1].model_copy(update={"training": longer}), *found[2:]]
     monkeypatch.setattr(argument, "configs", lambda quick: changed)
-    assert main(["--quick", "--workers", "1", "--out", str(out)]) == 0
-    assert capsys.readouterr().out.count("unchanged") == 2
+    assert main(["-v", "--quick", "--workers", "1", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.count("unchanged") == len(found) - 1
     after = {name: (out / name / "runs.parquet").stat().st_mtime_ns for name in small_plan}
     assert {name for name in small_plan if after[name] != before[name]} == {"bandit"}
     unchanged = [claim for claim in read(out)["claims"] if claim["experiment"] != "bandit"]
     assert [c["effect"] for c in unchanged] == [c["effect"] for c in claims if c["experiment"] != "bandit"]
     # Other source code counts as a change, too.
     (out / "two_state" / "source.txt").write_text("another")
-    assert main(["--quick", "--workers", "1", "--out", str(out)]) == 0
-    assert capsys.readouterr().out.count("unchanged") == 2
+    assert main(["-v", "--quick", "--workers", "1", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.count("unchanged") == len(found) - 1
 
 
 @pytest.mark.slow
-def test_all_claims_are_corrected_together(small_plan: list[str], tmp_path: Path) -> None:
+def test_all_claims_are_corrected_together(
+    small_plan: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "argument"
     assert main(["--quick", "--workers", "1", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
     claims = read(out)["claims"]
+    assert "none of these verdicts means anything" in said
+    assert f"report: {(out / 'report.html').as_uri()}\n" in said
+    assert not any(claim["statement"] in said for claim in claims)
+    assert len(said.splitlines()) < 10
     tested = [claim for claim in claims if claim["p"] is not None]
-    assert len(tested) == 2 < len(claims)  # two_state has no chance and no test
+    assert len(tested) == 6 < len(claims)  # two_state has no chance and no test
     together = holm([claim["p"] for claim in tested]).adjusted
     assert [claim["p_adjusted"] for claim in tested] == pytest.approx(together.tolist())
     tally = read(out)["verdicts"]

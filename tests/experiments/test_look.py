@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from experiments.look import featured_runs, main, open_bands
+from experiments.look import main, open_bands, shown
 from experiments.storage.run_folder import config_text
 from experiments.tensorboard.event_file import EventFile
 from experiments.tensorboard.links import deep_link, links, tab_link, tensorboard_command
@@ -165,7 +165,7 @@ def test_the_long_links_are_printed_for_whoever_asks(
 def test_every_step_is_shown_of_the_first_seeds_of_the_training(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(config_text(comparison(seeds=[5, 3, 8])))
     EventFile(tmp_path / "tensorboard").flush()
-    (link,) = re.findall(r"every step: +(http\S+)", links(7007, featured_runs(tmp_path / "tensorboard")))
+    (link,) = re.findall(r"every step: +(http\S+)", links(7007, *shown(tmp_path / "tensorboard")))
     runs = re.compile(parse_qs(urlsplit(link).query)["runFilter"][0])
     found = [
         name

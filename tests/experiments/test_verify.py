@@ -152,6 +152,11 @@ def test_the_command_ends_with_0_and_with_1_where_something_disagrees(
     shown = capsys.readouterr().out
     assert "nothing disagrees" in shown
     assert "DISAGREES" not in shown
+    assert "tabular, discount 0.9" not in shown  # a line per world
+    assert len(shown.splitlines()) <= 40
+    assert max(map(len, shown.splitlines())) <= 80
+    assert verify.main(["--quick", "-v"]) == 0
+    assert capsys.readouterr().out.count("tabular, discount 0.9") == 2 * len(TASK.options)
 
     # forked workers inherit the fault
     def negative(right: Any, steps: Any, discount: float, bonus: Any, returns: Any) -> None:
@@ -177,9 +182,9 @@ def test_worlds_that_cannot_be_looked_at_are_one_line_with_the_reason(
 def test_a_wrong_number_of_the_text_is_a_disagreement(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert verify.print_numbers() == 0
+    assert verify.print_numbers(verbose=False) == 0
     monkeypatch.setattr(verify, "numbers", lambda: [Number("a", "0.61", 0.7, "bits", "")])
-    assert verify.print_numbers() == 1
+    assert verify.print_numbers(verbose=False) == 1
     assert "WRONG" in capsys.readouterr().out
 
 

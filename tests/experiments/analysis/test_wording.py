@@ -12,7 +12,8 @@ from experiments.analysis import wording
 from experiments.analysis.wording import Number, effect_text, measure_text, number, plain, verdict_text
 from experiments.config.measures import RUN_MEASURES
 from experiments.pages.rendering import environment
-from experiments.session.console import results, verdict_line, verdict_table
+from experiments.session.console import verdict_line, verdict_table
+from experiments.session.result_tables import results
 from experiments.tensorboard import text_tab
 from tests.experiments.report_folder import Page
 
@@ -134,8 +135,9 @@ def test_every_surface_says_what_the_wording_says() -> None:
         assert said in on_the_board
         assert cell in on_the_board
         assert said in verdict_line(judged).plain
-        for surface in (results(found, 80), results(found, 500)):
-            assert any(cell in column._cells for table in surface for column in table.columns)
+        for width, enough in ((80, {cell, cell.partition(" [")[0]}), (500, {cell})):
+            columns = [column for table in results(found, width) for column in table.columns]
+            assert enough & {str(shown).replace("\n", " ") for column in columns for shown in column._cells}
         page = parts.verdicts([judged]) + parts.outcomes(found)
         data = Page(page).numbers
         pieces = [
@@ -144,7 +146,7 @@ def test_every_surface_says_what_the_wording_says() -> None:
             if isinstance(piece, Number)
         ]
         assert {(json.dumps(piece.value), piece.text) for piece in pieces} <= set(data)
-    assert len(verdict_table([claim(None, None, None)]).columns) == 4
+    assert len(verdict_table("one", [claim(None, None, None)]).columns) == 4
 
 
 def test_summaries_of_earlier_versions_can_be_read() -> None:

@@ -105,6 +105,13 @@ def test_one_that_dies_costs_its_own_task_alone(at_once: int) -> None:
     assert answers == {0: 0, 1: 1, 2: Ended(dead), 3: Ended(left), 4: Ended("a full house"), 5: 25}
 
 
+def test_something_can_be_done_while_all_are_at_work() -> None:
+    calls: list[int] = []
+    answers = each_apart(lambda _: time.sleep(0.5), range(2), 2, lambda: calls.append(1))
+    assert len(list(answers)) == 2
+    assert calls
+
+
 def test_a_program_says_how_it_ended() -> None:
     for code, status in (("raise SystemExit(3)", 3), ("import os; os.kill(os.getpid(), 9)", 128 + 9), ("", 0)):
         assert run_program([sys.executable, "-c", code]) == status
@@ -168,7 +175,7 @@ class TestTheArgument:
     def test_names_the_one_that_failed_and_goes_on(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        words = ["--workers", "2", "--out", str(tmp_path / "argument")]
+        words = ["-v", "--workers", "2", "--out", str(tmp_path / "argument")]
         faults: dict[str, Callable[[], None]] = {
             "its process ended unexpectedly (killed by signal 9)": lambda: os.kill(os.getpid(), signal.SIGKILL),
             "a full house": lambda: raising(StoreError("a full house")),
@@ -197,11 +204,11 @@ class TestTheArgument:
         """A cell is killed before each change: where the present code's mark is, nothing of older code is left."""
         monkeypatch.setattr(argument, "configs", lambda quick: [small_config("training.updates=2")])
         with monkeypatch.context() as patched:
-            patched.setattr(argument, "digest", lambda: "0123456789abcdef")
+            patched.setattr(argument, "digest", lambda *_: "0123456789abcdef")
             assert argument.main(["--workers", "1", "--out", str(tmp_path / "older")]) == 0
         out = tmp_path / "argument"
         cell, older = argument.RunFolder(out / "small"), tmp_path / "older" / "small"
-        words, status, number, marked = ["--workers", "1", "--out", str(out)], 1, 0, 0
+        words, status, number, marked = ["-v", "--workers", "1", "--out", str(out)], 1, 0, 0
         while status and marked < 5:  # when it is there once, no change brings old files back
             shutil.rmtree(out, ignore_errors=True)
             shutil.copytree(tmp_path / "older", out)  # with the times of the files

@@ -1,13 +1,17 @@
 """Tables say themselves what their columns are, in the words of the one table of measures."""
 
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from experiments import load_config
+from experiments import __version__, load_config, train
 from experiments.config.measures import RUN_MEASURES, UPDATE_MEASURES, Measure
 from experiments.session import run as session
+from experiments.storage import table_sink
+from experiments.storage.run_folder import RunFolder, sha256
+from tests.experiments import small_training, stored_folder
 
 TABLES = {"updates": UPDATE_MEASURES, "runs": RUN_MEASURES}
 
@@ -31,6 +35,49 @@ def test_a_measures_field_has_its_label_meaning_and_unit(name: str, folder: Path
         assert about.get("unit", "") == measure.unit
 
 
-def test_the_entropy_of_every_step_says_its_unit(folder: Path) -> None:
-    field = pq.read_schema(folder / "steps.parquet").field("entropy_nats")
-    assert field.metadata[b"unit"] == b"nats"
+@pytest.mark.parametrize("name", ["updates", "steps", "runs"])
+def test_a_table_names_its_config_and_the_version_that_made_it(name: str, folder: Path) -> None:
+    metadata = pq.read_schema(folder / f"{name}.parquet").metadata
+    assert metadata[b"config_sha256"].decode() == sha256(folder / "config.toml")
+    assert metadata[b"version"].decode() == __version__
+
+
+def test_the_summary_names_its_config_too(folder: Path) -> None:
+    assert RunFolder(folder).read_summary()["config_sha256"] == sha256(folder / "config.toml")
+
+
+def test_results_in_memory_name_the_same_config(folder: Path) -> None:
+    result = train(load_config(folder / "config.toml"))
+    for table in (result.updates, result.steps, result.runs):
+        assert table.schema.metadata[b"config_sha256"].decode() == sha256(folder / "config.toml")
+    assert result.summary["config_sha256"] == sha256(folder / "config.toml")
+
+
+def test_a_table_of_several_parts_names_its_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_sink, "PART_BYTES", 0)
+    small_training.train(tmp_path / "run", often=True)
+    metadata = pq.read_schema(tmp_path / "run" / "updates.parquet").metadata
+    assert metadata[b"config_sha256"].decode() == sha256(tmp_path / "run" / "config.toml")
+
+
+@pytest.mark.parametrize("name", ["updates", "steps", "runs"])
+def test_every_column_says_what_it_means(name: str, folder: Path) -> None:
+    for field in pq.read_schema(folder / f"{name}.parquet"):
+        assert (field.metadata or {}).get(b"meaning"), field.name
+
+
+@pytest.mark.parametrize("unit", ["nats", "bits"])
+def test_the_entropy_of_every_step_says_its_unit(unit: str, folder: Path) -> None:
+    field = pq.read_schema(folder / "steps.parquet").field(f"entropy_{unit}")
+    assert field.metadata[b"unit"].decode() == unit
+    assert b"mean over the episodes that take this step" in field.metadata[b"meaning"]
+
+
+def test_a_training_keeps_the_step_columns_with_which_it_began(tmp_path: Path) -> None:
+    """The earlier version knew the entropy in nats only."""
+    shutil.copytree(stored_folder.UNFINISHED, tmp_path / "killed")
+    config = load_config(tmp_path / "killed" / "config.toml")
+    small_training.train(tmp_path / "killed", config, resume=True, tensorboard=False)
+    steps = pq.read_table(tmp_path / "killed" / "steps.parquet")
+    assert "entropy_bits" not in steps.column_names
+    assert steps.equals(pq.read_table(stored_folder.FOLDER / "steps.parquet"))

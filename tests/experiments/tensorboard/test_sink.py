@@ -1,7 +1,8 @@
 """What training tells TensorBoard is what its tables say."""
 
 import io
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from experiments.storage.run_folder import RunFolder
 from experiments.tensorboard.aggregates import POINTS, grid
 from experiments.tensorboard.hparams_tab import hyperparameters
 from experiments.tensorboard.images_tab import moments
+from experiments.tensorboard.links import groups, runs_in_order_of_colour
 from experiments.tensorboard.sink import BoardSink
 from experiments.training.loop import Training
 from experiments.training.records import snapshot_updates
@@ -87,7 +89,40 @@ def test_tensorboard_colours_the_arms_as_every_picture_does(tmp_path: Path) -> N
         runs = [str(p.parent.relative_to(logs(tmp_path / out))) for p in logs(tmp_path / out).rglob("events*")]
         ordered = sorted(runs, key=lambda run: begun(tmp_path / out, run))
         assert ordered[:2] == ["aggregate/without_entropy", "aggregate/with_entropy"]
-        assert ordered[-1] == "."  # it has no curves
+        shades = time_series_colours(ordered, groups("with_entropy"))
+        assert (
+            {run: shades[run] for run in ordered[2:]}
+            == {  # the run "." has no curves
+                run: "pink" if run == "." else "light blue" if run.startswith("with_") else "amber"
+                for run in ordered[2:]
+            }
+        )
+        assert shades["aggregate/with_entropy"] == "light blue"
+
+
+TIME_SERIES = ("slate", "light blue", "pink", "amber", "purple", "light green", "orange")
+
+
+def time_series_colours(ordered: Sequence[str], pattern: str) -> dict[str, str]:
+    """As TensorBoard gives them: a colour for each text that is captured, in the order of the runs."""
+    captured = {run: re.match(pattern, run)[1] for run in ordered}  # type: ignore[index]
+    places = list(dict.fromkeys(captured.values()))
+    return {run: TIME_SERIES[places.index(text) % len(TIME_SERIES)] for run, text in captured.items()}
+
+
+@pytest.mark.parametrize("number", range(2, 6))
+def test_no_two_of_several_arms_share_a_colour(number: int) -> None:
+    arms = ["without", *(f"with_{k}" for k in range(1, number))]
+    runs = [f"{arm}/seed_{seed}" for arm in sorted(arms) for seed in range(3)]
+    ordered = runs_in_order_of_colour(arms, runs)
+    assert sorted(ordered) == sorted([".", *runs, *(f"aggregate/{arm}" for arm in arms)])
+    shades = time_series_colours(ordered, groups("with_1"))
+    of_arm = {arm: {shades[run] for run in runs if run.startswith(f"{arm}/")} for arm in arms}
+    assert all(len(of) == 1 for of in of_arm.values())
+    assert of_arm["without"] == {"amber"}
+    assert of_arm["with_1"] == {"light blue"}
+    assert len(set.union(*of_arm.values())) == number
+    assert ordered[:number] == [f"aggregate/{arm}" for arm in arms]  # Custom Scalars has seven colours, too
 
 
 def test_maps_have_the_colour_of_their_arm(folder: Path) -> None:

@@ -67,7 +67,7 @@ UPDATE_COLUMNS = RUN | {
     *("entropy_coef", "policy_loss", "negative_entropy", "loss", "grad_norm", "kl_from_previous", "kl_to_uniform"),
     *("optimal_action_probability", "cross_entropy_to_optimal", "state_coverage", "visit_entropy_bits"),
 }
-STEP_COLUMNS = RUN | {"env_step", "update", "t", "live", "entropy_nats"}
+STEP_COLUMNS = RUN | {"env_step", "update", "t", "live", "entropy_nats", "entropy_bits"}
 RUN_COLUMNS = RUN | {
     *("final_return", "greedy_return", "solved", "succeeds", "stuck", "first_success_env_step"),
     *("final_entropy_bits", "greedy_solved", "final_success_rate"),
@@ -88,10 +88,11 @@ def test_the_bandit_starts_from_the_texts_policy_in_every_run(episodes: int) -> 
         CONFIGS / "bandit.toml", ["training.updates=2", f"training.episodes_per_update={episodes}"]
     )
     result = train(config)
-    for table, nats in ((result.updates, "entropy_nats"), (result.steps, "entropy_nats")):
-        first = np.array(table[nats])[np.array(table["update"]) == 0]
-        assert len(first) == 2 * 100
-        np.testing.assert_allclose(first / math.log(2), BITS_OF_SURE_POLICY, atol=1e-12)
+    for table in (result.updates, result.steps):
+        first = np.array(table["update"]) == 0
+        assert first.sum() == 2 * 100
+        for bits in (np.array(table["entropy_bits"]), np.array(table["entropy_nats"]) / math.log(2)):
+            np.testing.assert_allclose(bits[first], BITS_OF_SURE_POLICY, atol=1e-12)
     assert pytest.approx(0.618996, abs=5e-7) == BITS_OF_SURE_POLICY
 
 

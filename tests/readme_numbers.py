@@ -1,0 +1,173 @@
+"""The sentences of the READMEs whose numbers come from docs/argument.json, and a command that fills them in.
+
+    python -m tests.readme_numbers
+
+`make docs` calls it after the argument; `tests/test_readme.py` checks that nothing is left to fill in.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+ARMS = ("without_entropy", "with_entropy")
+VERDICTS = {"supported": "지지됨", "refuted": "반박됨", "inconclusive": "결론 없음"}
+
+LONG = {"by_world": 400, "entropy_bits": 400, "inconclusive_names": 400}  # the longest texts in place of a number
+# By file: sentences, which begin with a word, with the names of `numbers`; spaces stand for any white space.
+SENTENCES = {
+    "README.md": (
+        "In 60 mazes (`configs/mazes.toml`), {mazes} of 600 runs end at the far reward without the term and "
+        "{mazes_with} of 600 with it: the difference over mazes is {mazes_effect}, above 0 in {mazes_better} "
+        "mazes and below in {mazes_worse} (",
+        "In another 48 mazes, {again} of 192 and {again_with} of 192 do, by {again_effect}; and",
+        "on other mazes, {tuned} of 192 and {tuned_with} of 192, by {tuned_effect}.",
+        "of 80 runs, {more} end there without the term, {more_ten} after ten times the updates, {more_steps} "
+        "after as many steps as with the term, and {more_with} with it.",
+        "narrow network ({narrow} without the term, {narrow_with} with it), small steps ({small} and "
+        "{small_with}), plain steps ({plain} and {plain_with}) and a linear policy ({linear} and "
+        "{linear_with}).",
+        "with a tenth of the rewards {tenth} runs become {tenth_with}.",
+        "| runs that end at the better goal | {succeeds} | {succeeds_with} |",
+        "| runs that also walk there straight | {solved} | {solved_with} |",
+        "| runs whose most probable actions lead there | {greedy} | {greedy_with} |",
+        "| runs that never reached it | {never} | {never_with} |",
+        "with a fifth of the learning rate and no term, {small_step} runs end at the better goal.",
+        "Ten times the updates would not: {rooms_ten} runs do then, {rooms_same} with as many updates, and "
+        "{rooms_with} with the term.",
+        "is not always better: {dose_none} runs end there without the term, {dose} with coefficient 0.03 and "
+        "{dose_ten} with ten times as much.",
+        "ends at the best one in {bandit} runs without the term and in {bandit_with} with it, and in "
+        "{baseline} with a running-mean baseline",
+        "trains all {experiments} experiments in some minutes and judges their {claims} claims together",
+        "Of the {effects} that were expected to hold, {supported} are supported, {refuted} refuted and "
+        "{inconclusive} inconclusive; of the {limits} that were expected not to hold, {limits_supported} are "
+        "supported.",
+        "Inconclusive are claims of {inconclusive_names}.",
+        "Without the term and with it, {deep_4} and {deep_4_with} runs end with the treasure at depth 4, and "
+        "{deep_10} and {deep_10_with} at depth 10",
+        "![{by_world}](docs/by_world.svg)",
+        "![{entropy_bits}](docs/entropy_bits.svg)",
+    ),
+    "README.ko.md": (
+        "| 멀리 있는 큰 보상에서 끝난 실행 | 600개 중 {mazes}개 | 600개 중 {mazes_with}개 |",
+        "**판정: {mazes_verdict}.**",
+        "미로 평균으로 {mazes_effect}만큼 늘어나며",
+        "| 두 방에서 더 좋은 보상에서 끝난 실행 | {succeeds} | {succeeds_with} |",
+    ),
+}
+
+
+def stored() -> dict[str, Any]:
+    """The summary of the argument."""
+    found: dict[str, Any] = json.loads((ROOT / "docs" / "argument.json").read_text(encoding="utf-8"))
+    return found
+
+
+def numbers(summary: Mapping[str, Any]) -> dict[str, str]:
+    """The text of every number by the name that it has in the sentences."""
+
+    def measure(experiment: str, arm: str, name: str = "succeeds") -> Mapping[str, Any]:
+        found: Mapping[str, Any] = summary["experiments"][experiment]["arms"][arm]["measures"][name]
+        return found
+
+    def share(experiment: str, arm: str) -> str:
+        return "{count}/{n}".format_map(measure(experiment, arm))
+
+    def cell(arm: str, name: str) -> str:
+        entry = measure("two_rooms", arm, name)
+        return f"{entry['count']}/{entry['n']} = {interval(entry, 'estimate')}"
+
+    def first(experiment: str) -> Mapping[str, Any]:
+        return next(claim for claim in summary["claims"] if claim["experiment"] == experiment)
+
+    law, claims = first("mazes"), summary["claims"]
+    open_ones = {c["experiment"] for c in claims if c["verdict"] == "inconclusive" and not c["limit"]}
+    pairs = {  # name -> experiment and its arms without and with the term
+        **{f"deep_{depth}": (f"deep_sea_{depth}", *ARMS) for depth in (4, 10)},
+        **{
+            name: ("harm", f"without_entropy_{arm}", f"with_entropy_{arm}")
+            for name, arm in (
+                ("narrow", "narrow"),
+                ("small", "small_steps"),
+                ("plain", "sgd"),
+                ("linear", "linear"),
+            )
+        },
+        "bandit": ("bandit", *ARMS),
+    }
+    readings = {
+        "succeeds": "succeeds",
+        "solved": "solved",
+        "greedy": "greedy_solved",
+        "never": "never_successful",
+    }
+    families = {"mazes": "mazes", "again": "mazes_again", "tuned": "mazes_tuned"}
+    more = {"more": "without_entropy", "more_ten": "ten_times", "more_steps": "equal_steps", "more_with": ARMS[1]}
+    return {
+        **{name: str(measure(experiment, ARMS[0])["count"]) for name, experiment in families.items()},
+        **{f"{name}_with": str(measure(experiment, ARMS[1])["count"]) for name, experiment in families.items()},
+        **{f"{name}_effect": interval(first(experiment), "effect") for name, experiment in families.items()},
+        "mazes_verdict": VERDICTS[law["verdict"]],
+        "mazes_better": str(law["worlds"]["higher"]),
+        "mazes_worse": str(law["worlds"]["lower"]),
+        **{name: str(measure("mazes_more_training", arm)["count"]) for name, arm in more.items()},
+        **{name: share(experiment, arm) for name, (experiment, arm, _) in pairs.items()},
+        **{f"{name}_with": share(experiment, arm) for name, (experiment, _, arm) in pairs.items()},
+        "tenth": share("reward_scale_down", "without_entropy"),
+        "tenth_with": share("reward_scale_down", "same_coefficient"),
+        **{name: cell(ARMS[0], reading) for name, reading in readings.items()},
+        **{f"{name}_with": cell(ARMS[1], reading) for name, reading in readings.items()},
+        "small_step": share("learning_rate", "without_0_002"),
+        "rooms_ten": share("more_updates", "ten_times"),
+        "rooms_same": share("more_updates", "without_entropy"),
+        "rooms_with": share("more_updates", "with_entropy"),
+        "dose_none": share("dose_response", "entropy_0"),
+        "dose": share("dose_response", "entropy_0_03"),
+        "dose_ten": share("dose_response", "entropy_0_3"),
+        "baseline": share("bandit_dose", "running_mean"),
+        "experiments": str(len(summary["experiments"])),
+        "claims": str(len(claims)),
+        **{name: str(number) for name, number in summary["verdicts"].items()},
+        "inconclusive_names": ", ".join(f"`{name}`" for name in sorted(open_ones)) or "none",
+        **summary["headline"],
+    }
+
+
+def interval(entry: Mapping[str, Any], name: str) -> str:
+    """An estimate with the ends of its interval."""
+    return f"{entry[name]:.2f} [{entry['low']:.2f}, {entry['high']:.2f}]"
+
+
+def pattern(sentence: str) -> re.Pattern[str]:
+    """What finds a sentence with any numbers in it, however its lines are wrapped."""
+    parts = re.split(r"\{(\w+)\}", sentence)
+    literal = [r"\s+".join(map(re.escape, re.split(r"\s+", part))) for part in parts[::2]]
+    fields = [rf"(?P<{name}>[^{{}}|!]{{1,{LONG.get(name, 50)}}}?)" for name in parts[1::2]]
+    return re.compile("".join(a + b for a, b in zip(literal, [*fields, ""], strict=True)))
+
+
+def filled(text: str, sentences: tuple[str, ...], known: Mapping[str, str]) -> str:
+    """The text with the numbers of its sentences.
+
+    Raises:
+        ValueError: a sentence is not there exactly once.
+    """
+    for sentence in sentences:
+        places = list(pattern(sentence).finditer(text))
+        if len(places) != 1:
+            raise ValueError(f"{len(places)} places say {sentence!r}")
+        (place,) = places
+        for name in sorted(place.groupdict(), key=place.start, reverse=True):
+            if " ".join(place[name].split()) != known[name]:  # else its lines stay wrapped as they are
+                text = text[: place.start(name)] + known[name] + text[place.end(name) :]
+    return text
+
+
+if __name__ == "__main__":
+    for file, wanted in SENTENCES.items():
+        path = ROOT / file
+        path.write_text(filled(path.read_text(encoding="utf-8"), wanted, numbers(stored())), encoding="utf-8")
+        print(f"{file}: {len(wanted)} sentences have the numbers of docs/argument.json")
