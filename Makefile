@@ -1,37 +1,48 @@
-# Everything runs in .venv, made on the first call; a second call installs nothing.
+# Everything runs in .venv, made on the first call; a second call installs nothing. Another Python gets another folder:
+#   make test-fast PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
+VENV ?= .venv
 # torch from PyPI on Linux is a CUDA build of several gigabytes. For the small CPU build:
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 # The folder that `make tensorboard` shows.
 RUN ?= runs/demo
-BIN := .venv/bin
+BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test check tensorboard docs clean
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-demo: .venv/.installed
+.PHONY: demo test test-fast test-all check tensorboard docs clean
+
+demo: $(VENV)/.installed
 	$(BIN)/python train.py --out runs/demo --overwrite
 
 # In a process for each core, each of which takes one file after another.
-test: .venv/.installed-dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: $(VENV)/.installed-dev
+	$(PYTEST)
 
-check: .venv/.installed-dev
+test-fast: $(VENV)/.installed-dev
+	$(PYTEST) -m "not slow and not long"
+
+# With what takes minutes in other people's programs: all that this machine can install of our extras.
+test-all: $(VENV)/.installed-all
+	$(PYTEST) -m ""
+
+check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 # The same command and links that train.py prints at its end.
-tensorboard: .venv/.installed
+tensorboard: $(VENV)/.installed
 	$(BIN)/python -m experiments.look $(RUN)
 
 # The whole argument (some minutes), and what docs/ has of it: its numbers, its page, one report, the README's
 # pictures; and the page of the text.
-docs: .venv/.installed
+docs: $(VENV)/.installed
 	$(BIN)/python -m experiments.argument
 	cp runs/argument/summary.json docs/argument.json
 	cp runs/argument/report.html docs/argument.html
@@ -40,14 +51,18 @@ docs: .venv/.installed
 	$(BIN)/python -m tests.readme_numbers
 	$(BIN)/python -m experiments.explain
 
-.venv/.installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) --editable .
 	touch $@
 
-.venv/.installed-dev: .venv/.installed
+$(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) --editable ".[dev]"
 	touch $@
 
+$(VENV)/.installed-all: $(VENV)/.installed-dev
+	$(INSTALL) --editable ".[dev,peers,box2d]"
+	touch $@
+
 clean:
-	rm -rf .venv runs build *.egg-info
+	rm -rf .venv .venv-* runs build *.egg-info

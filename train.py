@@ -158,7 +158,7 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
                 screen.say(*hint)  # with the first block: now there is something to see
                 bar(records)
 
-            summary = session.run(config, how, on_block, screen.say, interrupts, showing, bar.compiling)
+            summary = session.run(config, how, on_block, screen.say, interrupts, showing, bar)
         show(summary, options.out, screen, showing)
     except KeyboardInterrupt:
         interrupts.ignore()

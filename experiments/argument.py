@@ -37,7 +37,7 @@ from experiments.session.console import Screen, tally_lines, verdict_table
 from experiments.session.judging import judge_again
 from experiments.session.processes import Ended, each_apart
 from experiments.session.run import Options, holds, run
-from experiments.session.waiting import Compiling, Waiting
+from experiments.session.waiting import Preparing, Waiting
 from experiments.storage.owned_folder import OwnedFolder
 from experiments.storage.results import Results, read_results
 from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError
@@ -144,7 +144,7 @@ def prepare_all(
             raise StoreError(link(path))
         RunFolder(path).check_owner(ARGUMENT)
     with closing(Training(found[0])) as training:
-        compile_ahead(training, screen.say, Compiling(screen))  # once, before there are processes
+        compile_ahead(training, screen.say, Preparing(screen))  # once, before there are processes
     done: dict[str, Done] = {}
     experiments = [(config, out / config.name) for config in sorted(found, key=_size)]
     with (

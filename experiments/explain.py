@@ -70,7 +70,7 @@ def trained(config: Config, folder: Path, screen: Screen) -> Path:
     """The folder, with a finished training in it."""
     options = Options(folder, workers=available_cores(), log_steps=0, tensorboard=False)
     with progress(screen, config) as bar:
-        run(config, options, bar, screen.say, watch=bar.compiling)
+        run(config, options, bar, screen.say, watch=bar)
     return folder
 
 

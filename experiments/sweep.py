@@ -36,7 +36,7 @@ from experiments.session.judging import judge_again
 from experiments.session.run import Options, holds, run
 from experiments.session.surroundings import plain_arithmetic
 from experiments.session.sweep_plan import plan_lines
-from experiments.session.waiting import Compiling, Waiting
+from experiments.session.waiting import Preparing, Waiting
 from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.storage.sources import TRAINING, digest
 from experiments.storage.sweep_folder import (
@@ -104,7 +104,7 @@ def _compile_one_of(configs: Sequence[Config], screen: Screen) -> None:
     """Compile what training needs, once, before there are processes; configs that are refused are passed over."""
     for config in configs:
         with suppress(ConfigError), plain_arithmetic(), closing(Training(config)) as training:
-            compile_ahead(training, screen.say, Compiling(screen))
+            compile_ahead(training, screen.say, Preparing(screen))
             return
 
 
@@ -121,7 +121,7 @@ def judge(sweep: Sweep, chosen: Mapping[str, Settings], place: Place) -> Mapping
     )  # fmt: skip
     place.screen.say(f"judging on fresh {'seeds' if config.environment.worlds is None else 'worlds'}")
     with progress(place.screen, config) as bar:
-        run(config, options, bar, lambda line: None, watch=bar.compiling)
+        run(config, options, bar, lambda line: None, watch=bar)
     judge_again(path)
     return inner.read_summary()
 
@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = cells(sweep) if sweep.tuning is None else tries(sweep)
     if options.dry_run:
         with screen.waiting("trying a few settings"):
-            lines = plan_lines(sweep, found, screen.say, Compiling(screen))
+            lines = plan_lines(sweep, found, screen.say)
         screen.say(*lines)
         return int(screen.is_lost)
     folder = SweepFolder(options.out or Path("runs") / sweep.name)

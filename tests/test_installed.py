@@ -22,7 +22,17 @@ from experiments.config.commands import CONFIGS, ROOT, command_words
 
 pytestmark = pytest.mark.slow
 NOT_OURS = ignore_patterns(
-    ".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", "mutants"
+    ".git",
+    ".venv",
+    ".venv-*",
+    "runs",
+    "build",
+    "dist",
+    "*.egg-info",
+    "__pycache__",
+    ".*_cache",
+    ".hypothesis",
+    "mutants",
 )
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
 

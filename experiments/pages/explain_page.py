@@ -6,6 +6,7 @@ stands beside it (`data-line`), a place in docs/argument.json (`data-stored`) or
 
 import ast
 import operator
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ SCRIPTS = ("formulas.js", "drawing.js", "figures.js", "argument.js", "page.js")
 DASH = "\N{EN DASH}"
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 REPORT = "argument.html"  # beside it in docs/
+JOINT = re.compile("(?<=[)}])(?=[가-힣])")  # a browser would break the line here, between a word and its particle
 
 
 class Line(NamedTuple):
@@ -96,7 +98,7 @@ def explain_page(
     lines = Lines()
     words = tomllib.loads(_file("words.toml"))
     template = environment().overlay(loader=FileSystemLoader(HERE)).get_template("page.html")
-    return template.render(
+    page = template.render(
         style=Markup(_file("page.css")),
         language=Markup(_file("language.js")),
         script=Markup("".join(map(_file, SCRIPTS))),
@@ -111,6 +113,7 @@ def explain_page(
         text_numbers=_text_numbers(),
         report=REPORT,
     )
+    return JOINT.sub("\N{WORD JOINER}", page)
 
 
 def _pull(p: float) -> str:
@@ -146,7 +149,7 @@ def _text_numbers() -> list[dict[str, Any]]:
     translated = tomllib.loads(_file("quantities.toml"))
     return [
         {
-            "en": number.quantity.strip(),
+            "en": number.quantity.strip().replace("||", "‖").replace(" - ", " \N{MINUS SIGN} "),
             "ko": translated[number.quantity.strip()],
             "printed": number.printed or DASH,
             "printed_ko": translated.get(number.printed, number.printed or DASH),

@@ -13,13 +13,13 @@ from experiments.training.loop import Training
 
 
 class Watch(Protocol):
-    """Shows that something is compiled."""
+    """Shows how far the preparations are."""
 
-    def __call__(self) -> None:
+    def compiling(self) -> None:
         """A function is about to be compiled."""
 
     def stop(self) -> None:
-        """Nothing more will be compiled: processes may be forked from here on."""
+        """Everything is compiled. Nothing may be drawn by a thread, since processes may be forked from here on."""
 
 
 class _Counting(numba.core.event.Listener):
@@ -57,7 +57,7 @@ def compile_ahead(training: Training, notify: Callable[[str], None], watch: Watc
             notify("compiling for this processor, which takes some seconds")
         number += 1
         if watch is not None:
-            watch()
+            watch.compiling()
 
     try:
         with numba.core.event.install_listener("numba:compile", _Counting(told)):

@@ -10,6 +10,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    SpinnerColumn,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -21,7 +22,7 @@ from experiments.analysis.wording import effect_text, plain, verdict_text
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config
 from experiments.session.result_tables import results
-from experiments.session.waiting import Compiling, Waiting
+from experiments.session.waiting import Preparing, Waiting
 from experiments.training.records import Records
 
 
@@ -80,6 +81,7 @@ class _Bar(Progress):
 def progress(console: Console, config: Config) -> Iterator["ProgressBar"]:
     """A bar with rate and remaining time, and what each arm is at; nothing at all where no terminal shows it."""
     columns = (
+        SpinnerColumn(finished_text="\N{BULLET}"),
         TextColumn("training"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -91,21 +93,32 @@ def progress(console: Console, config: Config) -> Iterator["ProgressBar"]:
     try:
         yield shown
     finally:
-        shown.compiling.stop()
+        shown.stop()
         bar.stop()
 
 
-class ProgressBar:
-    """Follows the blocks. It starts with the first: processes are forked before that, and a forked process should
-    not inherit the lock of a thread that draws."""
+class ProgressBar(Preparing):
+    """Follows a training: a line before it, a bar through its blocks, and another line until there are results.
+
+    Nothing is drawn between `stop` and `training`, while processes are forked: a forked process should not inherit
+    the lock of a thread that draws.
+    """
 
     def __init__(self, bar: _Bar, config: Config) -> None:
+        super().__init__(bar.console)
         self._bar, self._arms = bar, list(config.arms)
         self._task = bar.add_task("", total=config.most_updates, rate="")
-        self.compiling = Compiling(bar.console)
+
+    def training(self) -> None:
+        """Every process is there, and training has begun."""
+        self._bar.start()
+
+    def judging(self) -> None:
+        """Everything is trained."""
+        self._bar.stop()
+        self._begin("judging")
 
     def __call__(self, records: Records) -> None:
-        self._bar.start()
         self._bar.arms = Text("\n".join(arm_lines(self._arms, records)), overflow="ellipsis", no_wrap=True)
         task = self._bar.tasks[0]
         if task.elapsed and records.steps is not None:

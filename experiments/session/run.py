@@ -90,6 +90,16 @@ class Result(NamedTuple):
         return shown(self.config, self.updates, self.summary)
 
 
+class Progress(Watch, Protocol):
+    """Shows how far a whole training is."""
+
+    def training(self) -> None:
+        """Every process is there, and training has begun."""
+
+    def judging(self) -> None:
+        """Everything is trained."""
+
+
 Notify = Callable[[str], None]
 Advance = Callable[[Records], None]
 
@@ -130,7 +140,7 @@ def run(
     notify: Notify,
     interrupts: Interrupts | None = None,
     showing: Showing | None = None,
-    watch: Watch | None = None,
+    watch: Progress | None = None,
 ) -> Mapping[str, Any]:
     """Train into a folder and return its summary.
 
@@ -141,7 +151,7 @@ def run(
         notify: called with one line of text that the user should see.
         interrupts: the signals that may end it early, after a checkpoint.
         showing: collects what could not be written for TensorBoard; the results do not depend on it.
-        watch: shows that something is compiled for this processor.
+        watch: shows what is being done before the first block, and between the last one and the results.
     Raises:
         ConfigError: the config does not fit its world, or the folder holds another config.
         StoreError: the folder cannot be used.
@@ -168,7 +178,11 @@ def run(
             return folder.read_summary()
         pace = compile_ahead(training, notify, watch)
         workers = stack.enter_context(session.begin(pace))
+        if watch is not None:
+            watch.training()
         session.train(workers, on_block)
+        if watch is not None:
+            watch.judging()
         return session.finish(workers)
 
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from experiments.config.schema import Config
 from experiments.config.sweeps import Cell, Sweep
 from experiments.config.tuning import judged, settings_of
-from experiments.session.compiling import Watch, compile_ahead
+from experiments.session.compiling import compile_ahead
 from experiments.session.surroundings import plain_arithmetic
 from experiments.storage.sweep_folder import settings_text
 from experiments.training.loop import Training
@@ -17,21 +17,20 @@ BYTES_OF_RUN = 300  # in the tables, about
 SHOWN, PROBED = 5, 5  # cells
 
 
-def plan_lines(sweep: Sweep, cells: Sequence[Cell], notify: Callable[[str], None], watch: Watch) -> list[str]:
+def plan_lines(sweep: Sweep, cells: Sequence[Cell], notify: Callable[[str], None]) -> list[str]:
     """The plan in words.
 
     Args:
         sweep: what is asked.
         cells: its trainings; a tuning's judged comparison comes on top.
         notify: told when something is compiled first.
-        watch: shows that it goes on.
     """
     configs = [cell.config for cell in cells]
     if sweep.judge is not None:
         configs.append(judged(sweep, {arm: settings_of(sweep, arm)[0] for arm in configs[0].arms}))
     runs, steps = sum(len(c.arms) * c.runs_per_arm for c in configs), sum(map(most_steps, configs))
     probed = configs[:: -(-len(configs) // PROBED)]
-    pace = sum(_seconds(config, notify, watch) for config in probed) / sum(map(most_steps, probed))
+    pace = sum(_seconds(config, notify) for config in probed) / sum(map(most_steps, probed))
     lines = [f"{number:>5}  {settings_text(cell.settings)}" for number, cell in enumerate(cells[:SHOWN])]
     if len(cells) > SHOWN:
         lines.append(f"       ... and {len(cells) - SHOWN:,} more")
@@ -48,12 +47,12 @@ def most_steps(config: Config) -> int:
     return config.runs_per_arm * sum(config.most_steps(arm, limit) for arm in config.arms)
 
 
-def _seconds(config: Config, notify: Callable[[str], None], watch: Watch) -> float:
+def _seconds(config: Config, notify: Callable[[str], None]) -> float:
     """About how long one core trains it: measured with a few updates, which nobody keeps."""
     updates = config.most_updates
     warm, measured = min(2, updates - 1), min(4, max(updates - 2, 1))
     with plain_arithmetic(), closing(Training(config)) as training:
-        compile_ahead(training, notify, watch)
+        compile_ahead(training, notify)
         if warm:
             training.advance(warm)
         began = time.process_time()

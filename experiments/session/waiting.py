@@ -69,21 +69,28 @@ class Waiting:
             self.move()
 
 
-class Compiling:
-    """Counts the functions that are compiled, from the first one on; nothing is shown if there is none."""
+class Preparing:
+    """What comes before training: it moves from the start, and counts the functions that have to be compiled."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
+        self._console, self._compiles = console, False
         self._line: Waiting | None = None
+        self._begin("preparing")
 
-    def __call__(self) -> None:
+    def _begin(self, what: str, unit: str = "") -> None:
+        self.stop()
+        self._line = Waiting(self._console, what, unit=unit).__enter__()
+
+    def compiling(self) -> None:
         """A function is about to be compiled."""
-        if self._line is None:
-            self._line = Waiting(self._console, "compiling", unit="functions").__enter__()
-        self._line.advance()
+        if not self._compiles:
+            self._compiles = True
+            self._begin("compiling", "functions")
+        if self._line is not None:
+            self._line.advance()
 
     def stop(self) -> None:
-        """Everything is compiled, or nothing more will be."""
+        """Nothing is drawn by a thread from here on: processes may be forked."""
         if self._line is not None:
             self._line.__exit__(None, None, None)
             self._line = None

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.kernels.compiled import compiled
-from agents.kernels.network import add_and_tanh, product
+from agents.kernels.network import add_and_tanh
+from agents.kernels.products import product
 from experiments.config.schema import Config
 from experiments.tensorboard.scalar_blocks import scalar_block
 from experiments.training.loop import Training

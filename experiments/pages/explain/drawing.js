@@ -1,8 +1,9 @@
 // Plain SVG, drawn in the pixels of the screen: text keeps its size on a telephone.
 const page = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
+const minus = (value) => String(value).replace(/-(?=\d)/g, "−");
 const language = () => (document.documentElement.lang === "ko" ? 1 : 0);
-const say = (key, ...values) => page.words[key][language()].replace(/\{(\d)\}/g, (_, i) => values[i]);
+const say = (key, ...values) => page.words[key][language()].replace(/\{(\d)\}/g, (_, i) => minus(values[i]));
 const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 
 function add(parent, tag, attributes, text) {
@@ -23,7 +24,7 @@ function canvas(id, words) {
     width, height,
     mark: (tag, attributes) => add(svg, tag, attributes),
     text: (x, y, words, kind = "", anchor = "middle") =>
-      add(svg, "text", { x, y, class: kind, "text-anchor": anchor }, words),
+      add(svg, "text", { x, y, class: kind, "text-anchor": anchor }, minus(words)),
     rect: (x, y, width, height, kind) =>
       add(svg, "rect", { x, y, width: Math.max(0, width), height: Math.max(0, height), class: kind }),
     line: (points, kind) => add(svg, "polyline", { points: points.map((p) => p.join(",")).join(" "), class: kind }),

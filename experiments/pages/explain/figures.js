@@ -7,7 +7,7 @@ const state = {
 };
 const bits = (nats) => formulas.bits(nats).toFixed(3);
 const inBits = (nats) => say("bits", bits(nats));
-const inNats = (nats) => say("nats", nats.toFixed(4));
+const inNats = (nats) => (Number.isFinite(nats) ? say("nats", nats.toFixed(4)) : "∞");
 const surprise = (p) => (p > 0 ? say("bits", formulas.bits(formulas.information(p)).toFixed(2)) : "∞");
 const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3);
 const range = (from, to, steps) => Array.from({ length: steps + 1 }, (_, i) => from + ((to - from) * i) / steps);
@@ -69,7 +69,7 @@ function drawLossTerm() {
   });
   const row = (label, p) => {
     const term = formulas.lossTerm(p, coefficient);
-    return { label, parts: [[-term, "with"]], end: say("nats", term.toFixed(4).replace("-", "−")) };
+    return { label, parts: [[-term, "with"]], end: say("nats", term.toFixed(4)) };
   };
   const rows = [row(say("moved_policy"), policy), row(say("a_long"), sure), row(say("b_long"), undecided)];
   horizontalBars("loss-plot", rows.map((r) => `${r.label}: ${r.end}`).join("; "), rows, 0.5 * uniformNats);
@@ -88,8 +88,7 @@ function drawRatios() {
   const words = say("code_is", inBits(best), inBits(spent), inBits(spent - best));
   horizontalBars("code-plot", words, rows, Math.max(spent, uniformNats));
   const [there, back] = [formulas.klDivergence(p, q), formulas.klDivergence(q, p)];
-  const reverse = Number.isFinite(back) ? inNats(back) : "∞";
-  byId("ratio-out").textContent = say("kl_is", inNats(there), reverse, inBits(spent - best));
+  byId("ratio-out").textContent = say("kl_is", inNats(there), inNats(back), inBits(spent - best));
 }
 
 // Samples come from a small generator with a fixed seed (mulberry32): the page is the same at every visit.
@@ -118,8 +117,8 @@ function drawLikelihood() {
   const logs = directions.map(([p, q]) => formulas.likelihoodRatios(p, q).map(Math.log));
   const ratio = (i) => Math.exp(logs[from][i]), total = sum(state.drawn.map((pair) => logs[from][pair[from]]));
   const last = state.drawn.slice(-8).map((pair) => say("sample", pair[from] + 1, ratio(pair[from]).toFixed(2)));
-  const product = Math.abs(total) < 7 ? Math.exp(total).toFixed(3) : Math.exp(total).toExponential(2);
-  const numbers = [n, last.join("; "), product, total.toFixed(3), (total / n).toFixed(4)];
+  const power = Math.abs(total) < 7 ? 0 : Math.floor(total / Math.LN10), product = Math.exp(total - power * Math.LN10).toFixed(3);
+  const numbers = [n, last.join("; "), power ? `${product} × 10^${power}` : product, total.toFixed(3), (total / n).toFixed(4)];
   const words = n ? say("samples_are", ...numbers) : say("no_samples");
   const plot = axes("sample-plot", words, x, y);
   directions.forEach(([p, q, kind], direction) => {
@@ -136,7 +135,7 @@ function drawLikelihood() {
 function drawCrossEntropy() {
   const p = sure, q = state.belief, [own, extra] = [formulas.entropy(p), formulas.klDivergence(p, q)];
   showBars("belief-bars", q, (i) => [q[i].toFixed(3)], p);
-  const end = Number.isFinite(extra) ? inNats(own + extra) : "∞", shown = Math.min(extra, 2.5 - own);
+  const end = inNats(own + extra), shown = Math.min(extra, 2.5 - own);
   const row = { label: "H(p) + KL(p‖q)", parts: [[own, "entropy"], [shown, "lost"]], end };
   horizontalBars("stack-plot", `H(p) + KL(p‖q) = ${end}`, [row], 2.5);
   const learnt = Number.isFinite(extra) ? extra.toFixed(4) : "∞";

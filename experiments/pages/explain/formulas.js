@@ -1,6 +1,6 @@
 "use strict";
 // Every formula of the page. A distribution is an array that sums to 1; results are in nats; 0 log 0 is 0.
-// tests/experiments/test_explain_browser.py compares them with agents/information.py, here, in a browser.
+// tests/experiments/explain/test_formulas.py compares them with agents/information.py, here, in a browser.
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 const formulas = {
   bits: (nats) => nats / Math.LN2,

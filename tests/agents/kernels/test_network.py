@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.kernels.network import ROWS, product
+from agents.kernels.products import ROWS, product
 from agents.policy import PolicyShape
 
 SHAPES = [PolicyShape(51, (64, 64), 4), PolicyShape(7, (16, 48, 32), 3), PolicyShape(9, (64,), 6)]

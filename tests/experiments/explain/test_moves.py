@@ -1,6 +1,7 @@
 """What can be moved on the page, by keyboard and mouse, and what it says then."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,9 +12,23 @@ from selenium.webdriver.common.keys import Keys
 from agents.information import kl_divergence
 from experiments.analysis.text_numbers import CONFIDENT, UNDECIDED
 from tests.experiments.browser import needs_browser
-from tests.experiments.explain.page import press, said
+from tests.experiments.explain.page import DOCS, opened, press, said
 
 pytestmark = [pytest.mark.slow, needs_browser]
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.ko.md"])
+def test_one_click_leads_from_the_first_screen_of_the_readme_to_a_slider(browser: Chrome, readme: str) -> None:
+    """Nothing is scrolled: the slider is in the window, and moves what the figure says."""
+    first_screen = "".join((DOCS.parent / readme).read_text(encoding="utf-8").splitlines()[:16])
+    (query,) = re.findall(r"\]\(docs/explain\.html([^)]*)\)", first_screen)
+    page = opened(browser, DOCS / "explain.html", query=query)
+    slider = page.find_element(By.CSS_SELECTOR, "input[type=range]")
+    assert page.execute_script("return arguments[0].getBoundingClientRect().bottom <= innerHeight", slider)
+    before = said(page, "information-out")
+    slider.send_keys(Keys.ARROW_LEFT)
+    assert said(page, "information-out") != before
+    assert page.execute_script("return scrollY") == 0
 
 
 def test_bars_move_by_keyboard_and_move_everywhere(page: Chrome) -> None:
@@ -73,6 +88,12 @@ def test_the_mean_log_ratio_goes_to_the_divergence_in_both_directions(page: Chro
         press(page, "direction", direction)
         words = said(page, "sample-out")
         assert words.startswith("10000 samples")
+        product = re.search(
+            r"Product of all ratios: ([\d.]+) \S 10\^(\d+); sum of their logs: ([\d.]+) nats", words
+        )
+        assert product  # it is far beyond the largest double
+        mantissa, power, total = map(float, product.groups())
+        assert math.log(mantissa) + power * math.log(10) == pytest.approx(total, abs=0.002)
         mean = float(words.split("mean: ")[1].split(" nats")[0])
         logs = np.log(p) - np.log(q)
         spread = math.sqrt(np.average((logs - kl_divergence(p, q)) ** 2, weights=p) / 10_000)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from experiments import explain, load_config
-from experiments.analysis.text_numbers import CONFIDENT, numbers
+from experiments.analysis.text_numbers import CLASSIFIER, COIN, CONFIDENT, UNDECIDED, numbers
 from experiments.pages.explain_data import effects
 from experiments.pages.explain_page import HERE, SCRIPTS, evaluated, found
+from tests.experiments.explain.page import LANGUAGES
 from tests.experiments.report_folder import Page
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -20,8 +21,36 @@ PAGE = (ROOT / "docs" / "explain.html").read_text(encoding="utf-8")
 ARGUMENT = json.loads((ROOT / "docs" / "argument.json").read_text(encoding="utf-8"))
 NUMBER = re.compile(r'<data value="([^"]*)" data-(line|stored|setting)="([^"]*)">([^<]*)</data>')
 
-# Every number that the text prints, and those that its slips are about (bits, nats, times).
-OF_THE_TEXT = ("0.0144", "6.64", "0.08", "1", "0.61", "1.98", "0.287")
+# What the text prints; the section that says it, and the line of Python that computes it there.
+RATIO = "entropy([.3, .2, .25, .25]) / entropy([.9, .05, .025, .025])"
+DIGIT = "[0, 0, 1, 0, 0, 0, 0, 0, 0, 0], [.01, .02, .75, .05, .02, .1, .001, .02, .009, .02]"
+OF_THE_TEXT = [
+    ("0.0144", "information", 'information(.99, "bits")'),
+    ("6.64", "information", 'information(.01, "bits")'),
+    ("0.08", "entropy", 'entropy([.99, .01], "bits")'),
+    ("1", "entropy", 'entropy([.5, .5], "bits")'),
+    ("0.61", "entropy", 'entropy([.9, .05, .025, .025], "bits")'),
+    ("1.98", "entropy", 'entropy([.3, .2, .25, .25], "bits")'),
+    ("0.287", "cross-entropy", f"cross_entropy({DIGIT})"),
+]
+# What its slips are about: the same in the other unit, how many times, the mean log ratio and the mean ratio.
+OF_THE_SLIPS = [
+    ("3.207576", "entropy", RATIO),
+    ("3.207576", "slips", RATIO),
+    ("0.415037", "slips", f'cross_entropy({DIGIT}, "bits")'),
+    ("3", "kl", ".9 / .3"),
+    ("0.804307", "kl", "kl_divergence([.9, .05, .025, .025], [.3, .2, .25, .25])"),
+    ("0.804307", "slips", "kl_divergence([.9, .05, .025, .025], [.3, .2, .25, .25])"),
+    ("1.098968", "kl", "kl_divergence([.3, .2, .25, .25], [.9, .05, .025, .025])"),
+    ("2.7175", "slips", ".9 * .9 / .3 + .05 * .05 / .2 + 2 * .025 * .025 / .25"),
+    ("0.618996", "slips", 'cross_entropy([.9, .05, .025, .025], [.9, .05, .025, .025], "bits")'),
+]
+GIVEN = [  # the distributions that the text starts from, as its sections write them
+    ("information", "0.99", COIN[:1]),
+    ("entropy", "{0.9, 0.05, 0.025, 0.025}", CONFIDENT),
+    ("entropy", "{0.3, 0.2, 0.25, 0.25}", UNDECIDED),
+    ("cross-entropy", "{.01, .02, .75, .05, .02, .1, .001, .02, .009, .02}", CLASSIFIER),
+]
 EXACT = (
     0.014500, 6.643856, 0.080793, 1.0, 0.618996, 0.429055, 1.985475, 1.376227, 3.207576, 1.535806, 0.287682,
     0.415037, 0.804307, 1.098968, 0.957239, 2.717500, -0.291325, 0.128334, 0.081496,
@@ -76,13 +105,53 @@ def test_a_line_is_arithmetic_and_nothing_else(line: str) -> None:
         evaluated(line)
 
 
-def test_every_number_of_the_text_is_there_as_printed_and_computed() -> None:
-    printed = [number.printed for number in numbers() if number.printed]
-    assert set(OF_THE_TEXT) <= set(printed)
-    cells = re.findall(r'<td><span lang="en">([^<]*)</span>', PAGE)
-    assert set(printed) <= set(cells)
+def prose(section: str, language: str) -> str:
+    """The paragraphs and lists of a section in a language, as they stand in the file."""
+    (whole,) = re.findall(rf'<section id="{section}">(.*?)</section>', PAGE, re.DOTALL)
+    return "".join(text for _, text in re.findall(rf'<(p|ul) lang="{language}">(.*?)</\1>', whole, re.DOTALL))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("printed", "section", "line"), OF_THE_TEXT + OF_THE_SLIPS)
+def test_every_number_of_the_text_is_computed_where_its_section_says_it(
+    printed: str, section: str, line: str, language: str
+) -> None:
+    values = [value for value, code, _ in numbers_of(prose(section, language), "line") if code == line]
+    assert values
+    digit = 10.0 ** -len(printed.partition(".")[2])
+    assert all(-digit / 2 <= value - float(printed) < digit for value in values)  # rounded, or cut off
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("section", "written", "given"), GIVEN)
+def test_the_distributions_of_the_text_are_the_ones_that_are_computed_with(
+    section: str, written: str, given: tuple[float, ...], language: str
+) -> None:
+    assert tuple(float(p) for p in written.strip("{}").split(", ")) == given
+    assert written in prose(section, language)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_table_has_every_number_of_the_text_as_printed_and_exactly(language: str) -> None:
+    """Row by row: what the text printed stands beside the exact value of the same quantity, and its unit."""
+    (table,) = re.findall(r"<tbody>(.*?)</tbody>", PAGE.split("<table>")[1], re.DOTALL)
+    rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
+    for row, number in zip(rows, numbers(), strict=True):
+        quantity, printed, *unit = re.findall(rf'<span lang="{language}">([^<]*)</span>', row)
+        ((value, shown),) = Page(row).numbers
+        assert float(value) == number.exact
+        assert_is_rounded(shown, number.exact)
+        assert len(unit) == 1
+        if re.fullmatch(r"[\d.]+", number.printed):
+            assert printed == number.printed
+        if language == "en":
+            assert re.findall(r"\w+", quantity) == re.findall(r"\w+", number.quantity)
+    assert {printed for printed, _, _ in OF_THE_TEXT} <= {number.printed for number in numbers()}
+
+
+def test_the_exact_values_are_on_the_page() -> None:
     values = [float(value) for value, _ in Page(PAGE).numbers]
-    for exact in [*EXACT, *(number.exact for number in numbers())]:
+    for exact in EXACT:
         assert any(value == pytest.approx(exact, abs=5e-7) for value in values), exact
 
 
@@ -119,6 +188,15 @@ def test_the_runs_are_those_that_the_argument_has_judged() -> None:
         assert shown["best"][at] == measures["succeeds"]["count"]
         assert shown["stuck"][at] == measures["stuck"]["count"]
         assert shown["reward"][at] == pytest.approx(measures["final_return"]["mean"], abs=1e-9)
+
+
+def test_the_mean_reward_follows_an_inverted_u_as_the_page_says() -> None:
+    shown = data_of(PAGE)["bandit"]
+    reward, best = shown["reward"], shown["reward"].index(max(shown["reward"]))
+    assert reward[: best + 1] == sorted(reward[: best + 1])
+    assert reward[best:] == sorted(reward[best:], reverse=True)
+    assert 0 < best < len(reward) - 1
+    assert shown["stuck"] == sorted(shown["stuck"], reverse=True)
 
 
 def test_what_the_page_says_of_the_two_rooms_is_so() -> None:

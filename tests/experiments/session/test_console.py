@@ -4,14 +4,17 @@ import io
 import re
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 import train
 from experiments.config.schema import Config
+from experiments.session import run as session
 from experiments.session.console import Screen, arm_lines, progress
-from experiments.session.waiting import Compiling, Waiting
+from experiments.session.waiting import Preparing, Waiting
+from experiments.session.workers import Workers
 from experiments.training.loop import Training
 from experiments.training.records import Records
 from tests.experiments.comparisons import TWO_ROOMS, comparison
@@ -52,6 +55,8 @@ def test_many_arms_are_counted_instead_of_filling_the_screen() -> None:
 def test_the_bar_and_the_arms_fit_the_screen(width: int) -> None:
     config, file = comparison(seeds=2), io.StringIO()
     with progress(Console(force_terminal=True, file=file, width=width, color_system=None), config) as bar:
+        bar.stop()
+        bar.training()
         bar(block(config))
     for arm in config.arms:
         assert f"{arm} " in file.getvalue()
@@ -61,9 +66,9 @@ def test_the_bar_and_the_arms_fit_the_screen(width: int) -> None:
 def test_nothing_moves_where_no_terminal_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
     with Screen().waiting("drawing"):
         pass
-    compiling = Compiling(Screen())
-    compiling()
-    compiling.stop()
+    preparing = Preparing(Screen())
+    preparing.compiling()
+    preparing.stop()
     assert capsys.readouterr().out == ""
 
 
@@ -97,17 +102,38 @@ def test_a_line_moves_when_told_to_by_no_thread_where_processes_are_forked() -> 
     assert "training 1/3 settings" in file.getvalue()
 
 
-def test_compiling_counts_its_functions_and_moves_between_them() -> None:
+def test_preparing_moves_and_counts_the_functions_that_are_compiled() -> None:
     console, file = terminal()
-    compiling = Compiling(console)
-    compiling()
+    preparing = Preparing(console)
+    wait_for(lambda: len(frames(file, "preparing")) >= 3)
+    preparing.compiling()
     wait_for(lambda: len(frames(file, "1/? functions")) >= 3)  # although one function takes long
-    compiling()
-    compiling.stop()
+    preparing.compiling()
+    preparing.stop()
     assert "2/? functions" in file.getvalue()
-    before = threading.active_count()
-    compiling.stop()  # once more does nothing
-    assert threading.active_count() == before
+    before = file.getvalue()
+    preparing.stop()  # once more does nothing
+    assert file.getvalue() == before
+
+
+def test_no_thread_draws_while_processes_are_forked(tmp_path: Path) -> None:
+    """Else a child might inherit a lock that nobody releases."""
+    console, file = terminal()
+    threads: list[int] = []
+
+    class Watched(Workers):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            threads.append(sum(thread.daemon for thread in threading.enumerate()))
+            super().__init__(*given, **named)
+
+    config = comparison(seeds=2)
+    before = sum(thread.daemon for thread in threading.enumerate())
+    with pytest.MonkeyPatch.context() as patched, progress(console, config) as bar:
+        patched.setattr(session, "Workers", Watched)
+        session.run(config, session.Options(tmp_path / "run"), bar, lambda _: None, watch=bar)
+    assert threads == [before]
+    said = file.getvalue()
+    assert said.index("preparing") < said.index("training") < said.index("judging")
 
 
 def test_a_link_can_be_clicked_where_the_terminal_can_and_read_elsewhere(
