@@ -119,14 +119,14 @@ def test_its_experiments_are_listed(installed: Installed) -> None:
 
 
 def test_it_trains_draws_and_says_how_to_go_on(installed: Installed) -> None:
-    few = ["configs/two_rooms.toml", "training.seeds=2", "training.updates=3", "--workers", "1"]
+    few = ["configs/bandit.toml", "training.seeds=2", "training.updates=3", "--workers", "1"]
     done = installed.run("entropy-exploration", *few)
     assert done.returncode == 0, done.stderr
-    assert (installed.folder / "runs" / "two_rooms" / "report.html").exists()
+    assert (installed.folder / "runs" / "bandit" / "report.html").exists()
     again = installed.run("entropy-exploration", *few)
     assert again.returncode == 2
     assert again.stderr.startswith("entropy-exploration: ")
-    assert installed.run("entropy-exploration", "report", "runs/two_rooms").returncode == 0
+    assert installed.run("entropy-exploration", "report", "runs/bandit").returncode == 0
 
 
 def test_every_other_command_starts_there(installed: Installed) -> None:

@@ -26,9 +26,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import train
-from experiments import load_config, report
+from experiments import load_config
+from experiments.pages import training_page
 from experiments.session import run as session
 from experiments.session import workers
+from experiments.session.compiling import compile_ahead
 from experiments.training.loop import Training
 from tests.experiments.processes import ended
 from tests.experiments.small_training import CONFIG, assert_same, contents
@@ -51,7 +53,7 @@ def forked(
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.stdout = sys.stderr = os.fdopen(log, "w")  # a test's own would go elsewhere
-    report.write_report = lambda path: path / "report.html"  # takes longer than the training
+    training_page.write_report = lambda path: path / "report.html"  # takes longer than the training
     prepare()
     status = 99
     try:
@@ -175,14 +177,15 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(words)
     by_time = options.changes is None
-    updates = 1000 if by_time else 12  # else it is over before anything is kept
+    updates = 400 if by_time else 12  # else it is over before anything is kept
     # More moments to be killed in; or a checkpoint after every update, so that each time as much is written.
     workers.BLOCK_SECONDS, session.MAX_SHARE = (0.02, 0.25) if by_time else (0.0, math.inf)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         config, undisturbed = root / "small.toml", root / "undisturbed"
         config.write_text(CONFIG.replace("updates = 24", f"updates = {updates}"))
-        Training(load_config(config))  # imports all that a child would otherwise import itself
+        # Imports, and loads or compiles, all that each child would otherwise do itself.
+        compile_ahead(Training(load_config(config)), lambda line: None)
         began = time.monotonic()
         assert ended(forked([str(config), "--out", str(undisturbed)], root / "output.txt")) == 0
         seconds = time.monotonic() - began

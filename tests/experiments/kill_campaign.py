@@ -267,7 +267,6 @@ def contents_of_cell(folder: Path) -> dict[str, Any]:
 def drawing(words: list[str]) -> int:
     """`report` with two pictures of ten, which take as long to write and less to draw."""
     pictures.DRAWINGS = pictures.DRAWINGS[2:4]
-    report.write_report = WRITE_REPORT
     return report.main(words)
 
 
@@ -287,9 +286,6 @@ def arguing(plan: list[Any], older_code: bool = False) -> Main:
         return argument.main(words)
 
     return main
-
-
-WRITE_REPORT = report.write_report
 
 
 def actions(campaign: Campaign) -> list[Callable[[], str]]:

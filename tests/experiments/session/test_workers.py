@@ -385,10 +385,10 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_hundred_trainings_leave_no_descriptor_and_no_process_behind(tmp_path: Path) -> None:
+def test_trainings_leave_no_descriptor_and_no_process_behind(tmp_path: Path) -> None:
     world = {"id": "FourAction/Bandit-v0"}
     config = load_config(small_config("training.updates=1").model_dump(exclude_none=True) | {"environment": world})
-    for number in range(100):
+    for number in range(20):
         train(tmp_path, config, workers=2 if number % 5 == 1 else 1, overwrite=True)
         if number == 1:  # what is opened once, is
             opened = len(os.listdir("/proc/self/fd"))
