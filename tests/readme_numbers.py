@@ -23,7 +23,8 @@ SENTENCES = {
         "{mazes_with} of 600 with it: the difference over mazes is {mazes_effect}, above 0 in {mazes_better} "
         "mazes and below in {mazes_worse} (",
         "In another 48 mazes, {again} of 192 and {again_with} of 192 do, by {again_effect}; and",
-        "on other mazes, {tuned} of 192 and {tuned_with} of 192, by {tuned_effect}.",
+        "on other mazes, {tuned} of 192 and {tuned_with} of 192, by {tuned_effect}, though only {straight} and "
+        "{straight_with} also walk there straight.",
         "of 80 runs, {more} end there without the term, {more_ten} after ten times the updates, {more_steps} "
         "after as many steps as with the term, and {more_with} with it.",
         "narrow network ({narrow} without the term, {narrow_with} with it), small steps ({small} and "
@@ -110,6 +111,8 @@ def numbers(summary: Mapping[str, Any]) -> dict[str, str]:
         **{name: str(measure(experiment, ARMS[0])["count"]) for name, experiment in families.items()},
         **{f"{name}_with": str(measure(experiment, ARMS[1])["count"]) for name, experiment in families.items()},
         **{f"{name}_effect": interval(first(experiment), "effect") for name, experiment in families.items()},
+        "straight": str(measure("mazes_tuned", ARMS[0], "solved")["count"]),
+        "straight_with": str(measure("mazes_tuned", ARMS[1], "solved")["count"]),
         "mazes_verdict": VERDICTS[law["verdict"]],
         "mazes_better": str(law["worlds"]["higher"]),
         "mazes_worse": str(law["worlds"]["lower"]),

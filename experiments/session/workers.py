@@ -19,6 +19,7 @@ from experiments.training.loop import Training
 from experiments.training.records import Column, Records, Runs, merged, scattered
 
 BLOCK_SECONDS = 0.25  # about how long a block of updates takes
+BATCHES_PER_UPDATE = 8  # a block has an update for as many: a batch costs about a millisecond per block
 
 
 class Block(NamedTuple):
@@ -82,7 +83,9 @@ class Workers:
         self._places = [
             np.array([order[run] for run in zip(*Runs.of(arms, part, worlds), strict=True)]) for part in parts
         ]
-        self._size = max(1, round(BLOCK_SECONDS / pace / len(training.seeds) * workers))  # of the next block
+        self._least = max(1, len(training.batches) // BATCHES_PER_UPDATE)
+        # Of the next block.
+        self._size = max(self._least, round(BLOCK_SECONDS / pace / len(training.seeds) * workers))
         self.update_count = int(states[0]["update_count"]) if states else 0
         self._members: Sequence[Member]
         if len(parts) == 1:  # the caller closes its training
@@ -130,7 +133,8 @@ class Workers:
                 records = merged([part for part, _ in answers], self._places, len(self.runs.arm))
                 updates, self.update_count = records.end - self.update_count, records.end
                 # Blocks grow and shrink gently: one slow block says little about the next.
-                self._size = max(1, min(2 * self._size, round(updates * BLOCK_SECONDS / max(took, 1e-6))))
+                wanted = round(updates * BLOCK_SECONDS / max(took, 1e-6))
+                self._size = max(self._least, min(2 * self._size, wanted))
                 yield Block(records, [state for _, state in answers] if want_state else None)
                 ask()
 

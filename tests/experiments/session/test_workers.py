@@ -10,7 +10,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -394,3 +394,15 @@ def test_a_hundred_trainings_leave_no_descriptor_and_no_process_behind(tmp_path:
             opened = len(os.listdir("/proc/self/fd"))
     assert len(os.listdir("/proc/self/fd")) == opened
     assert multiprocessing.active_children() == []
+
+
+def test_blocks_of_many_batches_have_many_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow they are: else what every batch costs per block would leave no time for updates."""
+    monkeypatch.setattr(workers_module, "BLOCK_SECONDS", 0.0)
+    maze = {"id": "FourAction/Maze-v0", "solved_return": 0.95}
+    table = small_config("training.updates=7", "training.seeds=1").model_dump(exclude_none=True)
+    arms: dict[str, dict[str, Any]] = {"without": {}}
+    for worlds, sizes in ((3, [1] * 7), (24, [3, 3, 1])):
+        config = load_config(table | {"environment": maze | {"worlds": worlds}, "arms": arms, "claims": []})
+        with closing(Training(config)) as training, Workers(training, 1) as workers:
+            assert [len(block.records.active) for block in workers.blocks(lambda _: False)] == sizes
