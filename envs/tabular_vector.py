@@ -79,7 +79,10 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
             ValueError: the seeds or the mask have another shape.
         """
         mask = _reset_mask(options, self.num_envs)
-        self._seed(seed, mask)
+        seeds = _seeds(seed, self.num_envs)
+        for i in np.flatnonzero(mask):
+            if seeds[i] is not None:
+                self._generators[i], self._seeds[i] = seeding.np_random(seeds[i])
         self._start(mask)
         self._was_reset = True
         return self._state.copy(), {}
@@ -153,17 +156,6 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
         self._elapsed = np.where(mask, 0, self._elapsed)
         self._ended = self._ended & ~mask
 
-    def _seed(self, seed: int | Sequence[int | None] | None, mask: Booleans) -> None:
-        if seed is None or isinstance(seed, (int, np.integer)):
-            seeds = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
-        else:
-            seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"seed: a list must give {self.num_envs} seeds, not {len(seeds)}")
-        for i in np.flatnonzero(mask):
-            if seeds[i] is not None:
-                self._generators[i], self._seeds[i] = seeding.np_random(seeds[i])
-
     def _check_step(self, actions: Integers) -> None:
         if not self._was_reset:
             raise ResetNeeded("step: call reset first")
@@ -176,6 +168,15 @@ class TabularVectorEnv(gymnasium.vector.VectorEnv[Integers, Integers, NDArray[An
             raise InvalidAction(
                 f"step: needs {self.num_envs} actions 0 to {self.mdp.actions - 1}, got {actions!r}"
             )
+
+
+def _seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
+    """A seed for each sub-environment; None: its generator goes on as it is."""
+    if seed is None or isinstance(seed, (int, np.integer)):
+        return [None if seed is None else int(seed) + i for i in range(num_envs)]
+    if len(seed) != num_envs:
+        raise ValueError(f"seed: a list must give {num_envs} seeds, not {len(seed)}")
+    return list(seed)
 
 
 def _reset_mask(options: dict[str, Any] | None, num_envs: int) -> Booleans:

@@ -31,7 +31,7 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     if isinstance(source, Mapping):
         place, table = "config", dict(source)
     else:
-        place, table = str(source), read_toml(Path(source))
+        place, table = str(source), read_toml(Path(source), ours())
     for override in overrides:
         table = overridden(table, override, Config)
     lost = [override for override in overrides if has_no_effect(override, table.get("arms"))]
@@ -69,33 +69,38 @@ def _no_effect(override: str, table: Mapping[str, Any]) -> str:
     )
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def ours(folder: Path = CONFIGS) -> dict[str, Path]:
+    """Our own files in a folder, which go by these names anywhere: as in "bandit" and in "configs/bandit.toml"."""
+    files, place = sorted(folder.glob("*.toml")), folder.relative_to(CONFIGS.parent)
+    return {file.stem: file for file in files} | {str(place / file.name): file for file in files}
+
+
+def found(path: Path, own: Mapping[str, Path]) -> Path:
+    """The file that a path means: the user's, or else one of ours."""
+    # Of a name that is too long for any file os.path says that it is none; pathlib raises.
+    return path if os.path.isfile(path) else own.get(str(path), path)
+
+
+def read_toml(path: Path, own: Mapping[str, Path]) -> dict[str, Any]:
     """The content of a config's file, not yet validated.
 
     Args:
-        path: the file, or the name of one of our own experiments.
+        path: the file, or the name of one of ours.
+        own: our own files, by the names that may stand for them.
     Raises:
         ConfigError: it cannot be read, or is not TOML.
     """
-    own = {file.stem: file for file in sorted(CONFIGS.glob("*.toml"))}
-    # Of a name that is too long for any file os.path says that it is none; pathlib raises.
-    if not os.path.isfile(path):  # ours go by their names in any folder, installed or not
-        path = (own | {f"configs/{file.name}": file for file in own.values()}).get(str(path), path)
+    path = found(path, own)
     try:
         return parse_toml(read_regular(path, MAX_BYTES).decode())
     except OSError as error:
-        close = nearest(path.stem, list(own)) if path.parent == Path() else nearest(str(path), _beside(path))
-        raise ConfigError(f"{path}: {error.strerror or error}{close}") from None
+        near = [name for name in own if Path(name).parent == path.parent]
+        word = path.stem if path.parent == Path() else str(path)
+        with suppress(OSError):
+            near = [str(file) for file in path.parent.glob("*.toml") if path.parent != Path()] or near
+        raise ConfigError(f"{path}: {error.strerror or error}{nearest(word, near)}") from None
     except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {one_line(error)}") from None
-
-
-def _beside(path: Path) -> list[str]:
-    """Configs in the same folder, if it can be read; ours, where `configs/` is nobody else's."""
-    with suppress(OSError):
-        folder = CONFIGS if path.parent == Path("configs") and not os.path.isdir(path.parent) else path.parent
-        return [str(path.parent / other.name) for other in folder.glob("*.toml")]
-    return []
 
 
 def _check_texts(value: Any, key: str = "") -> None:

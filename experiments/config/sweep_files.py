@@ -10,17 +10,15 @@ import tomli_w
 from pydantic import ValidationError
 
 from experiments.config.commands import CONFIGS
-from experiments.config.files import read_regular
 from experiments.config.grids import grid_of
-from experiments.config.loading import read_toml
-from experiments.config.mistakes import nearest, one_line
-from experiments.config.overrides import parse_toml
+from experiments.config.loading import found, ours, read_toml
+from experiments.config.mistakes import one_line
 from experiments.config.schema import ConfigError
 from experiments.config.sweeps import Sweep
 from experiments.config.tuning import check_tuning
 
 SWEEPS = CONFIGS / "sweeps"
-MAX_BYTES, MAX_CELLS = 1 << 20, 100_000
+MAX_CELLS = 100_000
 RULES = ("log_uniform", "uniform", "choice")
 
 
@@ -33,20 +31,9 @@ def load_sweep(source: str | Path, overrides: Sequence[str] = ()) -> Sweep:
     Raises:
         ConfigError: one message that names the place and what would be valid.
     """
-    path, own = Path(source), {file.stem: file for file in sorted(SWEEPS.glob("*.toml"))}
-    # Of a name that is too long for any file os.path says that it is none; pathlib raises.
-    if not os.path.isfile(path):  # ours go by their names in any folder, as experiments do
-        path = (own | {f"configs/sweeps/{file.name}": file for file in own.values()}).get(str(path), path)
-    configs = {file.stem: file for file in sorted(CONFIGS.glob("*.toml"))}
-    try:
-        if not os.path.isfile(path):
-            path = configs.get(str(path), path)
-        table = parse_toml(read_regular(path, MAX_BYTES).decode())
-    except OSError as error:
-        close = nearest(path.stem, [*own, *configs])
-        raise ConfigError(f"{path}: {error.strerror or error}{close}") from None
-    except ValueError as error:
-        raise ConfigError(f"{path}: not valid TOML: {one_line(error)}") from None
+    own = ours() | ours(SWEEPS)
+    path = found(Path(source), own)
+    table = read_toml(path, own)
     try:
         if "base" not in table and "arms" in table:
             table = _around(table)
@@ -75,7 +62,7 @@ def _validated(table: Mapping[str, Any], path: Path, more: Mapping[str, list[Any
     if not isinstance(base, str | dict):
         raise ConfigError('base: needs the name of a config, as in base = "two_rooms.toml", or a whole config')
     if {"count", "seed"} & table.keys():
-        raise ConfigError("count and seed belong into [sample]")
+        raise ConfigError("count and seed belong in [sample]")
     given = {
         **table,
         **drawing,
@@ -95,8 +82,8 @@ def _validated(table: Mapping[str, Any], path: Path, more: Mapping[str, list[Any
 
 def _base(name: str, path: Path) -> dict[str, Any]:
     """The content of a file beside the sweep or among our configs."""
-    found = (folder / name for folder in (path.parent, CONFIGS) if os.path.isfile(folder / name))
-    return read_toml(next(found, Path(name)))
+    beside = (folder / name for folder in (path.parent, CONFIGS) if os.path.isfile(folder / name))
+    return read_toml(next(beside, Path(name)), ours())
 
 
 def _flat(value: Any, place: str, key: str = "") -> Iterator[tuple[str, Any]]:

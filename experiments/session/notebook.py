@@ -4,9 +4,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from markupsafe import Markup
 
 from experiments.analysis.wording import measure_text, plain, verdict_text, worth_showing
@@ -15,7 +13,9 @@ from experiments.config.schema import Config
 from experiments.figures.curves import entropy, solved
 from experiments.figures.style import Picture, style
 from experiments.session.result_tables import ROWS
-from experiments.storage.results import CURVES, Results, moments_of
+from experiments.storage.results import Results, curves_of, ends_of, moments_of
+from experiments.storage.stored_rows import UpdateRows
+from experiments.training.records import runs_of
 
 FRAME = Markup("<div><p><b>{}</b></p>{}<div>{}</div>{}</div>")
 CLAIM = Markup("<p><b>{}</b>: {}<br><small>{}</small></p>")
@@ -24,48 +24,23 @@ TABLE = Markup("<table><thead><tr><th></th>{}</tr></thead><tbody>{}</tbody></tab
 ROW, HEAD, CELL = Markup("<tr><th>{}</th>{}</tr>"), Markup("<th>{}</th>"), Markup("<td>{}</td>")
 
 
-def shown(config: Config, updates: pa.Table, summary: Mapping[str, Any]) -> str:
+def shown(config: Config, updates: pa.Table, runs: pa.Table, summary: Mapping[str, Any]) -> str:
     """A training as HTML; everything in it is escaped.
 
     Args:
         config: what was trained.
-        updates: the table of updates.parquet.
+        updates, runs: the tables of updates.parquet and runs.parquet.
         summary: its estimates and verdicts.
     """
     claims = [CLAIM.format(c["verdict"], c["statement"], plain(verdict_text(c))) for c in summary["claims"]]
-    at = moments_of(config)
-    results = Results(config, summary, {}, at, _curves(config, updates, at), None, _ends(config, updates, summary))
+    at, reader = moments_of(config), UpdateRows(runs_of(config), config.most_updates)
+    curves = curves_of(config, updates.to_batches(), reader, at)
+    ends = ends_of(config, reader, runs["failed"].to_numpy())
+    results = Results(config, summary, {}, at, curves, None, ends)
     with style():
         pictures = [picture for draw in (entropy, solved) for picture in draw(results)]
     images = map(_image, pictures)
     return str(FRAME.format(config.description, _joined(claims), _joined(images), _table(summary["arms"])))
-
-
-def _curves(config: Config, updates: pa.Table, at: np.ndarray[Any, Any]) -> dict[str, dict[str, Any]]:
-    """Arm -> column -> [n, K] at the updates `at`, [K]; NaN where a run has failed."""
-    seeds = {seed: i for i, seed in enumerate(config.training.seed_list)}
-    drawn = updates.filter(pc.is_in(updates["update"], pa.array(at)))
-    run = [seeds[seed] for seed in drawn["seed"].to_pylist()]
-    moment, arm = np.searchsorted(at, drawn["update"].to_numpy()), np.array(drawn["arm"].to_pylist())
-    found: dict[str, dict[str, Any]] = {name: {} for name in config.arms}
-    for column in CURVES:
-        values = np.array(drawn[column].to_pylist(), float)  # None becomes NaN
-        for name, curves in found.items():
-            rows = arm == name
-            curves[column] = np.full((len(seeds), len(at)), np.nan)
-            curves[column][np.array(run)[rows], moment[rows]] = values[rows]
-    return found
-
-
-def _ends(config: Config, updates: pa.Table, summary: Mapping[str, Any]) -> dict[str, int]:
-    """Arm -> the updates after which the first of its runs that did not fail had made all of its own."""
-    made = {arm: [config.training_of(arm).updates] for arm in config.arms}
-    failed = {(run["arm"], run.get("world"), run["seed"]) for run in summary["failed_runs"]}
-    keys = [name for name in ("arm", "world", "seed") if name in updates.column_names]
-    for run in updates.group_by(keys).aggregate([("update", "max")]).to_pylist():
-        if (run["arm"], run.get("world"), run["seed"]) not in failed:
-            made[run["arm"]].append(run["update_max"] + 1)
-    return {arm: min(numbers) for arm, numbers in made.items()}
 
 
 def _image(picture: Picture) -> Markup:

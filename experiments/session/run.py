@@ -87,7 +87,7 @@ class Result(NamedTuple):
     def _repr_html_(self) -> str:
         from experiments.session.notebook import shown  # late: it draws
 
-        return shown(self.config, self.updates, self.summary)
+        return shown(self.config, self.updates, self.runs, self.summary)
 
 
 class Progress(Watch, Protocol):

@@ -11,7 +11,7 @@ import safetensors.numpy
 from pydantic import BaseModel, ConfigDict, Field
 
 from experiments.storage.run_folder import FORMAT, Position, RunFolder, State, StoreError, check_format, sha256
-from experiments.storage.stored_arrays import arrays_of, metadata_of
+from experiments.storage.stored_arrays import arrays_of, grouped, metadata_of
 from experiments.storage.stored_files import content
 from experiments.storage.stored_summary import Text
 
@@ -135,7 +135,7 @@ class Checkpoints:
         if about.config != self._config():
             raise ValueError("belongs to another config")
         positions = about.positions.model_dump(exclude_none=True)
-        states = _by_share(arrays)
+        states = [state for _, state in sorted(grouped(arrays).items(), key=lambda share: int(share[0]))]
         return Moment(
             about.update, states, positions, about.log_steps, about.seconds, about.arithmetic, about.changes
         )
@@ -151,14 +151,6 @@ class Checkpoints:
     def _forget(self, paths: Sequence[Path]) -> None:
         for path in paths:
             self._folder.remove(f"checkpoint/{path.name}")
-
-
-def _by_share(arrays: State) -> list[State]:
-    states: dict[str, State] = {}
-    for name, array in arrays.items():
-        share, _, key = name.partition("/")
-        states.setdefault(share, {})[key] = array
-    return [states[share] for share in sorted(states, key=int)]
 
 
 def _digest(data: bytes) -> str:

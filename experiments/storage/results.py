@@ -3,12 +3,13 @@
 C: arms, n: runs of an arm, U: updates, K: updates at which curves are drawn.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from experiments.config.measures import MEASURES
@@ -101,23 +102,34 @@ def _read_curves(
     folder: RunFolder, config: Config, runs: Mapping[str, Mapping[str, NDArray[Any]]], at: NDArray[np.int64]
 ) -> tuple[dict[str, dict[str, Array]], dict[str, int]]:
     """Arm -> column of updates.parquet -> [n, K], at the updates `at`; and `Results.ends`."""
-    place, arms = folder.path / UPDATES_FILE, list(config.arms)
     reader = UpdateRows(runs_of(config), config.most_updates)
-    curves = np.full((len(CURVES), len(arms) * config.runs_per_arm, len(at)), np.nan)
     batches = folder.read_batches(UPDATES_FILE, [*reader.columns, *CURVES], reader.max_rows)
+    with fitting(folder.path / UPDATES_FILE):
+        curves = curves_of(config, batches, reader, at)
+        reader.check_complete(np.concatenate([updates_made(config, arm, runs[arm]) for arm in config.arms]))
+    return curves, ends_of(config, reader, np.concatenate([runs[arm]["failed"] for arm in config.arms]))
+
+
+def curves_of(
+    config: Config, batches: Iterable[pa.RecordBatch], reader: UpdateRows, at: NDArray[np.int64]
+) -> dict[str, dict[str, Array]]:
+    """`Results.curves` from the rows of updates.parquet, in pieces, which the reader checks and counts."""
+    curves = np.full((len(CURVES), len(config.arms) * config.runs_per_arm, len(at)), np.nan)
     for batch in batches:
-        with fitting(place):
-            run, update = reader.take(batch)
-            column = np.searchsorted(at, update)
-            drawn = at[np.minimum(column, len(at) - 1)] == update
-            for name, curve in zip(CURVES, curves, strict=True):
-                curve[run[drawn], column[drawn]] = values(batch, name, kind_of(MEASURES[name]))[drawn]
-    made = {arm: updates_made(config, arm, columns) for arm, columns in runs.items()}
-    with fitting(place):
-        reader.check_complete(np.concatenate(list(made.values())))
-    ends = {arm: _end(config, arm, made[arm][~columns["failed"].astype(bool)]) for arm, columns in runs.items()}
-    by_arm = curves.reshape(len(CURVES), len(arms), -1, len(at))
-    return {arm: dict(zip(CURVES, by_arm[:, i], strict=True)) for i, arm in enumerate(arms)}, ends
+        run, update = reader.take(batch)
+        column = np.searchsorted(at, update)
+        drawn = at[np.minimum(column, len(at) - 1)] == update
+        for name, curve in zip(CURVES, curves, strict=True):
+            curve[run[drawn], column[drawn]] = values(batch, name, kind_of(MEASURES[name]))[drawn]
+    by_arm = curves.reshape(len(CURVES), len(config.arms), -1, len(at))
+    return {arm: dict(zip(CURVES, by_arm[:, i], strict=True)) for i, arm in enumerate(config.arms)}
+
+
+def ends_of(config: Config, reader: UpdateRows, failed: NDArray[Any]) -> dict[str, int]:
+    """`Results.ends` from the rows that a reader has counted, and from which runs have failed, [R]."""
+    made, known = (column.reshape(len(config.arms), -1) for column in (reader.rows, ~failed.astype(bool)))
+    updates = {arm: config.training_of(arm).updates for arm in config.arms}
+    return {arm: int(made[i][known[i]].min(initial=updates[arm])) for i, arm in enumerate(config.arms)}
 
 
 def updates_made(config: Config, arm: str, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
@@ -127,8 +139,3 @@ def updates_made(config: Config, arm: str, columns: Mapping[str, NDArray[Any]]) 
     if training.max_env_steps is not None:
         made = columns["episodes"] // training.episodes_per_update
     return np.where(np.isnan(failed_update), made, failed_update + 1).astype(np.int64)
-
-
-def _end(config: Config, arm: str, made: NDArray[np.int64]) -> int:
-    """Where the first run of an arm ended that did not fail."""
-    return int(made.min(initial=config.training_of(arm).updates))

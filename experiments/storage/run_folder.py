@@ -24,6 +24,7 @@ from experiments.config.schema import Config, ConfigError
 from experiments.storage import stored_summary
 from experiments.storage.descriptions import origin, stamped
 from experiments.storage.owned_folder import LOCK, MARK, OwnedFolder
+from experiments.storage.stored_arrays import grouped
 from experiments.storage.stored_files import StoreError as StoreError
 from experiments.storage.stored_files import content, read_sums
 from experiments.storage.stored_files import sha256 as sha256
@@ -76,7 +77,7 @@ class RunFolder(OwnedFolder):
             return ARGUMENT
         if self.is_finished:
             try:
-                self._check_version()
+                _summary_bytes(self.path / SUMMARY)
                 self.check(SUMMARY)
                 self.check("config.toml")
             except NewerFormat:
@@ -145,11 +146,7 @@ class RunFolder(OwnedFolder):
     def write_policies(self, parameters: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> None:
         """One file per arm: policies/<arm>.safetensors with "seed_<k>/<layer>"; and, as JSON, what `about` says of
         the arm. (All of it in one text: those of a file have no order, but its bytes follow from the training.)"""
-        by_arm: dict[str, dict[str, NDArray[Any]]] = {}
-        for name, array in parameters.items():
-            arm, _, rest = name.partition("/")
-            by_arm.setdefault(arm, {})[rest] = array
-        for arm, arrays in by_arm.items():
+        for arm, arrays in grouped(parameters).items():
             text = json.dumps({**about[arm], **self._origin()})
             self.write(f"policies/{arm}.safetensors", array_bytes(arrays, {"about": text}))
 
@@ -178,15 +175,9 @@ class RunFolder(OwnedFolder):
         place = self.path / SUMMARY
         if not self.is_finished:
             raise StoreError(f"{self.path}: there is no finished training (no {SUMMARY})")
-        data = self._check_version()
+        data = _summary_bytes(place)
         self.check(SUMMARY)
         return stored_summary.read_summary(place, data, self.read_config())
-
-    def _check_version(self) -> bytes:
-        """The bytes of the summary, unless a newer version of the program wrote it."""
-        data = content(self.path / SUMMARY, stored_summary.MAX_BYTES)
-        stored_summary.check_version(self.path / SUMMARY, data)
-        return data
 
     def read_batches(
         self, name: str, columns: Sequence[str] | None = None, max_rows: int | None = None
@@ -211,6 +202,13 @@ class RunFolder(OwnedFolder):
         """
         if self.is_finished and read_sums(self.path / SUMS).get(name) != sha256(self.path / name):
             raise StoreError(f"{self.path / name}: damaged (it does not match {SUMS})")
+
+
+def _summary_bytes(place: Path) -> bytes:
+    """The content of a summary, unless a newer version of the program wrote it."""
+    data = content(place, stored_summary.MAX_BYTES)
+    stored_summary.check_version(place, data)
+    return data
 
 
 def parquet_bytes(table: pa.Table) -> pa.Buffer:

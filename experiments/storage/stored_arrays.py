@@ -1,6 +1,7 @@
 """Arrays from a safetensors file that may come from a stranger: anything wrong with it is a ValueError."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import safetensors.numpy
@@ -18,6 +19,15 @@ def arrays_of(data: bytes) -> dict[str, NDArray[Any]]:
         return safetensors.numpy.load(data)
     except (SafetensorError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"no arrays ({type(error).__name__}: {error})") from None
+
+
+def grouped(arrays: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, NDArray[Any]]]:
+    """Arrays with names as in "arm/seed_3/logits", by the first part of the name and then by the rest."""
+    found: dict[str, dict[str, NDArray[Any]]] = {}
+    for name, array in arrays.items():
+        first, _, rest = name.partition("/")
+        found.setdefault(first, {})[rest] = array
+    return found
 
 
 def metadata_of(data: bytes, name: str) -> str:

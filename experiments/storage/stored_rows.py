@@ -63,8 +63,8 @@ class UpdateRows:
     def __init__(self, runs: Runs, updates: int) -> None:
         self._arms, self._runs, self._updates = list(dict.fromkeys(runs.arm)), runs, updates
         self._last = -1  # of the rows so far, numbered over all updates and runs
-        self._rows = np.zeros(len(runs.arm), np.int64)  # [R] of each run
-        self.max_rows = len(self._rows) * updates
+        self.rows = np.zeros(len(runs.arm), np.int64)  # [R] of each run, so far
+        self.max_rows = len(self.rows) * updates
         self.columns = ("arm", *(["world"] if runs.is_family else []), "seed", "update")
         of_arm = len(runs.arm) // len(self._arms)
         self._worlds = np.unique([world or 0 for world in runs.world[:of_arm]])
@@ -83,12 +83,12 @@ class UpdateRows:
             run = run * len(self._worlds) + _places(values(batch, "world", SEED), self._worlds, "worlds")
         seed = _places(values(batch, "seed", SEED), self._seeds[self._order], "seeds")
         run = run * len(self._seeds) + self._order[seed]
-        number = update * len(self._rows) + run
+        number = update * len(self.rows) + run
         if len(number):
             if number[0] <= self._last or not (np.diff(number) > 0).all():
                 raise ValueError("a row is there twice, or before an earlier one")
             self._last = int(number[-1])
-        self._rows += np.bincount(run, minlength=len(self._rows))
+        self.rows += np.bincount(run, minlength=len(self.rows))
         return run, update
 
     def check_complete(self, made: Ints) -> None:
@@ -97,7 +97,7 @@ class UpdateRows:
         Raises:
             ValueError: there are too few or too many.
         """
-        if not np.array_equal(self._rows, made):
+        if not np.array_equal(self.rows, made):
             raise ValueError("rows of some runs are missing")
 
 

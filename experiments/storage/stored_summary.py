@@ -115,6 +115,7 @@ class Summary(Stored):
     platform: Text
     arithmetic: dict[Text, Text] = {}  # see `numerics.arithmetic`; not in summaries of earlier versions
     arithmetic_changes: list[Text] = []  # when resuming
+    judging: Text = ""  # the digest of the code that judged; not in summaries of earlier versions
     wall_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     env_steps: Count
     env_steps_per_second: Count

@@ -50,8 +50,7 @@ class Batch:
         self.progress = Progress.start(len(self.runs.arm), config.training.updates)
         self._facts = _facts(config, self._agents[0], world)
         self._coefficients = Coefficients(self._agents, len(seeds), config.training.updates)
-        self.failed_update = np.full(len(self.runs.arm), -1, np.int64)
-        self._snapshots = snapshots
+        self._snapshots, self.failed_update = snapshots, np.full(len(self.runs.arm), -1, np.int64)
         self.learning: SampledLearning | ExactLearning | SimulatedLearning
         self._simulated: SimulatedLearning | None = None
         self.learner: StackedLearner | None = None  # only where torch finds the gradient

@@ -215,3 +215,10 @@ def test_the_large_sweep_continues_the_small_one() -> None:
     assert (small.count, large.count) == (400, 6650)
     for key in ("base", "grid", "sample", "seed", "tuning", "judge"):
         assert getattr(large, key) == getattr(small, key), key
+
+
+@pytest.mark.parametrize("word", ["fair_maze", "configs/sweeps/fair_maze.toml"])
+def test_a_mistyped_one_is_answered_with_ours(word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=rf"did you mean '{word.replace('maze', 'mazes')}'\?"):
+        load_sweep(word)
