@@ -141,7 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.gif:
             check_gif(options.gif)
         arms = options.arm or _arms(options.folder)
-        play({arm: load_policy(options.folder, arm, options.seed, options.world) for arm in arms}, options)
+        with Screen().waiting("loading policies"):
+            policies = {arm: load_policy(options.folder, arm, options.seed, options.world) for arm in arms}
+        play(policies, options)
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -9,10 +9,12 @@ import atexit
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import wraps
 from io import TextIOWrapper
+from itertools import cycle
 from types import FrameType
 from typing import NoReturn, Protocol
 
@@ -20,7 +22,7 @@ from experiments.config.commands import as_typed, title
 from experiments.config.failures import explained
 from experiments.config.shadows import Shadowed, check_names
 
-SHOW_CURSOR = "\r\x1b[2K\x1b[?25h"  # and clear the line that it stands in
+CLEAR_LINE, SHOW_CURSOR = "\r\x1b[2K", "\x1b[?25h"
 
 
 class Main(Protocol):
@@ -52,6 +54,7 @@ def begin(name: str, *modules: str) -> None:
         signal.getsignal(signal.SIGINT) is signal.default_int_handler
     ):  # a script's `&` makes us ignore it: leave that
         signal.signal(signal.SIGINT, _Stop(title(name)))
+    _loading.begin()
 
 
 def _open_closed_streams() -> None:
@@ -64,6 +67,38 @@ def _open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115  (for the whole process)
+
+
+class _Loading:
+    """A line that moves while modules are imported, which takes seconds the first time after a start of the
+    machine; nothing where no terminal shows it."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._move, daemon=True)
+
+    def begin(self) -> None:
+        if os.isatty(2):
+            self._thread.start()
+
+    def end(self) -> None:
+        """Before anything else is printed, and before processes are forked."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _move(self) -> None:
+        if self._over.wait(0.3):  # most commands have begun by then
+            return
+        with suppress(OSError):
+            for hand in cycle("|/-\\"):
+                os.write(2, f"\r{hand} loading".encode())
+                if self._over.wait(0.1):
+                    break
+            os.write(2, CLEAR_LINE.encode())
+
+
+_loading = _Loading()
 
 
 class _Stop:
@@ -80,7 +115,7 @@ class _Stop:
             raise KeyboardInterrupt
         with suppress(OSError):
             # A line that moves meanwhile has hidden the cursor.
-            os.write(2, f"{SHOW_CURSOR * os.isatty(2)}{self.name}: stopped\n".encode())
+            os.write(2, f"{(CLEAR_LINE + SHOW_CURSOR) * os.isatty(2)}{self.name}: stopped\n".encode())
         os._exit(128 + number)
 
 
@@ -103,6 +138,7 @@ def command(name: str, stopped: str = "stopped") -> Callable[[Main], Main]:
     def decorator(main: Main) -> Main:
         @wraps(main)
         def guarded(arguments: Sequence[str] | None = None) -> int:
+            _loading.end()
             handler = signal.getsignal(signal.SIGINT)
             if isinstance(handler, _Stop):
                 handler.in_main = True

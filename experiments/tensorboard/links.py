@@ -1,6 +1,5 @@
 """How to look at event files: TensorBoard's command, and links into its pages."""
 
-import json
 import os
 import shlex
 import sys
@@ -12,8 +11,12 @@ PORT = 6006  # TensorBoard's own
 STEP_TAG = "step/entropy_bits"
 FEATURED = 2  # seeds per arm, the first ones, whose steps are shown at once
 FEATURED_TAG = "featured/entropy_bits"  # the same points of these alone: of a tag, TensorBoard loads all runs
+FEATURED_TAGS = {  # and per update, the columns of updates.parquet
+    "featured/mean_entropy_bits": "entropy_bits",
+    "featured/return": "return_mean",
+    "featured/state_coverage": "state_coverage",
+}
 ROOT = "."  # the run of the log folder itself, which has no curves
-PINNED = (FEATURED_TAG, "policy/entropy_bits", "episode/return", "explore/state_coverage")
 
 
 def tensorboard_command(logs: Path, port: int = PORT, points: int | None = None) -> str:
@@ -77,14 +80,14 @@ def groups(blue: str | None) -> str:
     return rf"^(?:aggregate/(?={blue}$))?(aggregate|\.|[\w-]+)"
 
 
-def deep_link(port: int = PORT, tags: Sequence[str] = PINNED, runs: str = "", blue: str | None = None) -> str:
-    """The address of the Time Series tab: `tags` pinned, unsmoothed, a colour per arm, the runs that match `runs`.
+def deep_link(port: int = PORT, runs: str = "", blue: str | None = None, tags: str = "^featured/") -> str:
+    """The address of the Time Series tab: unsmoothed, a colour per arm, only the tags and runs that match.
 
-    Runs are called `<arm>/seed_<k>` and `aggregate/<arm>`; for `blue` see `groups`.
+    Other tags would load all runs, hidden or not. Runs are called `<arm>/seed_<k>` and `aggregate/<arm>`; `groups`
+    says what `blue` is for.
     """
-    pinned = [{"plugin": "scalars", "tag": tag} for tag in tags]
     query = {
-        "pinnedCards": json.dumps(pinned, separators=(",", ":")),
+        "tagFilter": tags,
         "runColorGroup": f"regex:{groups(blue)}",
         "smoothing": "0",
         **({"runFilter": runs} if runs else {}),

@@ -29,7 +29,14 @@ from experiments.tensorboard.events import (
     text_record,
 )
 from experiments.tensorboard.images_tab import Arm, moments, picture_block
-from experiments.tensorboard.links import FEATURED, FEATURED_TAG, ROOT, STEP_TAG, runs_in_order_of_colour
+from experiments.tensorboard.links import (
+    FEATURED,
+    FEATURED_TAG,
+    FEATURED_TAGS,
+    ROOT,
+    STEP_TAG,
+    runs_in_order_of_colour,
+)
 from experiments.tensorboard.scalar_blocks import finite_scalars_block, scalar_block, scalars_block
 from experiments.training.loop import Training
 from experiments.training.records import Column, Records, Steps, joined
@@ -77,6 +84,7 @@ class BoardSink:
         self._records: list[Records] = []
         self._artist = ThreadPoolExecutor(1)  # draws in parallel to training
         self._pictures: dict[str, list[Future[bytes]]] = {arm: [] for arm in self._arms}
+        self._featured = {place for arm in self._arms.values() for place in arm.runs[:FEATURED].tolist()}
         self._opened = False
 
     def _all_files(self) -> list[EventFile]:
@@ -164,16 +172,20 @@ class BoardSink:
         for place, file in self._of_run.items():
             rows = records.active[:, place]
             file.write(finite_scalars_block(tags, records.updates[rows], columns[rows, place], now))
+            if place in self._featured:
+                again = columns[rows, place][
+                    :, [list(TAGS.values()).index(name) for name in FEATURED_TAGS.values()]
+                ]
+                file.write(finite_scalars_block(list(FEATURED_TAGS), records.updates[rows], again, now))
 
     def _write_steps(self, records: Records, steps: Steps, now: float) -> None:
         """One point for every lock-step of an update that is to be logged."""
         env_step, bits, logged = records.env_step, steps.entropy_nats / math.log(2), steps.t % self._log_steps == 0
         ends = np.cumsum(steps.length.sum(0))
-        featured = {place for arm in self._arms.values() for place in arm.runs[:FEATURED].tolist()}
         for place, file in self._of_run.items():
             start, end = ends[place - 1] if place else 0, ends[place]
             rows = start + np.flatnonzero(logged[start:end])
-            for tag in (STEP_TAG, FEATURED_TAG) if place in featured else (STEP_TAG,):
+            for tag in (STEP_TAG, FEATURED_TAG) if place in self._featured else (STEP_TAG,):
                 if len(rows):
                     file.write(scalar_block(tag, env_step[rows], bits[rows], now))
 

@@ -13,10 +13,19 @@ from urllib.request import urlopen
 
 import pytest
 
+from experiments.config.measures import TAGS
 from experiments.look import main, open_bands, shown
 from experiments.storage.run_folder import config_text
 from experiments.tensorboard.event_file import EventFile
-from experiments.tensorboard.links import deep_link, links, tab_link, tensorboard_command
+from experiments.tensorboard.links import (
+    FEATURED_TAG,
+    FEATURED_TAGS,
+    STEP_TAG,
+    deep_link,
+    links,
+    tab_link,
+    tensorboard_command,
+)
 from experiments.tensorboard.scalar_blocks import scalar_block
 from tests.experiments.comparisons import comparison
 from tests.experiments.processes import in_a_child
@@ -31,14 +40,12 @@ def test_command_is_one_that_a_shell_splits_as_meant() -> None:
     assert options["--port"] == "7007"
 
 
-def test_deep_link_pins_and_colours() -> None:
-    link = urlsplit(deep_link(7007, ["step/entropy_bits", "entropy/iqm"]))
+def test_deep_link_shows_what_is_featured_alone_and_colours() -> None:
+    link = urlsplit(deep_link(7007))
     assert (link.scheme, link.netloc, link.fragment) == ("http", "localhost:7007", "timeseries")
     query = {key: value for key, (value,) in parse_qs(link.query, strict_parsing=True).items()}
-    assert json.loads(query["pinnedCards"]) == [
-        {"plugin": "scalars", "tag": "step/entropy_bits"},
-        {"plugin": "scalars", "tag": "entropy/iqm"},
-    ]
+    tags = (STEP_TAG, FEATURED_TAG, *FEATURED_TAGS, *TAGS)
+    assert {tag for tag in tags if re.search(query["tagFilter"], tag)} == {FEATURED_TAG, *FEATURED_TAGS}
     assert query["smoothing"] == "0"
     colour = re.compile(query["runColorGroup"].removeprefix("regex:"))
     for run in ("with_entropy/seed_3", "with_entropy/seed_12", "aggregate/with_entropy"):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,23 @@ def started(name: str, *words: str) -> str:
     """Code that starts a command as `python train.py` and `python -m` do."""
     how = f"run_path({name!r}" if name.endswith(".py") else f"run_module({name!r}, alter_sys=True"
     return f"import runpy, sys; sys.argv[1:] = {list(words)!r}; runpy.{how}, run_name='__main__')"
+
+
+def in_a_terminal(code: str) -> str:
+    """What a terminal gets of a process of its own."""
+    ours, theirs = os.openpty()
+    with open(ours, "rb", buffering=0) as reader:
+        child = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # EIO: the other end is closed
+            while data := reader.read(4096):
+                said += data
+        child.wait(250)
+    return said.decode()
 
 
 # --- that every command has its start and its end from here ---
@@ -107,6 +125,32 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(name: str, module: str) -
     words = {"train.py": ["configs/bandit.toml", "--out", "/nowhere"], "experiments.report": ["/nowhere"]}
     done = python(HIT.format(module=module) + started(name, *words.get(name, ["--help"])))
     assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{name}: stopped\n")
+
+
+LOADS = """
+import threading, time
+from experiments.session.command import begin, command, leave
+begin("train.py")
+time.sleep(1)  # as imports take
+
+@command("train.py")
+def main(arguments=None):
+    print(f"begun with {threading.active_count()} thread")
+    return 0
+
+leave(main)
+"""
+
+
+def test_a_terminal_sees_at_once_that_a_slow_start_is_alive() -> None:
+    said = in_a_terminal(LOADS)
+    assert said.count("\r/ loading") >= 1
+    assert said.endswith("loading\r\x1b[2Kbegun with 1 thread\r\n")  # nothing is left, and processes may be forked
+
+
+def test_nothing_moves_where_no_terminal_shows_it() -> None:
+    done = python(LOADS)
+    assert (done.stdout, done.stderr) == ("begun with 1 thread\n", "")
 
 
 def test_ctrl_c_in_main_is_one_line_whatever_is_being_done() -> None:

@@ -32,12 +32,14 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
         yield running
 
 
-def test_deep_link_pins_the_charts(server: TensorBoardServer, browser: webdriver.Chrome) -> None:
-    browser.get(deep_link(server.port, ["step/entropy_bits", "entropy/iqm"]))
-    wait_for(lambda: len(find(browser, "metrics-pinned-view card-view", "tagName")) == 2)
-    names = find(browser, "metrics-pinned-view tb-truncated-path", "innerText")
-    assert [name.replace("\n", "") for name in names] == ["step/entropy_bits", "entropy/iqm"]
-    assert find(browser, "metrics-pinned-view tb-data-table-content-row", "tagName")  # has read points
+def test_deep_link_shows_the_charts_that_match(server: TensorBoardServer, browser: webdriver.Chrome) -> None:
+    browser.get(deep_link(server.port, tags="^step/|^entropy/iqm"))
+    wait_for(lambda: len(find(browser, "metrics-filtered-view card-view", "tagName")) == 2)
+    names = find(browser, "metrics-filtered-view tb-truncated-path", "innerText")
+    assert sorted(name.replace("\n", "") for name in names) == ["entropy/iqm", "step/entropy_bits"]
+    wait_for(
+        lambda: find(browser, "metrics-filtered-view tb-data-table-content-row", "tagName")
+    )  # has read points
 
 
 def test_deep_link_gives_each_arm_a_colour(server: TensorBoardServer, browser: webdriver.Chrome) -> None:

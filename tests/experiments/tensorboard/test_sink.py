@@ -25,7 +25,7 @@ from experiments.storage.run_folder import RunFolder
 from experiments.tensorboard.aggregates import POINTS, grid
 from experiments.tensorboard.hparams_tab import hyperparameters
 from experiments.tensorboard.images_tab import moments
-from experiments.tensorboard.links import groups, runs_in_order_of_colour
+from experiments.tensorboard.links import FEATURED_TAGS, groups, runs_in_order_of_colour
 from experiments.tensorboard.sink import BoardSink
 from experiments.training.loop import Training
 from experiments.training.records import snapshot_updates
@@ -138,8 +138,11 @@ def test_the_first_seeds_have_their_steps_in_a_tag_of_their_own(folder: Path) ->
         found = scalars(logs(folder, f"{arm}/seed_{seed}"))
         if seed in SEEDS[:2]:
             assert_curve(found["featured/entropy_bits"], *found["step/entropy_bits"])
+            for tag, column in FEATURED_TAGS.items():
+                (of_all,) = [tag for tag, name in TAGS.items() if name == column]
+                assert_curve(found[tag], *found[of_all])
         else:
-            assert "featured/entropy_bits" not in found
+            assert not any(tag.startswith("featured/") for tag in found)
 
 
 def test_every_step_of_every_run(folder: Path) -> None:

@@ -14,7 +14,7 @@ from selenium import webdriver
 from experiments.session import run as session
 from experiments.tensorboard.aggregates import grid
 from experiments.tensorboard.images_tab import moments
-from experiments.tensorboard.links import PINNED, deep_link, tab_link
+from experiments.tensorboard.links import FEATURED_TAG, FEATURED_TAGS, deep_link, tab_link
 from experiments.training.records import Records
 from tests.experiments.browser import chromium, find, needs_browser
 from tests.experiments.comparisons import BOTH_ARMS, TWO_ROOMS, comparison
@@ -75,7 +75,7 @@ def test_tags(shown: Shown) -> None:
     assert set(tags) == {*RUNS, *AGGREGATES}
     featured = {run for run in RUNS if "featured/entropy_bits" in tags[run]}
     assert featured == {f"{arm}/seed_{seed}" for arm in BOTH_ARMS for seed in (0, 1)}
-    assert len({frozenset(tags[run]) - {"featured/entropy_bits"} for run in RUNS}) == 1
+    assert len({frozenset(tags[run]) - {FEATURED_TAG, *FEATURED_TAGS} for run in RUNS}) == 1
     asked = ["step/entropy_bits", "policy/entropy_bits", "policy/start_probability_3", "loss/negative_entropy"]
     assert set(asked) <= set(tags[RUNS[0]])
 
@@ -125,11 +125,12 @@ def test_the_guide(shown: Shown) -> None:
 @needs_browser
 def test_pages_in_a_browser(shown: Shown, browser: webdriver.Chrome) -> None:
     browser.get(deep_link(shown.server.port))
-    wait_for(lambda: len(find(browser, "metrics-pinned-view card-view", "tagName")) == len(PINNED))
-    names = find(browser, "metrics-pinned-view tb-truncated-path", "innerText")
-    assert [name.replace("\n", "") for name in names] == list(PINNED)
-    rows = "metrics-pinned-view tb-data-table-content-row"  # every curve has points
-    wait_for(lambda: len(find(browser, rows, "tagName")) == 2 * 2 + 3 * len(RUNS))
+    shown_tags = sorted([FEATURED_TAG, *FEATURED_TAGS])
+    wait_for(lambda: len(find(browser, "metrics-filtered-view card-view", "tagName")) == len(shown_tags))
+    names = find(browser, "metrics-filtered-view tb-truncated-path", "innerText")
+    assert sorted(name.replace("\n", "") for name in names) == shown_tags
+    rows = "metrics-filtered-view tb-data-table-content-row"  # every curve has points
+    wait_for(lambda: len(find(browser, rows, "tagName")) == 2 * 2 * len(shown_tags))
 
     browser.get("about:blank")
     browser.get(tab_link("custom_scalars", shown.server.port))
