@@ -61,7 +61,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	touch $@
 
 $(VENV)/.installed-all: $(VENV)/.installed-dev
-	$(INSTALL) --editable ".[dev,peers,box2d]"
+	$(INSTALL) --editable ".[dev,peers,box2d,ray]"
 	touch $@
 
 clean:

@@ -29,7 +29,8 @@ from experiments.config.plain_text import printable
 from experiments.config.schema import Config, ConfigError
 from experiments.config.sweep_files import SWEEPS, load_sweep
 from experiments.figures.showing import Showing
-from experiments.session.command_line import Parser, available_cores, count, folder, seconds, whole
+from experiments.session.command_line import Parser, count, folder, seconds, whole
+from experiments.session.engines import add_engine, check_engine, opened
 from experiments.session.interrupts import Interrupts
 from experiments.tensorboard.links import PORT
 
@@ -76,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="S",
         help="time between checkpoints (default: 30); longer if they would take over 5 %% of the time",
     )
+    add_engine(top)
     return top
 
 
@@ -105,6 +107,7 @@ def config_of(options: argparse.Namespace) -> Config:
         raise ConfigError(f"one config at a time: {', '.join(files)} (an override is written key=value)")
     if options.resume and options.overwrite:
         raise ConfigError("--resume continues and --overwrite starts again: give only one of them")
+    check_engine(options)
     path = os.path.expanduser(files[0]) if files else DEFAULT
     config = load_config(path, [word for word in words if "=" in word])
     options.out = options.out or Path("runs") / config.name
@@ -142,16 +145,17 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
         from experiments.session.members import WorkerFailed
 
     showing, interrupts = Showing(), Interrupts().install()
-    how = session.Options(
-        options.out,
-        resume=options.resume,
-        overwrite=options.overwrite,
-        workers=options.workers or available_cores(),
-        log_steps=options.log_steps,
-        checkpoint_seconds=options.checkpoint_seconds,
-    )
     try:
-        with progress(screen, config) as bar:
+        with opened(options, screen.say) as engine, progress(screen, config) as bar:
+            how = session.Options(
+                options.out,
+                resume=options.resume,
+                overwrite=options.overwrite,
+                workers=engine.cores,
+                elsewhere=engine.share,
+                log_steps=options.log_steps,
+                checkpoint_seconds=options.checkpoint_seconds,
+            )
             hint = iter([f"watch it: {look_command(options.out)}"])
 
             def on_block(records: "Records") -> None:

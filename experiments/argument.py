@@ -13,6 +13,7 @@ if __name__ == "__main__":
     begin("experiments.argument")  # before anything else: Ctrl-C is heard from here on
 
 import json
+import platform
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -34,11 +35,12 @@ from experiments.pages.training_page import Drawn, write_pages
 from experiments.session import command_line
 from experiments.session.compiling import compile_ahead
 from experiments.session.console import Screen, tally_lines, verdict_table
+from experiments.session.engines import Engine, add_engine, check_engine, opened
 from experiments.session.judging import judge_again
-from experiments.session.processes import Ended, each_apart
+from experiments.session.processes import Ended
 from experiments.session.run import Options, holds, run
 from experiments.session.waiting import Preparing, Waiting
-from experiments.storage.owned_folder import OwnedFolder
+from experiments.storage.owned_folder import MARK, OwnedFolder
 from experiments.storage.results import Results, read_results
 from experiments.storage.run_folder import ARGUMENT, RunFolder, StoreError
 from experiments.storage.sources import TRAINING, digest
@@ -127,13 +129,16 @@ def prepare(config: Config, path: Path) -> Done:
 
 
 def _prepare(experiment: tuple[Config, Path]) -> Done:
-    return prepare(*experiment)
+    config, path = experiment
+    if not (path.parent / MARK).exists():  # else results would stay behind on the machine that made them
+        raise StoreError(f"{path.parent}: is not there on {platform.node()}: its machines have to share the folder")
+    return prepare(config, path)
 
 
 def prepare_all(
-    found: Sequence[Config], out: Path, workers: int, screen: Screen, verbose: bool
+    found: Sequence[Config], out: Path, engine: Engine, screen: Screen, verbose: bool
 ) -> dict[str, Done]:
-    """Prepare all experiments, the longest first, `workers` at a time; `verbose`: a line for each.
+    """Prepare all experiments, the longest first; `verbose`: a line for each.
 
     Raises:
         StoreError: one of their folders belongs to somebody else; nothing has been done.
@@ -149,7 +154,7 @@ def prepare_all(
     experiments = [(config, out / config.name) for config in sorted(found, key=_size)]
     with (
         Waiting(screen, "training", len(found), "experiments", alone=False) as line,
-        closing(each_apart(_prepare, experiments, workers, line.move)) as answers,
+        closing(engine.each(_prepare, experiments, lambda one: one[0].name, line.move)) as answers,
     ):
         for (config, _), answer in answers:
             line.advance()
@@ -248,18 +253,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--workers",
         type=command_line.count,
-        default=command_line.available_cores(),
         metavar="N",
-        help="processes (default: one per core)",
+        help="experiments at once (default: one per core)",
     )
+    add_engine(parser)
     options = parser.parse_args(arguments)
+    check_engine(options)
     out = options.out or Path("runs") / ("argument_quick" if options.quick else "argument")
     screen, showing, began = Screen(), Showing(), time.monotonic()
     found, folder = configs(options.quick), ArgumentFolder(out)
     folder.check_owner(ARGUMENT)
-    with folder.locked():
+    with opened(options, screen.say) as engine, folder.locked():
         folder.mark(ARGUMENT)
-        done = prepare_all(found, out, options.workers, screen, options.verbose)
+        done = prepare_all(found, out.absolute(), engine, screen, options.verbose)
         for prepared in done.values():
             showing.failed |= prepared.not_shown
         with screen.waiting("judging all claims together"):

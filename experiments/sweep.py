@@ -32,6 +32,7 @@ from experiments.session import command_line
 from experiments.session.cells import train_cells
 from experiments.session.compiling import compile_ahead
 from experiments.session.console import Screen, progress
+from experiments.session.engines import Engine, add_engine, check_engine, opened
 from experiments.session.judging import judge_again
 from experiments.session.run import Options, holds, run
 from experiments.session.surroundings import plain_arithmetic
@@ -63,7 +64,7 @@ class Place(NamedTuple):
     """The folder of a sweep, and how to train it."""
 
     folder: SweepFolder
-    workers: int
+    engine: Engine
     screen: Screen
 
 
@@ -75,17 +76,18 @@ def train_all(sweep: Sweep, found: Sequence[Cell], place: Place) -> list[Finishe
     Raises:
         Unfinished: some failed; the others are finished.
     """
-    folder, workers, screen = place
-    done = [folder.read_cell(cell.config) for cell in found]
-    missing = [cell.config for cell, finished in zip(found, done, strict=True) if finished is None]
-    _compile_one_of(missing, screen)
+    folder, screen = place.folder, place.screen
+    missing = [cell for cell in found if folder.read_cell(cell.config) is None]
+    _compile_one_of([cell.config for cell in missing], screen)
     if len(missing) < len(found):
         screen.say(f"{len(found) - len(missing)} of {len(found)} trainings are done")
     refused, number = 0, len(found) - len(missing)
-    with Waiting(screen, "training", len(missing), "settings", alone=False) as line:
-        for config, failure in train_cells(missing, folder.path, workers, line.move):
+    with (
+        Waiting(screen, "training", len(missing), "settings", alone=False) as line,
+        closing(train_cells(missing, folder, place.engine, line.move)) as trained,
+    ):
+        for cell, failure in trained:
             line.advance()
-            cell = next(cell for cell in found if cell.config is config)
             if failure is not None:
                 left_out = failure.refused and bool(sweep.sample) and sweep.tuning is None
                 refused += left_out
@@ -116,8 +118,8 @@ def judge(sweep: Sweep, chosen: Mapping[str, Settings], place: Place) -> Mapping
     inner.check_owner(SWEEP)
     same = holds(inner, config) and inner.source() == source
     options = Options(
-        path, resume=same, overwrite=not same, workers=place.workers, log_steps=0, tensorboard=False,
-        command=SWEEP, source=source,
+        path, resume=same, overwrite=not same, workers=place.engine.cores, elsewhere=place.engine.share,
+        log_steps=0, tensorboard=False, command=SWEEP, source=source,
     )  # fmt: skip
     place.screen.say(f"judging on fresh {'seeds' if config.environment.worlds is None else 'worlds'}")
     with progress(place.screen, config) as bar:
@@ -140,9 +142,10 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--resume", action="store_true", help="go on: trainings that are done stay")
     top.add_argument("--overwrite", action="store_true", help="replace the results in the folder")
     top.add_argument(
-        "--workers", type=command_line.count, default=command_line.available_cores(), metavar="N",
-        help="processes (default: one per core); changes no number",
+        "--workers", type=command_line.count, default=None, metavar="N",
+        help="trainings at once (default: one per core); changes no number",
     )  # fmt: skip
+    add_engine(top)
     return top
 
 
@@ -150,6 +153,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     options, screen = parser().parse_intermixed_args(arguments), Screen()
+    check_engine(options)
     sweep = load_sweep(options.sweep, options.values)
     found = cells(sweep) if sweep.tuning is None else tries(sweep)
     if options.dry_run:
@@ -161,13 +165,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder.check_owner(SWEEP)
     text = sweep_text(sweep)
     _check_folder(folder, text, options)
-    with folder.locked():
+    with opened(options, screen.say) as engine, folder.locked():
         _check_folder(folder, text, options)
         folder.mark(SWEEP)
         if options.overwrite:
             folder.clear()
         folder.write(SWEEP_FILE, text)
-        found_out, showing = swept(sweep, found, Place(folder, options.workers, screen)), Showing()
+        found_out, showing = swept(sweep, found, Place(folder, engine, screen)), Showing()
         folder.write(SUMMARY, json.dumps(found_out.summary, indent=1, allow_nan=False) + "\n")
         page = sweep_page(found_out, showing)
         if page is not None:

@@ -1,21 +1,25 @@
-"""The cells of a sweep, each trained in a process of its own, so that one that fails does not stop the others."""
+"""The cells of a sweep, trained apart from each other, so that one that fails does not stop the others."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from pathlib import Path
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from experiments.config.failures import explained
 from experiments.config.mistakes import one_line
 from experiments.config.schema import Config, ConfigError
-from experiments.session.processes import Ended, each_apart
+from experiments.config.sweeps import Cell
+from experiments.session.engines import Engine
+from experiments.session.processes import Ended
 from experiments.session.surroundings import plain_arithmetic
-from experiments.storage.sweep_folder import Finished, SweepFolder
+from experiments.storage.sweep_folder import Finished, SweepFolder, settings_text
 from experiments.storage.tables import run_table
 from experiments.training.loop import Training
+
+T = TypeVar("T")
 
 BLOCK = 50  # updates at a time: bounds the memory that records take
 
@@ -38,29 +42,36 @@ def train_cell(config: Config) -> Finished:
     return Finished(table, int(columns["env_steps"].sum()), time.process_time() - began)
 
 
-def _attempt(task: tuple[Config, Path]) -> Failed | None:
-    """Train a cell and write its table; returns why that failed, or None."""
-    config, path = task
+def _attempt(cell: Cell) -> Finished | Failed:
+    """Train a cell, or say why that failed."""
+    return _unless_failed(lambda: train_cell(cell.config))
+
+
+def _unless_failed(action: Callable[[], T]) -> T | Failed:
     try:
-        SweepFolder(path).write_cell(config, train_cell(config))
+        return action()
     except Exception as error:
         failure = explained(error)
         if failure is None:
             raise
         return Failed(one_line(failure), isinstance(error, ConfigError))
-    return None
 
 
 def train_cells(
-    configs: Sequence[Config], path: Path, workers: int, meanwhile: Callable[[], None]
-) -> Iterator[tuple[Config, Failed | None]]:
-    """Train the cells of a locked sweep folder, `workers` at a time; for `meanwhile` see `each_apart`.
+    cells: Sequence[Cell], folder: SweepFolder, engine: Engine, meanwhile: Callable[[], None]
+) -> Generator[tuple[Cell, Failed | None], None, None]:
+    """Train cells, and write the table of each into the locked folder of their sweep as soon as it is there.
+
+    The tables are written here and not where they are trained, which may be another machine. For `meanwhile` see
+    `Engine.each`.
 
     Yields:
-        each config when it is done, with the reason where it failed.
+        each cell when it is done, with the reason where it failed.
     """
-    tasks = [(config, path) for config in configs]
-    with closing(each_apart(_attempt, tasks, workers, meanwhile)) as answers:
-        for (config, _), answer in answers:
-            ended = isinstance(answer, Ended)
-            yield config, Failed(f"its process ended unexpectedly ({answer.why})") if ended else answer
+    with closing(engine.each(_attempt, cells, lambda cell: settings_text(cell.settings), meanwhile)) as answers:
+        for cell, answer in answers:
+            if isinstance(answer, Ended):
+                answer = Failed(answer.why)
+            elif isinstance(answer, Finished):
+                answer = _unless_failed(partial(folder.write_cell, cell.config, answer))
+            yield cell, answer

@@ -1,4 +1,4 @@
-"""Workers that train a share of the runs: this thread, threads of this process, or another process.
+"""Workers that train a share of the runs: this thread, threads of this process, another process, or one on Ray.
 
 All answer the same requests in the order in which they were made: "advance" by some updates (answered by a block,
 and the state after it if wanted), "final" and "parameters".
@@ -8,7 +8,7 @@ import traceback
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol
 
@@ -36,6 +36,7 @@ class Member(Protocol):
 
     def request(self, what: str, *arguments: Any) -> None: ...
     def answer(self) -> Any: ...
+    def close(self) -> None: ...
 
 
 def _perform(training: Training, what: str, arguments: tuple[Any, ...], each: Each = map) -> Any:
@@ -62,6 +63,9 @@ class Local:
             return _perform(self._training, *self._requests.popleft())
         except SimulatorError as error:
             raise WorkerFailed(str(error)) from error
+
+    def close(self) -> None:
+        """The caller closes its training."""
 
 
 class Threads(Local):
@@ -97,6 +101,39 @@ class Answer(NamedTuple):
     value: Any
     error: str | None
 
+    @classmethod
+    def failed(cls, error: Exception) -> "Answer":
+        """The answer of a worker that cannot go on."""
+        if isinstance(error, SimulatorError):
+            return cls(None, str(error))
+        return cls(None, OUT_OF_MEMORY if is_out_of_memory(error) else "".join(traceback.format_exception(error)))
+
+    def checked(self) -> Any:
+        """The value.
+
+        Raises:
+            WorkerFailed: there is none.
+        """
+        if self.error is not None:
+            raise WorkerFailed(self.error)
+        return self.value
+
+
+class Share:
+    """Trains a share of the seeds in a process of its own. One thread, since every core has a worker."""
+
+    def __init__(self, config: Config, seeds: Sequence[int], state: Mapping[str, NDArray[Any]] | None) -> None:
+        with ExitStack() as stack:
+            stack.enter_context(plain_arithmetic())
+            self._training = stack.enter_context(closing(Training(config, seeds)))
+            stack.enter_context(plain_arithmetic())  # torch may have come with it
+            if state is not None:
+                self._training.load(state)
+            self.close = stack.pop_all().close
+
+    def perform(self, what: str, arguments: tuple[Any, ...]) -> Any:
+        return _perform(self._training, what, arguments)
+
 
 class Process:
     """Trains in another process, forked or spawned here; see `close_all`."""
@@ -123,20 +160,18 @@ class Process:
         except (EOFError, OSError):
             why = why_ended(self.process)
             raise WorkerFailed(f"a training process ended unexpectedly ({why})") from None
-        if answer.error is not None:
-            raise WorkerFailed(answer.error)
-        return answer.value
+        return answer.checked()
+
+    def close(self) -> None:
+        """Let it know that no more answers are needed; `close_all` waits for its end."""
+        self.pipe.close()
 
 
 def close_all(members: Sequence[Member]) -> None:
     """End all threads and processes of the members."""
-    processes = [member for member in members if isinstance(member, Process)]
-    for process in processes:
-        process.pipe.close()
     for member in members:
-        if isinstance(member, Threads):
-            member.close()
-    end([process.process for process in processes])
+        member.close()
+    end([member.process for member in members if isinstance(member, Process)])
 
 
 def _serve(
@@ -146,20 +181,15 @@ def _serve(
     seeds: Sequence[int],
     state: Mapping[str, NDArray[Any]] | None,
 ) -> None:
-    """A worker: answer requests until the pipe closes. One thread, since every core has a worker."""
+    """A worker: answer requests until the pipe closes."""
     for other in inherited:  # of the main process: a pipe closes only when nobody holds its other end
         other.close()
     try:
-        with plain_arithmetic(), closing(Training(config, seeds)) as training, plain_arithmetic():
-            if state is not None:
-                training.load(state)
+        with closing(Share(config, seeds, state)) as share:
             while True:
                 what, arguments = pipe.recv()
-                pipe.send(Answer(_perform(training, what, arguments), None))
+                pipe.send(Answer(share.perform(what, arguments), None))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the main process has ended, or needs no more answers
-    except SimulatorError as error:
-        pipe.send(Answer(None, str(error)))
     except Exception as error:
-        out_of_memory = is_out_of_memory(error)
-        pipe.send(Answer(None, OUT_OF_MEMORY if out_of_memory else "".join(traceback.format_exception(error))))
+        pipe.send(Answer.failed(error))

@@ -154,15 +154,19 @@ def each_apart(
         end([process for _, process in working.values()])
 
 
-def _answer(pipe: Connection, function: Callable[[Any], Any], task: Any) -> None:
+def answered(function: Callable[[Any], Any], task: Any) -> Any:
+    """What the function makes of a task; `Ended` if that failed and a user can do something about it."""
     try:
-        answer = function(task)
+        return function(task)
     except Exception as error:
         failure = explained(error)
         if failure is None:
             raise
-        answer = Ended(one_line(failure))
-    pipe.send(answer)
+        return Ended(one_line(failure))
+
+
+def _answer(pipe: Connection, function: Callable[[Any], Any], task: Any) -> None:
+    pipe.send(answered(function, task))
 
 
 def _received(pipe: Connection, process: BaseProcess) -> Any:

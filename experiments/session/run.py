@@ -15,7 +15,7 @@ from experiments.figures.showing import Showing
 from experiments.session.compiling import Watch, compile_ahead
 from experiments.session.interrupts import Interrupts
 from experiments.session.surroundings import plain_arithmetic
-from experiments.session.workers import Workers, check_states
+from experiments.session.workers import Elsewhere, Workers, check_states
 from experiments.storage.checkpoints import Checkpoints, Moment, OlderFormat
 from experiments.storage.descriptions import origin, policies_of, stamped
 from experiments.storage.run_folder import (
@@ -55,6 +55,7 @@ class Options(NamedTuple):
         resume: whether to continue from the last checkpoint.
         overwrite: whether to replace the training in the folder.
         workers: the number of threads or processes.
+        elsewhere: starts processes on a cluster, as in `Workers`; None: all work is done here.
         log_steps: k, to write every k-th lock-step of an update; 0: none.
         tensorboard: whether to write event files.
         flush_seconds: how often new points are written for TensorBoard.
@@ -67,6 +68,7 @@ class Options(NamedTuple):
     resume: bool = False
     overwrite: bool = False
     workers: int = 1
+    elsewhere: Elsewhere | None = None
     log_steps: int = 1
     tensorboard: bool = True
     flush_seconds: float = 2.0
@@ -241,14 +243,14 @@ class _Session:
 
     def begin(self, pace: float) -> Workers:
         """Prepare the folder, or find the moment from which to continue; for `pace` see `Workers`."""
-        self._began = time.monotonic()
+        self._began, workers, elsewhere = time.monotonic(), self._options.workers, self._options.elsewhere
         moment = self._last_moment() if self._options.resume and self._folder.has_begun else None
         if moment is None:
             self._replace_folder()
-            return Workers(self._training, self._options.workers, pace=pace)
+            return Workers(self._training, workers, None, pace, elsewhere)
         self._began -= moment.seconds
         self._compare_arithmetic(moment)
-        return Workers(self._training, self._options.workers, moment.states, pace)
+        return Workers(self._training, workers, moment.states, pace, elsewhere)
 
     def _replace_folder(self) -> None:
         """Remove an earlier training, and begin this one.

@@ -1,4 +1,4 @@
-"""Training in blocks of updates, shared between threads or processes.
+"""Training in blocks of updates, shared between threads, or processes of this machine or of a cluster.
 
 Compiled runs are trained by threads of this process, one run after the other. Otherwise each process trains its
 share of the seeds in all arms, and the blocks are joined again. A run's numbers do not depend on its neighbours,
@@ -13,10 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.config.schema import Config
 from experiments.session.members import Local, Member, Process, State, Threads, close_all
 from experiments.storage.stored_states import check_values
 from experiments.training.loop import Training
 from experiments.training.records import Column, Records, Runs, merged, scattered
+
+Elsewhere = Callable[[Config, Sequence[int], State | None], Member]
 
 BLOCK_SECONDS = 0.25  # about how long a block of updates takes
 BATCHES_PER_UPDATE = 8  # a block has an update for as many: a batch costs about a millisecond per block
@@ -42,7 +45,7 @@ def check_states(training: Training, states: Sequence[State], update: int) -> No
         ValueError: an array is missing, is not one of this training, has another shape or type, or holds values
             that no training can reach.
     """
-    parts = shares(training.seeds, 1 if training.is_compiled else max(len(states), 1))
+    parts = shares(training.seeds, max(len(states), 1))
     if len(parts) != len(states):
         raise ValueError(f"has {len(states)} shares of {len(training.seeds)} seeds")
     for part, state in zip(parts, states, strict=True):
@@ -66,7 +69,12 @@ class Workers:
     """
 
     def __init__(
-        self, training: Training, workers: int, states: Sequence[State] | None = None, pace: float = math.inf
+        self,
+        training: Training,
+        workers: int,
+        states: Sequence[State] | None = None,
+        pace: float = math.inf,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """Begin, or continue from states.
 
@@ -75,9 +83,11 @@ class Workers:
             workers: the number of threads or processes; with states, there is a process for each of them.
             states: the states from which to continue, one per share, as in `Block.states`.
             pace: about how many seconds one worker takes for an update of one seed; infinite: unknown.
+            elsewhere: starts a process for a share of the seeds on a cluster; None: all work is done here.
         """
         self.config, self.runs = training.config, training.runs
-        parts = shares(training.seeds, 1 if training.is_compiled else len(states) if states else workers)
+        by_threads = training.is_compiled and elsewhere is None
+        parts = shares(training.seeds, len(states) if states else 1 if by_threads else workers)
         order = {run: place for place, run in enumerate(zip(*self.runs, strict=True))}
         arms, worlds = list(self.config.arms), self.config.environment.world_list
         self._places = [
@@ -87,14 +97,16 @@ class Workers:
         # Of the next block.
         self._size = max(self._least, round(BLOCK_SECONDS / pace / len(training.seeds) * workers))
         self.update_count = int(states[0]["update_count"]) if states else 0
+        given: Sequence[State | None] = states or [None] * len(parts)
         self._members: Sequence[Member]
-        if len(parts) == 1:  # the caller closes its training
+        if elsewhere is not None:
+            self._members = [elsewhere(self.config, *share) for share in zip(parts, given, strict=True)]
+        elif len(parts) == 1:  # the caller closes its training
             if states:
                 training.load(states[0])
             self._members = [Threads(training, workers) if training.is_compiled else Local(training)]
         else:
             processes: list[Process] = []
-            given: Sequence[State | None] = states or [None] * len(parts)
             for part, state in zip(parts, given, strict=True):
                 processes.append(Process(self.config, part, state, tuple(processes)))
             self._members = processes

@@ -2,12 +2,12 @@
 
 R: runs, U: updates of one flush, K: tags. Blocks of records are laid out once per flush and run, not per point.
 Files: the root (guide, layout, HParams), `aggregate/<arm>` and `<arm>/seed_<k>`, of a family of worlds
-`<arm>/world_<w>/seed_<k>`. A family of more than MAX_RUNS runs has files of those in its first world alone.
+`<arm>/world_<w>/seed_<k>`. Of more than MAX_RUNS runs, only the first of each arm have files of their own.
 """
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from typing import Any
@@ -41,7 +41,7 @@ from experiments.tensorboard.scalar_blocks import finite_scalars_block, scalar_b
 from experiments.training.loop import Training
 from experiments.training.records import Column, Records, Steps, joined
 
-MAX_RUNS = 300  # of a family that have files of their own
+MAX_RUNS = 300  # that have files of their own; of more, TensorBoard's page would take minutes to load
 
 
 class BoardSink:
@@ -66,14 +66,14 @@ class BoardSink:
             arm: Arm(places[arm][:n], training.seeds, rgb(look)) for arm, look in looks(training.config).items()
         }
         paths, arms = runs.paths(), in_order_of_colour(training.config)
-        written = runs.of_first_world if runs.is_family and len(paths) > MAX_RUNS else range(len(paths))
+        written = self._with_files(len(paths))
         ordered = runs_in_order_of_colour(arms, [paths[place] for place in written])
         files = {  # TensorBoard hands out its colours in the order of the files' first events
             name: EventFile(root / name, folder.path, began)
             for name, began in zip(ordered, count(time.time(), 1e-6), strict=False)
         }
         self._of_arm = {arm: files[f"aggregate/{arm}"] for arm in arms}
-        self._of_run = {int(place): files[paths[place]] for place in written}
+        self._of_run = {place: files[paths[place]] for place in written}
         self._root = files[ROOT]
         self._files = {str(file.path.parent.relative_to(root)): file for file in self._all_files()}
         self._curves = bands(training.config, training.world)
@@ -86,6 +86,13 @@ class BoardSink:
         self._pictures: dict[str, list[Future[bytes]]] = {arm: [] for arm in self._arms}
         self._featured = {place for arm in self._arms.values() for place in arm.runs[:FEATURED].tolist()}
         self._opened = False
+
+    def _with_files(self, runs: int) -> Sequence[int]:
+        """The runs that have files of their own: all, or of too many the first seeds of each arm's first world."""
+        if runs <= MAX_RUNS:
+            return range(runs)
+        most = max(1, MAX_RUNS // len(self._arms))
+        return [place for arm in self._arms.values() for place in arm.runs[:most].tolist()]
 
     def _all_files(self) -> list[EventFile]:
         return [self._root, *self._of_arm.values(), *self._of_run.values()]

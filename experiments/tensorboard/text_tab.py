@@ -12,8 +12,8 @@ VERDICT = "guide/2_verdict"  # tags are shown in alphabetical order
 
 _HOW_TO_READ = """\
 Runs are called `<arm>/seed_<k>`, in a family of worlds `<arm>/world_<w>/seed_<k>`; `aggregate/<arm>` is an arm as
-a whole. Of a family with more than 300 runs only those in its first world are written, and pictures are of that
-world.
+a whole, of all its runs. Of more than 300 runs only the first seeds of each arm have curves of their own, as many
+as make 300 in all, and HParams shows their means. In a family these, and the pictures, are of its first world.
 
 * **Time Series**: `step/entropy_bits` has one point for every step of every run: the entropy of the policy where
   the agent was, over the environment steps of the run. With four actions, 2 bits mean that all are equally likely,

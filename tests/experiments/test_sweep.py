@@ -27,8 +27,8 @@ def file(tmp_path: Path) -> Path:
     return written(tmp_path, GRID)
 
 
-def written(folder: Path, *parts: dict[str, Any]) -> Path:
-    (folder / "base.toml").write_text(tomli_w.dumps(BASE))
+def written(folder: Path, *parts: dict[str, Any], base: dict[str, Any] = BASE) -> Path:
+    (folder / "base.toml").write_text(tomli_w.dumps(base))
     table: dict[str, Any] = {"name": "trial", "description": "a trial", "base": "base.toml"}
     for part in parts:
         table |= part

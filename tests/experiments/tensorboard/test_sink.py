@@ -22,6 +22,7 @@ from experiments.config.measures import TAGS
 from experiments.figures.showing import Showing
 from experiments.session import run as session
 from experiments.storage.run_folder import RunFolder
+from experiments.tensorboard import sink
 from experiments.tensorboard.aggregates import POINTS, grid
 from experiments.tensorboard.hparams_tab import hyperparameters
 from experiments.tensorboard.images_tab import moments
@@ -143,6 +144,21 @@ def test_the_first_seeds_have_their_steps_in_a_tag_of_their_own(folder: Path) ->
                 assert_curve(found[tag], *found[of_all])
         else:
             assert not any(tag.startswith("featured/") for tag in found)
+
+
+@pytest.mark.parametrize("most", [5, 1])
+def test_of_too_many_runs_the_first_seeds_of_each_arm_have_files_of_their_own(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink, "MAX_RUNS", most)
+    train(comparison(BANDIT, seeds=SEEDS, updates=4), tmp_path / "run")
+    shown = SEEDS[: max(1, most // 2)]
+    for arm in ARMS:
+        runs = sorted(path.name for path in logs(tmp_path / "run", arm).iterdir())
+        assert runs == sorted(f"seed_{seed}" for seed in shown)
+        losses = table(tmp_path / "run", "updates.parquet", arm)["loss"].reshape(4, len(SEEDS))
+        found = scalars(logs(tmp_path / "run", f"aggregate/{arm}"))["loss/total"]
+        assert_curve(found, np.arange(4), losses.mean(1))  # of all seeds
 
 
 def test_every_step_of_every_run(folder: Path) -> None:

@@ -1,0 +1,156 @@
+"""The engine on Ray: a task becomes a Ray task, and a share of a large training an actor, on any of its machines.
+
+A worker process does one task after another. If it, or its machine, dies, the task is tried again elsewhere, a
+bounded number of times. This is the only module that imports Ray.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from experiments.config.failures import Failure
+from experiments.config.mistakes import one_line
+from experiments.config.schema import Config
+from experiments.session.command_line import available_cores
+from experiments.session.members import Answer, Share, State, WorkerFailed
+from experiments.session.processes import MOMENT, Ended, answered
+
+Task = TypeVar("Task")
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = ("agents", "envs", "experiments")  # what the machines of a cluster are sent of the folder that holds us
+ATTEMPTS = 3  # of a task whose worker dies
+AHEAD = 2  # tasks that are handed out for each core, so that no core waits for the next
+
+
+class RayEngine:
+    """Tasks of a Ray cluster, with one core each."""
+
+    def __init__(self, cores: int, most: int, notify: Callable[[str], None]) -> None:
+        """Use the cluster that this process is connected to.
+
+        Args:
+            cores: of the cluster.
+            most: how many tasks may be handed out at a time.
+            notify: told, in a line, which task is tried again and why.
+        """
+        self.cores, self._most, self._notify = cores, most, notify
+
+    def each(
+        self,
+        function: Callable[[Task], Any],
+        tasks: Sequence[Task],
+        named: Callable[[Task], str],
+        meanwhile: Callable[[], None],
+    ) -> Generator[tuple[Task, Any], None, None]:
+        do = ray.remote(num_cpus=1, max_retries=0)(answered)
+        waiting = deque((task, 1) for task in tasks)
+        under_way: dict[ray.ObjectRef[Any], tuple[Task, int]] = {}
+        try:
+            while waiting or under_way:
+                while waiting and len(under_way) < self._most:
+                    task, attempt = waiting.popleft()
+                    under_way[do.remote(function, task)] = task, attempt
+                while not (ready := ray.wait(list(under_way), timeout=MOMENT)[0]):
+                    meanwhile()
+                (done,) = ready
+                task, attempt = under_way.pop(done)
+                try:
+                    answer = ray.get(done)
+                except RayTaskError as error:  # a mistake in this program
+                    print(error, file=sys.stderr, flush=True)
+                    answer = Ended("its task ended with the traceback above")
+                except RayError as error:
+                    if attempt < ATTEMPTS:
+                        self._notify(f"{named(task)}: {_why(error)}; attempt {attempt + 1} of {ATTEMPTS}")
+                        waiting.append((task, attempt + 1))
+                        continue
+                    answer = Ended(f"{_why(error)}, in each of {ATTEMPTS} attempts")
+                yield task, answer
+        finally:
+            for reference in under_way:
+                ray.cancel(reference, force=True)
+
+    def share(self, config: Config, seeds: Sequence[int], state: State | None) -> "RayShare":
+        return RayShare(config, seeds, state)
+
+
+class _Actor:
+    """A share of the seeds in a worker process of Ray."""
+
+    def __init__(self, config: Config, seeds: Sequence[int], state: State | None) -> None:
+        self._begin: Callable[[], Share] = cache(partial(Share, config, seeds, state))
+
+    def answer(self, what: str, arguments: tuple[Any, ...]) -> Answer:
+        try:
+            return Answer(self._begin().perform(what, arguments), None)
+        except Exception as error:
+            return Answer.failed(error)
+
+
+class RayShare:
+    """A member that trains on the cluster, with one core. Its requests wait there, so it need not wait for us."""
+
+    def __init__(self, config: Config, seeds: Sequence[int], state: State | None) -> None:
+        self._actor = ray.remote(num_cpus=1)(_Actor).remote(config, seeds, state)
+        self._answers: deque[ray.ObjectRef[Answer]] = deque()
+
+    def request(self, what: str, *arguments: Any) -> None:
+        self._answers.append(self._actor.answer.remote(what, arguments))
+
+    def answer(self) -> Any:
+        try:
+            found: Answer = ray.get(self._answers.popleft())
+        except RayError as error:
+            raise WorkerFailed(f"a training process of Ray ended unexpectedly ({_why(error)})") from None
+        return found.checked()
+
+    def close(self) -> None:
+        ray.kill(self._actor)
+
+
+def _why(error: RayError) -> str:
+    """Why a task has no answer, in words: the first sentence of what Ray says."""
+    return one_line(error).partition(". ")[0]
+
+
+@contextmanager
+def cluster(address: str | None, workers: int | None, notify: Callable[[str], None]) -> Iterator[RayEngine]:
+    """Connect to a cluster, or start one on this machine and end it afterwards.
+
+    Args:
+        address: of the cluster; None: it is started here.
+        workers: how many tasks may run at a time; None: as many as the cluster has cores.
+        notify: as in `RayEngine`.
+    Raises:
+        Failure: the cluster cannot be reached or started.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray of this machine reports to nobody
+    if address is None:
+        how: dict[str, Any] = {"address": "local", "num_cpus": workers or available_cores()}
+        how |= {"include_dashboard": False}
+    else:
+        excludes = ["/*", *(f"!/{name}" for name in OURS), "__pycache__"]
+        how = {"address": address, "runtime_env": {"working_dir": str(ROOT), "excludes": excludes}}
+    before = signal.getsignal(signal.SIGTERM)  # Ray puts its own in the place
+    try:
+        ray.init(**how, logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        what = "Ray cannot be started here" if address is None else f"--address {address}: no Ray cluster answers"
+        raise Failure(f"{what}: {one_line(error)}") from None
+    signal.signal(signal.SIGTERM, before)
+    try:
+        cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        yield RayEngine(min(workers or cores, cores), workers or AHEAD * cores, notify)
+    finally:
+        ray.shutdown()

@@ -1,0 +1,235 @@
+"""On Ray a sweep and the argument give the numbers of the local engine, whoever is killed meanwhile.
+
+Ray is real here: several worker processes on this machine, real commands and real kills. No process outlives its
+command.
+"""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from tests.experiments.config.test_sweeps import BASE
+from tests.experiments.processes import PATIENCE, wait_for
+from tests.experiments.small_training import CONFIG, contents
+from tests.experiments.small_training import assert_same as assert_same_folder
+from tests.experiments.test_sweep import written
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra ray"),
+]
+ROOT = Path(__file__).parents[3]
+RATES = [0.05, 0.1, 0.2, 0.4, 0.6, 0.8]
+LONG = {
+    "grid": {"training": {"updates": [2000]}, "agent": {"learning_rate": RATES}}
+}  # about a second for each cell
+
+
+class Command:
+    """A command that runs, and what it has written so far."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        self.log = folder / "log.txt"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *words],
+                cwd=folder,
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._family: set[psutil.Process] = set()
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def family(self) -> set[psutil.Process]:
+        """Its children of all generations that have been seen so far."""
+        time.sleep(0.2)  # asking the system takes long
+        with suppress(psutil.NoSuchProcess):
+            self._family |= set(psutil.Process(self.process.pid).children(recursive=True))
+        return self._family
+
+    def at_work(self) -> list[psutil.Process]:
+        """The workers of Ray that have a task; Ray names them after it."""
+        return [member for member in self.family() if _title(member).startswith("ray::answered")]
+
+    def _has_ended(self) -> bool:
+        self.family()
+        return self.process.poll() is not None
+
+    def wait(self) -> int:
+        """Its exit status, once its whole family has ended."""
+        wait_for(self._has_ended, "the command")
+        _, alive = psutil.wait_procs(self._family, PATIENCE)
+        assert not alive
+        return self.process.returncode
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it has ended
+        return ""
+
+
+@contextmanager
+def running(folder: Path, *words: str) -> Iterator[Command]:
+    """A command, which is killed at the end with everything that it started, if a test fails."""
+    command = Command(folder, *words)
+    try:
+        yield command
+    finally:
+        for process in (command.process, *command.family()):
+            with suppress(psutil.Error, ProcessLookupError):
+                process.kill()
+        command.process.wait()
+
+
+def swept(file: Path, out: Path, *words: str) -> tuple[str, ...]:
+    return ("experiments.sweep", str(file), "--out", str(out), *words)
+
+
+def by_ray(file: Path, out: Path, *words: str) -> tuple[str, ...]:
+    return swept(file, out, "--engine", "ray", "--workers", "2", *words)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("sweep"), LONG)
+
+
+@pytest.fixture(scope="module")
+def local(file: Path) -> Path:
+    """The same sweep by the local engine."""
+    out = file.parent / "local"
+    done = subprocess.run([sys.executable, "-m", *swept(file, out)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def assert_same(out: Path, local: Path) -> None:
+    assert pq.read_table(out / "runs.parquet").equals(pq.read_table(local / "runs.parquet"))
+    assert sorted(path.name for path in (out / "cells").iterdir()) == sorted(
+        path.name for path in (local / "cells").iterdir()
+    )
+
+
+def test_a_sweep_whose_workers_are_killed_equals_the_local_one(file: Path, local: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with running(tmp_path, *by_ray(file, out)) as command:
+        (victim, *_) = wait_for(command.at_work, "a worker with a task")
+        victim.kill()
+        assert command.wait() == 0, command.said()
+    assert "; attempt 2 of 3" in command.said()
+    assert f"{len(RATES)}/{len(RATES)}" in command.said()
+    assert_same(out, local)
+
+
+@pytest.mark.long
+def test_a_sweep_whose_driver_is_killed_goes_on_with_what_is_missing(
+    file: Path, local: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with running(tmp_path, *by_ray(file, out)) as command:
+        wait_for(lambda: command.family() and "2/" in command.said(), "two cells")
+        os.kill(command.process.pid, signal.SIGKILL)
+        assert command.wait() == -signal.SIGKILL
+    times = {path: path.stat().st_mtime_ns for path in (out / "cells").glob("*.parquet")}
+    assert 2 <= len(times) < len(RATES)
+    with running(tmp_path, *by_ray(file, out, "--resume")) as command:
+        assert command.wait() == 0, command.said()
+    assert f"{len(times)} of {len(RATES)} trainings are done" in command.said()
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert_same(out, local)
+
+
+@pytest.mark.long
+def test_ctrl_c_ends_the_command_in_a_line_and_ray_with_it(file: Path, tmp_path: Path) -> None:
+    with running(tmp_path, *by_ray(file, tmp_path / "out")) as command:
+        wait_for(command.at_work, "a worker with a task")
+        os.killpg(command.process.pid, signal.SIGINT)  # as the terminal sends it: to all
+        assert command.wait() == 130
+    assert command.said().splitlines()[-1] == "experiments.sweep: stopped; go on with --resume"
+    assert "Traceback" not in command.said()
+
+
+DEADLY = """
+import os
+import sys
+
+import gymnasium
+
+from envs.gridworlds import TwoRooms
+
+
+class Deadly(TwoRooms):
+    def __init__(self, deadly=False):
+        if deadly and os.path.basename(sys.argv[0]) == "default_worker.py":
+            os.kill(os.getpid(), 9)
+        super().__init__()
+
+
+gymnasium.register("Deadly-v0", Deadly, max_episode_steps=20)
+"""
+
+
+@pytest.mark.long
+def test_a_cell_that_kills_every_worker_is_given_up_and_costs_itself_alone(tmp_path: Path) -> None:
+    (tmp_path / "deadly_world.py").write_text(DEADLY)
+    base = BASE | {"environment": {"id": "deadly_world:Deadly-v0", "solved_return": 0.95}}
+    file = written(tmp_path, {"grid": {"environment": {"kwargs": {"deadly": [False, True]}}}}, base=base)
+    with running(tmp_path, *by_ray(file, tmp_path / "out")) as command:
+        assert command.wait() == 1
+    said = command.said()
+    assert said.count("environment.kwargs.deadly = true: ") == 3
+    assert "; attempt 2 of 3" in said
+    assert "; attempt 3 of 3" in said
+    assert ", in each of 3 attempts" in said
+    assert "1 of 2 trainings failed; --resume tries them again" in said
+    assert len(list((tmp_path / "out" / "cells").iterdir())) == 1
+
+
+def train_py(folder: Path, *words: str) -> tuple[str, ...]:
+    (folder / "small.toml").write_text(CONFIG)
+    return ("train", str(folder / "small.toml"), *words, "--log-steps", "0", "--workers", "2")
+
+
+@pytest.mark.long
+def test_one_training_shared_out_by_runs_equals_the_local_one(tmp_path: Path) -> None:
+    for engine in ("local", "ray"):
+        words = ["training.seeds=5", "--out", str(tmp_path / engine), "--engine", engine]
+        with running(tmp_path, *train_py(tmp_path, *words)) as command:
+            assert command.wait() == 0, command.said()
+    assert_same_folder(contents(tmp_path / "ray"), contents(tmp_path / "local"))
+
+
+@pytest.mark.long
+def test_a_training_whose_worker_is_killed_goes_on_with_either_engine(tmp_path: Path) -> None:
+    """Simulators, which take long enough for a kill. The local engine then has the two shares of the seeds."""
+    few = ["environment.tables=false", "arms.table.baseline=none", "training.updates=400"]
+    out = tmp_path / "ray"
+    words = [*few, "--out", str(out), "--checkpoint-seconds", "0"]
+    with running(tmp_path, *train_py(tmp_path, *words, "--engine", "ray")) as command:
+        wait_for(lambda: command.family() and any((out / "checkpoint").glob("*")), "a checkpoint")
+        (victim, *_) = [member for member in command.family() if _title(member).startswith("ray::_Actor")]
+        victim.kill()
+        assert command.wait() == 1
+    assert "a training process of Ray ended unexpectedly" in command.said()
+    assert "what was trained is kept, and --resume tries again" in command.said()
+    assert "Traceback" not in command.said()
+    for words in ([*few, "--out", str(out), "--resume"], [*few, "--out", str(tmp_path / "local")]):
+        with running(tmp_path, *train_py(tmp_path, *words)) as command:
+            assert command.wait() == 0, command.said()
+    assert_same_folder(contents(out), contents(tmp_path / "local"))
