@@ -3,7 +3,7 @@
 python -m experiments.explain                 train what the page shows, and write the page
 python -m experiments.explain --out my.html   the same, somewhere else
 
-It trains the text's bandit at a dozen coefficients, and the two rooms. The verdicts come from
+It trains the text's bandit at a dozen coefficients, the two rooms, and sixty mazes. The verdicts come from
 docs/argument.json: if training has changed, run the argument again first.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 from experiments.config.commands import CONFIGS, DOCS, IS_CHECKOUT
 from experiments.config.loading import load_config
 from experiments.config.schema import Config
-from experiments.pages.explain_data import dose_runs, effects, room_maps
+from experiments.pages.explain_data import dose_runs, effects, family, room_maps
 from experiments.pages.explain_page import explain_page
 from experiments.session.command_line import Parser, available_cores, place
 from experiments.session.console import Screen, progress
@@ -35,6 +35,7 @@ ARGUMENT = DOCS / "argument.json"
 PAGE = DOCS / "explain.html" if IS_CHECKOUT else Path("explain.html")
 MARK = b'<meta name="generator" content="experiments.explain">'
 
+EXPERIMENTS = ("bandit", "two_rooms", "mazes")
 # For the bandit; 0 and 0.1 are the arms of configs/bandit.toml, whose runs the argument judges.
 COEFFICIENTS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 
@@ -51,17 +52,19 @@ def made(screen: Screen, coefficients: Sequence[float] = COEFFICIENTS, overrides
     Args:
         screen: where progress is shown.
         coefficients: those of the bandit, including 0 and 0.1.
-        overrides: overrides of both configs, to make it faster.
+        overrides: overrides of these configs, to make it faster.
     """
-    bandit, rooms = (load_config(CONFIGS / f"{name}.toml", overrides) for name in ("bandit", "two_rooms"))
+    bandit, rooms, mazes = (load_config(CONFIGS / f"{name}.toml", overrides) for name in EXPERIMENTS)
     argument = json.loads(ARGUMENT.read_text(encoding="utf-8"))
     with TemporaryDirectory() as folder:
         doses_folder = trained(with_doses(bandit, coefficients), Path(folder) / "bandit", screen)
         rooms_folder = trained(rooms, Path(folder) / "rooms", screen)
+        mazes_folder = trained(mazes, Path(folder) / "mazes", screen)
         data: dict[str, Any] = {
             "bandit": dose_runs(RunFolder(doses_folder), coefficients, shown=0.1),
             "rooms": room_maps(read_results(rooms_folder)),
             "worlds": effects(argument),
+            "family": family(argument, read_results(mazes_folder)),
         }
     return explain_page(data, argument, {"bandit": bandit.model_dump(), "two_rooms": rooms.model_dump()})
 

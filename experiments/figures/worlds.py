@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments.analysis.over_worlds import world_means
 from experiments.analysis.values import counted, values_of
@@ -14,18 +15,23 @@ from experiments.storage.results import Results
 MEASURE = "succeeds"
 
 
+def differences(results: Results) -> NDArray[np.float64]:
+    """How many more of a world's runs succeed in the second of two arms, as a fraction, a number per world."""
+    failed_as = RUN_MEASURES[MEASURE].failed_as
+    first, second = (
+        world_means(counted(values_of(MEASURE, runs), failed_as, "fraction"), runs["world"].astype(np.int64))
+        for runs in results.runs.values()
+    )
+    return second - first
+
+
 def by_world(results: Results) -> Iterator[Picture]:
     """A dot per world, in the order of the difference; the caption names the worlds in which it is negative."""
     arms = list(results.runs)
     known = all(results.summary["arms"][arm]["measures"].get(MEASURE) for arm in arms)
     if results.config.environment.worlds is None or len(arms) != 2 or not known:
         return
-    worlds = results.runs[arms[0]]["world"].astype(np.int64)
-    failed_as = RUN_MEASURES[MEASURE].failed_as
-    first, second = (
-        world_means(counted(values_of(MEASURE, results.runs[arm]), failed_as, "fraction"), worlds) for arm in arms
-    )
-    apart, names = second - first, np.unique(worlds)
+    apart, names = differences(results), np.unique(results.runs[arms[0]]["world"].astype(np.int64))
     order = np.argsort(apart, kind="stable")
     figure, axes = canvas(["higher", "equal", "lower"])
     for label, sign, colour in (("higher", 1, COLOURS[1]), ("equal", 0, "#999999"), ("lower", -1, COLOURS[0])):

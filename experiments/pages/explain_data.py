@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from agents.information import entropy
 from experiments.analysis.text_numbers import CLASSIFIER, COIN, CONFIDENT, DIGIT, UNDECIDED
+from experiments.figures.worlds import differences
 from experiments.storage.results import RUNS_FILE, UPDATES_FILE, Results
 from experiments.storage.run_folder import RunFolder
 from experiments.storage.stored_rows import UpdateRows
@@ -116,13 +117,29 @@ def effects(argument: Mapping[str, Any]) -> list[dict[str, Any]]:
     Args:
         argument: docs/argument.json.
     """
-    places = Path(__file__).parent / "explain" / "comparisons.toml"
-    rows = tomllib.loads(places.read_text(encoding="utf-8"))["comparison"]
     return [
         {"label": row["label"], **_effect(argument["claims"], row["experiment"], *row["arms"])}
-        for row in rows
-        if row["experiment"] in argument["experiments"]
+        for row in _compared(argument)
     ]
+
+
+def family(argument: Mapping[str, Any], results: Results) -> dict[str, Any]:
+    """The same in every single world of a family, and which of the rows of `effects` it belongs to, if any.
+
+    Args:
+        argument: docs/argument.json.
+        results: of the family.
+    """
+    experiments = [row["experiment"] for row in _compared(argument)]
+    name = results.config.name
+    row = experiments.index(name) if name in experiments else None
+    return {"row": row, "differences": differences(results).round(6).tolist()}
+
+
+def _compared(argument: Mapping[str, Any]) -> list[dict[str, Any]]:
+    places = Path(__file__).parent / "explain" / "comparisons.toml"
+    rows = tomllib.loads(places.read_text(encoding="utf-8"))["comparison"]
+    return [row for row in rows if row["experiment"] in argument["experiments"]]
 
 
 def _effect(claims: Sequence[Mapping[str, Any]], experiment: str, first: str, second: str) -> dict[str, Any]:

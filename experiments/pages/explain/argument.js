@@ -85,6 +85,18 @@ function drawRooms() {
   byId("room-value").textContent = say("update_of", updates[state.roomMoment], updates[updates.length - 1] + 1);
 }
 
+// A small dot for each world of a family; equal ones lie above each other.
+function drawFamily(plot, x, y, height) {
+  const counts = new Map(), stack = (value) => counts.set(value, (counts.get(value) || 0) + 1).get(value);
+  const placed = page.family.differences.map((value) => [value, stack(value)]);
+  const step = (height * 0.8) / Math.max(...counts.values());
+  for (const [value, place] of placed) {
+    const kind = value > 0 ? "with" : value < 0 ? "without" : "neither";
+    const cy = y + (place - (counts.get(value) + 1) / 2) * step;
+    plot.mark("circle", { cx: x(value), cy, r: 2, "fill-opacity": 0.45, class: `world ${kind}` });
+  }
+}
+
 function drawWorlds() {
   const rows = page.worlds, forIt = rows.filter((row) => row.verdict === "supported" && row.low > 0);
   const plot = canvas("worlds-plot", say("worlds_are", rows.length, forIt.length));
@@ -100,6 +112,7 @@ function drawWorlds() {
     const y = (i + 0.5) * height + (narrow ? 8 : 0), decided = row.verdict !== "inconclusive";
     const kind = decided && row.low > 0 ? "with" : decided && row.high < 0 ? "without" : "neither";
     plot.text(narrow ? 0 : left - 12, narrow ? y - 9 : y + 4, row.label[language()], "label", narrow ? "start" : "end");
+    if (i === page.family.row) drawFamily(plot, x, y, height);
     plot.line([[x(row.low), y], [x(row.high), y]], `interval ${kind}`);
     plot.mark("circle", { cx: x(row.effect), cy: y, r: 5, class: kind });
   });

@@ -31,6 +31,23 @@ def test_one_click_leads_from_the_first_screen_of_the_readme_to_a_slider(browser
     assert page.execute_script("return scrollY") == 0
 
 
+def test_each_maze_is_a_dot_in_the_row_of_its_family(page: Chrome) -> None:
+    draw = """
+        page.family = {row: 2, differences: [-1, 0, 0.5, 0.5, 0.5, 1]};
+        drawWorlds();
+        return [...document.querySelectorAll('#worlds-plot circle.world')].map((dot) =>
+          [Number(dot.getAttribute('cx')), Number(dot.getAttribute('cy')), dot.getAttribute('class')]);
+    """
+    dots = page.execute_script(draw)
+    across = [x for x, _, _ in dots]
+    assert across == sorted(across)
+    assert len(set(across)) == 4
+    assert len({(x, y) for x, y, _ in dots}) == 6  # equal ones lie above each other
+    assert [kind for _, _, kind in dots] == ["world without", "world neither", *["world with"] * 4]
+    between = [y for x, y, _ in dots if across.count(x) == 1]
+    assert max(between) - min(between) < 1e-6  # in one row
+
+
 def test_bars_move_by_keyboard_and_move_everywhere(page: Chrome) -> None:
     first = page.find_element(By.CSS_SELECTOR, "#entropy-bars input")
     before = said(page, "entropy-out")
