@@ -126,9 +126,7 @@ def test_a_random_setting_that_its_world_refuses_is_named_and_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Undiscounted, with a reward for every step, no action is best: that is known only once the world is made."""
-    monkeypatch.setattr(
-        planning, "MAX_SWEEPS", 2000
-    )  # after which growing values are given up: else it takes a minute
+    monkeypatch.setattr(planning, "MAX_SWEEPS", 2000)  # then growing values are given up: else it takes a minute
     world = BASE["environment"] | {"reward_offset": 0.1}
     rules = {"environment": {"choice": [world]}, "agent": {"discount": {"choice": [1.0, 0.9]}}}
     file = written(tmp_path, {"sample": {"count": 6, "seed": 7, **rules}})
