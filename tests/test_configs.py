@@ -58,7 +58,9 @@ class TestEveryExperiment:
         if "LunarLander" in path.read_text() and importlib.util.find_spec("Box2D") is None:
             pytest.skip("needs the extra box2d")
         few = ["training.updates=2", "training.seeds=[1000, 1001]"]
-        if load_config(path).environment.worlds is not None:
+        whole = load_config(path)
+        few += [f"arms.{name}.updates=2" for name, arm in whole.arms.items() if arm.updates is not None]
+        if whole.environment.worlds is not None:
             few.append("environment.worlds=2")
         config = load_config(path, few)
         result = train(config)

@@ -25,6 +25,7 @@ MODULES = [
     module.name
     for package in (agents, envs, experiments)
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if module.name != "experiments.session.on_ray" or importlib.util.find_spec("ray")  # an extra
 ]
 
 
