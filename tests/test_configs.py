@@ -101,8 +101,10 @@ def test_no_claim_rests_on_stuck_or_says_of_an_entropy_what_the_term_is_good_for
 
 
 def test_how_a_run_ended_is_judged_in_one_reading() -> None:
-    """`succeeds`; but where random actions cost return by construction, where the most probable ones lead. One claim
-    asks for the price of a large coefficient: its runs succeed without walking there straight."""
+    """`succeeds`; but where random actions cost return by construction, where the most probable ones lead.
+
+    One claim asks for the price of a large coefficient: its runs succeed without walking there straight.
+    """
     readings = {"succeeds", "solved", "greedy_solved"}
     declared: dict[str, set[str]] = {
         path.stem: readings & {claim.measure for claim in load_config(path).claims} for path in CONFIGS
