@@ -37,7 +37,6 @@ PLAN = (
             Entry("mazes_tuned", "And with each arm at its own best settings?"),
             Entry("mazes_more_training", "Would more training do the same?"),
         ),
-        with_maps=True,
     ),
     Part(
         "The picture that explains it",
@@ -67,7 +66,6 @@ PLAN = (
             Entry("frozen_lake", "And on ice that is slippery?"),
             Entry("cliff_walking", "And where rewards are large and negative?"),
         ),
-        with_maps=True,
     ),
     Part(
         "What a sceptic asks",
