@@ -380,7 +380,7 @@ def readers(folder: Path) -> dict[str, Callable[[], Any]]:
 
 
 def damaged(path: Path, cuts: int = 500, flips: int = 200) -> Iterator[bytes]:
-    """Cut the file off at this many places or more, then let bits be wrong or bytes too many; yields what it is."""
+    """Cut the file off at this many places or more, then let bits be wrong or bytes too many; yields the bytes."""
     whole = path.read_bytes()
     for end in range(len(whole) - 1, -1, -max(1, len(whole) // cuts)):
         os.truncate(path, end)
