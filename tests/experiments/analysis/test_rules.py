@@ -90,9 +90,9 @@ def test_seeds_for_a_refutation_tell_the_effect_from_the_margin_on_its_side(esti
 
 
 def test_seeds_for_an_equivalence_are_enough_for_both_margins() -> None:
-    plans = {(-0.2, 0.05, 0.9): 30, (0.2, 0.05, 0.9): 50}
-    assert within(0.1, *MARGINS, plans.get).seeds(0.05) == 50
-    assert within(0.1, *MARGINS, {(-0.2, 0.05, 0.9): 30}.get).seeds(0.05) is None
+    for low, high, both in ((30, 50, 50), (50, 30, 50), (30, None, None), (None, 30, None)):
+        plans = {(-0.2, 0.05, 0.9): low, (0.2, 0.05, 0.9): high}
+        assert within(0.1, *MARGINS, plans.get).seeds(0.05) == both
 
 
 # --- an inverted U over a, b, c and d
