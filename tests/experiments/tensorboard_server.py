@@ -56,14 +56,14 @@ class TensorBoardServer(NamedTuple):
 
 @contextmanager
 def tensorboard_server(folder: Path, log: Path, points: int = 100_000) -> Iterator[TensorBoardServer]:
-    """Runs the command that users are shown, on a port that the system chooses.
+    """Runs the command that users are shown, on a port that the system chooses; new points are seen each second.
 
     Args:
         folder: the log folder.
         log: a file for what the server says.
         points: how many points a curve shows.
     """
-    options = shlex.split(tensorboard_command(folder, port=0, points=points))[1:]
+    options = [*shlex.split(tensorboard_command(folder, port=0, points=points))[1:], "--reload_interval", "1"]
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "tensorboard.main", *options], stdout=output, stderr=output

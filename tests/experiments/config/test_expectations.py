@@ -19,6 +19,8 @@ ARMS = ["with_entropy", "without_entropy", "a", "b", "c", "0"]
         ("inverted_u(a, b, c)", Expectation("inverted_u", ("a", "b", "c"), peaks=("b",))),
         ("inverted_u(a, b, 0, c)", Expectation("inverted_u", ("a", "b", "0", "c"), peaks=("b", "0"))),
         ("inverted_u(a, b, *0, c)", Expectation("inverted_u", ("a", "b", "0", "c"), peaks=("0",))),
+        ("0 < a", Expectation("<", ("0", "a"))),
+        ("  inverted_u(a, * b, 0, c)  ", Expectation("inverted_u", ("a", "b", "0", "c"), peaks=("b",))),
     ],
 )
 def test_grammar(text: str, expected: Expectation) -> None:
@@ -36,6 +38,9 @@ def test_grammar(text: str, expected: Expectation) -> None:
         ("a beats b", GRAMMAR),
         ("a < b < c", GRAMMAR),
         ("a <= b", GRAMMAR),
+        ("inverted_u(a, b, c) or so", GRAMMAR),
+        ("0x < a", "unknown arm '0x'"),
+        ("a < 0x", "unknown arm '0x'"),
         ("", GRAMMAR),
         ("a = b", '"=" and "within" belong together'),
         ("a < b within 0.1", "belong together"),
@@ -59,6 +64,32 @@ def test_a_mistake_is_named_with_what_would_be_valid(text: str, message: str) ->
         parse_expectation(text, ARMS)
     assert message in str(error.value)
     assert repr(text) in str(error.value) or "unknown arm" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a beats b", f"cannot read expect = 'a beats b'; write {GRAMMAR}"),
+        ("0.9 < a", "expect = '0.9 < a': the arm comes first and the number second"),
+        ("a = b", 'expect = \'a = b\': "=" and "within" belong together: no test can show exact equality'),
+        ("a = b within -1", "expect = 'a = b within -1': \"within\" needs a number above 0, not '-1'"),
+        ("a < a", "expect = 'a < a' compares an arm with itself"),
+        ("inverted_u(a, b)", "expect = 'inverted_u(a, b)': an inverted U needs three or more different arms"),
+        (
+            "inverted_u(*a, b, c)",
+            "expect = 'inverted_u(*a, b, c)': the declared peak is one arm between the two ends",
+        ),
+        (
+            "a = b within 3",
+            "'first_optimal_update' is a time to an event, for which there is no test of equality; use < or >",
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_these_words(text: str, message: str) -> None:
+    measure = "first_optimal_update" if text == "a = b within 3" else "solved"
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the whole message is compared
+        read_expectation(measure, text, ARMS, [measure])
+    assert str(error.value) == message
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from experiments.config.loading import load_config
 from experiments.config.schema import Config
-from experiments.session import members
+from experiments.session import members, processes
 from experiments.session import run as session
 from experiments.session import workers as workers_module
 from experiments.session.interrupts import Interrupts
@@ -299,8 +299,9 @@ def test_a_simulator_that_hangs_can_be_left(tmp_path: Path, workers: int) -> Non
         del gymnasium.registry["Hanging-v0"]
 
 
-def test_a_stopped_worker_does_not_defy_a_second_ctrl_c(tmp_path: Path) -> None:
+def test_a_stopped_worker_does_not_defy_a_second_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It hears nothing and is killed after a short wait; else it is let go after a minute, for the test to end."""
+    monkeypatch.setattr(processes, "PATIENCE", 1.0)
     let_go: list[int] = []
 
     def let_go_of(process: int) -> None:
