@@ -71,7 +71,7 @@ def test_its_checker_finds_nothing_wrong_with_our_worlds(world: str) -> None:
     check_env(gymnasium.make(world).unwrapped, skip_render_check=False)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("world", DISCOUNT)
 def test_its_entropy_term_leaves_the_policy_less_sure(world: str, seed: int) -> None:
@@ -79,7 +79,7 @@ def test_its_entropy_term_leaves_the_policy_less_sure(world: str, seed: int) -> 
     assert with_term.entropy_bits > without.entropy_bits
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("world", DISCOUNT)
 def test_with_its_entropy_term_more_of_its_runs_end_at_the_best_goal(world: str) -> None:
     solved = {}

@@ -1,0 +1,52 @@
+"""Make docs/neighbours.md from running every trial: python -m tests.peers.neighbours
+
+It takes all packages: pip install --constraint constraints.txt --editable ".[dev,peers,box2d]"
+"""
+
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from experiments.config.version import __version__
+from tests.peers import agents, readers, worlds, wrapped  # noqa: F401  (they add their trials)
+from tests.peers.trials import TRIALS, Trial
+
+PAGE = Path(__file__).parents[2] / "docs" / "neighbours.md"
+HEADINGS = {
+    "worlds": "Other people's worlds, in which this project trains",
+    "wrappers": "Gymnasium's wrappers around our worlds",
+    "agents": "Other people's agents in our worlds",
+    "readers": "Other people's readers of our results",
+}
+INTRODUCTION = f"""# Neighbours
+
+What fits this project, and what is refused and why. `python -m tests.peers.neighbours` made this page by trying all that is on
+it, with version {__version__} and Python {platform.python_version()}; `make test-all` tries it again. The project needs none of it: the extra `peers`
+brings it. The packages stand beside the pins of `constraints.txt`, so that tianshou is not its version 2, which needs an older
+pandas.
+"""  # noqa: E501
+
+
+def lines() -> Iterator[str]:
+    """The page, line by line."""
+    yield INTRODUCTION
+    for group, heading in HEADINGS.items():
+        yield f"## {heading}\n"
+        yield "| package | what was tried | what came out |\n| --- | --- | --- |"
+        for trial in (trial for trial in TRIALS if trial.group == group):
+            yield f"| {trial.package} {trial.version} | {trial.what} | {tried(trial)} |"
+        yield ""
+
+
+def tried(trial: Trial) -> str:
+    """What came out, for a cell of a table."""
+    print(f"{trial.package}: {trial.what}", file=sys.stderr)
+    said = trial.outcome().replace("|", "\\|")
+    return said if said == "fits" else f"refused: {said}"
+
+
+if __name__ == "__main__":
+    if missing := {trial.package for trial in TRIALS if trial.version is None}:
+        sys.exit(f"not installed: {', '.join(sorted(missing))}")
+    PAGE.write_text("\n".join(lines()), encoding="utf-8")
