@@ -140,13 +140,16 @@ def cluster(address: str | None, workers: int | None, notify: Callable[[str], No
         how: dict[str, Any] = {"address": "local", "num_cpus": workers or available_cores()}
         how |= {"include_dashboard": False}
     else:
-        excludes = ["/*", *(f"!/{name}" for name in OURS), "__pycache__"]
+        excludes = ["__pycache__", *(f"/{name}" for name in os.listdir(ROOT) if name not in OURS)]
         how = {"address": address, "runtime_env": {"working_dir": str(ROOT), "excludes": excludes}}
     before = signal.getsignal(signal.SIGTERM)  # Ray puts its own in the place
     try:
-        ray.init(**how, logging_level=logging.ERROR, log_to_driver=False)
+        with _silent():
+            ray.init(**how, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        what = "Ray cannot be started here" if address is None else f"--address {address}: no Ray cluster answers"
+        what = "Ray cannot be started here"
+        if address is not None:
+            what = f"--address {address} (of a cluster that has a token, with RAY_AUTH_MODE=token)"
         raise Failure(f"{what}: {one_line(error)}") from None
     signal.signal(signal.SIGTERM, before)
     try:
@@ -154,3 +157,15 @@ def cluster(address: str | None, workers: int | None, notify: Callable[[str], No
         yield RayEngine(min(workers or cores, cores), workers or AHEAD * cores, notify)
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Ray writes each attempt to connect to standard error, past Python; what it raises says it in one line."""
+    sys.stderr.flush()
+    with open(os.devnull, "wb") as nowhere, os.fdopen(os.dup(2), "wb") as kept:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept.fileno(), 2)
