@@ -131,9 +131,7 @@ def prepare(config: Config, path: Path) -> Done:
 def _prepare(experiment: tuple[Config, Path]) -> Done:
     config, path = experiment
     if not (path.parent / MARK).exists():  # else results would stay behind on the machine that made them
-        raise StoreError(
-            f"{path.parent}: is not there on {platform.node()}: its machines have to share the folder"
-        )
+        raise StoreError(f"{path.parent}: is not there on {platform.node()}: machines have to share it")
     return prepare(config, path)
 
 

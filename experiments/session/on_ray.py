@@ -7,6 +7,7 @@ bounded number of times. This is the only module that imports Ray.
 import logging
 import os
 import signal
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -30,6 +31,7 @@ Task = TypeVar("Task")
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("agents", "envs", "experiments")  # what the machines of a cluster are sent of the folder that holds us
 ATTEMPTS = 3  # of a task whose worker dies
+CONNECTING = 10.0  # seconds until a machine that does not answer counts as not there
 AHEAD = 2  # tasks that are handed out for each core, so that no core waits for the next
 
 
@@ -140,13 +142,18 @@ def cluster(address: str | None, workers: int | None, notify: Callable[[str], No
         how: dict[str, Any] = {"address": "local", "num_cpus": workers or available_cores()}
         how |= {"include_dashboard": False}
     else:
-        excludes = ["/*", *(f"!/{name}" for name in OURS), "__pycache__"]
+        excludes = ["__pycache__", *(f"/{name}" for name in os.listdir(ROOT) if name not in OURS)]
         how = {"address": address, "runtime_env": {"working_dir": str(ROOT), "excludes": excludes}}
     before = signal.getsignal(signal.SIGTERM)  # Ray puts its own in the place
     try:
-        ray.init(**how, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        what = "Ray cannot be started here" if address is None else f"--address {address}: no Ray cluster answers"
+        if address is not None:
+            _knock(address)
+        with _silent():
+            ray.init(**how, logging_level=logging.ERROR, log_to_driver=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        what = "Ray cannot be started here"
+        if address is not None:
+            what = f"--address {address} (of a cluster that has a token, with RAY_AUTH_MODE=token)"
         raise Failure(f"{what}: {one_line(error)}") from None
     signal.signal(signal.SIGTERM, before)
     try:
@@ -154,3 +161,26 @@ def cluster(address: str | None, workers: int | None, notify: Callable[[str], No
         yield RayEngine(min(workers or cores, cores), workers or AHEAD * cores, notify)
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Whether anybody listens at HOST:PORT: Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), CONNECTING).close()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Ray writes each attempt to connect to standard error, past Python; what it raises says it in one line."""
+    sys.stderr.flush()
+    with open(os.devnull, "wb") as nowhere, os.fdopen(os.dup(2), "wb") as kept:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept.fileno(), 2)

@@ -7,6 +7,7 @@ command.
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -44,7 +45,7 @@ class Command:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *words],
                 cwd=folder,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                env=os.environ | {"PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "token"},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -233,3 +234,56 @@ def test_a_training_whose_worker_is_killed_goes_on_with_either_engine(tmp_path: 
         with running(tmp_path, *train_py(tmp_path, *words)) as command:
             assert command.wait() == 0, command.said()
     assert_same_folder(contents(out), contents(tmp_path / "local"))
+
+
+WHERE = """
+import sys
+
+import experiments
+from experiments.session.on_ray import cluster
+from experiments.storage.sources import digest
+
+
+def asked(_):
+    import experiments
+    from experiments.storage.sources import digest
+
+    return experiments.__file__, digest()
+
+
+with cluster(sys.argv[1], None, print) as engine:
+    ((_, (place, found)),) = engine.each(asked, [0], str, lambda: None)
+assert place != experiments.__file__, place
+assert found == digest()
+"""
+
+
+@pytest.mark.long
+def test_a_cluster_that_runs_already_is_sent_our_sources(file: Path, local: Path, tmp_path: Path) -> None:
+    (tmp_path / "where.py").write_text(WHERE)
+    address = f"127.0.0.1:{free_port()}"
+    head = ("ray.scripts.scripts", "start", "--head", "--block", "--port", address.partition(":")[2])
+    (tmp_path / "head").mkdir()
+    options = ["--num-cpus", "2", "--include-dashboard", "false", "--disable-usage-stats"]
+    with running(tmp_path / "head", *head, *options) as cluster:
+        wait_for(lambda: cluster.family() and "Ray runtime started" in cluster.said(), "a cluster")
+        for words in (("where", address), swept(file, tmp_path / "out", "--engine", "ray", "--address", address)):
+            with running(tmp_path, *words) as command:
+                assert command.wait() == 0, command.said()
+    assert_same(tmp_path / "out", local)
+
+
+@pytest.mark.long
+def test_an_address_where_nobody_answers_is_refused_in_one_line(file: Path, tmp_path: Path) -> None:
+    words = swept(file, tmp_path / "out", "--engine", "ray", "--address", f"127.0.0.1:{free_port()}")
+    with running(tmp_path, *words) as command:
+        assert command.wait() == 2
+    assert command.said().startswith("experiments.sweep: --address 127.0.0.1:")
+    assert command.said().count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
