@@ -85,15 +85,18 @@ function drawRooms() {
   byId("room-value").textContent = say("update_of", updates[state.roomMoment], updates[updates.length - 1] + 1);
 }
 
-// A small dot for each world of a family; equal ones lie above each other.
+// A small dot for each world of a family; equal ones lie above each other, in as few columns as fit into the row.
 function drawFamily(plot, x, y, height) {
-  const counts = new Map(), stack = (value) => counts.set(value, (counts.get(value) || 0) + 1).get(value);
-  const placed = page.family.differences.map((value) => [value, stack(value)]);
-  const step = (height * 0.8) / Math.max(...counts.values());
-  for (const [value, place] of placed) {
+  const apart = 4.2, most = Math.floor((height * 0.9) / apart), { differences } = page.family;
+  for (const value of new Set(differences)) {
+    const number = differences.filter((other) => other === value).length;
+    const columns = Math.ceil(number / most), rows = Math.ceil(number / columns);
     const kind = value > 0 ? "with" : value < 0 ? "without" : "neither";
-    const cy = y + (place - (counts.get(value) + 1) / 2) * step;
-    plot.mark("circle", { cx: x(value), cy, r: 2, "fill-opacity": 0.45, class: `world ${kind}` });
+    for (let place = 0; place < number; place++) {
+      const cx = x(value) + ((place % columns) - (columns - 1) / 2) * apart;
+      const cy = y + (Math.floor(place / columns) - (rows - 1) / 2) * apart;
+      plot.mark("circle", { cx, cy, r: 1.8, "fill-opacity": 0.6, class: `world ${kind}` });
+    }
   }
 }
 
