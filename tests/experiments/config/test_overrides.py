@@ -254,6 +254,12 @@ def test_what_has_no_key_and_value_is_answered_with_how_to_write_it(override: st
         load_config(TWO_ROOMS, [override])
 
 
+def test_a_long_override_is_shown_by_its_beginning() -> None:
+    with pytest.raises(ConfigError, match="write dotted") as refused:
+        load_config(TWO_ROOMS, ["x" * 5000])
+    assert len(str(refused.value)) < 300
+
+
 def test_a_line_break_brings_in_no_second_key() -> None:
     with pytest.raises(ConfigError, match="is no TOML value"):
         load_config(TWO_ROOMS, ['name="a"\nmore="b"'])

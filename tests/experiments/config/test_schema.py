@@ -79,6 +79,7 @@ MISTAKES = {
     ),
     "policy with a zero": (["agent.initial_policy=[1.0, 0.0, 0.0, 0.0]"], "agent.initial_policy: .*above 0"),
     "no arms": (["arms={}"], "at least one arm"),
+    "arms that are no table": (["arms=3", "agent.learning_rate=0.5"], "arms: .*not 3"),
     "arm that is no table": (["arms.with_entropy=3"], "arms.with_entropy: .*not 3"),
     "name with a space": (["name='two rooms'"], r"name: .*\[a-z0-9_\]"),
     "baseline that needs others": (
