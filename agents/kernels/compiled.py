@@ -27,7 +27,7 @@ def flags() -> str:
     return " ".join(f"{name}={int(getattr(numba.config, name))}" for name in FLAGS)
 
 
-def compiled(*freedoms: str, inlined: bool = False) -> Callable[[Function], Function]:
+def compiled(*freedoms: str, inlined: bool = False, makes_arrays: bool = False) -> Callable[[Function], Function]:
     """Compile for the types of the arguments it is called with; the result is kept on disk for later processes.
 
     It runs without the interpreter's lock, so threads may share the work. It checks nothing: an index out of
@@ -42,6 +42,8 @@ def compiled(*freedoms: str, inlined: bool = False) -> Callable[[Function], Func
             another order, always the same one for the same length.
         inlined: whether it becomes a part of every compiled function that calls it; it is then not compiled by
             itself, which saves time.
+        makes_arrays: whether it makes an array, or returns one or a view of one. If not, it counts no references
+            to the arrays it is given: counting takes longer than many a loop, and others keep the arrays.
     """
 
     def decorator(function: Function) -> Function:
@@ -53,6 +55,7 @@ def compiled(*freedoms: str, inlined: bool = False) -> Callable[[Function], Func
             "nogil": True,
             "inline": "always" if inlined else "never",
             "no_cfunc_wrapper": True,
+            "_nrt": inlined or makes_arrays,
         }
         try:
             dispatcher = numba.njit(function, cache=True, **options)

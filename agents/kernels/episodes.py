@@ -13,20 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.kernels.compiled import compiled
-from agents.kernels.philox import normals, uniforms
+from agents.kernels.philox import normals_at, uniforms, uniforms_at
 from agents.kernels.rows import fill
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
-
-AT_LEAST = 64  # random numbers made at a time, if episodes may be that long
+# Numba counts a signed place from the end if it is negative, and takes time to ask: these are unsigned.
+Places = NDArray[np.uint32]
 
 
 class Tables(NamedTuple):
     """A world. An outcome is at place (state * A + action) * K + outcome of each flat array."""
 
     start: Array  # [S] cumulative start distribution
-    arrival: NDArray[np.int32]  # [S * A * K] 2 * next state, plus 1 if the episode ends there
+    arrival: Places  # [S * A * K] 2 * next state, plus 1 if the episode ends there
     reward: Array  # [S * A * K]
     cumulative: Array  # [S * A * K] cumulative probability of the outcomes of an action
     reward_std: float  # standard deviation of the noise on every reward
@@ -46,9 +46,9 @@ class Numbers(NamedTuple):
 class Steps(NamedTuple):
     """The steps played, ordered by time and then by episode. The first sum(live) places are filled."""
 
-    state: NDArray[np.int32]  # [T * E]
-    taken: NDArray[np.int32]  # [T * E] state * A + action
-    episode: NDArray[np.int32]  # [T * E]
+    state: Places  # [T * E]
+    taken: Places  # [T * E] state * A + action
+    episode: Places  # [T * E]
     reward: Array  # [T * E]
     live: Ints  # [T] episodes still running
     entropy: Array  # [T] nats, sum over those
@@ -56,14 +56,11 @@ class Steps(NamedTuple):
     lengths: Ints  # [E]
 
 
-@compiled()
+@compiled(makes_arrays=True)
 def play(
     world: Tables, edges: Array, entropy: Array, numbers: Numbers, steps: Steps, visited: NDArray[np.bool_]
 ) -> tuple[int, int, int]:
     """Play E episodes.
-
-    An action, or an outcome, is the number of cumulative probabilities that its uniform number reaches. All are
-    compared: to stop early would be a random branch, which a processor cannot predict.
 
     Args:
         world: its tables.
@@ -75,37 +72,49 @@ def play(
     Returns:
         N, the lock-steps T' of the longest episode, and how many episodes the time limit cut off.
     """
-    episodes, limit, actions = len(steps.returns), len(steps.live), edges.shape[1]
-    outcomes = len(world.arrival) // edges.size
-    ahead = max(1, AT_LEAST // episodes)  # time steps
-    choices, chances, noise = np.empty(ahead * episodes), np.empty(ahead * episodes), np.empty(ahead * episodes)
-    at, running = np.empty(episodes, np.int64), np.empty(episodes, np.int64)
-    fill(noise, 0.0)
+    episodes = len(steps.returns)
+    at, running = np.empty(episodes, np.uint32), np.empty(episodes, np.uint32)
+    drawn = np.empty(8), np.empty(episodes), np.empty(episodes), np.empty(episodes)
     _begin(world, numbers, at, running, visited)
+    return _walk(world, edges.reshape(edges.size), entropy, numbers, at, running, drawn, steps, visited)
+
+
+@compiled()
+def _walk(
+    world: Tables, thresholds: Array, entropy: Array, numbers: Numbers, at: Places, running: Places,
+    drawn: tuple[Array, Array, Array, Array], steps: Steps, visited: NDArray[np.bool_],
+) -> tuple[int, int, int]:  # fmt: skip
+    """`play` from the first states on, `at`, [E], of the episodes that are `running`, [E]; `drawn` is working
+    memory, [8] and thrice [E]."""
+    episodes, limit, states = len(steps.returns), len(steps.live), len(entropy)
+    actions = len(thresholds) // states
+    outcomes = len(world.arrival) // len(thresholds)
+    eight, choices, chances, noise = drawn
+    fill(noise, 0.0)
     fill(steps.returns, 0.0)
     n, number, t = 0, episodes, 0
     while t < limit and number > 0:
-        if t % ahead == 0:
-            _draw(world, numbers, outcomes, t * episodes, choices, chances, noise)
-        base, still, total = t % ahead * episodes, 0, 0.0
+        now, first = running[:number], t * episodes
+        uniforms_at(numbers.seed, numbers.actions, numbers.update, first, now, eight, choices)
+        if outcomes > 1:
+            uniforms_at(numbers.seed, numbers.outcomes, numbers.update, first, now, eight, chances)
+        if world.reward_std > 0:
+            normals_at(numbers.seed, numbers.rewards, numbers.update, first, now, eight, noise)
+        still, total = 0, 0.0
         for k in range(number):
             state, episode = at[k], running[k]
-            uniform, action = choices[base + episode], 0
-            for a in range(actions - 1):
-                action += edges[state, a] <= uniform
-            taken = state * actions + action
+            taken = state * actions + _reached(thresholds, state * actions, actions, choices[k])
             place = taken * outcomes
             if outcomes > 1:
-                chance, first = chances[base + episode], place
-                for outcome in range(first, first + outcomes - 1):
-                    place += world.cumulative[outcome] <= chance
-            reward = world.reward[place] + world.reward_std * noise[base + episode]
+                place += _reached(world.cumulative, place, outcomes, chances[k])
+            outcome = np.uint64(place)
+            reward = world.reward[outcome] + world.reward_std * noise[k]
             steps.state[n], steps.taken[n], steps.episode[n], steps.reward[n] = state, taken, episode, reward
             steps.returns[episode] += reward
             steps.lengths[episode] = t + 1
             total += entropy[state]
             n += 1
-            arrival = world.arrival[place]
+            arrival = world.arrival[outcome]
             visited[arrival >> 1] = True
             at[still], running[still] = arrival >> 1, episode
             still += 1 - (arrival & 1)
@@ -116,7 +125,22 @@ def play(
 
 
 @compiled()
-def _begin(world: Tables, numbers: Numbers, at: Ints, running: Ints, visited: NDArray[np.bool_]) -> None:
+def _reached(cumulative: Array, first: int, number: int, chance: float) -> int:
+    """The number of cumulative probabilities, of some from `first` on, that a uniform number reaches; the last, 1,
+    is left out. All are compared: to stop early would be a random branch, which a processor cannot predict."""
+    found = 0
+    if number == 4:  # the actions of our own worlds, without the cost of a loop
+        found += cumulative[np.uint64(first)] <= chance
+        found += cumulative[np.uint64(first + 1)] <= chance
+        found += cumulative[np.uint64(first + 2)] <= chance
+        return found
+    for place in range(first, first + number - 1):
+        found += cumulative[np.uint64(place)] <= chance
+    return found
+
+
+@compiled(makes_arrays=True)
+def _begin(world: Tables, numbers: Numbers, at: Places, running: Places, visited: NDArray[np.bool_]) -> None:
     """The first state of every episode, [E], all of which run."""
     chances, first = np.empty(len(at)), 0
     fill(chances, 0.0)
@@ -129,15 +153,3 @@ def _begin(world: Tables, numbers: Numbers, at: Ints, running: Ints, visited: ND
         while world.start[at[e]] <= chances[e]:
             at[e] += 1
         visited[at[e]] = True
-
-
-@compiled()
-def _draw(
-    world: Tables, numbers: Numbers, outcomes: int, first: int, choices: Array, chances: Array, noise: Array
-) -> None:
-    """Fill in the random numbers of the next time steps, as far as the world needs them."""
-    uniforms(numbers.seed, numbers.actions, numbers.update, first, choices)
-    if outcomes > 1:
-        uniforms(numbers.seed, numbers.outcomes, numbers.update, first, chances)
-    if world.reward_std > 0:
-        normals(numbers.seed, numbers.rewards, numbers.update, first, noise)

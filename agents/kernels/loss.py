@@ -55,7 +55,7 @@ def _control(log_pi: Array, regularizer: int) -> float:
     return 0.5 * squares
 
 
-@compiled()
+@compiled(makes_arrays=True)
 def gradient_by_logits(
     score: tuple[Array, Array, Array], softmax: Array, epsilon: float, advantage_sums: Array, counts: Array,
     normalizer: float, entropy_coef: float, regularizer: int, gradient: Array,

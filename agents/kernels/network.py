@@ -36,7 +36,7 @@ MAX_INPUT = np.float32(7.90531110763549805)
 # works on a view of that row: only then does it become vector instructions.
 
 
-@compiled("contract")
+@compiled("contract", makes_arrays=True)
 def forward(theta: Array, widths: Ints, rows: Array, hidden: Array, logits: Array) -> None:
     """Fill in the outputs of all hidden layers and the logits.
 
@@ -63,7 +63,7 @@ def forward(theta: Array, widths: Ints, rows: Array, hidden: Array, logits: Arra
         below = above
 
 
-@compiled("contract")
+@compiled("contract", makes_arrays=True)
 def backward(theta: Array, widths: Ints, rows: Array, hidden: Array, gradient: Array, found: Array) -> None:
     """Fill in the gradient of the parameters, [P], from that of the logits, [N, A].
 
@@ -89,21 +89,21 @@ def backward(theta: Array, widths: Ints, rows: Array, hidden: Array, gradient: A
                 copy_row(delta[n], of_weight[used[n]])
 
 
-@compiled("contract")
+@compiled("contract", makes_arrays=True)
 def forward_all(theta: Array, widths: Ints, rows: Array, hidden: Array, logits: Array) -> None:
     """`forward` for runs side by side: a first axis R everywhere."""
     for r in range(len(theta)):
         forward(theta[r], widths, rows[r], hidden[r], logits[r])
 
 
-@compiled("contract")
+@compiled("contract", makes_arrays=True)
 def backward_all(theta: Array, widths: Ints, rows: Array, hidden: Array, gradient: Array, found: Array) -> None:
     """`backward` for runs side by side: a first axis R everywhere."""
     for r in range(len(theta)):
         backward(theta[r], widths, rows[r], hidden[r], gradient[r], found[r])
 
 
-@compiled()
+@compiled(makes_arrays=True)
 def _parameters(flat: Array, widths: Ints, layer: int) -> tuple[Array, Array]:
     """Weight and bias of a layer, counted from 1, as views of the parameters, [P]."""
     start = 0
@@ -113,7 +113,7 @@ def _parameters(flat: Array, widths: Ints, layer: int) -> tuple[Array, Array]:
     return flat[start:end].reshape(widths[layer - 1], widths[layer]), flat[end : end + widths[layer]]
 
 
-@compiled()
+@compiled(makes_arrays=True)
 def _outputs(flat: Array, widths: Ints, layer: int, rows: int) -> Array:
     """The outputs of a hidden layer, counted from 1, for every row, [N, H]: a view of those of all layers."""
     start = 0
@@ -122,7 +122,7 @@ def _outputs(flat: Array, widths: Ints, layer: int, rows: int) -> Array:
     return flat[start : start + rows * widths[layer]].reshape(rows, widths[layer])
 
 
-@compiled()
+@compiled(makes_arrays=True)
 def _rows_in_use(matrix: Array) -> Ints:
     """The rows in which not everything is 0."""
     used, number = np.empty(len(matrix), np.int64), 0
@@ -135,7 +135,7 @@ def _rows_in_use(matrix: Array) -> Ints:
     return used[:number]
 
 
-@compiled()
+@compiled(makes_arrays=True)
 def _rows(matrix: Array, chosen: Ints) -> Array:
     found = np.empty((len(chosen), matrix.shape[1]), matrix.dtype)
     for n in range(len(chosen)):
@@ -143,7 +143,7 @@ def _rows(matrix: Array, chosen: Ints) -> Array:
     return found
 
 
-@compiled()
+@compiled(makes_arrays=True)
 def _transposed(matrix: Array) -> Array:
     found = np.empty((matrix.shape[1], matrix.shape[0]), matrix.dtype)
     for column in range(matrix.shape[1]):

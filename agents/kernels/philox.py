@@ -12,6 +12,9 @@ import math
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from agents.kernels.compiled import compiled
@@ -32,6 +35,35 @@ def uniforms(seed: int, purpose: int, update: int, first: int, out: Array) -> No
     for block in range(first // 4, (first + len(out) + 3) // 4):
         a, b, c, d = _words(seed, purpose, update, block)
         _put((_uniform(a), _uniform(b), _uniform(c), _uniform(d)), 4 * block - first, out)
+
+
+@compiled()
+def uniforms_at(seed: int, purpose: int, update: int, first: int, places: Array, eight: Array, out: Array) -> None:
+    """Fill out [n] with the numbers first + place for some places [n], in ascending order. `eight` is working
+    memory, [8]."""
+    drawn = -1
+    for n in range(len(places)):
+        number = first + places[n]
+        if number >> 3 != drawn:
+            drawn = number >> 3
+            words = _two_blocks(seed, purpose, update, 2 * drawn)
+            for lane in range(8):
+                eight[lane] = _uniform(words[lane])
+        out[n] = eight[number & 7]
+
+
+@compiled()
+def normals_at(seed: int, purpose: int, update: int, first: int, places: Array, eight: Array, out: Array) -> None:
+    """Fill out [n] with the normal numbers first + place; arguments as in `uniforms_at`."""
+    drawn = -1
+    for n in range(len(places)):
+        number = first + places[n]
+        if number >> 3 != drawn:
+            drawn = number >> 3
+            words = _two_blocks(seed, purpose, update, 2 * drawn)
+            for lane in range(0, 8, 2):
+                eight[lane], eight[lane + 1] = _normal_pair(words[lane], words[lane + 1])
+        out[n] = eight[number & 7]
 
 
 @compiled()
@@ -59,23 +91,45 @@ def normals(seed: int, purpose: int, update: int, first: int, out: Array) -> Non
 @compiled()
 def _words(seed: int, purpose: int, update: int, block: int) -> Words:
     """A block of four words."""
-    x_0, x_1, x_2, x_3 = np.uint64(block), np.uint64(update), ZERO, ZERO
+    x = np.uint64(block), np.uint64(update), ZERO, ZERO
     key_0, key_1 = np.uint64(seed), np.uint64(purpose)
     for _ in range(ROUNDS):
-        high_0, low_0 = _high_word(MULTIPLIER_0, x_0), MULTIPLIER_0 * x_0
-        high_1, low_1 = _high_word(MULTIPLIER_1, x_2), MULTIPLIER_1 * x_2
-        x_0, x_1, x_2, x_3 = high_1 ^ x_1 ^ key_0, low_1, high_0 ^ x_3 ^ key_1, low_0
+        x = _round(x, key_0, key_1)
         key_0, key_1 = key_0 + WEYL_0, key_1 + WEYL_1
-    return x_0, x_1, x_2, x_3
+    return x
 
 
 @compiled()
-def _high_word(a: np.uint64, b: np.uint64) -> np.uint64:
-    """The upper 64 bits of a product, from four products of 32-bit halves. LLVM turns them into one
-    instruction."""
-    middle = (a >> HALF) * (b & LOW) + ((a & LOW) * (b & LOW) >> HALF)
-    other = (a & LOW) * (b >> HALF) + (middle & LOW)
-    return (a >> HALF) * (b >> HALF) + (middle >> HALF) + (other >> HALF)
+def _two_blocks(seed: int, purpose: int, update: int, block: int) -> tuple[np.uint64, ...]:
+    """This block and the next, eight words. Each round of a block waits for the one before; that of the other need
+    not."""
+    x, y = (np.uint64(block), np.uint64(update), ZERO, ZERO), (np.uint64(block + 1), np.uint64(update), ZERO, ZERO)
+    key_0, key_1 = np.uint64(seed), np.uint64(purpose)
+    for _ in range(ROUNDS):
+        x, y = _round(x, key_0, key_1), _round(y, key_0, key_1)
+        key_0, key_1 = key_0 + WEYL_0, key_1 + WEYL_1
+    return x + y
+
+
+@compiled()
+def _round(x: Words, key_0: np.uint64, key_1: np.uint64) -> Words:
+    high_0, low_0 = _high_word(MULTIPLIER_0, x[0]), MULTIPLIER_0 * x[0]
+    high_1, low_1 = _high_word(MULTIPLIER_1, x[2]), MULTIPLIER_1 * x[2]
+    return high_1 ^ x[1] ^ key_0, low_1, high_0 ^ x[3] ^ key_1, low_0
+
+
+def _upper_half(context: Any, a: Any, b: Any) -> Any:
+    """The upper 64 bits of a product of 128: one instruction, but numba has no integers of 128 bits."""
+
+    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = ir.IntType(128)
+        product = builder.mul(*(builder.zext(argument, wide) for argument in arguments))
+        return builder.trunc(builder.lshr(product, wide(64)), ir.IntType(64))
+
+    return types.uint64(types.uint64, types.uint64), generate
+
+
+_high_word: Any = intrinsic(_upper_half)
 
 
 @compiled()

@@ -96,7 +96,7 @@ def product(left: Array, right: Array, out: Array) -> None:
         _column(left, right, out, j)
 
 
-@compiled("contract", "reassoc", "nsz")
+@compiled("contract", "reassoc", "nsz", makes_arrays=True)
 def _column(left: Array, right: Array, out: Array, j: int) -> None:
     """One column of a product, where no tile fits. It reads `left` in the order in which it lies in memory."""
     inner = left.shape[1]

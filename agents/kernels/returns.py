@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.kernels.compiled import compiled
-from agents.kernels.episodes import Steps
+from agents.kernels.episodes import Places, Steps
 from agents.kernels.rows import fill
 
 Array = NDArray[Any]
@@ -20,7 +20,7 @@ NONE, BATCH_MEAN, LEAVE_ONE_OUT, RUNNING_MEAN, VALUE = range(5)
 BASELINES = ("none", "batch_mean", "leave_one_out", "running_mean", "value")
 
 
-@compiled()
+@compiled(makes_arrays=True)
 def returns_to_go(steps: Steps, discount: float, bonus: Array, returns: Array) -> None:
     """G_t = r_t + discount * G'_(t+1), where G' includes the bonus of its state.
 
@@ -110,7 +110,7 @@ def discount_weights(steps: Steps, discount: float, weights: Array) -> None:
 
 
 @compiled()
-def add_up(places: NDArray[np.int32], values: Array, sums: Array) -> None:
+def add_up(places: Places, values: Array, sums: Array) -> None:
     """Add up the values [N] of each place; `sums` is flat."""
     fill(sums, 0.0)
     for n in range(len(values)):
@@ -126,8 +126,13 @@ def move_values(values: Array, return_sums: Array, visits: Array, rate: float) -
 
 
 @compiled()
-def count(places: NDArray[np.int32], numbers: Array) -> None:
-    """Count how often each place occurs; `numbers` is flat."""
-    fill(numbers, 0.0)
-    for n in range(len(places)):
-        numbers[places[n]] += 1
+def count_and_add_up(steps: Steps, advantages: Array, visits: Array, sums: Array) -> None:
+    """Count the steps in each state, [S], and add up the advantages [N] of each action in each state, [S * A].
+
+    Both in one loop: a sum waits for the one before it at the same place, and meanwhile the other can go on.
+    """
+    fill(visits, 0.0)
+    fill(sums, 0.0)
+    for n in range(len(advantages)):
+        visits[steps.state[n]] += 1
+        sums[steps.taken[n]] += advantages[n]

@@ -1,5 +1,6 @@
 """Rows of numbers, compiled: loops, because array expressions take several times as long to compile."""
 
+import math
 from typing import Any
 
 from numpy.typing import NDArray
@@ -37,3 +38,12 @@ def total(row: Array) -> float:
     for n in range(len(row)):
         found += row[n]
     return found
+
+
+@compiled("reassoc")
+def are_finite(row: Array) -> bool:
+    """Whether no number of a row, [n], is infinite or NaN: 0 times such a number is NaN, and a sum keeps it."""
+    zero = found = row.dtype.type(0)
+    for n in range(len(row)):
+        found += zero * row[n]
+    return math.isfinite(found)

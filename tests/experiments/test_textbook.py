@@ -65,7 +65,7 @@ class Played(NamedTuple):
     @classmethod
     def by(cls, mdp: FiniteMDP, log_pi: Array, seed: int, update: int, episodes: int, limit: int) -> "Played":
         """Of one run under log-probabilities [S, A]."""
-        kinds = (np.int32, np.int32, np.int32, np.float64)
+        kinds = (np.uint32, np.uint32, np.uint32, np.float64)
         room = Steps(
             *(np.empty(limit * episodes, kind) for kind in kinds),
             np.empty(limit, np.int64), np.empty(limit), np.empty(episodes), np.empty(episodes, np.int64),

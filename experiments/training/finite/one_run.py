@@ -22,14 +22,14 @@ from agents.kernels.returns import (
     RUNNING_MEAN,
     VALUE,
     add_up,
-    count,
+    count_and_add_up,
     discount_weights,
     move_values,
     normalize,
     returns_to_go,
     subtract_baseline,
 )
-from agents.kernels.rows import copy, copy_row, fill, total
+from agents.kernels.rows import are_finite, copy, copy_row, fill, total
 from agents.kernels.softmax import cumulative, entropies, log_softmax, mix_with_uniform
 from experiments.training.finite.measuring import (
     at_start,
@@ -155,21 +155,29 @@ class Room(NamedTuple):
     flat_sums: Array  # [S * A] the advantage sums side by side
 
 
-@compiled()
 def advance(
     options: Options, world: World, run: Run, memory: Memory, block: Block, purposes: tuple[int, ...]
-) -> Any:
+) -> tuple[Ints, Array]:
     """Train a run by a block of updates; once it fails, or has taken all its steps, it no longer moves.
 
     Returns:
         for the lock-steps of the block, update by update: the episodes still running, and their mean entropy in
         nats.
     """
-    room = _room(options, world, memory)
-    updates, env_steps = len(block.columns), block.env_steps
-    most, filled = updates * options.time_limit, 0
+    most = len(block.columns) * options.time_limit
     live, entropy = np.empty(most, np.int64), np.empty(most)
-    for u in range(updates):
+    filled = _train(options, world, run, memory, block, purposes, _room(options, world, memory), live, entropy)
+    return live[:filled].copy(), entropy[:filled].copy()
+
+
+@compiled()
+def _train(
+    options: Options, world: World, run: Run, memory: Memory, block: Block, purposes: tuple[int, ...], room: Room,
+    live: Ints, entropy: Array,
+) -> int:  # fmt: skip
+    """`advance`, with its results [U * T] to fill in; returns the number of lock-steps."""
+    filled, env_steps = 0, block.env_steps
+    for u in range(len(block.columns)):
         update, columns, steps = block.first + u, block.columns[u], room.steps
         moves = memory.failed_update[0] < 0 and env_steps < run.max_env_steps
         if not (moves or _is_kept(block, update)):
@@ -207,25 +215,21 @@ def advance(
         filled += length
         _control(run, columns[OF_POLICY] / NATS, memory)
         _freeze_if_failed(update, loss + grad_norm, memory)
-    return live[:filled].copy(), entropy[:filled].copy()
+    return filled
 
 
-@compiled(inlined=True)
 def _room(options: Options, world: World, memory: Memory) -> Room:
     states, actions = world.optimal.shape
-    hidden, steps, number = 0, options.time_limit * options.episodes, memory.theta.dtype
-    for layer in range(1, len(options.widths) - 1):
-        hidden += states * options.widths[layer]
-    table, flat_sums, by_theta = (states, actions), np.empty(states * actions), np.empty(len(memory.theta), number)
-    fill(by_theta, 0.0)
+    steps, number, table = options.time_limit * options.episodes, memory.theta.dtype, (states, actions)
+    hidden, flat_sums = states * sum(options.widths[1:-1]), np.empty(states * actions)
     return Room(
         np.empty((states, 0), number), np.empty(hidden, number), np.empty(table, number), np.empty(table, number),
-        by_theta,
+        np.zeros(len(memory.theta), number),
         Policy(np.empty(table), np.empty(table), np.empty(states)),
         Policy(np.empty(table), np.empty(table), np.empty(states)),
         np.empty(table),
         Steps(
-            np.empty(steps, np.int32), np.empty(steps, np.int32), np.empty(steps, np.int32), np.empty(steps),
+            np.empty(steps, np.uint32), np.empty(steps, np.uint32), np.empty(steps, np.uint32), np.empty(steps),
             np.empty(options.time_limit, np.int64), np.empty(options.time_limit),
             np.empty(options.episodes), np.empty(options.episodes, np.int64),
         ),
@@ -269,21 +273,21 @@ def _weigh(
     subtract_baseline(baseline, steps, returns, memory.values, mean, advantages)
     if options.normalize_advantages:
         normalize(advantages)
-    count(steps.state[:n], room.visits)
+    if options.discount_weighting:
+        discount_weights(steps, run.discount, weights)
+        for k in range(n):
+            advantages[k] *= weights[k]
+    count_and_add_up(steps, advantages, room.visits, room.flat_sums)
+    if options.discount_weighting:
+        add_up(steps.state[:n], weights, room.counts)
+    else:
+        copy_row(room.visits, room.counts)
     if baseline == RUNNING_MEAN:
         memory.returns[0] += total(returns)
         memory.returns[1] += n
     elif baseline == VALUE:
         add_up(steps.state[:n], returns, room.sums)
         move_values(memory.values, room.sums, room.visits, options.value_learning_rate)
-    if options.discount_weighting:
-        discount_weights(steps, run.discount, weights)
-        for k in range(n):
-            advantages[k] *= weights[k]
-        add_up(steps.state[:n], weights, room.counts)
-    else:
-        copy_row(room.visits, room.counts)
-    add_up(steps.taken[:n], advantages, room.flat_sums)
     return float(n if options.per_step else options.episodes)
 
 
@@ -366,6 +370,6 @@ def _control(run: Run, entropy_bits: float, memory: Memory) -> None:
 @compiled(inlined=True)
 def _freeze_if_failed(update: int, loss: float, memory: Memory) -> None:
     """Freeze a run with a number that is not finite: its parameters become 0, a uniform policy."""
-    if not math.isfinite(loss + total(memory.theta)):
+    if not (math.isfinite(loss) and are_finite(memory.theta)):
         memory.failed_update[0] = update
         fill(memory.theta, 0.0)

@@ -191,4 +191,4 @@ def tables(mdp: FiniteMDP) -> Tables:
         for table in (2 * mdp.next_state + mdp.terminated, mdp.reward, mdp.cumulative_probability)
     )
     start = mdp.cumulative_start.copy()
-    return Tables(start, arrival.astype(np.int32), reward, cumulative, float(mdp.reward_std))
+    return Tables(start, arrival.astype(np.uint32), reward, cumulative, float(mdp.reward_std))

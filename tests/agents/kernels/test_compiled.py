@@ -3,8 +3,10 @@
 import ast
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import random
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +63,16 @@ def test_compiled_functions_use_what_the_digest_covers(module: str) -> None:
         if function.__module__ == module:
             for name in set(function.__code__.co_names) & imported.keys():
                 assert imported[name].rpartition(".")[0] in (folder, KERNELS), f"{module}: {name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_counts_no_references_makes_and_returns_no_arrays(module: str) -> None:
+    """numba itself refuses to make an array in such a function, but not to return one, which would be freed while
+    in use. Formulas say what they return in their annotations."""
+    for name, value in vars(importlib.import_module(module)).items():
+        if isinstance(value, Dispatcher) and not value.targetoptions.get("_nrt", True):
+            returned = str(inspect.signature(value.py_func).return_annotation)
+            assert not re.search("Array|ndarray|Ints|Mask|Places|Policy|Any", returned), f"{module}.{name}"
 
 
 def test_without_a_folder_to_write_to_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from agents.kernels.compiled import compiled
-from agents.kernels.philox import halves, normals, uniforms
+from agents.kernels.philox import halves, normals, normals_at, uniforms, uniforms_at
 
 Uniforms = NDArray[np.float64]
 
@@ -60,6 +60,16 @@ def test_a_number_depends_on_its_place_alone(first: int, n: int) -> None:
         whole, room = filled(fill, KEYS[1], 0, 80, kind), np.zeros(n + 2, kind)
         fill(*KEYS[1], first, room[1:-1])
         np.testing.assert_array_equal(room, [0, *whole[first : first + n], 0])  # and nothing beside it
+
+
+@settings(deadline=None)
+@given(first=st.integers(0, 40), places=st.sets(st.integers(0, 40)))
+def test_numbers_at_some_places_are_those_of_all_places(first: int, places: set[int]) -> None:
+    chosen, drawn = np.array(sorted(places), np.uint32), np.empty(8)
+    for some, every in ((uniforms_at, uniforms), (normals_at, normals)):
+        out = np.empty(len(chosen))
+        some(*map(np.uint64, KEYS[1]), first, chosen, drawn, out)
+        np.testing.assert_array_equal(out, filled(every, KEYS[1], 0, 81)[first + chosen])
 
 
 def test_numbers_of_seeds_purposes_updates_and_places_differ() -> None:

@@ -8,7 +8,7 @@ from agents.kernels.episodes import Steps
 from agents.kernels.returns import (
     BASELINES,
     add_up,
-    count,
+    count_and_add_up,
     discount_weights,
     move_values,
     normalize,
@@ -21,11 +21,11 @@ T, E, N = LENGTHS.max(), len(LENGTHS), LENGTHS.sum()
 LIVE = (np.arange(T)[:, None] < LENGTHS).sum(1)
 TIME, EPISODE = np.nonzero(np.arange(T)[:, None] < LENGTHS)
 RNG = np.random.default_rng(0)
-STATE = RNG.integers(STATES, size=N).astype(np.int32)
+STATE = RNG.integers(STATES, size=N).astype(np.uint32)
 REWARD = RNG.normal(size=N)
 BONUS, VALUES = RNG.normal(size=(2, STATES))
 STEPS = Steps(
-    STATE, STATE, EPISODE.astype(np.int32), REWARD, LIVE, np.zeros(T), np.zeros(E), LENGTHS.astype(np.int64)
+    STATE, STATE, EPISODE.astype(np.uint32), REWARD, LIVE, np.zeros(T), np.zeros(E), LENGTHS.astype(np.int64)
 )
 
 
@@ -81,11 +81,14 @@ def test_discount_weights_are_powers() -> None:
 
 
 def test_sums_and_counts_are_those_of_numpy() -> None:
-    sums, numbers = np.full((2, STATES), np.nan)
+    sums = np.full(STATES, np.nan)
     add_up(STATE, REWARD, sums)
-    count(STATE, numbers)
     np.testing.assert_array_equal(sums, np.bincount(STATE, REWARD, STATES))
-    np.testing.assert_array_equal(numbers, np.bincount(STATE, minlength=STATES))
+    taken = 3 * STATE + RNG.integers(3, size=N).astype(np.uint32)
+    visits, sums = np.full(STATES, np.nan), np.full(3 * STATES, np.nan)
+    count_and_add_up(STEPS._replace(taken=taken), REWARD, visits, sums)
+    np.testing.assert_array_equal(visits, np.bincount(STATE, minlength=STATES))
+    np.testing.assert_array_equal(sums, np.bincount(taken, REWARD, 3 * STATES))
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
