@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load
 
 import train as command
 from experiments.analysis import summary
@@ -348,6 +349,13 @@ def test_without_a_terminal_there_is_no_bar(tmp_path: Path, capfd: pytest.Captur
         assert rubbish not in told
 
 
+def without_description(content: str | bytes) -> Any:
+    """Of a policy's file its tensors: its metadata names the config, which is another one."""
+    if isinstance(content, str):
+        return content
+    return {label: tensor.tobytes() for label, tensor in load(content).items()}
+
+
 class TestAFailedRun:
     """Its entropy term overflows after some updates: it is frozen and named; nobody else is the worse for it."""
 
@@ -384,7 +392,7 @@ class TestAFailedRun:
         failing, sound = contents(folders["failing"]), contents(folders["sound"])
         for name in sound:
             if "without" in name or "with_entropy" in name:
-                assert failing[name] == sound[name], name
+                assert without_description(failing[name]) == without_description(sound[name]), name
         for table in ("updates.parquet", "steps.parquet", "runs.parquet"):
             one, two = (
                 [row for row in RunFolder(folders[name]).read_table(table).to_pylist() if row["arm"] != "table"]
