@@ -36,7 +36,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The same command and links that train.py prints at its end.
+# The command that train.py prints at its end, without --open.
 tensorboard: $(VENV)/.installed
 	$(BIN)/python -m experiments.look $(RUN)
 

@@ -27,9 +27,9 @@ SENTENCES = {
         "{straight_with} also walk there straight.",
         "of 80 runs, {more} end there without the term, {more_ten} after ten times the updates, {more_steps} "
         "after as many steps as with the term, and {more_with} with it.",
-        "narrow network ({narrow} without the term, {narrow_with} with it), small steps ({small} and "
-        "{small_with}), plain steps ({plain} and {plain_with}) and a linear policy ({linear} and "
-        "{linear_with}).",
+        "small steps ({small} without the term, {small_with} with it), plain steps ({plain} and {plain_with}) and "
+        "a linear policy ({linear} and {linear_with}); with a narrow network ({narrow} and {narrow_with}) that is "
+        "inconclusive.",
         "with a tenth of the rewards {tenth} runs become {tenth_with}.",
         "| runs that end at the better goal | {succeeds} | {succeeds_with} |",
         "| runs that also walk there straight | {solved} | {solved_with} |",

@@ -34,12 +34,22 @@ def test_other_numbers_are_noticed_and_filled_in():
     assert "judges their 1000 claims" in " ".join(found.split())
 
 
-@pytest.mark.parametrize("experiment", ["mazes", "mazes_again", "mazes_tuned", "more_updates", "harm"])
+@pytest.mark.parametrize("experiment", ["mazes", "mazes_again", "mazes_tuned", "more_updates"])
 def test_what_it_says_in_words_is_supported(experiment):
-    """The law, over other mazes and tuned as well; that more training is no substitute; and where it does harm."""
+    """The law, over other mazes and tuned as well; and that more training is no substitute."""
     claims = [c for c in SUMMARY["claims"] if c["experiment"] == experiment and c["measure"] == "succeeds"]
     assert {claim["verdict"] for claim in claims if not claim["limit"]} == {"supported"}
     assert [claim for claim in claims if claim["limit"] and claim["verdict"] == "supported"] == []
+
+
+def test_what_it_says_of_harm_is_what_was_found():
+    found = {c["statement"].split(":")[0]: c["verdict"] for c in SUMMARY["claims"] if c["experiment"] == "harm"}
+    assert found == {
+        "Harm with one narrow layer": "inconclusive",
+        "Harm with small steps": "supported",
+        "Harm with large plain steps": "supported",
+        "Harm of a linear policy": "supported",
+    }
 
 
 def test_it_says_that_more_training_over_mazes_is_no_substitute_only_if_that_was_found():

@@ -24,7 +24,7 @@ as make 300 in all, and HParams shows their means. In a family these, and the pi
   hides a minority below a quarter: look at the fraction solved beside it.
 * **HParams**: a row per arm, with the mean over its seeds (not the interquartile mean). First success is the
   number of environment steps until an episode reached `solved_return`; a run that never did counts with all the
-  steps it might have taken (updates x episodes x time limit).
+  steps that it might have taken.
 * **Images**: policy and visits at some moments of training, for the mean over seeds and for the first seed. An
   arrow is as long as its action is probable. The more colour a cell has, the lower the entropy there; the colour
   of the mean is the mean of the seeds' entropies. Visits count from the start of training: the darker a cell, the

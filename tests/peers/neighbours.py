@@ -22,8 +22,8 @@ HEADINGS = {
 INTRODUCTION = f"""# Neighbours
 
 What fits this project, and what is refused and why. `python -m tests.peers.neighbours` made this page by trying all that is on
-it, with version {__version__} and Python {platform.python_version()}; `make test-all` tries it again. The project needs none of it: the extra `peers`
-brings it. The packages stand beside the pins of `constraints.txt`, so that tianshou is not its version 2, which needs an older
+it, with version {__version__} and Python {platform.python_version()}; `make test-all` tries it again. The project needs none of it: the extras
+`peers`, `box2d` and `dev` bring it. A world fits if two arms make two updates in it. The packages stand beside the pins of `constraints.txt`, so that tianshou is not its version 2, which needs an older
 pandas.
 """  # noqa: E501
 
