@@ -34,6 +34,15 @@ def overridden(table: Mapping[str, Any], override: str, schema: type[BaseModel])
         raise ConfigError(f"override {_shown(override)}: {error}") from None
 
 
+def value_of(key: str, text: str, schema: type[BaseModel]) -> Any:
+    """The value that a text means at a dotted key, not yet validated.
+
+    Raises:
+        ValueError: it means none.
+    """
+    return _value(text, _kinds(key.split("."), schema))
+
+
 def has_no_effect(override: str, arms: Any) -> bool:
     """Whether an override changes nothing: every arm sets its key of the agent or the training for itself.
 

@@ -10,10 +10,10 @@ import tomli_w
 from pydantic import ValidationError
 
 from experiments.config.commands import CONFIGS
-from experiments.config.grids import grid_of
+from experiments.config.grids import grid_of, is_finite_number
 from experiments.config.loading import found, ours, read_toml
 from experiments.config.mistakes import one_line
-from experiments.config.schema import ConfigError
+from experiments.config.schema import Config, ConfigError
 from experiments.config.sweeps import Sweep
 from experiments.config.tuning import check_tuning
 
@@ -37,7 +37,7 @@ def load_sweep(source: str | Path, overrides: Sequence[str] = ()) -> Sweep:
     try:
         if "base" not in table and "arms" in table:
             table = _around(table)
-        return _validated(table, path, grid_of(overrides))
+        return _validated(table, path, grid_of(overrides, Config))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
@@ -123,8 +123,11 @@ def _check_rule(place: str, rule: Mapping[str, Any]) -> None:
     (name, *others), values = rule.keys(), next(iter(rule.values()))
     if others or not isinstance(values, list) or not values:
         raise ConfigError(f"{place}: needs one rule with a list, as in {{ choice = [0.9, 1.0] }}")
-    if name != "choice":
-        numbers = all(type(value) in (int, float) and math.isfinite(value) for value in values)
-        if not (numbers and len(values) == 2 and values[0] <= values[1] and (name == "uniform" or values[0] > 0)):
-            above = " above 0" if name == "log_uniform" else ""
-            raise ConfigError(f"{place}: {name} needs two numbers{above}, the lower one first")
+    if name != "choice" and not (
+        all(map(is_finite_number, values))
+        and len(values) == 2
+        and values[0] <= values[1]
+        and (name == "uniform" or values[0] > 0)
+    ):
+        above = " above 0" if name == "log_uniform" else ""
+        raise ConfigError(f"{place}: {name} needs two numbers{above}, the lower one first")

@@ -138,7 +138,7 @@ def _drawn(rule: Mapping[str, Any], number: float) -> Any:
     ((name, values),) = rule.items()
     if name == "choice":
         return values[int(number * len(values))]
-    low, high = map(math.log, values) if name == "log_uniform" else values
+    low, high = map(math.log if name == "log_uniform" else float, values)
     value = low + number * (high - low)
     return float(f"{math.exp(value) if name == 'log_uniform' else value:.4g}")
 
@@ -152,7 +152,7 @@ def uniform(seed: int, draw: int, place: int) -> float:
 def _toml(value: Any) -> str:
     """A value as TOML, on one line."""
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
+        return "{ " + ", ".join(f"{_toml(key)} = {_toml(inner)}" for key, inner in value.items()) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)

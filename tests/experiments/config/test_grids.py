@@ -8,9 +8,10 @@ import pytest
 import tomli_w
 
 from experiments.config.grids import grid_of
-from experiments.config.schema import ConfigError
+from experiments.config.overrides import overridden
+from experiments.config.schema import Config, ConfigError
 from experiments.config.sweep_files import load_sweep, sweep_text
-from experiments.config.sweeps import Cell, Sweep, cells
+from experiments.config.sweeps import Cell, Sweep, _toml, cells
 from experiments.config.tuning import tries
 from tests.experiments.config.test_sweeps import BASE, GRID, RULES, SAMPLE, TUNING
 
@@ -29,10 +30,53 @@ MORE = {"grid": {"agent": {"discount": [0.9, 1.0]}}}
         ("training.seeds=10", "training.seeds", [10]),
         ("agent.policy=mlp", "agent.policy", ["mlp"]),
         ("agent.hidden_sizes=[64, 64]", "agent.hidden_sizes", [[64, 64]]),
+        (
+            "environment.id=grid:FrozenLake-v1,CliffWalking-v1",
+            "environment.id",
+            ["FrozenLake-v1", "CliffWalking-v1"],
+        ),
+        ("agent.normalize_advantages=grid:True,False", "agent.normalize_advantages", [True, False]),
+        ("training.episodes_per_update=log:4,64,3", "training.episodes_per_update", [4, 16, 64]),
+        (
+            "training.episodes_per_update=log:12345,1234500,3",
+            "training.episodes_per_update",
+            [12345, 123450, 1234500],
+        ),
+        ("agent.learning_rate=log:1,10,3", "agent.learning_rate", [1.0, 3.162, 10.0]),
+        ("agent.learning_rate=log:1,100.0,3", "agent.learning_rate", [1.0, 10.0, 100.0]),
+        ("agent.learning_rate=log:1e-300,1e300,3", "agent.learning_rate", [1e-300, 1.0, 1e300]),
+        ("agent.discount=log:0.9,0.99999,2", "agent.discount", [0.9, 0.99999]),
+        ("agent.discount=log:0.99998,0.99999,3", "agent.discount", [0.99998, 0.99999, 0.99999]),
     ],
 )
 def test_what_varies_is_written_in_one_word(override: str, key: str, values: list[Any]) -> None:
-    assert grid_of([override]) == {key: values}
+    assert repr(grid_of([override], Config)) == repr({key: values})
+
+
+PLAIN = [
+    "environment.id=FrozenLake-v1",
+    "environment.id=7",
+    "environment.kwargs.is_slippery=False",
+    "environment.kwargs.size=inf",
+    "environment.kwargs.size=nan",
+    "environment.kwargs.since=2026-11-26",
+    'environment.kwargs.sizes={ "a b" = [1, -inf], c = 1e300 }',
+    "agent.normalize_advantages=True",
+    "agent.entropy_coef=0.5",
+    "agent.entropy_coef=flase",
+    "agent.baseline=running_mean",
+    "agent.hidden_sizes=[64, 64]",
+]
+
+
+@pytest.mark.parametrize("override", PLAIN)
+def test_a_single_value_is_what_the_same_override_of_a_config_is(override: str) -> None:
+    """Through the texts that a sweep makes of its settings, too."""
+    key, _, text = override.partition("=")
+    expected = overridden(BASE, override, Config)
+    for words in (text, f"grid:{text}"):
+        (value,) = grid_of([f"{key}={words}"], Config)[key]
+        assert repr(overridden(BASE, f"{key}={_toml(value)}", Config)) == repr(expected)
 
 
 @pytest.mark.parametrize(
@@ -47,12 +91,18 @@ def test_what_varies_is_written_in_one_word(override: str, key: str, values: lis
         (["agent.learning_rate=log:0.001,0.1"], "log: needs two numbers"),
         (["agent.learning_rate=log:0.001,0.1,1"], "log: needs two numbers"),
         (['agent.learning_rate=log:"low","high",3'], "log: needs two numbers"),
+        (["agent.learning_rate=log:0.1,1,5.0"], "log: needs two numbers"),
+        (["agent.learning_rate=log:0.1,1,true"], "log: needs two numbers"),
+        (["agent.learning_rate=log:0.1,inf,3"], "log: needs two numbers"),
+        ([f"agent.learning_rate=log:1,1{'0' * 400},3"], "log: needs two numbers"),
+        (["environment.kwargs.is_slippery=flase"], "text needs quotes here"),
+        (["environment.kwargs.is_slippery=grid:true,flase"], "text needs quotes here"),
         (["agent.discount=grid:0.9", "agent.discount=grid:1.0"], "agent.discount comes twice"),
     ],
 )
 def test_a_mistake_is_named_in_one_line(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        grid_of(overrides)
+        grid_of(overrides, Config)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

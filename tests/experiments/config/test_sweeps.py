@@ -163,6 +163,8 @@ def with_tuning(**changes: dict[str, Any]) -> dict[str, Any]:
         ([{"sample": {"agent": {"discount": [0.9]}}}], "sample.agent.discount: needs { log_uniform"),
         ([{"sample": {"agent": {"discount": {"uniform": [0.9]}}}}], "uniform needs two numbers"),
         ([{"sample": {"agent": {"learning_rate": {"log_uniform": [0, 1]}}}}], "two numbers above 0"),
+        ([{"sample": {"agent": {"learning_rate": {"log_uniform": [1, 10**400]}}}}], "two numbers above 0"),
+        ([{"sample": {"agent": {"discount": {"uniform": [-(10**400), 1]}}}}], "uniform needs two numbers"),
         ([GRID, {"base": "nothing.toml"}], "nothing.toml: No such file"),
         ([GRID, {"grids": {}}], "grids: Extra inputs"),
         ([GRID, {"sample": {"agent": {"discount": {"choice": [0.5]}}}}], "agent.discount: stands under"),
@@ -189,6 +191,12 @@ def test_a_sweep_that_makes_no_sense_is_refused(tmp_path: Path, parts: list[dict
     with pytest.raises(ConfigError, match=message.replace("(", r"\(")) as refusal:
         sweep_of(tmp_path, *parts)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_range_wider_than_a_number_is_refused_like_any_other_value(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path, {"sample": {"agent": {"discount": {"uniform": [-(10**308), 10**308]}}}})
+    with pytest.raises(ConfigError, match=r"agent.discount"):
+        cells(sweep)
 
 
 def test_worlds_are_tuned_on_only_in_a_family(tmp_path: Path) -> None:
