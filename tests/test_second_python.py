@@ -1,12 +1,22 @@
 """What `.ci/second_python` does with the Pythons that it finds."""
 
+import re
 import shutil
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / ".ci" / "second_python"
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / ".ci" / "second_python"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PACKAGES = [
+    re.split("[^A-Za-z0-9-]", need)[0]
+    for need in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+]
+MODULES = ["torch", "numba", "gymnasium", "pytest", "xdist"]  # a Python that has only these does not do
 
 
 def said(place: Path, pythons: dict[str, str]) -> str:
@@ -57,3 +67,24 @@ def test_it_names_those_that_lack_our_packages(tmp_path: Path) -> None:
     text = said(tmp_path, hidden(pythons))
     assert "without our packages here: 3.14 3.12." in text
     assert "make test-fast" in text
+
+
+@pytest.mark.parametrize("missing", [None, "hypothesis", "pydantic", "tensorboard", "pytest-xdist", "tomli-w"])
+def test_a_python_that_lacks_a_single_package_is_passed_over(tmp_path: Path, missing: str | None) -> None:
+    """A real one, whose packages are empty folders."""
+    packages = tmp_path / "packages"
+    for name in PACKAGES:
+        if name != missing:
+            about = packages / f"{name.replace('-', '_')}-1.0.dist-info"
+            about.mkdir(parents=True)
+            (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    for module in MODULES:
+        (packages / f"{module}.py").touch()
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    other = tmp_path / ".venv-other" / "bin" / "python"
+    other.parent.mkdir(parents=True)
+    asked = f'if [ "$1" = -c ]; then PYTHONPATH={packages} exec {sys.executable} -S "$@"; fi'
+    other.write_text(f'#!/bin/bash\n{asked}\necho "ran: $*"\n')
+    other.chmod(0o755)
+    text = said(tmp_path, hidden({".venv/bin/python": "3.0 True"}))
+    assert ("ran: -m pytest" in text) == (missing is None), text
