@@ -13,6 +13,7 @@ if __name__ == "__main__":
 
 import argparse
 import json
+import signal
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -157,8 +158,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sweep = load_sweep(options.sweep, options.values)
     found = cells(sweep) if sweep.tuning is None else tries(sweep)
     if options.dry_run:
-        with screen.waiting("trying a few settings"):
-            lines = plan_lines(sweep, found, screen.say)
+        try:
+            with screen.waiting("trying a few settings"):
+                lines = plan_lines(sweep, found, screen.say)
+        except KeyboardInterrupt:  # there is nothing to go on with
+            return fail(SWEEP, "stopped", 128 + signal.SIGINT)
         screen.say(*lines)
         return int(screen.is_lost)
     folder = SweepFolder(options.out or Path("runs") / sweep.name)

@@ -102,6 +102,17 @@ def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(
     assert "agent.learning_rate = 0.1, agent.discount = 0.9" in said
 
 
+def test_a_dry_run_that_is_stopped_leaves_nothing_to_go_on_with(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "plan_lines", stopped)
+    assert command.main([str(file), "--dry-run"]) == 130
+    assert capsys.readouterr().err == "experiments.sweep: stopped\n"
+
+
 def test_a_training_that_fails_costs_itself_alone(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
