@@ -23,8 +23,8 @@ class Engine(Protocol):
 
     Attributes:
         cores: about how many tasks are done at once, and processes share a large training.
-        share: starts a process for a share of the seeds of one training, as `Workers` takes it; None: threads and
-            processes of this machine share it.
+        share: starts a process for each share of the seeds of one training, as `Workers` takes it; None: threads
+            and processes of this machine share it.
     """
 
     cores: int

@@ -5,6 +5,7 @@ bounded number of times. This is the only module that imports Ray.
 """
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -32,6 +33,8 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = ("agents", "envs", "experiments")  # what the machines of a cluster are sent of the folder that holds us
 ATTEMPTS = 3  # of a task whose worker dies
 CONNECTING = 10.0  # seconds until a machine that does not answer counts as not there
+LATE = 20.0  # seconds until the user is told that a part of a training has not begun
+RESOLUTION = 10_000  # Ray counts cores to four decimals
 AHEAD = 2  # tasks that are handed out for each core, so that no core waits for the next
 
 
@@ -83,8 +86,26 @@ class RayEngine:
             for reference in under_way:
                 ray.cancel(reference, force=True)
 
-    def share(self, config: Config, seeds: Sequence[int], state: State | None) -> "RayShare":
-        return RayShare(config, seeds, state)
+    def share(
+        self, config: Config, parts: Sequence[Sequence[int]], states: Sequence[State | None]
+    ) -> list["RayShare"]:
+        """Start a process for each part, and wait until all have begun.
+
+        A checkpoint may have more parts than there are cores. They share cores then: no part ever answers without
+        all others, so one that waited for a core of its own would wait for ever.
+        """
+        per_core = math.ceil(len(parts) / self.cores)
+        cores = math.floor(RESOLUTION / per_core) / RESOLUTION
+        members = [RayShare(config, *part, cores) for part in zip(parts, states, strict=True)]
+        late = ray.wait([member.begun for member in members], num_returns=len(members), timeout=LATE)[1]
+        if late:
+            free = ray.available_resources().get("CPU", 0)
+            self._notify(
+                f"{len(late)} of {len(members)} parts of the training have not begun yet; waiting "
+                f"({free:g} of the cluster's cores are free)"
+            )
+            ray.wait(late, num_returns=len(late))
+        return members
 
 
 class _Actor:
@@ -101,10 +122,15 @@ class _Actor:
 
 
 class RayShare:
-    """A member that trains on the cluster, with one core. Its requests wait there, so it need not wait for us."""
+    """A member that trains on the cluster. Its requests wait there, so it need not wait for us.
 
-    def __init__(self, config: Config, seeds: Sequence[int], state: State | None) -> None:
-        self._actor = ray.remote(num_cpus=1)(_Actor).remote(config, seeds, state)
+    Attributes:
+        begun: there once its process is; that may be the end of it, which the first answer tells.
+    """
+
+    def __init__(self, config: Config, seeds: Sequence[int], state: State | None, cores: float) -> None:
+        self._actor = ray.remote(num_cpus=cores)(_Actor).remote(config, seeds, state)
+        self.begun: ray.ObjectRef[Any] = self._actor.__ray_ready__.remote()
         self._answers: deque[ray.ObjectRef[Answer]] = deque()
 
     def request(self, what: str, *arguments: Any) -> None:

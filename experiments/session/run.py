@@ -318,6 +318,8 @@ class _Session:
             blocks = workers.blocks(moment_due)
             if not self._sinks:
                 self._open_sinks(self._options.log_steps, self._options.tensorboard)
+                if self._board is not None and self._board.note is not None:
+                    self._notify(self._board.note)
             import experiments.analysis.summary  # noqa: F401  (for the end: training hides how long it takes)
 
             for block in blocks:

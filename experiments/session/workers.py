@@ -19,7 +19,7 @@ from experiments.storage.stored_states import check_values
 from experiments.training.loop import Training
 from experiments.training.records import Column, Records, Runs, merged, scattered
 
-Elsewhere = Callable[[Config, Sequence[int], State | None], Member]
+Elsewhere = Callable[[Config, Sequence[Sequence[int]], Sequence[State | None]], Sequence[Member]]
 
 BLOCK_SECONDS = 0.25  # about how long a block of updates takes
 BATCHES_PER_UPDATE = 8  # a block has an update for as many: a batch costs about a millisecond per block
@@ -83,7 +83,7 @@ class Workers:
             workers: the number of threads or processes; with states, there is a process for each of them.
             states: the states from which to continue, one per share, as in `Block.states`.
             pace: about how many seconds one worker takes for an update of one seed; infinite: unknown.
-            elsewhere: starts a process for a share of the seeds on a cluster; None: all work is done here.
+            elsewhere: starts a process for each share of the seeds on a cluster; None: all work is done here.
         """
         self.config, self.runs = training.config, training.runs
         by_threads = training.is_compiled and elsewhere is None
@@ -100,7 +100,7 @@ class Workers:
         given: Sequence[State | None] = states or [None] * len(parts)
         self._members: Sequence[Member]
         if elsewhere is not None:
-            self._members = [elsewhere(self.config, *share) for share in zip(parts, given, strict=True)]
+            self._members = elsewhere(self.config, parts, given)
         elif len(parts) == 1:  # the caller closes its training
             if states:
                 training.load(states[0])

@@ -50,7 +50,7 @@ _NAMES = (
     r"parts/(updates|steps)-\d{6}\.parquet",
     r"policies/[a-z0-9_]+\.safetensors",
     rf"figures/(dose_)?({'|'.join({**MEASURES, **RUN_MEASURES})})(_by_arm)?\.svg",
-    r"figures/(return_profile|first_success)\.svg",
+    r"figures/(return_profile|first_success|by_world)\.svg",
     r"tensorboard/(.+/)?events\.out\.tfevents\.0{10}",
 )
 

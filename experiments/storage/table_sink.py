@@ -44,9 +44,8 @@ class TableSink:
         return {name: list(sums) for name, sums in self._sums.items()}
 
     def _write_parts(self) -> None:
-        records, every = joined(self._records), self._log_steps
-        updates = update_table(records, self._runs)
-        steps = step_table(records, self._runs, every) if every else step_schema(self._runs).empty_table()
+        records = joined(self._records)
+        updates, steps = update_table(records, self._runs), step_table(records, self._runs, self._log_steps)
         for name, table in zip(TABLES, (updates, steps.select(self._step_columns)), strict=True):
             part = _part(name, len(self._sums[name]))
             self._sums[name].append(self._folder.write_table(part, table))

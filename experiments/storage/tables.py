@@ -48,8 +48,8 @@ WORLD = pa.field("world", pa.int64())  # a column of families, after the arm
 
 
 def step_schema(runs: Runs) -> pa.Schema:
-    """The columns of steps.parquet."""
-    return STEP_SCHEMA.insert(1, WORLD) if runs.is_family else STEP_SCHEMA
+    """The columns of steps.parquet, with what they mean."""
+    return _described(STEP_SCHEMA.insert(1, WORLD) if runs.is_family else STEP_SCHEMA, STEPS)
 
 
 def update_table(records: Records, runs: Runs) -> pa.Table:
@@ -62,10 +62,10 @@ def update_table(records: Records, runs: Runs) -> pa.Table:
 
 def step_table(records: Records, runs: Runs, every: int = 1) -> pa.Table:
     """A row per update, run and lock-step, in this order; `every` k keeps the k-th lock-steps of each update
-    only."""
+    only, 0 none."""
     steps = records.steps
-    if steps is None:
-        return _described(step_schema(runs).empty_table(), STEPS)
+    if steps is None or every == 0:
+        return step_schema(runs).empty_table()
     length = steps.length.ravel()
     update, place = np.indices(steps.length.shape).reshape(2, -1).repeat(length, axis=1)
     t = np.arange(length.sum()) - (np.cumsum(length) - length).repeat(length)
@@ -106,14 +106,13 @@ def _table(
         "seed": pa.array(np.array(runs.seed)[place]),
         **{name: _array(name, column) for name, column in columns.items()},
     }
-    return _described(pa.table(arrays), own)
+    table = pa.table(arrays)
+    return pa.Table.from_arrays(table.columns, schema=_described(table.schema, own))
 
 
-def _described(table: pa.Table, own: Mapping[str, tuple[str, str]]) -> pa.Table:
-    """The table with meaning, unit and label of each column, if it has them, as metadata of its field."""
-    return pa.Table.from_arrays(
-        table.columns, schema=pa.schema([_with_meaning(each, own) for each in table.schema])
-    )
+def _described(schema: pa.Schema, own: Mapping[str, tuple[str, str]]) -> pa.Schema:
+    """The columns with meaning, unit and label of each, if it has them, as metadata of its field."""
+    return pa.schema([_with_meaning(each, own) for each in schema])
 
 
 def _with_meaning(field: pa.Field, own: Mapping[str, tuple[str, str]]) -> pa.Field:

@@ -49,6 +49,9 @@ class BoardSink:
 
     From flush to flush only the files keep a state, so their sizes are all that a checkpoint needs.
 
+    Attributes:
+        note: which runs have files of their own, in a line; None: all have.
+
     Args:
         folder: the run folder.
         training: the training whose records will come.
@@ -67,6 +70,7 @@ class BoardSink:
         }
         paths, arms = runs.paths(), in_order_of_colour(training.config)
         written = self._with_files(len(paths))
+        self.note = None if len(written) == len(paths) else _note(len(written), len(paths), runs.is_family)
         ordered = runs_in_order_of_colour(arms, [paths[place] for place in written])
         files = {  # TensorBoard hands out its colours in the order of the files' first events
             name: EventFile(root / name, folder.path, began)
@@ -204,3 +208,9 @@ class BoardSink:
             drawings = [self._showing.attempt(f"pictures of {name}", d.result) for d in self._pictures[name]]
             file.write(b"".join(drawing or b"" for drawing in drawings))
             self._pictures[name].clear()
+
+
+def _note(shown: int, runs: int, is_family: bool) -> str:
+    """Which runs have files of their own, for the user."""
+    first = "the first seeds of each arm" + " in the first world" * is_family
+    return f"TensorBoard has curves of {shown} of {runs} runs, {first}; its curves of whole arms are of all runs"

@@ -84,7 +84,8 @@ class Batch:
         if own < updates:
             snapshots = self._snapshots_in(range(first + own, first + updates))
             kept = {update: snapshot for update in snapshots if (snapshot := self.learning.snapshot())}
-            parts.append(resting(self.progress, first + own, updates - own, self._facts, kept))
+            healthy = self.failed_update < 0
+            parts.append(resting(self.progress, healthy, first + own, updates - own, self._facts, kept))
         return joined(parts)
 
     def _snapshots_in(self, updates: range) -> list[int]:

@@ -62,11 +62,14 @@ class Progress(NamedTuple):
         return {name: exploration.mean_over_kept(r, kept) for name, r in zip(FINAL, self.recent, strict=True)}
 
 
-def resting(progress: Progress, first: int, updates: int, facts: Facts, snapshots: dict[int, Snapshot]) -> Records:
-    """A block of updates in which no run moves any more, because all have made their updates.
+def resting(
+    progress: Progress, healthy: Mask, first: int, updates: int, facts: Facts, snapshots: dict[int, Snapshot]
+) -> Records:
+    """A block of updates in which no run moves any more, because all have made their updates or failed.
 
     Args:
         progress: what the runs have come to.
+        healthy: [R] False: the run failed, so that it does not rest.
         first: the number of its first update.
         updates: U.
         facts: the facts about the runs.
@@ -78,7 +81,7 @@ def resting(progress: Progress, first: int, updates: int, facts: Facts, snapshot
     columns = unknown | {name: np.tile(count, (updates, 1)) for name, count in counts.items()}
     columns["start_policy"] = np.full((*shape, facts.actions), math.nan)
     none = Steps(np.zeros(shape, np.int64), np.empty(0, np.int64), np.empty(0)) if facts.episodes else None
-    return Records(first, columns, np.zeros(shape, bool), np.ones(shape, bool), none, snapshots)
+    return Records(first, columns, np.zeros(shape, bool), np.tile(healthy, (updates, 1)), none, snapshots)
 
 
 def completed(progress: Progress, measured: Records, facts: Facts) -> tuple[Progress, Records]:

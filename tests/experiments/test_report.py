@@ -9,8 +9,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from experiments.figures.pictures import DRAWINGS, Drawing
+from experiments.figures.style import style
 from experiments.pages.training_page import write_report
 from experiments.report import main
+from experiments.storage.results import read_results
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.report_folder import EVIL, Page, trained
 
@@ -136,56 +139,76 @@ def test_a_damaged_table_is_one_line_and_status_2(tmp_path: Path, capsys: pytest
     assert not (damaged.path / "report.html").exists()
 
 
-@pytest.mark.parametrize(
-    ("changes", "pictures"),
-    [
-        ({"environment": {"id": "FourAction/Bandit-v0"}, "claims": []}, {"entropy_bits", "final_return"}),
-        (
-            {"agent": {"policy": "tabular", "gradient": "exact"}, "claims": []},
-            {"entropy_bits", "solved"},
-        ),
-        (
-            {
-                "arms": {f"entropy_{i}": {"entropy_coef": 0.01 * i} for i in range(7)},
-                "claims": [
-                    {
-                        "statement": "s",
-                        "measure": "solved",
-                        "expect": "inverted_u(entropy_0, entropy_3, entropy_6)",
-                    }
-                ],
-            },
-            {
-                "dose_succeeds",
-                "dose_solved",
-                "dose_final_return",
-                "dose_final_entropy_bits",
-                "dose_state_coverage",
-            },
-        ),
-        (
-            {
-                "arms": {f"arm_{i}": {"entropy_coef": 0.0, "learning_rate": 0.01 + i / 100} for i in range(7)},
-                "claims": [],
-            },
-            {"succeeds_by_arm"},
-        ),
-        (
-            {
-                "environment": {"id": "CartPole-v1", "max_episode_steps": 20, "solved_return": 15.0},
-                "agent": {"policy": "mlp", "hidden_sizes": [8]},
-            },
-            {"entropy_bits", "solved", "final_return", "first_success"},
-        ),
-    ],
-    ids=["bandit", "exact", "doses", "many arms", "simulator"],
-)
-def test_worlds_and_arms_of_every_kind_have_their_pictures(
-    tmp_path: Path, changes: dict[str, Any], pictures: set[str]
-) -> None:
-    found = trained(tmp_path / "run", training={"seeds": 3, "updates": 4, "episodes_per_update": 2}, **changes)
-    write_report(found.path)
-    assert pictures <= {path.stem for path in (found.path / "figures").glob("*.svg")}
+# Changes of the small comparison, and some of the pictures that they have.
+KINDS: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "bandit": (
+        {"environment": {"id": "FourAction/Bandit-v0", "max_episode_steps": 1}},
+        {"entropy_bits", "final_return", "optimal_action_probability"},
+    ),
+    "exact": ({"agent": {"policy": "tabular", "gradient": "exact"}}, {"entropy_bits", "solved"}),
+    "doses": (
+        {
+            "arms": {f"entropy_{i}": {"entropy_coef": 0.01 * i} for i in range(7)},
+            "claims": [
+                {
+                    "statement": "s",
+                    "measure": "solved",
+                    "expect": "inverted_u(entropy_0, entropy_3, entropy_6)",
+                }
+            ],
+        },
+        {"dose_succeeds", "dose_solved", "dose_final_return", "dose_final_entropy_bits", "dose_state_coverage"},
+    ),
+    "many arms": (
+        {"arms": {f"arm_{i}": {"entropy_coef": 0.0, "learning_rate": 0.01 + i / 100} for i in range(7)}},
+        {"succeeds_by_arm"},
+    ),
+    "simulator": (
+        {
+            "environment": {"id": "CartPole-v1", "max_episode_steps": 20, "solved_return": 15.0},
+            "agent": {"policy": "mlp", "hidden_sizes": [8]},
+        },
+        {"entropy_bits", "solved", "final_return", "first_success"},
+    ),
+    "family": (
+        {
+            "environment": {
+                "id": "FourAction/Maze-v0",
+                "worlds": {"first": 40, "count": 2},
+                "max_episode_steps": 20,
+                "solved_return": 0.1,
+            }
+        },
+        {"by_world"},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
+    """A training of each kind, with its report."""
+    found: dict[str, RunFolder] = {}
+    for kind, (changes, _) in KINDS.items():
+        short = {"seeds": 3, "updates": 4, "episodes_per_update": 2}
+        found[kind] = trained(
+            tmp_path_factory.mktemp("kind") / "run", **{"claims": [], "training": short} | changes
+        )
+        write_report(found[kind].path)
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_worlds_and_arms_of_every_kind_have_their_pictures(kind: str, kinds: dict[str, RunFolder]) -> None:
+    assert KINDS[kind][1] <= {path.stem for path in (kinds[kind].path / "figures").glob("*.svg")}
+
+
+@pytest.mark.parametrize("draw", DRAWINGS, ids=lambda draw: draw.__name__)
+def test_the_folder_knows_every_picture_as_its_own(draw: Drawing, kinds: dict[str, RunFolder]) -> None:
+    """So that --overwrite takes them all away: none stays that is of another training."""
+    with style():
+        names = {picture.name for folder in kinds.values() for picture in draw(read_results(folder.path))}
+    assert names  # some kind has it
+    assert [name for name in names if not RunFolder(Path()).is_own(f"figures/{name}.svg")] == []
 
 
 @pytest.mark.parametrize(("world", "arrows"), [("TwoRooms", True), ("DeepSea", False)])

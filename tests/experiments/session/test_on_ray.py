@@ -21,7 +21,7 @@ import pytest
 
 from tests.experiments.config.test_sweeps import BASE
 from tests.experiments.processes import PATIENCE, wait_for
-from tests.experiments.small_training import CONFIG, contents
+from tests.experiments.small_training import CONFIG, Crash, contents, small_config, train
 from tests.experiments.small_training import assert_same as assert_same_folder
 from tests.experiments.test_sweep import written
 
@@ -234,6 +234,55 @@ def test_a_training_whose_worker_is_killed_goes_on_with_either_engine(tmp_path: 
         with running(tmp_path, *train_py(tmp_path, *words)) as command:
             assert command.wait() == 0, command.said()
     assert_same_folder(contents(out), contents(tmp_path / "local"))
+
+
+@pytest.mark.long
+def test_a_checkpoint_of_more_parts_than_cores_goes_on(tmp_path: Path) -> None:
+    """It keeps its four parts on two cores: they answer together, so none may wait until another has ended."""
+    few = ["environment.tables=false", "arms.table.baseline=none", "training.seeds=5"]
+    out, how = tmp_path / "ray", {"workers": 4, "log_steps": 0}
+    with pytest.raises(Crash):
+        train(out, small_config(*few), crash_at=3, **how)
+    train(tmp_path / "local", small_config(*few), often=False, **how)
+    words = [*few, "--out", str(out), "--engine", "ray", "--resume"]
+    with running(tmp_path, *train_py(tmp_path, *words)) as command:
+        assert command.wait() == 0, command.said()
+    assert_same_folder(contents(out), contents(tmp_path / "local"))
+
+
+BUSY = """
+import ray
+from experiments import load_config
+from experiments.session import on_ray
+
+on_ray.LATE = 0.5
+said = []
+
+
+class Other:
+    pass
+
+
+def leave(line):
+    said.append(line)
+    ray.kill(other)
+
+
+with on_ray.cluster(None, 1, leave) as engine:
+    other = ray.remote(num_cpus=1)(Other).remote()
+    ray.get(other.__ray_ready__.remote())
+    (member,) = engine.share(load_config("bandit", ["training.updates=2"]), [(0,)], [None])
+    member.request("advance", 2, False)
+    assert member.answer()[0].end == 2
+(line,) = said
+assert line == "1 of 1 parts of the training have not begun yet; waiting (0 of the cluster's cores are free)", line
+"""
+
+
+def test_of_a_cluster_that_is_busy_one_line_says_so_and_training_begins_when_it_is_free(tmp_path: Path) -> None:
+    (tmp_path / "busy.py").write_text(BUSY)
+    with running(tmp_path, "busy") as command:
+        assert command.wait() == 0, command.said()
 
 
 WHERE = """

@@ -66,6 +66,17 @@ def test_every_column_says_what_it_means(name: str, folder: Path) -> None:
         assert (field.metadata or {}).get(b"meaning"), field.name
 
 
+@pytest.mark.parametrize("log_steps", [0, 1, 3])
+@pytest.mark.parametrize("changes", [["agent.gradient=exact"], ["environment.tables=false"], []], ids=str)
+def test_so_does_every_column_however_many_steps_are_logged(
+    changes: list[str], log_steps: int, tmp_path: Path
+) -> None:
+    config = load_config("bandit", ["training.seeds=2", "training.updates=2", *changes])
+    small_training.train(tmp_path / "run", config, tensorboard=False, log_steps=log_steps)
+    for name in ("updates", "steps", "runs"):
+        test_every_column_says_what_it_means(name, tmp_path / "run")
+
+
 @pytest.mark.parametrize("unit", ["nats", "bits"])
 def test_the_entropy_of_every_step_says_its_unit(unit: str, folder: Path) -> None:
     field = pq.read_schema(folder / "steps.parquet").field(f"entropy_{unit}")

@@ -30,6 +30,7 @@ from experiments.tensorboard.links import FEATURED_TAGS, groups, runs_in_order_o
 from experiments.tensorboard.sink import BoardSink
 from experiments.training.loop import Training
 from experiments.training.records import snapshot_updates
+from tests.experiments import small_training
 from tests.experiments.board_reading import Curve, histograms, images, points, scalars, texts
 from tests.experiments.comparisons import BANDIT, BOTH_ARMS, MLP, TABLE, TWO_ROOMS, comparison
 from tests.experiments.small_training import points as by_tag
@@ -151,14 +152,20 @@ def test_of_too_many_runs_the_first_seeds_of_each_arm_have_files_of_their_own(
     most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sink, "MAX_RUNS", most)
-    train(comparison(BANDIT, seeds=SEEDS, updates=4), tmp_path / "run")
+    _, told = small_training.train(tmp_path / "run", comparison(BANDIT, seeds=SEEDS, updates=4))
     shown = SEEDS[: max(1, most // 2)]
+    (note,) = told
+    assert f"{2 * len(shown)} of {2 * len(SEEDS)} runs, the first seeds of each arm;" in note
     for arm in ARMS:
         runs = sorted(path.name for path in logs(tmp_path / "run", arm).iterdir())
         assert runs == sorted(f"seed_{seed}" for seed in shown)
         losses = table(tmp_path / "run", "updates.parquet", arm)["loss"].reshape(4, len(SEEDS))
         found = scalars(logs(tmp_path / "run", f"aggregate/{arm}"))["loss/total"]
         assert_curve(found, np.arange(4), losses.mean(1))  # of all seeds
+
+
+def test_where_every_run_has_a_file_nothing_is_said_of_it(tmp_path: Path) -> None:
+    assert small_training.train(tmp_path / "run", comparison(BANDIT, seeds=SEEDS, updates=4))[1] == []
 
 
 def test_every_step_of_every_run(folder: Path) -> None:

@@ -13,8 +13,12 @@ from experiments import Config, load_config, textbook, train
 from experiments.config.schema import ConfigError
 from experiments.pages.training_page import write_report
 from experiments.storage.results import moments, read_results
+from experiments.storage.run_folder import RunFolder
+from experiments.storage.snapshots import MEAN, read_snapshots
 from experiments.tensorboard.aggregates import grid
 from experiments.training.exploration import window
+from experiments.training.loop import Training
+from experiments.training.records import joined
 from tests.experiments import small_training
 from tests.experiments.board_reading import scalars
 from tests.experiments.comparisons import MLP, TWO_ROOMS
@@ -164,6 +168,32 @@ def test_curves_end_where_the_first_run_of_an_arm_does(tmp_path: Path) -> None:
         steps = scalars(board / arm)["band/entropy_bits/iqm"].steps.tolist()
         assert steps == sorted(update for update in grid(updates) if update < ends[arm])
     assert "arms with trainings of their own" in write_report(tmp_path / "run").read_text(encoding="utf-8")
+
+
+EXPLODING = {"entropy_coef": 1e308, "learning_rate": 1e300}
+
+
+@pytest.mark.parametrize("agent", [MLP, MLP | {"gradient": "exact"}], ids=["sampled", "exact"])
+@pytest.mark.parametrize("blocks", [1, 12])
+def test_a_run_that_failed_never_rests(agent: dict[str, Any], blocks: int) -> None:
+    """Neither while the others of its arm go on, nor once its arm has made its updates."""
+    training = Training(config({"exploding": EXPLODING, "sound": {}, "longer": {"updates": 36}}, agent))
+    parts = [training.advance(36 // blocks) for _ in range(blocks)]
+    failed = training.final()["failed"].astype(bool)
+    assert failed.tolist() == [arm == "exploding" for arm in training.runs.arm]
+    whole = joined(parts)
+    assert not whole.resting[:, failed].any()
+    assert (whole.resting ^ whole.active)[:, ~failed].all()
+
+
+def test_the_maps_leave_out_failed_runs_after_their_arm_has_ended(tmp_path: Path) -> None:
+    small_training.train(tmp_path / "run", config({"exploding": EXPLODING, "longer": {"updates": 36}}))
+    found = read_snapshots(RunFolder(tmp_path / "run"))
+    assert found is not None
+    after = found.update >= UPDATES
+    assert after.any()
+    assert np.isnan(found.policy[after, MEAN, 0]).all()
+    assert not np.isnan(found.policy[after, MEAN, 1]).any()
 
 
 @pytest.mark.parametrize(
