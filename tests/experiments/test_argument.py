@@ -333,7 +333,7 @@ def test_sections_fold_and_open_where_a_link_leads_and_on_paper(quick: Path, bro
     assert browser.execute_script(unfolded) == ["trap"]
 
 
-# By figure, pairs of texts whose boxes overlap by more than a pixel in both directions, and texts that are cut off.
+# By figure, pairs of texts whose boxes overlap by over a pixel both ways, and texts that are cut off.
 OVERLAPS = """
 const found = {};
 for (const figure of document.querySelectorAll('svg[data-name]')) {
