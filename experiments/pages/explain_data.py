@@ -6,7 +6,8 @@ C: coefficients, M: moments of training, n: runs of a coefficient, S: states, A:
 import math
 import tomllib
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from experiments.training.worlds import make_world
 Array = NDArray[np.float64]
 
 CLOUDS = np.array([[0.0, 1.3], [-1.2, -0.8], [1.2, -0.8]])  # their middles; each has variance 1
+DOTS_APART, DOTS_HIGH = 4.2, 6  # of a family: pixels, and how many equal ones may lie above each other
 
 
 def text() -> dict[str, Any]:
@@ -124,16 +126,30 @@ def effects(argument: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def family(argument: Mapping[str, Any], results: Results) -> dict[str, Any]:
-    """The same in every single world of a family, and which of the rows of `effects` it belongs to, if any.
+    """A dot for every single world of a family, and which of the rows of `effects` it belongs to, if any.
 
     Args:
         argument: docs/argument.json.
         results: of the family.
+    Returns:
+        dots: the difference of each world, how far right and down of its place the dot is drawn in pixels, so that
+            equal ones form a block, and which arm has more.
     """
     experiments = [row["experiment"] for row in _compared(argument)]
     name = results.config.name
     row = experiments.index(name) if name in experiments else None
-    return {"row": row, "differences": differences(results).round(6).tolist()}
+    return {"row": row, "dots": list(family_dots(differences(results).round(6).tolist()))}
+
+
+def family_dots(values: Sequence[float]) -> Iterator[tuple[float, float, float, str]]:
+    """The dots of a family with these differences, as `family` returns them."""
+    for value, equal in sorted(Counter(values).items()):
+        columns = math.ceil(equal / DOTS_HIGH)
+        rows = math.ceil(equal / columns)
+        kind = "with" if value > 0 else "without" if value < 0 else "neither"
+        for i in range(equal):
+            right, down = i % columns - (columns - 1) / 2, i // columns - (rows - 1) / 2
+            yield value, round(DOTS_APART * right, 1), round(DOTS_APART * down, 1), kind
 
 
 def _compared(argument: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -71,33 +71,16 @@ function drawRoom(arm, id, kind) {
     box.setAttribute("fill-opacity", (1 - entropy[index + s] / 255).toFixed(3));
     if (s === rooms.start) plot.mark("circle", { cx: x + side / 2, cy: y + side / 2, r: side * 0.42, class: "ring" });
     rooms.vectors.forEach(([down, right], a) => {
-      const reach = (policy[(index + s) * 4 + a] / 255) * side * 0.48;
-      const [cx, cy] = [x + side / 2, y + side / 2];
+      const reach = (policy[(index + s) * 4 + a] / 255) * side * 0.48, [cx, cy] = [x + side / 2, y + side / 2];
       if (reach > 1) plot.line([[cx, cy], [cx + right * reach, cy + down * reach]], "arrow");
     });
   });
 }
 
 function drawRooms() {
-  drawRoom(0, "room-without", "without");
-  drawRoom(1, "room-with", "with");
+  ["without", "with"].forEach((kind, arm) => drawRoom(arm, `room-${kind}`, kind));
   const updates = page.rooms.updates;
   byId("room-value").textContent = say("update_of", updates[state.roomMoment], updates[updates.length - 1] + 1);
-}
-
-// A small dot for each world of a family; equal ones lie above each other, in as few columns as fit into the row.
-function drawFamily(plot, x, y, height) {
-  const apart = 4.2, most = Math.floor((height * 0.9) / apart), { differences } = page.family;
-  for (const value of new Set(differences)) {
-    const number = differences.filter((other) => other === value).length;
-    const columns = Math.ceil(number / most), rows = Math.ceil(number / columns);
-    const kind = value > 0 ? "with" : value < 0 ? "without" : "neither";
-    for (let place = 0; place < number; place++) {
-      const cx = x(value) + ((place % columns) - (columns - 1) / 2) * apart;
-      const cy = y + (Math.floor(place / columns) - (rows - 1) / 2) * apart;
-      plot.mark("circle", { cx, cy, r: 1.8, "fill-opacity": 0.6, class: `world ${kind}` });
-    }
-  }
 }
 
 function drawWorlds() {
@@ -115,7 +98,8 @@ function drawWorlds() {
     const y = (i + 0.5) * height + (narrow ? 8 : 0), decided = row.verdict !== "inconclusive";
     const kind = decided && row.low > 0 ? "with" : decided && row.high < 0 ? "without" : "neither";
     plot.text(narrow ? 0 : left - 12, narrow ? y - 9 : y + 4, row.label[language()], "label", narrow ? "start" : "end");
-    if (i === page.family.row) drawFamily(plot, x, y, height);
+    for (const [value, right, down, side] of i === page.family.row ? page.family.dots : [])
+      plot.mark("circle", { cx: x(value) + right, cy: y + down, r: 1.8, "fill-opacity": 0.6, class: `world ${side}` });
     plot.line([[x(row.low), y], [x(row.high), y]], `interval ${kind}`);
     plot.mark("circle", { cx: x(row.effect), cy: y, r: 5, class: kind });
   });

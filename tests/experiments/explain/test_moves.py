@@ -11,6 +11,7 @@ from selenium.webdriver.common.keys import Keys
 
 from agents.information import kl_divergence
 from experiments.analysis.text_numbers import CONFIDENT, UNDECIDED
+from experiments.pages.explain_data import family_dots
 from tests.experiments.browser import needs_browser
 from tests.experiments.explain.page import DOCS, opened, press, said
 
@@ -33,12 +34,12 @@ def test_one_click_leads_from_the_first_screen_of_the_readme_to_a_slider(browser
 
 def test_each_maze_is_a_dot_in_the_row_of_its_family(page: Chrome) -> None:
     draw = """
-        page.family = {row: 2, differences: [-1, 0, 0.5, 0.5, 0.5, 1]};
+        page.family = {row: 2, dots: arguments[0]};
         drawWorlds();
         return [...document.querySelectorAll('#worlds-plot circle.world')].map((dot) =>
           [Number(dot.getAttribute('cx')), Number(dot.getAttribute('cy')), dot.getAttribute('class')]);
     """
-    dots = page.execute_script(draw)
+    dots = page.execute_script(draw, list(family_dots([0.5, -1, 0, 0.5, 1, 0.5])))
     across = [x for x, _, _ in dots]
     assert across == sorted(across)
     assert len(set(across)) == 4

@@ -217,7 +217,7 @@ def test_the_picture_of_all_worlds_is_the_stored_one() -> None:
 @pytest.mark.skipif("mazes" not in ARGUMENT["experiments"], reason="docs/argument.json has no family yet")
 def test_the_mazes_of_the_picture_are_those_of_the_verdict() -> None:
     shown = data_of(PAGE)
-    each = shown["family"]["differences"]
+    each = [dot[0] for dot in shown["family"]["dots"]]
     assert len(each) == len(load_config(ROOT / "configs" / "mazes.toml").environment.world_list)
     assert sum(each) / len(each) == pytest.approx(shown["worlds"][shown["family"]["row"]]["effect"], abs=1e-5)
 
@@ -225,8 +225,8 @@ def test_the_mazes_of_the_picture_are_those_of_the_verdict() -> None:
 @pytest.mark.slow
 def test_a_family_belongs_to_its_row_or_to_none(small: Path) -> None:
     made = data_of(small.read_text(encoding="utf-8"))["family"]
-    assert len(made["differences"]) == 60
-    assert all(-1 <= difference <= 1 for difference in made["differences"])
+    assert len(made["dots"]) == 60
+    assert all(-1 <= difference <= 1 for difference, *_ in made["dots"])
     assert (made["row"] is None) == ("mazes" not in ARGUMENT["experiments"])
 
 
