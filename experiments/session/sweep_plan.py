@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
-from experiments.config.schema import Config
+from experiments.config.schema import Config, ConfigError
 from experiments.config.sweeps import Cell, Sweep
 from experiments.config.tuning import judged, settings_of
 from experiments.session.compiling import compile_ahead
@@ -30,14 +30,18 @@ def plan_lines(sweep: Sweep, cells: Sequence[Cell], notify: Callable[[str], None
         configs.append(judged(sweep, {arm: settings_of(sweep, arm)[0] for arm in configs[0].arms}))
     runs, steps = sum(len(c.arms) * c.runs_per_arm for c in configs), sum(map(most_steps, configs))
     probed = configs[:: -(-len(configs) // PROBED)]
-    pace = sum(_seconds(config, notify) for config in probed) / sum(map(most_steps, probed))
+    tried = [(seconds, most_steps(c)) for c in probed if (seconds := _seconds(c, notify)) is not None]
+    pace = sum(seconds for seconds, _ in tried) / max(1, sum(steps for _, steps in tried))
+    minutes = (
+        f"about {pace * steps / 60:.1f} minutes of one core" if tried else "for a time that no setting tried tells"
+    )
     lines = [f"{number:>5}  {settings_text(cell.settings)}" for number, cell in enumerate(cells[:SHOWN])]
     if len(cells) > SHOWN:
         lines.append(f"       ... and {len(cells) - SHOWN:,} more")
     return [
         *lines,
-        f"{len(configs):,} trainings, {runs:,} runs, at most {steps:,} environment steps, about "
-        f"{pace * steps / 60:.1f} minutes of one core, about {runs * BYTES_OF_RUN / 1e6:.1f} MB",
+        f"{len(configs):,} trainings, {runs:,} runs, at most {steps:,} environment steps, {minutes}, "
+        f"about {runs * BYTES_OF_RUN / 1e6:.1f} MB",
     ]
 
 
@@ -47,14 +51,22 @@ def most_steps(config: Config) -> int:
     return config.runs_per_arm * sum(config.most_steps(arm, limit) for arm in config.arms)
 
 
-def _seconds(config: Config, notify: Callable[[str], None]) -> float:
-    """About how long one core trains it: measured with a few updates, which nobody keeps."""
+def _seconds(config: Config, notify: Callable[[str], None]) -> float | None:
+    """About how long one core trains it: measured with a few updates, which nobody keeps. None: its world refuses
+    it."""
     updates = config.most_updates
     warm, measured = min(2, updates - 1), min(4, max(updates - 2, 1))
-    with plain_arithmetic(), closing(Training(config)) as training:
+    with suppress(ConfigError), plain_arithmetic(), closing(Training(config)) as training:
         compile_ahead(training, notify)
         if warm:
             training.advance(warm)
         began = time.process_time()
         training.advance(measured)
-        return (time.process_time() - began) / measured * updates
+        return (time.process_time() - began) / measured * _mean_updates(config)
+    return None
+
+
+def _mean_updates(config: Config) -> float:
+    """The updates of the arms, each as often as it plays episodes in an update: some arms may end early."""
+    arms = [config.training_of(arm) for arm in config.arms]
+    return sum(a.updates * a.episodes_per_update for a in arms) / sum(a.episodes_per_update for a in arms)

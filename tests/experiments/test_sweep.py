@@ -10,14 +10,15 @@ import pytest
 import tomli_w
 
 from envs import planning
+from experiments import load_config, train
 from experiments import sweep as command
-from experiments import train
 from experiments.analysis.tuning import best, score
 from experiments.config.sweep_files import load_sweep
 from experiments.config.sweeps import cells
 from experiments.config.tuning import settings_of
 from experiments.pages import sweep_page
 from experiments.session import cells as training
+from experiments.session import sweep_plan
 from experiments.storage.sweep_folder import SweepFolder
 from tests.experiments.config.test_sweeps import BASE, GRID, TUNING
 
@@ -102,6 +103,16 @@ def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(
     assert "agent.learning_rate = 0.1, agent.discount = 0.9" in said
 
 
+def test_a_dry_run_counts_each_arm_for_its_own_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every update that is tried takes a second here."""
+    arms = {"few": {"updates": 40}, "many": {"updates": 120, "episodes_per_update": 6}}
+    config = load_config(
+        BASE | {"arms": arms, "claims": [], "training": BASE["training"] | {"episodes_per_update": 2}}
+    )
+    monkeypatch.setattr(sweep_plan.time, "process_time", iter([0.0, 4.0]).__next__)
+    assert sweep_plan._seconds(config, print) == (40 * 2 + 120 * 6) / (2 + 6)
+
+
 def test_a_dry_run_that_is_stopped_leaves_nothing_to_go_on_with(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +154,8 @@ def test_a_random_setting_that_its_world_refuses_is_named_and_left_out(
     file = written(tmp_path, {"sample": {"count": 6, "seed": 7, **rules}})
     discounts = [cell.settings["agent.discount"] for cell in cells(load_sweep(file))]
     assert discounts[0] == 1.0  # compiling passes over it
+    run(file, "--dry-run")
+    assert " minutes of one core" in capsys.readouterr().out
     out = run(file)
     refused, summary = discounts.count(1.0), json.loads((out / "summary.json").read_text())
     assert (summary["trainings"], summary["refused"]) == (6 - refused, refused)
