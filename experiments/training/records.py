@@ -51,7 +51,7 @@ class Steps(NamedTuple):
 class Snapshot(NamedTuple):
     """A finite world's policies and visits at one moment."""
 
-    policy: Array  # [R, S, A]
+    policy: Array  # [R, S, A] the one that acts in the update; of a run that rests, the one that acted last
     visits: Array  # [R, S] steps acted in each state since the start of training
 
 

@@ -122,7 +122,7 @@ class Block(NamedTuple):
     columns: Array  # [U, len(COLUMNS)]
     start_policy: Array  # [U, A]
     length: Ints  # [U] lock-steps
-    snapshot_policy: Array  # [M, S, A]
+    snapshot_policy: Array  # [M, S, A] filled in, as the visits are, for updates in which it moves
     snapshot_visits: Array  # [M, S]
 
 
@@ -179,14 +179,10 @@ def _train(
     filled, env_steps = 0, block.env_steps
     for u in range(len(block.columns)):
         update, columns, steps = block.first + u, block.columns[u], room.steps
-        moves = memory.failed_update[0] < 0 and env_steps < run.max_env_steps
-        if not (moves or _is_kept(block, update)):
-            continue
+        if memory.failed_update[0] >= 0 or env_steps >= run.max_env_steps:
+            break
         coefficient = block.entropy_coef[u] if math.isnan(run.target_bits) else memory.controlled[0]
         policy, acting = _policies(options, memory.theta, block.epsilon[u], room)
-        if not moves:
-            _keep_snapshot(block, update, acting.pi, memory.visits)
-            continue
         numbers = Numbers(run.seed, update, purposes[0], purposes[1], purposes[2], purposes[3])
         cumulative(acting.pi, room.edges)
         n, length, cut_off = play(world.tables, room.edges, acting.entropy, numbers, steps, memory.visited)
@@ -342,14 +338,6 @@ def _tell_policy(
     for s in range(len(visits)):
         memory.visits[s] += visits[s]
         memory.previous_visited[s] = visits[s] > 0
-
-
-@compiled(inlined=True)
-def _is_kept(block: Block, update: int) -> bool:
-    kept = False
-    for m in range(len(block.snapshot_updates)):
-        kept = kept or block.snapshot_updates[m] == update
-    return kept
 
 
 @compiled(inlined=True)

@@ -116,6 +116,10 @@ class SampledLearning:
 
         live, entropy = zip(*each(moved, range(runs)), strict=True)
         active = length.T > 0
+        still, moment = np.nonzero(~active[wanted - first].T)  # runs that no longer move
+        if len(still):
+            last = self.snapshot()
+            policies[still, moment], visits[still, moment] = last.policy[still], last.visits[still]
         told = dict(zip(one_run.COLUMNS, columns.transpose(2, 1, 0), strict=True))
         told["success_step"] = np.nan_to_num(told["success_step"], nan=-1.0).astype(np.int64)
         return Records(

@@ -186,6 +186,25 @@ def test_a_run_that_failed_never_rests(agent: dict[str, Any], blocks: int) -> No
     assert (whole.resting ^ whole.active)[:, ~failed].all()
 
 
+@pytest.mark.parametrize("agent", [MLP, MLP | {"behaviour_epsilon": 0.2}, MLP | {"gradient": "exact"}], ids=str)
+@pytest.mark.parametrize("blocks", [1, 14])
+def test_the_maps_of_a_run_that_rests_stay_those_of_the_policy_that_acted_last(
+    agent: dict[str, Any], blocks: int
+) -> None:
+    """However it came to rest: by its steps, or by its updates."""
+    arms = {"base": {}, "longer": LONGER} | ({"fewer_steps": FEWER_STEPS} if "gradient" not in agent else {})
+    training = Training(config(arms, agent))
+    updates = training.config.most_updates
+    parts = [training.advance(updates // blocks) for _ in range(blocks - 1)]
+    whole = joined([*parts, training.advance()])
+    mdp, start = training.world.mdp, whole.columns["start_policy"]
+    assert mdp is not None
+    for update, snapshot in whole.snapshots.items():
+        last = np.minimum(update, whole.active.sum(0) - 1)
+        shown = np.einsum("s,rsa->ra", mdp.start, snapshot.policy)
+        np.testing.assert_allclose(shown, start[last, np.arange(len(last))], rtol=1e-12)
+
+
 def test_the_maps_leave_out_failed_runs_after_their_arm_has_ended(tmp_path: Path) -> None:
     small_training.train(tmp_path / "run", config({"exploding": EXPLODING, "longer": {"updates": 36}}))
     found = read_snapshots(RunFolder(tmp_path / "run"))
