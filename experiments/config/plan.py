@@ -118,7 +118,7 @@ OUTSIDE = (
         "a simulator, an hour long, and only eight seeds; judged by itself: its first claim is refuted, for the "
         "term did harm (docs/worlds.md)",
     ),
-    Outside("cartpole", "a simulator with eight seeds, exploratory: `python train.py cartpole`"),
+    Outside("cartpole", "a simulator with eight seeds, exploratory (docs/worlds.md has its speed)"),
     Outside(
         "fair_mazes",
         "a sweep, with which each arm chose the settings of mazes_tuned; on its own 48 worlds its claims are "
