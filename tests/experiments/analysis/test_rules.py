@@ -9,7 +9,7 @@ import pytest
 
 from experiments.analysis.contrasts import Contrast
 from experiments.analysis.exact_tests import Array, Interval, Tails
-from experiments.analysis.rules import Finding, find
+from experiments.analysis.rules import Finding, apply_rule
 from experiments.config.expectations import Expectation
 
 Question = tuple[float, float, float]  # true value, level, power
@@ -30,11 +30,11 @@ def found(expectation: Expectation, contrasts: Contrasts) -> Finding:
     columns = {name: np.array([place]) for place, name in enumerate("abcde")}
     names = {float(column[0]): name for name, column in columns.items()}
 
-    def join(first: Array, second: Array | float) -> Contrast:
+    def contrast_of(first: Array, second: Array | float) -> Contrast:
         other = str(second) if isinstance(second, float) else names[second[0]]
         return contrasts[names[first[0]], other]
 
-    return find(expectation, columns, join)
+    return apply_rule(expectation, columns, contrast_of)
 
 
 # --- a direction
@@ -50,7 +50,7 @@ def test_of_a_direction_the_smaller_tail_decides(
     finding = found(Expectation(relation, arms, number), {("a", other): sides})
     assert (finding.p, finding.favours, finding.test) == (0.04, favours, "a test")
     assert finding.shown is sides
-    assert finding.seeds(0.05) == 41
+    assert finding.seeds_needed(0.05) == 41
 
 
 # --- an equivalence within 0.2
@@ -86,13 +86,13 @@ def test_an_equivalence_is_inside_both_margins_or_outside_one(
 @pytest.mark.parametrize("estimate", [-0.3, 0.3])
 def test_seeds_for_a_refutation_tell_the_effect_from_the_margin_on_its_side(estimate: float) -> None:
     plans = {(math.copysign(0.2, estimate), 0.025, 0.8): 41}
-    assert within(estimate, *MARGINS, plans.get).seeds(0.05) == 41
+    assert within(estimate, *MARGINS, plans.get).seeds_needed(0.05) == 41
 
 
 def test_seeds_for_an_equivalence_are_enough_for_both_margins() -> None:
     for low, high, both in ((30, 50, 50), (50, 30, 50), (30, None, None), (None, 30, None)):
         plans = {(-0.2, 0.05, 0.9): low, (0.2, 0.05, 0.9): high}
-        assert within(0.1, *MARGINS, plans.get).seeds(0.05) == both
+        assert within(0.1, *MARGINS, plans.get).seeds_needed(0.05) == both
 
 
 # --- an inverted U over a, b, c and d
@@ -155,5 +155,5 @@ def test_seeds_for_a_curve_are_enough_for_its_best_peak_and_both_ends(
 
     best = {("b", end): rise(effect, 0.9, 0.1, plan=plan) for end, effect in (("a", 0.3), ("d", estimate))}
     curve = {**best, **{("c", end): rise(-0.9, 0.9, 0.1) for end in "ad"}}
-    assert found(CURVE, curve).seeds(0.05) == 40 + len(questions)
+    assert found(CURVE, curve).seeds_needed(0.05) == 40 + len(questions)
     assert asked == questions
