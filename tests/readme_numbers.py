@@ -67,70 +67,73 @@ def stored() -> dict[str, Any]:
     return found
 
 
+WITHOUT, WITH = ARMS
+FAMILIES = {"mazes": "mazes", "again": "mazes_again", "tuned": "mazes_tuned"}
+# The runs of an arm that succeed, of how many: by name, experiment and arm.
+SHARES = {
+    "narrow": ("harm", "without_entropy_narrow"),
+    "narrow_with": ("harm", "with_entropy_narrow"),
+    "small": ("harm", "without_entropy_small_steps"),
+    "small_with": ("harm", "with_entropy_small_steps"),
+    "plain": ("harm", "without_entropy_sgd"),
+    "plain_with": ("harm", "with_entropy_sgd"),
+    "linear": ("harm", "without_entropy_linear"),
+    "linear_with": ("harm", "with_entropy_linear"),
+    "tenth": ("reward_scale_down", WITHOUT),
+    "tenth_with": ("reward_scale_down", "same_coefficient"),
+    "small_step": ("learning_rate", "without_0_002"),
+    "rooms_same": ("more_updates", WITHOUT),
+    "rooms_ten": ("more_updates", "ten_times"),
+    "rooms_with": ("more_updates", WITH),
+    "dose_none": ("dose_response", "entropy_0"),
+    "dose": ("dose_response", "entropy_0_03"),
+    "dose_ten": ("dose_response", "entropy_0_3"),
+    "bandit": ("bandit", WITHOUT),
+    "bandit_with": ("bandit", WITH),
+    "baseline": ("bandit_dose", "running_mean"),
+    "deep_4": ("deep_sea_4", WITHOUT),
+    "deep_4_with": ("deep_sea_4", WITH),
+    "deep_10": ("deep_sea_10", WITHOUT),
+    "deep_10_with": ("deep_sea_10", WITH),
+}
+# The number of such runs alone, or of those of another measure.
+COUNTS = {
+    **{name: (experiment, WITHOUT, "succeeds") for name, experiment in FAMILIES.items()},
+    **{f"{name}_with": (experiment, WITH, "succeeds") for name, experiment in FAMILIES.items()},
+    "straight": ("mazes_tuned", WITHOUT, "solved"),
+    "straight_with": ("mazes_tuned", WITH, "solved"),
+    "more": ("mazes_more_training", WITHOUT, "succeeds"),
+    "more_ten": ("mazes_more_training", "ten_times", "succeeds"),
+    "more_steps": ("mazes_more_training", "equal_steps", "succeeds"),
+    "more_with": ("mazes_more_training", WITH, "succeeds"),
+}
+# The rows of the table of the two rooms: by name, measure.
+CELLS = {"succeeds": "succeeds", "solved": "solved", "greedy": "greedy_solved", "never": "never_successful"}
+
+
 def numbers(summary: Mapping[str, Any]) -> dict[str, str]:
     """The text of every number by the name that it has in the sentences."""
+    claims = summary["claims"]
+    law, *_ = effects = [next(c for c in claims if c["experiment"] == family) for family in FAMILIES.values()]
+    open_ones = {c["experiment"] for c in claims if c["verdict"] == "inconclusive" and not c["limit"]}
 
     def measure(experiment: str, arm: str, name: str = "succeeds") -> Mapping[str, Any]:
         found: Mapping[str, Any] = summary["experiments"][experiment]["arms"][arm]["measures"][name]
         return found
 
-    def share(experiment: str, arm: str) -> str:
-        return "{count}/{n}".format_map(measure(experiment, arm))
-
     def cell(arm: str, name: str) -> str:
         entry = measure("two_rooms", arm, name)
         return f"{entry['count']}/{entry['n']} = {interval(entry, 'estimate')}"
 
-    def first(experiment: str) -> Mapping[str, Any]:
-        return next(claim for claim in summary["claims"] if claim["experiment"] == experiment)
-
-    law, claims = first("mazes"), summary["claims"]
-    open_ones = {c["experiment"] for c in claims if c["verdict"] == "inconclusive" and not c["limit"]}
-    pairs = {  # name -> experiment and its arms without and with the term
-        **{f"deep_{depth}": (f"deep_sea_{depth}", *ARMS) for depth in (4, 10)},
-        **{
-            name: ("harm", f"without_entropy_{arm}", f"with_entropy_{arm}")
-            for name, arm in (
-                ("narrow", "narrow"),
-                ("small", "small_steps"),
-                ("plain", "sgd"),
-                ("linear", "linear"),
-            )
-        },
-        "bandit": ("bandit", *ARMS),
-    }
-    readings = {
-        "succeeds": "succeeds",
-        "solved": "solved",
-        "greedy": "greedy_solved",
-        "never": "never_successful",
-    }
-    families = {"mazes": "mazes", "again": "mazes_again", "tuned": "mazes_tuned"}
-    more = {"more": "without_entropy", "more_ten": "ten_times", "more_steps": "equal_steps", "more_with": ARMS[1]}
     return {
-        **{name: str(measure(experiment, ARMS[0])["count"]) for name, experiment in families.items()},
-        **{f"{name}_with": str(measure(experiment, ARMS[1])["count"]) for name, experiment in families.items()},
-        **{f"{name}_effect": interval(first(experiment), "effect") for name, experiment in families.items()},
-        "straight": str(measure("mazes_tuned", ARMS[0], "solved")["count"]),
-        "straight_with": str(measure("mazes_tuned", ARMS[1], "solved")["count"]),
+        **{name: "{count}/{n}".format_map(measure(*place)) for name, place in SHARES.items()},
+        **{name: str(measure(*place)["count"]) for name, place in COUNTS.items()},
+        **{name: cell(WITHOUT, row) for name, row in CELLS.items()},
+        **{f"{name}_with": cell(WITH, row) for name, row in CELLS.items()},
+        **{f"{name}_effect": interval(claim, "effect") for name, claim in zip(FAMILIES, effects, strict=True)},
         "mazes_verdict": VERDICTS[law["verdict"]],
         "mazes_better": str(law["worlds"]["higher"]),
         "mazes_worse": str(law["worlds"]["lower"]),
-        **{name: str(measure("mazes_more_training", arm)["count"]) for name, arm in more.items()},
-        **{name: share(experiment, arm) for name, (experiment, arm, _) in pairs.items()},
-        **{f"{name}_with": share(experiment, arm) for name, (experiment, _, arm) in pairs.items()},
-        "tenth": share("reward_scale_down", "without_entropy"),
-        "tenth_with": share("reward_scale_down", "same_coefficient"),
-        **{name: cell(ARMS[0], reading) for name, reading in readings.items()},
-        **{f"{name}_with": cell(ARMS[1], reading) for name, reading in readings.items()},
-        "small_step": share("learning_rate", "without_0_002"),
-        "rooms_ten": share("more_updates", "ten_times"),
-        "rooms_same": share("more_updates", "without_entropy"),
-        "rooms_with": share("more_updates", "with_entropy"),
-        "dose_none": share("dose_response", "entropy_0"),
-        "dose": share("dose_response", "entropy_0_03"),
-        "dose_ten": share("dose_response", "entropy_0_3"),
-        "baseline": share("bandit_dose", "running_mean"),
         "experiments": str(len(summary["experiments"])),
         "claims": str(len(claims)),
         **{name: str(number) for name, number in summary["verdicts"].items()},

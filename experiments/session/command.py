@@ -50,9 +50,8 @@ def begin(name: str, *modules: str) -> None:
         check_names("agents", "envs", *modules)
     except Shadowed as error:
         sys.exit(fail(name, str(error), error.status))
-    if (
-        signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    ):  # a script's `&` makes us ignore it: leave that
+    # In the background of a script Ctrl-C is ignored, and stays so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _Stop(title(name)))
     _loading.begin()
 

@@ -171,9 +171,7 @@ def run(
         _check_folder(folder, training.config, options)  # another command may have trained into it in the meantime
         if training.world.advice:
             notify(training.world.advice)
-        session = _Session(
-            training.config, training, folder, options, notify, interrupts or Interrupts(), showing or Showing()
-        )
+        session = _Session(training, folder, options, notify, interrupts or Interrupts(), showing or Showing())
         if options.resume and session.is_over:
             notify(f"{folder.path} is finished; nothing to do")
             folder.tidy()
@@ -213,7 +211,6 @@ def holds(folder: RunFolder, config: Config) -> bool:
 class _Session:
     def __init__(
         self,
-        config: Config,
         training: Training,
         folder: RunFolder,
         options: Options,
@@ -221,7 +218,7 @@ class _Session:
         interrupts: Interrupts,
         showing: Showing,
     ) -> None:
-        self._config, self._training, self._folder, self._options = config, training, folder, options
+        self._config, self._training, self._folder, self._options = training.config, training, folder, options
         self._notify, self._interrupts, self._showing = notify, interrupts, showing
         self._checkpoints = Checkpoints(folder)
         self._arithmetic = arithmetic(not training.is_compiled)
