@@ -87,7 +87,7 @@ def test_links_pictures_files_and_modules_exist():
 
 def test_the_file_map_names_files_and_rooms_that_exist():
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    blocks = [README.split("## The files")[1], contributing.split("## The rooms")[1]]
+    blocks = [README.split("## The files")[1], contributing.split("## The packages")[1]]
     folder, named = ROOT, []
     for line in "".join(block.split("```\n")[1] for block in blocks).splitlines():
         names = re.split(r"\s{3,}", line.strip())[0].split()
