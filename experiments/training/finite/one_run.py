@@ -134,7 +134,7 @@ class Policy(NamedTuple):
     entropy: Array  # [S] nats
 
 
-class Room(NamedTuple):
+class Scratch(NamedTuple):
     """Working memory of an update, which the next one overwrites."""
 
     rows: Array  # [S, 0] the identity, see `agents.kernels.network.forward`
@@ -166,43 +166,43 @@ def advance(
     """
     most = len(block.columns) * options.time_limit
     live, entropy = np.empty(most, np.int64), np.empty(most)
-    filled = _train(options, world, run, memory, block, purposes, _room(options, world, memory), live, entropy)
+    filled = _train(options, world, run, memory, block, purposes, _scratch(options, world, memory), live, entropy)
     return live[:filled].copy(), entropy[:filled].copy()
 
 
 @compiled()
 def _train(
-    options: Options, world: World, run: Run, memory: Memory, block: Block, purposes: tuple[int, ...], room: Room,
-    live: Ints, entropy: Array,
+    options: Options, world: World, run: Run, memory: Memory, block: Block, purposes: tuple[int, ...],
+    scratch: Scratch, live: Ints, entropy: Array,
 ) -> int:  # fmt: skip
     """`advance`, with its results [U * T] to fill in; returns the number of lock-steps."""
     filled, env_steps = 0, block.env_steps
     for u in range(len(block.columns)):
-        update, columns, steps = block.first + u, block.columns[u], room.steps
+        update, columns, steps = block.first + u, block.columns[u], scratch.steps
         if memory.failed_update[0] >= 0 or env_steps >= run.max_env_steps:
             break
         coefficient = block.entropy_coef[u] if math.isnan(run.target_bits) else memory.controlled[0]
-        policy, acting = _policies(options, memory.theta, block.epsilon[u], room)
+        policy, acting = _policies(options, memory.theta, block.epsilon[u], scratch)
         numbers = Numbers(run.seed, update, purposes[0], purposes[1], purposes[2], purposes[3])
-        cumulative(acting.pi, room.edges)
-        n, length, cut_off = play(world.tables, room.edges, acting.entropy, numbers, steps, memory.visited)
-        normalizer = _weigh(options, run, memory, coefficient, acting.entropy, n, room)
+        cumulative(acting.pi, scratch.edges)
+        n, length, cut_off = play(world.tables, scratch.edges, acting.entropy, numbers, steps, memory.visited)
+        normalizer = _weigh(options, run, memory, coefficient, acting.entropy, n, scratch)
 
         epsilon, score = (0.0, policy) if options.score_of_policy else (block.epsilon[u], acting)
-        experience = room.advantage_sums, room.counts, normalizer
+        experience = scratch.advantage_sums, scratch.counts, normalizer
         terms = loss_terms(score.log_pi, score.entropy, *experience, options.regularizer)
         loss = terms[0] + coefficient * terms[2]
         gradient_by_logits(
-            score, policy.pi, epsilon, *experience, coefficient, options.regularizer, room.by_logits
+            score, policy.pi, epsilon, *experience, coefficient, options.regularizer, scratch.by_logits
         )
-        _gradient_by_theta(options, memory.theta, room)
+        _gradient_by_theta(options, memory.theta, scratch)
         grad_norm = move(
-            memory.theta, room.by_theta, memory.means, update + 1, run.learning_rate, options.max_grad_norm
+            memory.theta, scratch.by_theta, memory.means, update + 1, run.learning_rate, options.max_grad_norm
         )
 
         _tell_episodes(options, steps, cut_off, columns)
         _put(columns, OF_LOSS, (coefficient, *terms, loss, grad_norm))
-        _tell_policy(world, acting, memory, n, room.visits, columns, block.start_policy[u])
+        _tell_policy(world, acting, memory, n, scratch.visits, columns, block.start_policy[u])
         _keep_snapshot(block, update, acting.pi, memory.visits)
         for t in range(length):
             live[filled + t], entropy[filled + t] = steps.live[t], steps.entropy[t] / steps.live[t]
@@ -214,11 +214,11 @@ def _train(
     return filled
 
 
-def _room(options: Options, world: World, memory: Memory) -> Room:
+def _scratch(options: Options, world: World, memory: Memory) -> Scratch:
     states, actions = world.optimal.shape
     steps, number, table = options.time_limit * options.episodes, memory.theta.dtype, (states, actions)
     hidden, flat_sums = states * sum(options.widths[1:-1]), np.empty(states * actions)
-    return Room(
+    return Scratch(
         np.empty((states, 0), number), np.empty(hidden, number), np.empty(table, number), np.empty(table, number),
         np.zeros(len(memory.theta), number),
         Policy(np.empty(table), np.empty(table), np.empty(states)),
@@ -235,14 +235,16 @@ def _room(options: Options, world: World, memory: Memory) -> Room:
 
 
 @compiled(inlined=True)
-def _policies(options: Options, theta: Array, epsilon: float, room: Room) -> tuple[Policy, Policy]:
+def _policies(options: Options, theta: Array, epsilon: float, scratch: Scratch) -> tuple[Policy, Policy]:
     """The policy of the parameters, and the policy that acts."""
     if len(options.widths) > 0:
-        forward(theta, options.widths, room.rows, room.hidden, room.logits)
+        forward(theta, options.widths, scratch.rows, scratch.hidden, scratch.logits)
     else:
-        copy(theta[: room.logits.size].reshape(room.logits.shape[0], room.logits.shape[1]), room.logits)
-    policy, mixture = room.policy, room.mixture
-    log_softmax(room.logits, policy.log_pi, policy.pi)
+        copy(
+            theta[: scratch.logits.size].reshape(scratch.logits.shape[0], scratch.logits.shape[1]), scratch.logits
+        )
+    policy, mixture = scratch.policy, scratch.mixture
+    log_softmax(scratch.logits, policy.log_pi, policy.pi)
     entropies(policy.log_pi, policy.pi, policy.entropy)
     if epsilon == 0:
         return policy, policy
@@ -253,18 +255,18 @@ def _policies(options: Options, theta: Array, epsilon: float, room: Room) -> tup
 
 @compiled(inlined=True)
 def _weigh(
-    options: Options, run: Run, memory: Memory, entropy_coef: float, entropy: Array, n: int, room: Room
+    options: Options, run: Run, memory: Memory, entropy_coef: float, entropy: Array, n: int, scratch: Scratch
 ) -> float:
     """From the steps, fill in advantage sums, weighted counts and visits of states; returns the divisor of the
     loss.
 
     The readable counterpart is `experiments.training.advantages`.
     """
-    steps, baseline = room.steps, options.baseline
-    returns, advantages, weights = room.of_steps[0, :n], room.of_steps[1, :n], room.of_steps[2, :n]
+    steps, baseline = scratch.steps, options.baseline
+    returns, advantages, weights = scratch.of_steps[0, :n], scratch.of_steps[1, :n], scratch.of_steps[2, :n]
     for s in range(len(entropy)):
-        room.bonus[s] = entropy_coef * (entropy[s] - options.soft_return_offset) if options.soft_return else 0.0
-    returns_to_go(steps, run.discount, room.bonus, returns)
+        scratch.bonus[s] = entropy_coef * (entropy[s] - options.soft_return_offset) if options.soft_return else 0.0
+    returns_to_go(steps, run.discount, scratch.bonus, returns)
     mean = memory.returns[0] / max(memory.returns[1], 1.0)
     subtract_baseline(baseline, steps, returns, memory.values, mean, advantages)
     if options.normalize_advantages:
@@ -273,27 +275,27 @@ def _weigh(
         discount_weights(steps, run.discount, weights)
         for k in range(n):
             advantages[k] *= weights[k]
-    count_and_add_up(steps, advantages, room.visits, room.flat_sums)
+    count_and_add_up(steps, advantages, scratch.visits, scratch.flat_sums)
     if options.discount_weighting:
-        add_up(steps.state[:n], weights, room.counts)
+        add_up(steps.state[:n], weights, scratch.counts)
     else:
-        copy_row(room.visits, room.counts)
+        copy_row(scratch.visits, scratch.counts)
     if baseline == RUNNING_MEAN:
         memory.returns[0] += total(returns)
         memory.returns[1] += n
     elif baseline == VALUE:
-        add_up(steps.state[:n], returns, room.sums)
-        move_values(memory.values, room.sums, room.visits, options.value_learning_rate)
+        add_up(steps.state[:n], returns, scratch.sums)
+        move_values(memory.values, scratch.sums, scratch.visits, options.value_learning_rate)
     return float(n if options.per_step else options.episodes)
 
 
 @compiled(inlined=True)
-def _gradient_by_theta(options: Options, theta: Array, room: Room) -> None:
+def _gradient_by_theta(options: Options, theta: Array, scratch: Scratch) -> None:
     if len(options.widths) > 0:
-        backward(theta, options.widths, room.rows, room.hidden, room.by_logits, room.by_theta)
+        backward(theta, options.widths, scratch.rows, scratch.hidden, scratch.by_logits, scratch.by_theta)
     else:
-        table = room.by_logits
-        copy(table, room.by_theta[: table.size].reshape(table.shape[0], table.shape[1]))
+        table = scratch.by_logits
+        copy(table, scratch.by_theta[: table.size].reshape(table.shape[0], table.shape[1]))
 
 
 @compiled(inlined=True)
