@@ -14,6 +14,7 @@ from envs.finite_mdp import FiniteMDP
 
 TIES = 1e-9  # action values this close to the best count as the best
 MAX_SWEEPS = 200_000
+ALMOST_UNDISCOUNTED = 1 - 1e-7
 
 
 def optimal_values(mdp: FiniteMDP, *, horizon: int | None, discount: float) -> tuple[Floats, Floats]:
@@ -78,6 +79,8 @@ def _policy_iteration(model: Dynamics, discount: float) -> Floats:
 
 def _value_iteration(model: Dynamics) -> Floats:
     """Without discounting. It starts from 0, since other starts may end in a fixed point that no policy earns."""
+    if _average_reward(model) > 1e-3 * np.abs(model.reward).max():
+        raise _endless("grow or fall for ever")
     state_values = np.zeros(len(model.start))
     for _ in range(MAX_SWEEPS):
         action_values = _backup(model, state_values, 1.0)
@@ -85,7 +88,18 @@ def _value_iteration(model: Dynamics) -> Floats:
         state_values = action_values.max(1)
         if change <= 1e-15 * _scale(state_values):
             return action_values
-    raise ValueError(
-        f"optimal_values: the undiscounted values still change after {MAX_SWEEPS} sweeps; rewards can be "
-        "collected for ever, or costs never be avoided: give a horizon or a discount below 1"
+    raise _endless(f"still change after {MAX_SWEEPS} sweeps")
+
+
+def _average_reward(model: Dynamics) -> float:
+    """The largest size of a state's optimal reward per step in the long run, which is (1 - discount) times its value
+    as the discount goes to 1 (Puterman 1994, section 8.2). It is 0 where the undiscounted values are finite."""
+    values = _policy_iteration(model, ALMOST_UNDISCOUNTED).max(1)
+    return (1 - ALMOST_UNDISCOUNTED) * float(np.abs(values).max())
+
+
+def _endless(trouble: str) -> ValueError:
+    return ValueError(
+        f"optimal_values: the undiscounted values {trouble}; rewards can be collected for ever, or costs never be "
+        "avoided: give a horizon or a discount below 1"
     )

@@ -87,13 +87,28 @@ def test_waiting_for_ever_may_be_best() -> None:
 
 
 @pytest.mark.parametrize("reward", [1.0, -1.0])
-def test_values_without_bound_are_refused(reward: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("envs.planning.MAX_SWEEPS", 500)
+def test_values_without_bound_are_refused_at_once(reward: float) -> None:
     for ends in (False, reward > 0):  # a gain can be had for ever also where an episode could be ended
         endless = deterministic_world([[0, 0]], [[reward, reward]], [[ends, False]])
-        with pytest.raises(ValueError, match=r"still change after 500 sweeps.*horizon or a discount below 1"):
+        with pytest.raises(ValueError, match=r"grow or fall for ever.*horizon or a discount below 1"):
             optimal_values(endless, horizon=None, discount=1.0)
         close(optimal_values(endless, horizon=None, discount=0.5)[1], reward / 0.5, atol=1e-12)
+
+
+def test_a_tiny_reward_for_ever_is_refused_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envs.planning.MAX_SWEEPS", 500)
+    endless = deterministic_world([[0, 0]], [[1.0, 1e-5]], [[True, False]])
+    with pytest.raises(ValueError, match=r"still change after 500 sweeps.*horizon or a discount below 1"):
+        optimal_values(endless, horizon=None, discount=1.0)
+
+
+def test_a_long_way_with_a_cost_is_no_endless_cost() -> None:
+    """A corridor whose only way out costs 1 for each of 3000 steps: its values are finite."""
+    length = 3000
+    following = [[min(state + 1, length - 1)] for state in range(length)]
+    ends = [[state == length - 1] for state in range(length)]
+    corridor = deterministic_world(following, [[-1.0]] * length, ends)
+    assert optimal_values(corridor, horizon=None, discount=1.0)[1][0] == -length
 
 
 def test_optimal_actions_are_all_those_that_are_as_good() -> None:
