@@ -92,8 +92,8 @@ def _value_iteration(model: Dynamics) -> Floats:
 
 
 def _average_reward(model: Dynamics) -> float:
-    """The largest size of a state's optimal reward per step in the long run, which is (1 - discount) times its value
-    as the discount goes to 1 (Puterman 1994, section 8.2). It is 0 where the undiscounted values are finite."""
+    """The largest size of a state's optimal reward per step in the long run: (1 - discount) times its value, as
+    the discount goes to 1 (Puterman 1994, section 8.2). It is 0 where the undiscounted values are finite."""
     values = _policy_iteration(model, ALMOST_UNDISCOUNTED).max(1)
     return (1 - ALMOST_UNDISCOUNTED) * float(np.abs(values).max())
 
