@@ -100,7 +100,7 @@ class SampledLearning:
             entropy_coef: the coefficients by schedule, [U, R].
             epsilon: the share of random actions, [U].
             snapshots: the updates of which to keep a snapshot.
-            each: calls a function for every run: `map`, or the map of a thread pool.
+            each: calls a function for every run: `map`, or one by threads.
         """
         runs, updates, (states, actions) = len(self._runs), len(epsilon), self._mdp.next_state.shape[:2]
         wanted = np.array(snapshots, dtype=np.int64)
