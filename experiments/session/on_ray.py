@@ -24,8 +24,8 @@ from experiments.config.failures import Failure
 from experiments.config.mistakes import one_line
 from experiments.config.schema import Config
 from experiments.session.command_line import available_cores
-from experiments.session.engines import Engine, Task
-from experiments.session.members import Answer, Share, State, WorkerFailed
+from experiments.session.engines import ATTEMPTS, Engine, Task
+from experiments.session.members import Answer, Share, State, WorkerLost
 from experiments.session.processes import MOMENT, Ended, Lost, answered
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ AHEAD = 2  # tasks that are handed out for each core, so that no core waits for 
 class RayEngine(Engine):
     """Tasks of the Ray cluster that this process is connected to, with one core each."""
 
-    attempts = 3
+    attempts = ATTEMPTS
 
     def __init__(self, cores: int, at_once: int, notify: Callable[[str], None]) -> None:
         super().__init__(cores, at_once, notify)
@@ -73,7 +73,7 @@ class RayEngine(Engine):
         A checkpoint may have more parts than there are cores. They share cores then: no part ever answers without
         all others, so one that waited for a core of its own would wait for ever.
         """
-        per_core = math.ceil(len(parts) / self.cores)
+        per_core = math.ceil(len(parts) / min(self.cores, _cores()))
         cores = math.floor(RESOLUTION / per_core) / RESOLUTION
         members = [RayShare(config, *part, cores) for part in zip(parts, states, strict=True)]
         late = ray.wait([member.begun for member in members], num_returns=len(members), timeout=LATE)[1]
@@ -119,11 +119,16 @@ class RayShare:
         try:
             found: Answer = ray.get(self._answers.popleft())
         except RayError as error:
-            raise WorkerFailed(f"a training process of Ray ended unexpectedly ({_why(error)})") from None
+            raise WorkerLost(f"a training process of Ray ended unexpectedly ({_why(error)})") from None
         return found.checked()
 
     def close(self) -> None:
         ray.kill(self._actor)
+
+
+def _cores() -> int:
+    """Of the cluster, with the machines that it has now."""
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 def _why(error: RayError) -> str:
@@ -162,7 +167,7 @@ def cluster(address: str | None, workers: int | None, notify: Callable[[str], No
         raise Failure(f"{what}: {one_line(error)}") from None
     signal.signal(signal.SIGTERM, before)
     try:
-        cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        cores = _cores()
         yield RayEngine(min(workers or cores, cores), workers or AHEAD * cores, notify)
     finally:
         ray.shutdown()
