@@ -137,7 +137,7 @@ def parser() -> argparse.ArgumentParser:
         "values", nargs="*", help="what varies: dotted.key=grid:value,value or dotted.key=log:low,high,number"
     )
     top.add_argument("--out", type=command_line.folder, help="folder (default: runs/<name>)")
-    top.add_argument("--dry-run", action="store_true", help="say what would be trained, and write nothing")
+    top.add_argument("--dry-run", action="store_true", help="say what it would train and how long; write nothing")
     top.add_argument("--resume", action="store_true", help="go on: trainings that are done stay")
     top.add_argument("--overwrite", action="store_true", help="replace the results in the folder")
     top.add_argument(
@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.dry_run:
         try:
             with screen.waiting("trying a few settings"):
-                lines = plan_lines(sweep, found, screen.say)
+                lines = plan_lines(sweep, found, options.workers or command_line.available_cores(), screen.say)
         except KeyboardInterrupt:  # there is nothing to go on with
             return fail(SWEEP, "stopped", 128 + signal.SIGINT)
         screen.say(*lines)
