@@ -13,7 +13,7 @@ A cell is named after its config and the sources that training depends on: what 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -63,19 +63,21 @@ class SweepFolder(OwnedFolder):
             StoreError: the table of a cell is damaged.
         """
         kinds = _setting_kinds(cells)
-        stored = (schema_of(self.path / _name(cell.config)) for cell in cells)
-        schemas = [
-            _named(0, cell, each.empty_table(), kinds).schema for cell, each in zip(cells, stored, strict=True)
-        ]
+        stored = (schema_of(self.path / _name(cell.config)).empty_table() for cell in cells)
+        schemas = dict.fromkeys(_named(0, *each, kinds).schema for each in zip(cells, stored, strict=True))
         made_by = origin((self.path / SWEEP_FILE).read_bytes())
-        empty = stamped(pa.unify_schemas(schemas, promote_options="permissive").empty_table(), made_by)
-        tables = (_named(n, cell, self.finished(cell.config).runs, kinds) for n, cell in enumerate(cells))
+        empty = stamped(pa.unify_schemas(list(schemas), promote_options="permissive").empty_table(), made_by)
         with (
             self.replacing(RUNS) as file,
             pq.ParquetWriter(file, empty.schema, **parquet_options(empty.schema)) as writer,
         ):
-            for group in _groups(tables):
-                writer.write_table(pa.concat_tables([empty, *group], promote_options="permissive"))
+            group, rows = [empty], 0
+            for number, cell in enumerate(cells):
+                group.append(_named(number, cell, self.finished(cell.config).runs, kinds))
+                rows += group[-1].num_rows
+                if rows >= BATCH or number + 1 == len(cells):
+                    writer.write_table(pa.concat_tables(group, promote_options="permissive"))
+                    group, rows = [empty], 0
 
     def finished(self, config: Config) -> Finished:
         """What a cell came to that is finished.
@@ -135,19 +137,6 @@ def _named(number: int, cell: Cell, runs: pa.Table, settings: Mapping[str, pa.Da
         named[key] = pa.array([value] * runs.num_rows, kind)
     own = dict(zip(runs.column_names, runs.columns, strict=True))
     return pa.table({**named, **own, "arm": own["arm"].cast(pa.string())})
-
-
-def _groups(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
-    """Tables in groups of at least BATCH rows; the last one may be smaller."""
-    group, rows = list[pa.Table](), 0
-    for table in tables:
-        group.append(table)
-        rows += table.num_rows
-        if rows >= BATCH:
-            yield group
-            group, rows = [], 0
-    if group:
-        yield group
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
