@@ -19,8 +19,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.analysis.settings import comparison, effects
-from experiments.analysis.tuning import choose
+from experiments.analysis.settings import Effect, comparison, effect_in
+from experiments.analysis.tuning import choose, scores
 from experiments.config.failures import Failure
 from experiments.config.measures import RUN_MEASURES
 from experiments.config.schema import Config, ConfigError
@@ -47,9 +47,7 @@ from experiments.storage.sweep_folder import (
     SUMMARY,
     SWEEP,
     SWEEP_FILE,
-    Finished,
     SweepFolder,
-    all_runs,
     settings_text,
 )
 from experiments.training.loop import Training
@@ -69,11 +67,11 @@ class Place(NamedTuple):
     screen: Screen
 
 
-def train_all(sweep: Sweep, found: Sequence[Cell], place: Place) -> list[Finished | None]:
-    """All cells in order, after training those that are not finished yet.
+def train_all(sweep: Sweep, found: Sequence[Cell], place: Place) -> list[Cell]:
+    """Train the cells that are not finished yet.
 
     Returns:
-        None for a random setting that its world refuses: it is named, and left out.
+        all cells but the random settings that their world refuses: they are named, and left out.
     Raises:
         Unfinished: some failed; the others are finished.
     """
@@ -82,7 +80,7 @@ def train_all(sweep: Sweep, found: Sequence[Cell], place: Place) -> list[Finishe
     _compile_one_of([cell.config for cell in missing], screen)
     if len(missing) < len(found):
         screen.say(f"{len(found) - len(missing)} of {len(found)} trainings are done")
-    refused, number = 0, len(found) - len(missing)
+    refused, failed, number = set[int](), 0, len(found) - len(missing)
     with (
         Waiting(screen, "training", len(missing), "settings", alone=False) as line,
         closing(train_cells(missing, folder, place.engine, line.move)) as trained,
@@ -91,16 +89,16 @@ def train_all(sweep: Sweep, found: Sequence[Cell], place: Place) -> list[Finishe
             line.advance()
             if failure is not None:
                 left_out = failure.refused and bool(sweep.sample) and sweep.tuning is None
-                refused += left_out
+                refused |= {id(cell)} if left_out else set()
+                failed += not left_out
                 why = f"{failure.why}{'; left out' if left_out else ''}"
                 fail(SWEEP, f"{settings_text(cell.settings)}: {why}", status=1)
                 continue
             number += 1
             screen.say(f"{number:>5}/{len(found)}  {settings_text(cell.settings)}")
-    done = [folder.read_cell(cell.config) for cell in found]
-    if (failed := done.count(None) - refused) or refused == len(found):
-        raise Unfinished(f"{failed or refused} of {len(found)} trainings failed; --resume tries them again")
-    return done
+    if failed or len(refused) == len(found):
+        raise Unfinished(f"{failed or len(refused)} of {len(found)} trainings failed; --resume tries them again")
+    return [cell for cell in found if id(cell) not in refused]
 
 
 def _compile_one_of(configs: Sequence[Config], screen: Screen) -> None:
@@ -139,7 +137,7 @@ def parser() -> argparse.ArgumentParser:
         "values", nargs="*", help="what varies: dotted.key=grid:value,value or dotted.key=log:low,high,number"
     )
     top.add_argument("--out", type=command_line.folder, help="folder (default: runs/<name>)")
-    top.add_argument("--dry-run", action="store_true", help="say what would be trained, and write nothing")
+    top.add_argument("--dry-run", action="store_true", help="say what it would train and how long; write nothing")
     top.add_argument("--resume", action="store_true", help="go on: trainings that are done stay")
     top.add_argument("--overwrite", action="store_true", help="replace the results in the folder")
     top.add_argument(
@@ -160,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.dry_run:
         try:
             with screen.waiting("trying a few settings"):
-                lines = plan_lines(sweep, found, screen.say)
+                lines = plan_lines(sweep, found, options.workers or command_line.available_cores(), screen.say)
         except KeyboardInterrupt:  # there is nothing to go on with
             return fail(SWEEP, "stopped", 128 + signal.SIGINT)
         screen.say(*lines)
@@ -207,35 +205,46 @@ def _check_folder(folder: SweepFolder, text: str, options: argparse.Namespace) -
 
 
 def swept(sweep: Sweep, planned: Sequence[Cell], place: Place) -> Swept:
-    """Train everything that is missing; returns what summary.json holds and the page shows."""
-    trained = [
-        (c, each) for c, each in zip(planned, train_all(sweep, planned, place), strict=True) if each is not None
-    ]
-    found, done = [cell for cell, _ in trained], [finished for _, finished in trained]
-    place.folder.write_runs(all_runs(found, done))
+    """Train everything that is missing; returns what summary.json holds and the page shows.
+
+    The tables of the cells are read one after the other: all of them need not fit into memory.
+    """
+    found = train_all(sweep, planned, place)
+    place.folder.write_runs(found)
+    first, measure = found[0].config, measure_of(sweep, found[0].config)
+    env_steps, seconds = 0, 0.0
+    tries: list[dict[str, float]] = []
+    effects: list[Effect] = []
+    for settings, config in found:
+        done = place.folder.finished(config)
+        env_steps, seconds = env_steps + done.env_steps, seconds + done.seconds
+        if sweep.tuning is not None:
+            tries.append(scores(measure, config, done.runs))
+        elif len(config.arms) == 2:
+            effects.append(effect_in(measure, settings, config, done.runs))
     summary: dict[str, Any] = {
         "name": sweep.name,
         "description": sweep.description,
         "source": digest(),
         "trainings": len(found),
         "refused": len(planned) - len(found),
-        "runs": sum(finished.runs.num_rows for finished in done),
-        "env_steps": sum(finished.env_steps for finished in done),
-        "core_seconds": round(sum(finished.seconds for finished in done), 1),
+        "runs": sum(len(cell.config.arms) * cell.config.runs_per_arm for cell in found),
+        "env_steps": env_steps,
+        "core_seconds": round(seconds, 1),
     }
     if sweep.tuning is not None:
-        tried = {arm: settings_of(sweep, arm) for arm in found[0].config.arms}
-        return Swept(sweep, summary | _tuned(sweep, found, done, place), (), tried)
-    first = found[0].config
-    if len(first.arms) != 2:
-        return Swept(sweep, summary, (), {})
-    measure = measure_of(first)
-    effect = effects(measure, [(*cell, each.runs) for cell, each in zip(found, done, strict=True)])
-    return Swept(sweep, summary | {"comparison": comparison(measure, list(first.arms), effect)}, effect, {})
+        tried = {arm: settings_of(sweep, arm) for arm in first.arms}
+        return Swept(sweep, summary | _tuned(sweep, choose(measure, tries), place), (), tried)
+    if effects:
+        summary["comparison"] = comparison(measure, list(first.arms), effects)
+    return Swept(sweep, summary, effects, {})
 
 
-def measure_of(config: Config) -> str:
-    """What settings are compared by: the first claim's measure that a tuning could choose by, else the return."""
+def measure_of(sweep: Sweep, config: Config) -> str:
+    """What settings are compared by: what a tuning chooses by; else the measure of the first claim that one could
+    choose by, or the return."""
+    if sweep.tuning is not None:
+        return sweep.tuning.choose_by
     measures = [RUN_MEASURES.get(claim.measure) for claim in config.claims]
     for claim, measure in zip(config.claims, measures, strict=True):
         if measure is not None and measure.kind != "time" and measure.failed_as != "missing":
@@ -243,10 +252,8 @@ def measure_of(config: Config) -> str:
     return "final_return"
 
 
-def _tuned(sweep: Sweep, found: Sequence[Cell], done: Sequence[Finished], place: Place) -> dict[str, Any]:
+def _tuned(sweep: Sweep, arms: dict[str, dict[str, Any]], place: Place) -> dict[str, Any]:
     """Each arm's scores and choice, and the verdicts on what they chose."""
-    assert sweep.tuning is not None
-    arms = choose(sweep.tuning.choose_by, [cell.config for cell in found], [each.runs for each in done])
     for arm, its in arms.items():
         its["settings"] = settings_of(sweep, arm)[its["chosen"]]
         place.screen.say(f"{arm}: {settings_text(its['settings'])}")

@@ -24,7 +24,8 @@ from experiments.config.failures import Failure
 from experiments.gradients.cases import LARGE, LEVEL, RUNS, SMALL, Row, Task, biased, examine, judged, tasks
 from experiments.session.command_line import Parser, available_cores
 from experiments.session.console import Screen
-from experiments.session.processes import Ended, each_apart
+from experiments.session.engines import LocalEngine
+from experiments.session.processes import Ended
 from experiments.session.waiting import Waiting
 
 
@@ -73,9 +74,11 @@ def print_gradients(todo: Sequence[Task], verbose: bool) -> int:
     """
     rows: list[Row] = []
     failed: dict[str, dict[str, None]] = {}  # why -> worlds, in order
+    screen, cases = Screen(), list(enumerate(todo))
+    engine = LocalEngine(available_cores(), screen.say)
     with (
-        Waiting(Screen(), "comparing gradients", len(todo), "sets of cases", alone=False) as line,
-        closing(each_apart(_examine, list(enumerate(todo)), available_cores(), line.move)) as found,
+        Waiting(screen, "comparing gradients", len(todo), "sets of cases", alone=False) as line,
+        closing(engine.each(_examine, cases, lambda case: case[1].world, line.move)) as found,
     ):
         answers = []
         for answer in found:

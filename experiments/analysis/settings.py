@@ -14,7 +14,7 @@ N: settings.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -63,17 +63,15 @@ class Group(NamedTuple):
     harms: list[float]
 
 
-def effects(measure: str, trained: Iterable[tuple[Settings, Config, pa.Table]]) -> list[Effect]:
-    """The effect in each setting.
+def effect_in(measure: str, settings: Settings, config: Config, table: pa.Table) -> Effect:
+    """The effect in one setting.
 
     Args:
         measure: a fraction or a number, one value per run.
-        trained: settings, the config with two arms that they make, and its runs as in runs.parquet.
+        settings: by key, or dotted key.
+        config: with two arms, that they make.
+        table: its runs, as in runs.parquet.
     """
-    return [_effect(measure, *each) for each in trained]
-
-
-def _effect(measure: str, settings: Settings, config: Config, table: pa.Table) -> Effect:
     arms, worlds, kind = list(config.arms), worlds_of(config), RUN_MEASURES[measure].kind
     columns = {arm: columns_of(table, arm) for arm in arms}
     values = {arm: values_of(measure, columns[arm]) for arm in arms}

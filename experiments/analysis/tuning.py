@@ -14,20 +14,22 @@ from experiments.config.measures import RUN_MEASURES
 from experiments.config.schema import Config
 
 
-def choose(measure: str, configs: Sequence[Config], tables: Sequence[pa.Table]) -> dict[str, dict[str, Any]]:
-    """Arm -> the score of each of its tries, and the place of the one that it chooses.
+def scores(measure: str, config: Config, table: pa.Table) -> dict[str, float]:
+    """The score of each arm in one try.
 
     Args:
-        measure: the measure by which it chooses.
-        configs: the configs of the tries.
-        tables: the tables of their runs, as in runs.parquet.
+        measure: the measure by which an arm chooses.
+        config: of the try.
+        table: its runs, as in runs.parquet.
     """
-    found = {}
-    for arm in configs[0].arms:
-        columns = [columns_of(table, arm) for table in tables]
-        scores = [score(measure, own, worlds_of(config)) for own, config in zip(columns, configs, strict=True)]
-        found[arm] = {"chosen": best(measure, scores), "scores": scores}
-    return found
+    worlds = worlds_of(config)
+    return {arm: score(measure, columns_of(table, arm), worlds) for arm in config.arms}
+
+
+def choose(measure: str, tries: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
+    """Arm -> the score of each of its tries, and the place of the one that it chooses; see `scores`."""
+    of_arms = {arm: [each[arm] for each in tries] for arm in tries[0]}
+    return {arm: {"chosen": best(measure, own), "scores": own} for arm, own in of_arms.items()}
 
 
 def columns_of(table: pa.Table, arm: str) -> dict[str, NDArray[Any]]:

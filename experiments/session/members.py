@@ -32,6 +32,10 @@ class WorkerFailed(Failure, RuntimeError):
     status = 1
 
 
+class WorkerLost(WorkerFailed):
+    """A worker process of a cluster ended, perhaps with its machine: another can go on in its place."""
+
+
 class Member(Protocol):
     """A worker that trains some of the runs."""
 

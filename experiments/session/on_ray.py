@@ -11,11 +11,11 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -24,69 +24,48 @@ from experiments.config.failures import Failure
 from experiments.config.mistakes import one_line
 from experiments.config.schema import Config
 from experiments.session.command_line import available_cores
-from experiments.session.members import Answer, Share, State, WorkerFailed
-from experiments.session.processes import MOMENT, Ended, answered
-
-Task = TypeVar("Task")
+from experiments.session.engines import ATTEMPTS, Engine, Task
+from experiments.session.members import Answer, Share, State, WorkerLost
+from experiments.session.processes import MOMENT, Ended, Lost, answered
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("agents", "envs", "experiments")  # what the machines of a cluster are sent of the folder that holds us
-ATTEMPTS = 3  # of a task whose worker dies
 CONNECTING = 10.0  # seconds until a machine that does not answer counts as not there
 LATE = 20.0  # seconds until the user is told that a part of a training has not begun
 RESOLUTION = 10_000  # Ray counts cores to four decimals
 AHEAD = 2  # tasks that are handed out for each core, so that no core waits for the next
 
 
-class RayEngine:
-    """Tasks of a Ray cluster, with one core each."""
+class RayEngine(Engine):
+    """Tasks of the Ray cluster that this process is connected to, with one core each."""
 
-    def __init__(self, cores: int, most: int, notify: Callable[[str], None]) -> None:
-        """Use the cluster that this process is connected to.
+    attempts = ATTEMPTS
 
-        Args:
-            cores: of the cluster.
-            most: how many tasks may be handed out at a time.
-            notify: told, in a line, which task is tried again and why.
-        """
-        self.cores, self._most, self._notify = cores, most, notify
+    def __init__(self, cores: int, at_once: int, notify: Callable[[str], None]) -> None:
+        super().__init__(cores, at_once, notify)
+        self._do = ray.remote(num_cpus=1, max_retries=0)(answered)
+        self.share = self._share
 
-    def each(
-        self,
-        function: Callable[[Task], Any],
-        tasks: Sequence[Task],
-        named: Callable[[Task], str],
-        meanwhile: Callable[[], None],
-    ) -> Generator[tuple[Task, Any], None, None]:
-        do = ray.remote(num_cpus=1, max_retries=0)(answered)
-        waiting = deque((task, 1) for task in tasks)
-        under_way: dict[ray.ObjectRef[Any], tuple[Task, int]] = {}
+    def _begin(self, function: Callable[[Task], Any], task: Task) -> Any:
+        return self._do.remote(function, task)
+
+    def _ready(self, under_way: Sequence[Any]) -> Sequence[Any]:
+        return ray.wait(under_way, timeout=MOMENT)[0]
+
+    def _answer(self, handle: Any) -> Any:
         try:
-            while waiting or under_way:
-                while waiting and len(under_way) < self._most:
-                    task, attempt = waiting.popleft()
-                    under_way[do.remote(function, task)] = task, attempt
-                while not (ready := ray.wait(list(under_way), timeout=MOMENT)[0]):
-                    meanwhile()
-                (done,) = ready
-                task, attempt = under_way.pop(done)
-                try:
-                    answer = ray.get(done)
-                except RayTaskError as error:  # a mistake in this program
-                    print(error, file=sys.stderr, flush=True)
-                    answer = Ended("its task ended with the traceback above")
-                except RayError as error:
-                    if attempt < ATTEMPTS:
-                        self._notify(f"{named(task)}: {_why(error)}; attempt {attempt + 1} of {ATTEMPTS}")
-                        waiting.append((task, attempt + 1))
-                        continue
-                    answer = Ended(f"{_why(error)}, in each of {ATTEMPTS} attempts")
-                yield task, answer
-        finally:
-            for reference in under_way:
-                ray.cancel(reference, force=True)
+            return ray.get(handle)
+        except RayTaskError as error:  # a mistake in this program
+            print(error, file=sys.stderr, flush=True)
+            return Ended("its task ended with the traceback above")
+        except RayError as error:
+            return Lost(_why(error))
 
-    def share(
+    def _end(self, under_way: Sequence[Any]) -> None:
+        for reference in under_way:
+            ray.cancel(reference, force=True)
+
+    def _share(
         self, config: Config, parts: Sequence[Sequence[int]], states: Sequence[State | None]
     ) -> list["RayShare"]:
         """Start a process for each part, and wait until all have begun.
@@ -94,7 +73,7 @@ class RayEngine:
         A checkpoint may have more parts than there are cores. They share cores then: no part ever answers without
         all others, so one that waited for a core of its own would wait for ever.
         """
-        per_core = math.ceil(len(parts) / self.cores)
+        per_core = math.ceil(len(parts) / min(self.cores, _cores()))
         cores = math.floor(RESOLUTION / per_core) / RESOLUTION
         members = [RayShare(config, *part, cores) for part in zip(parts, states, strict=True)]
         late = ray.wait([member.begun for member in members], num_returns=len(members), timeout=LATE)[1]
@@ -140,11 +119,16 @@ class RayShare:
         try:
             found: Answer = ray.get(self._answers.popleft())
         except RayError as error:
-            raise WorkerFailed(f"a training process of Ray ended unexpectedly ({_why(error)})") from None
+            raise WorkerLost(f"a training process of Ray ended unexpectedly ({_why(error)})") from None
         return found.checked()
 
     def close(self) -> None:
         ray.kill(self._actor)
+
+
+def _cores() -> int:
+    """Of the cluster, with the machines that it has now."""
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 def _why(error: RayError) -> str:
@@ -159,7 +143,7 @@ def cluster(address: str | None, workers: int | None, notify: Callable[[str], No
     Args:
         address: of the cluster; None: it is started here.
         workers: how many tasks may run at a time; None: as many as the cluster has cores.
-        notify: as in `RayEngine`.
+        notify: as in `Engine`.
     Raises:
         Failure: the cluster cannot be reached or started.
     """
@@ -183,7 +167,7 @@ def cluster(address: str | None, workers: int | None, notify: Callable[[str], No
         raise Failure(f"{what}: {one_line(error)}") from None
     signal.signal(signal.SIGTERM, before)
     try:
-        cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        cores = _cores()
         yield RayEngine(min(workers or cores, cores), workers or AHEAD * cores, notify)
     finally:
         ray.shutdown()

@@ -7,16 +7,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 from experiments.config.failures import explained
 from experiments.config.mistakes import one_line
-
-Task = TypeVar("Task")
 
 LINUX = sys.platform == "linux"
 # A forked child has torch already; a spawned one has to import it again.
@@ -27,9 +25,13 @@ PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 
 class Ended(NamedTuple):
-    """A child ended without an answer; `why` says the reason in one line."""
+    """A task ended without an answer; `why` says the reason in one line."""
 
     why: str
+
+
+class Lost(Ended):
+    """The process of a task ended without an answer."""
 
 
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
@@ -120,40 +122,6 @@ def why_ended(process: BaseProcess) -> str:
     return f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 
-def each_apart(
-    function: Callable[[Task], Any],
-    tasks: Sequence[Task],
-    at_once: int,
-    meanwhile: Callable[[], None] = lambda: None,
-) -> Generator[tuple[Task, Any], None, None]:
-    """Do each task in a process of its own, several at a time; yields pairs of task and answer as they come.
-
-    The answer of a process that failed, or that ended before it gave one, is `Ended`. A mistake in this program
-    ends the process with a traceback. Closing the iterator ends the tasks that are under way.
-
-    Args:
-        function: does a task.
-        tasks: what it is given, one at a time.
-        at_once: the number of processes.
-        meanwhile: called several times per second until an answer comes, to show that it goes on.
-    """
-    waiting, working = list(reversed(tasks)), dict[Connection, tuple[Task, BaseProcess]]()
-    try:
-        while waiting or working:
-            while waiting and len(working) < at_once:
-                task = waiting.pop()
-                ours, theirs = CONTEXT.Pipe(duplex=False)
-                working[ours] = task, start(_answer, theirs, function, task)
-                theirs.close()
-            while not (ready := wait(list(working), MOMENT)):
-                meanwhile()
-            for pipe in cast("list[Connection]", ready):
-                task, process = working.pop(pipe)
-                yield task, _received(pipe, process)
-    finally:
-        end([process for _, process in working.values()])
-
-
 def answered(function: Callable[[Any], Any], task: Any) -> Any:
     """What the function makes of a task; `Ended` if that failed and a user can do something about it."""
     try:
@@ -165,15 +133,28 @@ def answered(function: Callable[[Any], Any], task: Any) -> Any:
         return Ended(one_line(failure))
 
 
+class Child:
+    """A process of this machine that does one task. It can be waited for, as a connection can."""
+
+    def __init__(self, function: Callable[[Any], Any], task: Any) -> None:
+        self._pipe, theirs = CONTEXT.Pipe(duplex=False)
+        self.process = start(_answer, theirs, function, task)
+        theirs.close()
+
+    def fileno(self) -> int:
+        return cast(int, self._pipe.fileno())
+
+    def answer(self) -> Any:
+        """What the function made of the task, once it is there (see `answered`). A mistake in this program ends
+        the process with a traceback."""
+        with self._pipe:
+            try:
+                answer = self._pipe.recv()
+            except (EOFError, OSError):
+                return Lost(f"its process ended unexpectedly ({why_ended(self.process)})")
+        self.process.join(PATIENCE)
+        return answer
+
+
 def _answer(pipe: Connection, function: Callable[[Any], Any], task: Any) -> None:
     pipe.send(answered(function, task))
-
-
-def _received(pipe: Connection, process: BaseProcess) -> Any:
-    with pipe:
-        try:
-            answer = pipe.recv()
-        except (EOFError, OSError):
-            return Ended(f"its process ended unexpectedly ({why_ended(process)})")
-    process.join(PATIENCE)
-    return answer

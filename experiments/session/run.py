@@ -13,7 +13,9 @@ import pyarrow as pa
 from experiments.config.schema import Config, ConfigError, one_line
 from experiments.figures.showing import Showing
 from experiments.session.compiling import Watch, compile_ahead
+from experiments.session.engines import ATTEMPTS
 from experiments.session.interrupts import Interrupts
+from experiments.session.members import WorkerLost
 from experiments.session.surroundings import plain_arithmetic
 from experiments.session.workers import Elsewhere, Workers, check_states
 from experiments.storage.checkpoints import Checkpoints, Moment, OlderFormat
@@ -144,7 +146,7 @@ def run(
     showing: Showing | None = None,
     watch: Progress | None = None,
 ) -> Mapping[str, Any]:
-    """Train into a folder and return its summary.
+    """Train into a folder and return its summary; where a cluster loses a process, go on from the last checkpoint.
 
     Args:
         config: what to train.
@@ -160,6 +162,30 @@ def run(
         WorkerFailed: a process or a simulator failed; the folder can be resumed.
         KeyboardInterrupt: interrupted; the folder can be resumed if it `has_begun`.
     """
+    interrupts, showing = interrupts or Interrupts(), showing or Showing()
+    attempt, kept = 1, list[Path]()
+    while True:
+        try:
+            return _run(config, options, on_block, notify, interrupts, showing, watch)
+        except WorkerLost as error:
+            before, kept = kept, Checkpoints(RunFolder(options.out)).paths()[:1]
+            attempt = attempt + 1 if kept == before else 2  # at what comes after the last checkpoint
+            if attempt > ATTEMPTS or interrupts.received is not None:
+                raise
+            notify(f"{error}; going on from the last checkpoint, attempt {attempt} of {ATTEMPTS}")
+            options = options._replace(resume=True, overwrite=False)
+
+
+def _run(
+    config: Config,
+    options: Options,
+    on_block: Advance,
+    notify: Notify,
+    interrupts: Interrupts,
+    showing: Showing,
+    watch: Progress | None,
+) -> Mapping[str, Any]:
+    """Train until the end, or until a worker is lost."""
     with ExitStack() as stack:
         stack.enter_context(plain_arithmetic())
         stack.enter_context(np.errstate(invalid="ignore", over="ignore"))  # failed runs are reported later
@@ -171,7 +197,7 @@ def run(
         _check_folder(folder, training.config, options)  # another command may have trained into it in the meantime
         if training.world.advice:
             notify(training.world.advice)
-        session = _Session(training, folder, options, notify, interrupts or Interrupts(), showing or Showing())
+        session = _Session(training, folder, options, notify, interrupts, showing)
         if options.resume and session.is_over:
             notify(f"{folder.path} is finished; nothing to do")
             folder.tidy()

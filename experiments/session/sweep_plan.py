@@ -1,7 +1,8 @@
 """What a sweep would train: how many runs and steps, about how long, and how much it would keep."""
 
+import heapq
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 
 from experiments.config.schema import Config, ConfigError
@@ -17,12 +18,13 @@ BYTES_OF_RUN = 300  # in the tables, about
 SHOWN, PROBED = 5, 5  # cells
 
 
-def plan_lines(sweep: Sweep, cells: Sequence[Cell], notify: Callable[[str], None]) -> list[str]:
+def plan_lines(sweep: Sweep, cells: Sequence[Cell], cores: int, notify: Callable[[str], None]) -> list[str]:
     """The plan in words.
 
     Args:
         sweep: what is asked.
         cells: its trainings; a tuning's judged comparison comes on top.
+        cores: how many of them are trained at a time.
         notify: told when something is compiled first.
     """
     configs = [cell.config for cell in cells]
@@ -32,17 +34,26 @@ def plan_lines(sweep: Sweep, cells: Sequence[Cell], notify: Callable[[str], None
     probed = configs[:: -(-len(configs) // PROBED)]
     tried = [(seconds, most_steps(c)) for c in probed if (seconds := _seconds(c, notify)) is not None]
     pace = sum(seconds for seconds, _ in tried) / max(1, sum(steps for _, steps in tried))
-    minutes = (
-        f"about {pace * steps / 60:.1f} minutes of one core" if tried else "for a time that no setting tried tells"
-    )
+    time_needed = "for a time that no setting tried tells"
+    if tried:
+        whole, shared = (makespan([pace * most_steps(c) for c in configs], number) / 60 for number in (1, cores))
+        time_needed = f"about {whole:,.1f} minutes of one core or {shared:,.1f} of {cores:,}"
     lines = [f"{number:>5}  {settings_text(cell.settings)}" for number, cell in enumerate(cells[:SHOWN])]
     if len(cells) > SHOWN:
         lines.append(f"       ... and {len(cells) - SHOWN:,} more")
     return [
         *lines,
-        f"{len(configs):,} trainings, {runs:,} runs, at most {steps:,} environment steps, {minutes}, "
+        f"{len(configs):,} trainings, {runs:,} runs, at most {steps:,} environment steps, {time_needed}, "
         f"about {runs * BYTES_OF_RUN / 1e6:.1f} MB",
     ]
+
+
+def makespan(lengths: Iterable[float], cores: int) -> float:
+    """When the last of some tasks ends if each in turn begins as soon as a core is free, as with every engine."""
+    free = [0.0] * cores  # from when on
+    for length in lengths:
+        heapq.heapreplace(free, free[0] + length)
+    return max(free)
 
 
 def most_steps(config: Config) -> int:

@@ -17,15 +17,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from experiments.config.schema import Config
 from experiments.config.sweeps import Cell
 from experiments.storage import sources
 from experiments.storage.descriptions import origin, stamped
 from experiments.storage.owned_folder import OwnedFolder
-from experiments.storage.run_folder import config_text, parquet_bytes
+from experiments.storage.run_folder import config_text, parquet_bytes, parquet_options
 from experiments.storage.stored_files import StoreError
-from experiments.storage.stored_tables import read_batches
+from experiments.storage.stored_tables import BATCH, read_batches, schema_of
 
 SWEEP = "experiments.sweep"
 SWEEP_FILE, RUNS, SUMMARY, PAGE = "sweep.toml", "runs.parquet", "summary.json", "report.html"
@@ -54,10 +55,42 @@ class SweepFolder(OwnedFolder):
         table = found.runs.replace_schema_metadata({ABOUT: about})
         self.write(_name(config), parquet_bytes(stamped(table, origin(config_text(config)))))
 
-    def write_runs(self, table: pa.Table) -> None:
-        """Write the table of all runs; its config is the sweep."""
+    def write_runs(self, cells: Sequence[Cell]) -> None:
+        """Write the table of all runs of these finished cells: `cell`, its settings by their dotted keys, then the
+        columns of runs.parquet. Only a group of rows is in memory at a time.
+
+        Raises:
+            StoreError: the table of a cell is damaged.
+        """
+        kinds = _setting_kinds(cells)
+        stored = (schema_of(self.path / _name(cell.config)).empty_table() for cell in cells)
+        schemas = dict.fromkeys(_named(0, *each, kinds).schema for each in zip(cells, stored, strict=True))
         made_by = origin((self.path / SWEEP_FILE).read_bytes())
-        self.write(RUNS, parquet_bytes(stamped(table, made_by)))
+        empty = stamped(pa.unify_schemas(list(schemas), promote_options="permissive").empty_table(), made_by)
+        with (
+            self.replacing(RUNS) as file,
+            pq.ParquetWriter(file, empty.schema, **parquet_options(empty.schema)) as writer,
+        ):
+            group, rows = [empty], 0
+            for number, cell in enumerate(cells):
+                group.append(_named(number, cell, self.finished(cell.config).runs, kinds))
+                rows += group[-1].num_rows
+                if rows >= BATCH or number + 1 == len(cells):
+                    writer.write_table(pa.concat_tables(group, promote_options="permissive"))
+                    group, rows = [empty], 0
+
+    def finished(self, config: Config) -> Finished:
+        """What a cell came to that is finished.
+
+        Raises:
+            StoreError: its table is not there any more, or is damaged.
+        """
+        found = self.read_cell(config)
+        if found is None:
+            raise StoreError(
+                f"{self.path / _name(config)}: damaged since it was trained; --resume trains it again"
+            )
+        return found
 
     def read_cell(self, config: Config) -> Finished | None:
         """What a cell came to; None: it is not trained, or its table is damaged, and it is trained again."""
@@ -85,26 +118,25 @@ def _name(config: Config) -> str:
     return f"{CELLS}/{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
 
 
-def all_runs(cells: Sequence[Cell], found: Sequence[Finished]) -> pa.Table:
-    """One table of all runs: `cell`, its settings by their dotted keys, then the columns of runs.parquet."""
-    keys = list(dict.fromkeys(key for cell in cells for key in cell.settings))
-    columns = {key: [cell.settings.get(key) for cell in cells] for key in keys}
-    tables = []
-    for number, (cell, finished) in enumerate(zip(cells, found, strict=True)):
-        rows = finished.runs.num_rows
-        named: dict[str, Any] = {"cell": pa.array([number] * rows, pa.int64())}
-        named |= {key: _repeated(cell.settings.get(key), columns[key], rows) for key in keys}
-        own = finished.runs.replace_schema_metadata(None)
-        arm = own["arm"].cast(pa.string())
-        tables.append(pa.table({**named, **dict(zip(own.column_names, own.columns, strict=True)), "arm": arm}))
-    return pa.concat_tables(tables, promote_options="permissive")
+def _setting_kinds(cells: Sequence[Cell]) -> dict[str, pa.DataType]:
+    """The type of each setting in the table of all runs: a number where all cells have numbers (or none), else
+    JSON."""
+    found: dict[str, pa.DataType] = {}
+    for key, value in (setting for cell in cells for setting in cell.settings.items()):
+        is_number = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        found[key] = pa.float64() if is_number and found.get(key) != pa.string() else pa.string()
+    return found
 
 
-def _repeated(value: Any, others: Sequence[Any], rows: int) -> pa.Array:
-    """A setting for each run: a number where all cells have numbers (or none), else as JSON."""
-    if all((isinstance(other, int | float) and not isinstance(other, bool)) or other is None for other in others):
-        return pa.array([value] * rows, pa.float64())
-    return pa.array([None if value is None else json.dumps(value)] * rows, pa.string())
+def _named(number: int, cell: Cell, runs: pa.Table, settings: Mapping[str, pa.DataType]) -> pa.Table:
+    """The runs of a cell with its number and settings before each."""
+    named: dict[str, Any] = {"cell": pa.array([number] * runs.num_rows, pa.int64())}
+    for key, kind in settings.items():
+        value = cell.settings.get(key)
+        value = json.dumps(value) if value is not None and kind == pa.string() else value
+        named[key] = pa.array([value] * runs.num_rows, kind)
+    own = dict(zip(runs.column_names, runs.columns, strict=True))
+    return pa.table({**named, **own, "arm": own["arm"].cast(pa.string())})
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:

@@ -379,7 +379,7 @@ def _named(figure: Path) -> str:
 def test_judging_needs_no_more_than_what_is_stored(small_plan: list[str], tmp_path: Path) -> None:
     argument.ArgumentFolder(tmp_path).mark(argument.ARGUMENT)
     done, again = (
-        argument.prepare_all(argument.configs(quick=True), tmp_path, LocalEngine(1), Screen(), False)
+        argument.prepare_all(argument.configs(quick=True), tmp_path, LocalEngine(1, print), Screen(), False)
         for _ in range(2)
     )
     assert not any(found.trained for found in again.values())

@@ -11,7 +11,7 @@ from experiments.analysis.settings import (
     Answer,
     Effect,
     comparison,
-    effects,
+    effect_in,
     flat,
     marginals,
     mean_effect,
@@ -38,7 +38,7 @@ def runs(without: Any, with_entropy: Any, **more: Any) -> pa.Table:
 
 
 def of(without: Any, with_entropy: Any, **more: Any) -> Effect:
-    return effects("succeeds", [({}, config(), runs(without, with_entropy, **more))])[0]
+    return effect_in("succeeds", {}, config(), runs(without, with_entropy, **more))
 
 
 NONE, ALL = np.zeros(WORLDS * SEEDS), np.ones(WORLDS * SEEDS)
@@ -69,12 +69,12 @@ def test_failed_runs_decide_nothing() -> None:
 
 def test_where_more_is_worse_less_helps() -> None:
     table = runs(ALL, NONE).rename_columns(["arm", "never_successful", "failed"])
-    assert effects("never_successful", [({}, config(), table)])[0].answer == "helps"
+    assert effect_in("never_successful", {}, config(), table).answer == "helps"
 
 
 def test_without_worlds_seeds_are_pairs() -> None:
     table = runs(np.zeros(30), np.arange(30) < 5)  # McNemar: 5 to 0, two-sided p = 2 / 2^5
-    found = effects("succeeds", [({}, config(None, 30), table)])[0]
+    found = effect_in("succeeds", {}, config(None, 30), table)
     assert (found.answer, found.p, found.effect) == ("undecided", 2 / 32, pytest.approx(5 / 30))
 
 

@@ -1,12 +1,16 @@
-"""An engine that is not here, or that the options contradict, is refused before anything is written."""
+"""An engine that is not here is refused before anything is written; and what every engine says of its tasks."""
 
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from experiments import argument, sweep
+from experiments.session import engines
+from experiments.session.engines import Engine
+from experiments.session.processes import Ended, Lost
 from tests.experiments.config.test_sweeps import GRID
 from tests.experiments.test_sweep import written
 
@@ -47,3 +51,56 @@ def test_an_engine_that_is_not_here_is_refused_in_one_line(
     assert said.err.count("\n") == 1
     assert said.out == ""
     assert not out.exists()
+
+
+class OnPaper(Engine):
+    """Workers that need a known time for each task, on a clock that only this engine moves."""
+
+    attempts = 2
+
+    def __init__(self, cores: int, lost: Sequence[int] = ()) -> None:
+        self.now, self.told, self._lost = 0.0, list[str](), list(lost)
+        super().__init__(cores, cores, self.told.append)
+
+    def _begin(self, function: Callable[[Any], Any], task: Any) -> Any:
+        return function(task), task, self.now, object()
+
+    def _ready(self, under_way: Sequence[Any]) -> Sequence[Any]:
+        ready = [handle for handle in under_way if self.now >= handle[2] + handle[0]]
+        self.now += not ready
+        return ready
+
+    def _answer(self, handle: Any) -> Any:
+        if handle[1] in self._lost:
+            self._lost.remove(handle[1])
+            return Lost("gone")
+        return handle[0]
+
+    def _end(self, under_way: Sequence[Any]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("lengths", "late"),
+    [
+        ([60, 5, 5, 5, 5, 5], ["0: not done after 16 s; half of the others took 5 s or less"]),
+        ([60, 0, 0, 0, 0, 0], ["0: not done after 11 s; half of the others took a second or less"]),
+        ([62, 20, 20, 20, 20, 20], ["0: not done after 61 s; half of the others took 20 s or less"]),
+        ([60, 61, 20, 20, 20, 20], []),  # 61 s is not known to be long before half of them are done
+        ([15, 5, 5, 5, 5, 5], []),
+    ],
+)
+def test_a_task_that_takes_three_times_as_long_as_half_of_the_others_is_named_once(
+    lengths: list[int], late: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = OnPaper(2)
+    monkeypatch.setattr(engines.time, "monotonic", lambda: engine.now)
+    answers = dict(engine.each(lengths.__getitem__, range(6), str))
+    assert answers == dict(enumerate(lengths))
+    assert engine.told == late
+
+
+def test_a_task_whose_process_ends_is_tried_again_so_many_times() -> None:
+    engine = OnPaper(2, lost=[0, 1, 1])
+    answers = dict(engine.each(lambda _: 1, range(3), str))
+    assert answers == {0: 1, 1: Ended("gone, in each of 2 attempts"), 2: 1}
+    assert engine.told == ["0: gone; attempt 2 of 2", "1: gone; attempt 2 of 2"]

@@ -216,24 +216,37 @@ def test_one_training_shared_out_by_runs_equals_the_local_one(tmp_path: Path) ->
     assert_same_folder(contents(tmp_path / "ray"), contents(tmp_path / "local"))
 
 
-@pytest.mark.long
-def test_a_training_whose_worker_is_killed_goes_on_with_either_engine(tmp_path: Path) -> None:
+def slow_training(folder: Path, name: str, *words: str) -> tuple[str, ...]:
     """Simulators, which take long enough for a kill. The local engine then has the two shares of the seeds."""
     few = ["environment.tables=false", "arms.table.baseline=none", "training.updates=400"]
-    out = tmp_path / "ray"
-    words = [*few, "--out", str(out), "--checkpoint-seconds", "0"]
-    with running(tmp_path, *train_py(tmp_path, *words, "--engine", "ray")) as command:
-        wait_for(lambda: command.family() and any((out / "checkpoint").glob("*")), "a checkpoint")
+    return train_py(folder, *few, "--out", str(folder / name), "--checkpoint-seconds", "0", *words)
+
+
+@pytest.mark.long
+def test_a_training_whose_worker_is_killed_goes_on_by_itself(tmp_path: Path) -> None:
+    with running(tmp_path, *slow_training(tmp_path, "ray", "--engine", "ray")) as command:
+        wait_for(lambda: command.family() and any((tmp_path / "ray/checkpoint").glob("*")), "a checkpoint")
         (victim, *_) = [member for member in command.family() if _title(member).startswith("ray::_Actor")]
         victim.kill()
-        assert command.wait() == 1
+        assert command.wait() == 0, command.said()
     assert "a training process of Ray ended unexpectedly" in command.said()
-    assert "what was trained is kept, and --resume tries again" in command.said()
+    assert "; going on from the last checkpoint, attempt 2 of 3" in command.said()
     assert "Traceback" not in command.said()
-    for words in ([*few, "--out", str(out), "--resume"], [*few, "--out", str(tmp_path / "local")]):
-        with running(tmp_path, *train_py(tmp_path, *words)) as command:
+    with running(tmp_path, *slow_training(tmp_path, "local")) as command:
+        assert command.wait() == 0, command.said()
+    assert_same_folder(contents(tmp_path / "ray"), contents(tmp_path / "local"))
+
+
+@pytest.mark.long
+def test_a_training_whose_driver_is_killed_goes_on_with_either_engine(tmp_path: Path) -> None:
+    with running(tmp_path, *slow_training(tmp_path, "ray", "--engine", "ray")) as command:
+        wait_for(lambda: command.family() and any((tmp_path / "ray/checkpoint").glob("*")), "a checkpoint")
+        os.kill(command.process.pid, signal.SIGKILL)
+        assert command.wait() == -signal.SIGKILL
+    for words in (["ray", "--resume"], ["local"]):
+        with running(tmp_path, *slow_training(tmp_path, *words)) as command:
             assert command.wait() == 0, command.said()
-    assert_same_folder(contents(out), contents(tmp_path / "local"))
+    assert_same_folder(contents(tmp_path / "ray"), contents(tmp_path / "local"))
 
 
 @pytest.mark.long

@@ -15,7 +15,8 @@ import pytest
 from experiments import argument
 from experiments.pages import training_page
 from experiments.session import processes
-from experiments.session.processes import Ended, each_apart, end, run_program, start
+from experiments.session.engines import LocalEngine
+from experiments.session.processes import Ended, end, run_program, start
 from experiments.storage.run_folder import StoreError
 from tests.experiments.processes import in_a_child
 from tests.experiments.small_training import small_config
@@ -100,14 +101,14 @@ def dying(number: int) -> int:
 
 @pytest.mark.parametrize("at_once", [1, 2, 9])
 def test_one_that_dies_costs_its_own_task_alone(at_once: int) -> None:
-    answers = dict(each_apart(dying, range(6), at_once))
+    answers = dict(LocalEngine(at_once, print).each(dying, range(6), str))
     dead, left = (f"its process ended unexpectedly ({why})" for why in ("killed by signal 9", "exit code 7"))
     assert answers == {0: 0, 1: 1, 2: Ended(dead), 3: Ended(left), 4: Ended("a full house"), 5: 25}
 
 
 def test_something_can_be_done_while_all_are_at_work() -> None:
     calls: list[int] = []
-    answers = each_apart(lambda _: time.sleep(0.5), range(2), 2, lambda: calls.append(1))
+    answers = LocalEngine(2, print).each(lambda _: time.sleep(0.5), range(2), str, lambda: calls.append(1))
     assert len(list(answers)) == 2
     assert calls
 
@@ -137,7 +138,7 @@ def test_what_is_under_way_ends_when_nobody_wants_the_answers() -> None:
             time.sleep(1000)
         return number
 
-    with closing(each_apart(task, range(3), 3)) as answers:
+    with closing(LocalEngine(3, print).each(task, range(3), str)) as answers:
         assert next(answers) == (0, 0)
     assert set(processes.multiprocessing.active_children()) == before
 
