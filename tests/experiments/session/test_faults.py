@@ -448,6 +448,6 @@ def test_the_first_process_says_that_it_compiles_and_the_second_has_it(tmp_path:
 
 @pytest.mark.slow
 def test_a_finite_world_is_not_compiled_again() -> None:
-    """Its loops take half a minute, so the folder of other tests is used. If one of them writes there just then, some
-    is compiled again, and the next process has that, too."""
+    """Its loops take half a minute, so the folder of other tests is used. If one of them writes there just then,
+    some is compiled again, and the next process has that, too."""
     wait_for(lambda: said_by_a_process("FourAction/TwoRooms-v0") == "", "nothing left to compile")
