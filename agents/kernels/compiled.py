@@ -68,6 +68,17 @@ def compiled(*freedoms: str, inlined: bool = False, makes_arrays: bool = False) 
     return decorator
 
 
+def compile_for(function: Any, *arguments: object) -> None:
+    """Compile a compiled function for the types of these arguments, or load it, without calling it."""
+    function.compile(tuple(map(numba.typeof, arguments)))
+
+
+def is_missing(function: Any) -> bool:
+    """Whether the disk, which could keep machine code of a compiled function, has none from these sources."""
+    file = getattr(function._cache, "_cache_file", None)  # without a writable folder there is none
+    return file is not None and not file._load_index()
+
+
 @cache
 def digest(folder: Path) -> str:
     """SHA-256 of all sources on which the machine code of a folder may depend: those in it, and those in this

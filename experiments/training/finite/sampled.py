@@ -17,7 +17,7 @@ from agents.policy import Policies, PolicyShape
 from envs.finite_mdp import FiniteMDP
 from experiments.config.schema import Agent, Config, TargetEntropy
 from experiments.training import exploration
-from experiments.training.finite import one_run
+from experiments.training.finite import one_run, parts
 from experiments.training.finite.ending import ending
 from experiments.training.randomness import Purpose
 from experiments.training.records import Column, Each, Records, Snapshot, Steps
@@ -130,6 +130,10 @@ class SampledLearning:
             Steps(length.T, np.concatenate(live), np.concatenate(entropy)),
             {update: Snapshot(policies[:, m], visits[:, m]) for m, update in enumerate(snapshots)},
         )
+
+    def compile_part(self, part: int) -> None:
+        """Compile one of `parts.PARTS` of what `advance` calls."""
+        parts.compile_part(part, *self._runs[0])
 
     def snapshot(self) -> Snapshot:
         """The policies that acted in the last update, and all visits so far."""
