@@ -9,7 +9,8 @@ from typing import Protocol
 import numba.core.event
 
 from experiments.session.command_line import available_cores
-from experiments.session.processes import LINUX, each_apart
+from experiments.session.engines import LocalEngine
+from experiments.session.processes import LINUX
 from experiments.storage.stored_files import StoreError
 from experiments.training.finite import parts
 from experiments.training.initial import initial_policies, learner_of
@@ -81,7 +82,8 @@ def compile_ahead(training: Training, notify: Callable[[str], None], watch: Watc
 def _compile_apart(training: Training, meanwhile: Callable[[], None]) -> None:
     """Compile each part of the training of a run in a process of its own. The processes leave what they compile on
     disk; what one of them could not, this process compiles later."""
-    with closing(each_apart(training.compile_part, parts.PARTS, len(parts.PARTS), meanwhile)) as compiled:
+    engine = LocalEngine(len(parts.PARTS), lambda line: None)
+    with closing(engine.each(training.compile_part, parts.PARTS, str, meanwhile)) as compiled:
         for _ in compiled:
             pass
 
