@@ -75,7 +75,8 @@ def compile_for(function: Any, *arguments: object) -> None:
 
 def is_missing(function: Any) -> bool:
     """Whether the disk, which could keep machine code of a compiled function, has none from these sources."""
-    file = getattr(function._cache, "_cache_file", None)  # without a writable folder there is none
+    # Where nothing is compiled there is no cache, and without a writable folder it has no file.
+    file = getattr(getattr(function, "_cache", None), "_cache_file", None)
     return file is not None and not file._load_index()
 
 

@@ -10,6 +10,7 @@ from agents.kernels.network import backward, forward
 from agents.kernels.optimizers import move
 from agents.kernels.rows import are_finite, copy, copy_row, fill, total
 from experiments.training.finite import measuring, one_run
+from experiments.training.finite.run_data import Memory, Options, Run, World, make_scratch
 
 PARTS = range(3)
 
@@ -19,9 +20,7 @@ def are_missing() -> bool:
     return is_missing(one_run._train)
 
 
-def compile_part(
-    part: int, options: one_run.Options, world: one_run.World, run: one_run.Run, memory: one_run.Memory
-) -> None:
+def compile_part(part: int, options: Options, world: World, run: Run, memory: Memory) -> None:
     """Compile the functions of a part for the types with which the training of this run calls them.
 
     A function that is missing here is compiled with the training itself, later than it could be.
@@ -30,11 +29,9 @@ def compile_part(
         compile_for(function, *arguments)
 
 
-def _calls(
-    options: one_run.Options, world: one_run.World, run: one_run.Run, memory: one_run.Memory
-) -> list[list[tuple[Any, tuple[Any, ...]]]]:
+def _calls(options: Options, world: World, run: Run, memory: Memory) -> list[list[tuple[Any, tuple[Any, ...]]]]:
     """For each part, functions with arguments of the right types. The parts take about the same time."""
-    scratch, theta, n, number = one_run._scratch(options, world, memory), memory.theta, 0, 0.0
+    scratch, theta, n, number = make_scratch(options, world, memory), memory.theta, 0, 0.0
     policy, steps, table, row = scratch.policy, scratch.steps, scratch.edges, scratch.counts
     of_steps, network = scratch.of_steps[0], (theta, options.widths, scratch.rows, scratch.hidden)
     numbers = Numbers(run.seed, *[n] * (len(Numbers._fields) - 1))
