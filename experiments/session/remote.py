@@ -7,13 +7,15 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import cast
 
 from experiments.config.failures import Failure
 from experiments.session.command import fail
 from experiments.session.console import Screen
-from experiments.session.processes import CONTEXT, MOMENT, Child, Ended, answered, end, start, why_ended
+from experiments.session.engines import LocalEngine
+from experiments.session.processes import CONTEXT, MOMENT, Ended, answered, end, start, why_ended
 from experiments.session.waiting import Waiting
 from experiments.storage.mirror import Mirror
 from experiments.storage.stored_files import StoreError
@@ -104,14 +106,10 @@ def _named(copy: Path, url: str) -> Iterator[None]:
 
 def _fetched_apart(url: str, meanwhile: Callable[[], None]) -> Path | Ended:
     """Fetch a folder in another process; where it is here."""
-    child = Child(_fetched, url)
-    try:
-        while not wait([child], MOMENT):
-            meanwhile()
-        found: Path | Ended = child.answer()
-    finally:
-        end([child.process])
-    return found
+    engine = LocalEngine(1, lambda line: None)
+    with closing(engine.each(_fetched, [url], str, meanwhile)) as answers:
+        ((_, found),) = answers
+    return cast("Path | Ended", found)
 
 
 def _fetched(url: str) -> Path:
@@ -176,9 +174,8 @@ def _keep_writing(pipe: Connection, inherited: Connection, mirror: Mirror, comma
 def _write(task: tuple[Connection, Mirror, str]) -> None:
     pipe, mirror, command = task
     with mirror.taken():
-        signal.signal(
-            signal.SIGTERM, signal.SIG_IGN
-        )  # which a scheduler sends to all: the command says when to end
+        # A scheduler sends it to all processes of a job: this one ends when the command says so.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         pipe.send(None)
         pause = SECONDS
         while not pipe.poll(pause):
