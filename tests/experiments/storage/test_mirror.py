@@ -12,9 +12,12 @@ import pytest
 from experiments.session.judging import judge_again
 from experiments.storage.checkpoints import Checkpoints
 from experiments.storage.mirror import WRITER, Mirror
+from experiments.storage.object_store import ObjectStore
+from experiments.storage.owned_folder import MARK
 from experiments.storage.push_plan import is_ours, plan
 from experiments.storage.run_folder import SUMS, RunFolder
 from experiments.storage.stored_files import StoreError, read_sums, sha256
+from experiments.storage.tree import Tree
 from tests.experiments.small_training import Crash, assert_same, contents, small_config, train
 
 memory = pytest.importorskip("fsspec.implementations.memory")
@@ -162,6 +165,60 @@ def test_it_does_so_while_training_goes_on(
     for number, state in enumerate(states[:: 1 + len(states) // 200]):
         assert_whole(state, tmp_path / f"state_{number}")
     assert states[-1] == held(mirror.copy)
+
+
+def checkpoint(number: int) -> str:
+    return f"checkpoint/update-{number:09d}-{'0' * 32}.safetensors"
+
+
+def part(number: int) -> str:
+    return f"parts/updates-{number:06d}.parquet"
+
+
+def lay(mirror: Mirror, *names: str) -> None:
+    laid({name: name.encode() for name in names}, mirror.copy)
+
+
+def test_a_checkpoint_that_is_made_while_we_look_waits_for_its_parts(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror, looks = machines.mirror(), iter(range(99))
+    names = mirror._names
+    with mirror.taken():
+        lay(mirror, MARK, "config.toml", part(0), checkpoint(0))
+
+        def names_while_training() -> list[str]:
+            if next(looks) == 1:
+                lay(mirror, part(1), checkpoint(1))
+            return names()
+
+        monkeypatch.setattr(mirror, "_names", names_while_training)
+        mirror.push()
+        assert checkpoint(0) in objects()
+        assert checkpoint(1) not in objects() or part(1) in objects()
+        mirror.finish()
+        assert objects() == held(mirror.copy)
+
+
+def test_what_is_written_is_what_there_was_when_we_looked(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror, upload = machines.mirror(), ObjectStore.upload
+    with mirror.taken():
+        lay(mirror, MARK, "config.toml", part(0), checkpoint(0))
+        before = held(mirror.copy)
+
+        def upload_while_training(store: ObjectStore, files: dict[str, Path]) -> None:
+            for name in (part(0), checkpoint(0)):
+                (mirror.copy / name).unlink(missing_ok=True)
+            Tree(mirror.copy).write("config.toml", "another")
+            upload(store, files)
+
+        monkeypatch.setattr(ObjectStore, "upload", upload_while_training)
+        mirror.push()
+        assert {name: data for name, data in objects().items() if name != WRITER} == before
+        mirror.finish()
+        assert objects() == held(mirror.copy)
 
 
 def held(folder: Path) -> Objects:
