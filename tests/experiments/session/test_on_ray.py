@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.experiments.config.test_sweeps import BASE
-from tests.experiments.processes import PATIENCE, wait_for
+from tests.experiments.processes import PATIENCE, hear_signals, wait_for
 from tests.experiments.small_training import CONFIG, Crash, contents, small_config, train
 from tests.experiments.small_training import assert_same as assert_same_folder
 from tests.experiments.test_sweep import written
@@ -49,6 +49,7 @@ class Command:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=hear_signals,
             )
         self._family: set[psutil.Process] = set()
 
