@@ -71,19 +71,24 @@ class RayEngine(Engine):
         """Start a process for each part, and wait until all have begun.
 
         A checkpoint may have more parts than there are cores. They share cores then: no part ever answers without
-        all others, so one that waited for a core of its own would wait for ever.
+        all others, so one that waited for a core of its own would wait for ever. That a machine has left may be
+        known only after a while; the parts then begin once more, on the cores that are left.
         """
-        per_core = math.ceil(len(parts) / min(self.cores, _cores()))
-        cores = math.floor(RESOLUTION / per_core) / RESOLUTION
-        members = [RayShare(config, *part, cores) for part in zip(parts, states, strict=True)]
-        late = ray.wait([member.begun for member in members], num_returns=len(members), timeout=LATE)[1]
-        if late:
-            free = ray.available_resources().get("CPU", 0)
-            self._notify(
-                f"{len(late)} of {len(members)} parts of the training have not begun yet; waiting "
-                f"({free:g} of the cluster's cores are free)"
-            )
-            ray.wait(late, num_returns=len(late))
+        cores, was_told = min(self.cores, _cores()), False
+        each = math.floor(RESOLUTION / math.ceil(len(parts) / cores)) / RESOLUTION
+        members = [RayShare(config, *part, each) for part in zip(parts, states, strict=True)]
+        while late := ray.wait([member.begun for member in members], num_returns=len(members), timeout=LATE)[1]:
+            if _cores() < cores:
+                for member in members:
+                    member.close()
+                return self._share(config, parts, states)
+            if not was_told:
+                was_told = True
+                free = ray.available_resources().get("CPU", 0)
+                self._notify(
+                    f"{len(late)} of {len(members)} parts of the training have not begun yet; waiting "
+                    f"({free:g} of the cluster's cores are free)"
+                )
         return members
 
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.experiments.config.test_sweeps import BASE
-from tests.experiments.processes import PATIENCE, wait_for
+from tests.experiments.processes import PATIENCE, hear_signals, wait_for
 from tests.experiments.small_training import CONFIG, Crash, contents, small_config, train
 from tests.experiments.small_training import assert_same as assert_same_folder
 from tests.experiments.test_sweep import written
@@ -49,6 +49,7 @@ class Command:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=hear_signals,
             )
         self._family: set[psutil.Process] = set()
 
@@ -295,6 +296,29 @@ assert line == "1 of 1 parts of the training have not begun yet; waiting (0 of t
 def test_of_a_cluster_that_is_busy_one_line_says_so_and_training_begins_when_it_is_free(tmp_path: Path) -> None:
     (tmp_path / "busy.py").write_text(BUSY)
     with running(tmp_path, "busy") as command:
+        assert command.wait() == 0, command.said()
+
+
+LEFT = """
+from experiments import load_config
+from experiments.session import on_ray
+
+on_ray.LATE = 0.5
+with on_ray.cluster(None, 1, print) as engine:
+    known = iter([2])  # cores: a machine with one of them has left, which is not known at first
+    engine.cores, on_ray._cores = 2, lambda: next(known, 1)
+    config = load_config("bandit", ["training.updates=2", "training.seeds=2"])
+    members = engine.share(config, [(0,), (1,)], [None, None])
+    for member in members:
+        member.request("advance", 2, False)
+    assert [member.answer()[0].end for member in members] == [2, 2]
+"""
+
+
+@pytest.mark.long
+def test_parts_that_wait_for_a_machine_that_has_left_begin_on_the_others(tmp_path: Path) -> None:
+    (tmp_path / "left.py").write_text(LEFT)
+    with running(tmp_path, "left") as command:
         assert command.wait() == 0, command.said()
 
 

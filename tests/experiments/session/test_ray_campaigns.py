@@ -7,15 +7,27 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from scipy import stats
 
 from experiments.session.sweep_plan import makespan
 from tests.experiments.config.test_sweeps import BASE
-from tests.experiments.session.test_on_ray import Command, assert_same, by_ray, running, swept
+from tests.experiments.processes import wait_for
+from tests.experiments.session.test_on_ray import (
+    Command,
+    assert_same,
+    by_ray,
+    free_port,
+    running,
+    slow_training,
+    swept,
+)
 from tests.experiments.small_training import CLOCKS, contents
 from tests.experiments.small_training import assert_same as assert_same_folder
 from tests.experiments.test_sweep import written
@@ -134,6 +146,41 @@ def harass(command: Command, draw: random.Random, killed: Counter[str]) -> None:
         victim = draw.choice(workers)
         if victim.is_running():
             victim.kill()
+
+
+@contextmanager
+def two_machines(folder: Path) -> Iterator[tuple[str, Command]]:
+    """A cluster of two, as Ray sees them, with a core each: its address, and the machine that may leave."""
+    port = free_port()
+    start = ("ray.scripts.scripts", "start", "--block", "--num-cpus", "1", "--disable-usage-stats")
+    places = [folder / name for name in ("first", "second")]
+    for place in places:
+        place.mkdir()
+    with running(places[0], *start, "--head", "--port", str(port), "--include-dashboard", "false") as first:
+        wait_for(lambda: first.family() and "Ray runtime started" in first.said(), "a cluster")
+        with running(places[1], *start, "--address", f"127.0.0.1:{port}") as second:
+            wait_for(lambda: second.family() and "Ray runtime started" in second.said(), "a second machine")
+            yield f"127.0.0.1:{port}", second
+
+
+def leave(machine: Command) -> None:
+    """All processes of a machine end at once."""
+    for process in (*machine.family(), psutil.Process(machine.process.pid)):
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def test_a_training_goes_on_when_a_machine_leaves(tmp_path: Path) -> None:
+    with two_machines(tmp_path) as (address, second):
+        words = slow_training(tmp_path, "ray", "--engine", "ray", "--address", address)
+        with running(tmp_path, *words) as command:
+            wait_for(lambda: command.family() and any((tmp_path / "ray/checkpoint").glob("*")), "a checkpoint")
+            leave(second)
+            assert command.wait() == 0, command.said()
+    assert "; going on from the last checkpoint, attempt 2 of 3" in command.said()
+    with running(tmp_path, *slow_training(tmp_path, "local")) as command:
+        assert command.wait() == 0, command.said()
+    assert_same_folder(contents(tmp_path / "ray"), contents(tmp_path / "local"))
 
 
 def without_clocks(found: Any) -> Any:
