@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+# botocore does not accept our pin of python-dateutil.
+UNPINNED := $(BIN)/python -m pip install --quiet
 
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
@@ -62,6 +64,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 $(VENV)/.installed-all: $(VENV)/.installed-dev
 	$(INSTALL) --editable ".[dev,peers,box2d,ray]"
+	$(UNPINNED) --editable ".[remote]" "aiobotocore[boto3]" "moto[s3]>=5.1" flask flask-cors
 	touch $@
 
 clean:

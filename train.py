@@ -29,7 +29,7 @@ from experiments.config.plain_text import printable
 from experiments.config.schema import Config, ConfigError
 from experiments.config.sweep_files import SWEEPS, load_sweep
 from experiments.figures.showing import Showing
-from experiments.session.command_line import Parser, count, folder, seconds, whole
+from experiments.session.command_line import Parser, count, run_folder, seconds, whole
 from experiments.session.engines import add_engine, check_engine, opened
 from experiments.session.interrupts import Interrupts
 from experiments.tensorboard.links import PORT
@@ -52,7 +52,11 @@ def parser() -> argparse.ArgumentParser:
         nargs="*",
         help="dotted.key=value; changes the base, or an arm: arms.with_entropy.entropy_coef=0.1",
     )
-    top.add_argument("--out", type=folder, help="run folder (default: runs/<name>)")
+    top.add_argument(
+        "--out",
+        type=run_folder,
+        help="run folder, or the URL of one, as in s3://bucket/run (default: runs/<name>)",
+    )
     top.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the run folder")
     top.add_argument("--overwrite", action="store_true", help="replace the results in the run folder")
     top.add_argument("--list", action="store_true", help="list the experiments and stop")
@@ -137,18 +141,31 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
     """Train, print the verdicts and how to look at the rest; returns the exit status."""
     if sys.stdout.isatty():  # before what takes seconds to import
         print(f"{plan_line(config)}, into {printable(str(options.out))}", flush=True)
-    from experiments.session.console import Screen, progress
+    from experiments.session.console import Screen
 
     screen = Screen()
     with screen.waiting("loading"):  # seconds, the first time after a start of the machine
-        from experiments.session import run as session
-        from experiments.session.members import WorkerFailed
+        import experiments.session.run  # noqa: F401
+        from experiments.session.remote import working_folder
+
+    with working_folder(options.out, "train.py", screen) as out:
+        return _train(config, out, options, words, screen)
+
+
+def _train(config: Config, out: Path, options: argparse.Namespace, words: Sequence[str], screen: "Screen") -> int:
+    from experiments.session import run as session
+    from experiments.session.console import progress
+    from experiments.session.members import WorkerFailed
 
     showing, interrupts = Showing(), Interrupts().install()
+
+    def notify(line: str) -> None:
+        screen.say(line.replace(str(out), str(options.out)))  # of a store the user knows the URL
+
     try:
         with opened(options, screen.say) as engine, progress(screen, config) as bar:
             how = session.Options(
-                options.out,
+                out,
                 resume=options.resume,
                 overwrite=options.overwrite,
                 workers=engine.cores,
@@ -162,24 +179,32 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
                 screen.say(*hint)  # with the first block: now there is something to see
                 bar(records)
 
-            summary = session.run(config, how, on_block, screen.say, interrupts, showing, bar)
-        show(summary, options.out, screen, showing)
+            summary = session.run(config, how, on_block, notify, interrupts, showing, bar)
+        show(summary, out, options.out, screen, showing)
     except KeyboardInterrupt:
         interrupts.ignore()
-        message = f"stopped{next_step(options.out, config, words)}"
+        message = f"stopped{next_step(out, options.out, config, words)}"
         return fail("train.py", message, 128 + (interrupts.received or 2))
     except WorkerFailed as error:
         raise Failure(f"{error}; what was trained is kept, and --resume tries again", status=1) from error
     except OSError as error:
-        what = f"{error.filename or options.out}: {error.strerror or error}"
-        advice = "go on with --resume" if can_resume(options.out, config) else "the same command tries again"
+        what = f"{error.filename or out}: {error.strerror or error}"
+        advice = "go on with --resume" if can_resume(out, config) else "the same command tries again"
         raise Failure(f"{what}; after that is mended, {advice}", status=1) from error
     showing.check()
     return int(screen.is_lost)
 
 
-def show(summary: Mapping[str, Any], out: Path, screen: "Screen", showing: Showing) -> None:
-    """Show the verdicts, and then what takes long to draw. One thing that fails does not stop the others."""
+def show(summary: Mapping[str, Any], out: Path, place: Path | str, screen: "Screen", showing: Showing) -> None:
+    """Show the verdicts, and then what takes long to draw. One thing that fails does not stop the others.
+
+    Args:
+        summary: of the training.
+        out: the run folder.
+        place: how the command line names it.
+        screen: where to show it.
+        showing: collects what could not be shown.
+    """
     from experiments.session import console
 
     for claim in summary["claims"]:
@@ -187,12 +212,12 @@ def show(summary: Mapping[str, Any], out: Path, screen: "Screen", showing: Showi
     showing.attempt("table of results", lambda: screen.results(summary))
     showing.attempt("failed runs", lambda: screen.say(*console.failed_lines(summary)))
     showing.attempt("speed", lambda: screen.say(console.speed_line(summary)))
-    screen.say(f"results: {out}")
+    screen.say(f"results: {place}")
     with screen.waiting("drawing the report"):
         report = showing.attempt("report", partial(_report, out))
     if report is not None:
         screen.link("report", report.resolve().as_uri())
-    screen.say(f"TensorBoard: {look_command(out)}")
+    screen.say(f"TensorBoard: {look_command(place)}")
 
 
 def plan_line(config: Config) -> str:
@@ -209,7 +234,7 @@ def _report(out: Path) -> Path:
     return write_report(out)
 
 
-def look_command(out: Path) -> str:
+def look_command(out: Path | str) -> str:
     """What opens TensorBoard on a run folder, during training and after it, and where it will be."""
     return as_typed(f"python -m experiments.look {shlex.quote(str(out))} --open   (http://localhost:{PORT})")
 
@@ -229,12 +254,12 @@ def can_resume(out: Path, config: Config) -> bool:
     return False
 
 
-def next_step(out: Path, config: Config, words: Sequence[str]) -> str:
-    """What to do after an interruption: continue this command, or draw what is missing."""
+def next_step(out: Path, place: Path | str, config: Config, words: Sequence[str]) -> str:
+    """What to do after an interruption: continue this command, or draw what is missing; for `place` see `show`."""
     if not can_resume(out, config):
         return ""
     if (out / "summary.json").exists():
-        return f"; the results are complete: python -m experiments.report {shlex.quote(str(out))} draws them"
+        return f"; the results are complete: python -m experiments.report {shlex.quote(str(place))} draws them"
     kept = [word for word in words if word not in ("--overwrite", "--resume")]
     return f"; go on with: python train.py {shlex.join([*kept, '--resume'])}"
 

@@ -79,10 +79,11 @@ def _policy_iteration(model: Dynamics, discount: float) -> Floats:
 
 def _value_iteration(model: Dynamics) -> Floats:
     """Without discounting. It starts from 0, since other starts may end in a fixed point that no policy earns."""
-    if _average_reward(model) > 1e-3 * np.abs(model.reward).max():
-        raise _endless("grow or fall for ever")
     state_values = np.zeros(len(model.start))
-    for _ in range(MAX_SWEEPS):
+    for sweep in range(MAX_SWEEPS):
+        # The check takes a second in a large world, and most worlds need but a few sweeps.
+        if sweep == 1000 and _average_reward(model) > 1e-3 * np.abs(model.reward).max():
+            raise _endless("grow or fall for ever")
         action_values = _backup(model, state_values, 1.0)
         change = np.abs(action_values.max(1) - state_values).max()
         state_values = action_values.max(1)

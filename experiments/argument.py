@@ -16,6 +16,7 @@ import json
 import platform
 import re
 import time
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
@@ -38,6 +39,7 @@ from experiments.session.console import Screen, tally_lines, verdict_table
 from experiments.session.engines import Engine, add_engine, check_engine, opened
 from experiments.session.judging import judge_again
 from experiments.session.processes import Ended
+from experiments.session.remote import folder_of_task, working_folder
 from experiments.session.run import Options, holds, run
 from experiments.session.waiting import Preparing, Waiting
 from experiments.storage.owned_folder import MARK, OwnedFolder
@@ -128,18 +130,28 @@ def prepare(config: Config, path: Path) -> Done:
     return Done(results, drawn, trained, failed)
 
 
-def _prepare(experiment: tuple[Config, Path]) -> Done:
-    config, path = experiment
-    if not (path.parent / MARK).exists():  # else results would stay behind on the machine that made them
-        raise StoreError(f"{path.parent}: is not there on {platform.node()}: machines have to share it")
-    return prepare(config, path)
+def _prepare(experiment: tuple[Config, Path | str]) -> Done:
+    config, place = experiment
+    if isinstance(place, str):
+        with folder_of_task(place, "experiments.argument") as path:
+            return prepare(config, path)
+    if not (place.parent / MARK).exists():  # else results would stay behind on the machine that made them
+        raise StoreError(f"{place.parent}: is not there on {platform.node()}: machines have to share it")
+    return prepare(config, place)
 
 
 def prepare_all(
-    found: Sequence[Config], out: Path, engine: Engine, screen: Screen, verbose: bool
+    found: Sequence[Config], out: Path, engine: Engine, screen: Screen, verbose: bool, url: str | None = None
 ) -> dict[str, Done]:
-    """Prepare all experiments, the longest first; `verbose`: a line for each.
+    """Prepare all experiments, the longest first.
 
+    Args:
+        found: their configs.
+        out: the folder of the argument.
+        engine: where they are trained.
+        screen: where it is shown.
+        verbose: whether each has a line.
+        url: of the folder in a store, where the machines that train do not have the one here.
     Raises:
         StoreError: one of their folders belongs to somebody else; nothing has been done.
         Unfinished: some failed; the others are finished.
@@ -151,7 +163,8 @@ def prepare_all(
     with closing(Training(found[0])) as training:
         compile_ahead(training, screen.say, Preparing(screen))  # once, before there are processes
     done: dict[str, Done] = {}
-    experiments = [(config, out / config.name) for config in sorted(found, key=_size)]
+    places = {config.name: f"{url}/{config.name}" if url else out / config.name for config in found}
+    experiments = [(config, places[config.name]) for config in sorted(found, key=_size)]
     with (
         Waiting(screen, "training", len(found), "experiments", alone=False) as line,
         closing(engine.each(_prepare, experiments, lambda one: one[0].name, line.move)) as answers,
@@ -248,7 +261,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="few seeds and updates: a trial without conclusions")
     parser.add_argument("-v", "--verbose", action="store_true", help="name every experiment and every claim")
     parser.add_argument(
-        "--out", type=command_line.folder, help="folder (default: runs/argument, with --quick runs/argument_quick)"
+        "--out",
+        type=command_line.run_folder,
+        help="folder, or its URL (default: runs/argument, with --quick runs/argument_quick)",
     )
     parser.add_argument(
         "--workers",
@@ -259,13 +274,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_engine(parser)
     options = parser.parse_args(arguments)
     check_engine(options)
-    out = options.out or Path("runs") / ("argument_quick" if options.quick else "argument")
-    screen, showing, began = Screen(), Showing(), time.monotonic()
-    found, folder = configs(options.quick), ArgumentFolder(out)
+    place = options.out or Path("runs") / ("argument_quick" if options.quick else "argument")
+    screen, found = Screen(), configs(options.quick)
+    with working_folder(place, "experiments.argument", screen) as out:
+        showing = _argue(found, out, options, screen)
+    showing.check()
+    return int(screen.is_lost)
+
+
+def _argue(found: Sequence[Config], out: Path, options: Namespace, screen: Screen) -> Showing:
+    """Train and judge all experiments, and write the page; returns what could not be drawn."""
+    folder, showing, began = ArgumentFolder(out), Showing(), time.monotonic()
+    url = options.out if isinstance(options.out, str) and options.engine == "ray" else None
     folder.check_owner(ARGUMENT)
     with opened(options, screen.say) as engine, folder.locked():
         folder.mark(ARGUMENT)
-        done = prepare_all(found, out.absolute(), engine, screen, options.verbose)
+        done = prepare_all(found, out.absolute(), engine, screen, options.verbose, url)
         for prepared in done.values():
             showing.failed |= prepared.not_shown
         with screen.waiting("judging all claims together"):
@@ -279,8 +303,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         screen.say(f"{summary['command_seconds']} s")
         if page is not None:
             screen.link("report", (out / "report.html").resolve().as_uri())
-    showing.check()
-    return int(screen.is_lost)
+    return showing
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from experiments.session.command import begin, command, leave
 if __name__ == "__main__":
     begin("experiments.look")  # before anything else: Ctrl-C is heard from here on
 
+import argparse
 import shlex
 import shutil
 import socket
@@ -24,9 +25,10 @@ from experiments.config.failures import Failure
 from experiments.config.loading import load_config
 from experiments.config.plain_text import printable
 from experiments.figures.looks import first_pair
-from experiments.session.command_line import Parser, folder
+from experiments.session.command_line import Parser, run_folder
 from experiments.session.console import Screen
 from experiments.session.processes import run_program
+from experiments.session.remote import folder_to_read, follow
 from experiments.tensorboard.links import FEATURED, PORT, event_files, links, tab_link, tensorboard_command
 
 
@@ -34,11 +36,15 @@ from experiments.tensorboard.links import FEATURED, PORT, event_files, links, ta
 def main(arguments: Sequence[str] | None = None) -> int:
     """Start TensorBoard on a run folder; returns the exit status: its own, 2 if there is nothing to show."""
     parser = Parser("experiments.look", __doc__)
-    parser.add_argument("folder", type=folder, help="run folder, as in runs/two_rooms")
+    parser.add_argument("folder", type=run_folder, help="run folder, as in runs/two_rooms, or its URL")
     parser.add_argument("--open", action="store_true", help="open the browser as soon as TensorBoard answers")
     parser.add_argument("--links", action="store_true", help="print links to the views that this project sets up")
     options = parser.parse_args(arguments)
-    run = options.folder
+    with folder_to_read(options.folder, Screen()) as run:
+        return _look(run, options)
+
+
+def _look(run: Path, options: argparse.Namespace) -> int:
     try:
         logs = run / "tensorboard" if (run / "tensorboard").is_dir() else run
         missing = "" if any(event_files(logs)) else "holds no event files" if run.is_dir() else "no such folder"
@@ -53,7 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{printable(shlex.join(words))}\nTensorBoard: http://localhost:{port}", flush=True)
     if options.links:
         print(links(port, *shown(logs)), flush=True)
-    return run_program(words, (lambda is_alive: open_bands(port, is_alive)) if options.open else None)
+
+    def meanwhile(is_alive: Callable[[], bool]) -> None:
+        if options.open:
+            open_bands(port, is_alive)
+        if isinstance(options.folder, str):
+            follow(options.folder, is_alive)
+
+    return run_program(words, meanwhile)
 
 
 def open_bands(port: int, is_alive: Callable[[], bool]) -> None:

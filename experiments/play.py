@@ -25,8 +25,9 @@ from experiments.config.failures import Failure
 from experiments.config.mistakes import one_line
 from experiments.config.plain_text import printable
 from experiments.figures.gif import Picture, check_gif, write_gif
-from experiments.session.command_line import Parser, folder, place
+from experiments.session.command_line import Parser, place, run_folder
 from experiments.session.console import Screen
+from experiments.session.remote import folder_to_read
 from experiments.session.side_by_side import TextPicture, play_in_place
 from experiments.storage.policies import StoredPolicy, load_policy
 from experiments.storage.run_folder import RunFolder, StoreError
@@ -96,7 +97,7 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = Parser("experiments.play", __doc__)
-    top.add_argument("folder", type=folder, help="a finished run folder, as in runs/two_rooms")
+    top.add_argument("folder", type=run_folder, help="a finished run folder, as in runs/two_rooms, or its URL")
     top.add_argument(
         "--arm",
         nargs="+",
@@ -140,9 +141,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _import(options.module)
         if options.gif:
             check_gif(options.gif)
-        arms = options.arm or _arms(options.folder)
-        with Screen().waiting("loading policies"):
-            policies = {arm: load_policy(options.folder, arm, options.seed, options.world) for arm in arms}
+        with folder_to_read(options.folder, Screen()) as run:
+            arms = options.arm or _arms(run)
+            with Screen().waiting("loading policies"):
+                policies = {arm: load_policy(run, arm, options.seed, options.world) for arm in arms}
         play(policies, options)
     except BrokenPipeError:
         raise

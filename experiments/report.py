@@ -11,19 +11,21 @@ if __name__ == "__main__":
 from collections.abc import Sequence
 
 from experiments.pages.training_page import write_report
-from experiments.session.command_line import Parser, folder
+from experiments.session.command_line import Parser, run_folder
 from experiments.session.console import Screen
+from experiments.session.remote import working_folder
 
 
 @command("experiments.report")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = Parser("experiments.report", __doc__)
-    parser.add_argument("folder", type=folder, help="a finished run folder, as in runs/two_rooms")
-    screen, run = Screen(), parser.parse_args(arguments).folder
-    with screen.waiting("drawing the report"):
-        path = write_report(run)
-    screen.say(str(path))
+    parser.add_argument("folder", type=run_folder, help="a finished run folder, as in runs/two_rooms, or its URL")
+    screen, place = Screen(), parser.parse_args(arguments).folder
+    with working_folder(place, "experiments.report", screen) as run:
+        with screen.waiting("drawing the report"):
+            path = write_report(run)
+        screen.say(str(path))
     return int(screen.is_lost)
 
 

@@ -35,6 +35,7 @@ from experiments.session.compiling import compile_ahead
 from experiments.session.console import Screen, progress
 from experiments.session.engines import Engine, add_engine, check_engine, opened
 from experiments.session.judging import judge_again
+from experiments.session.remote import working_folder
 from experiments.session.run import Options, holds, run
 from experiments.session.surroundings import plain_arithmetic
 from experiments.session.sweep_plan import plan_lines
@@ -136,7 +137,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "values", nargs="*", help="what varies: dotted.key=grid:value,value or dotted.key=log:low,high,number"
     )
-    top.add_argument("--out", type=command_line.folder, help="folder (default: runs/<name>)")
+    top.add_argument("--out", type=command_line.run_folder, help="folder, or its URL (default: runs/<name>)")
     top.add_argument("--dry-run", action="store_true", help="say what it would train and how long; write nothing")
     top.add_argument("--resume", action="store_true", help="go on: trainings that are done stay")
     top.add_argument("--overwrite", action="store_true", help="replace the results in the folder")
@@ -163,7 +164,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return fail(SWEEP, "stopped", 128 + signal.SIGINT)
         screen.say(*lines)
         return int(screen.is_lost)
-    folder = SweepFolder(options.out or Path("runs") / sweep.name)
+    place = options.out or Path("runs") / sweep.name
+    with working_folder(place, SWEEP, screen) as out:
+        showing = _sweep_into(SweepFolder(out), sweep, found, options, screen)
+        screen.say(f"results: {place}")
+    showing.check()
+    return int(screen.is_lost)
+
+
+def _sweep_into(
+    folder: SweepFolder, sweep: Sweep, found: Sequence[Cell], options: argparse.Namespace, screen: Screen
+) -> Showing:
+    """Train what is not there yet, and write what came out; returns what could not be drawn."""
     folder.check_owner(SWEEP)
     text = sweep_text(sweep)
     _check_folder(folder, text, options)
@@ -178,9 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page = sweep_page(found_out, showing)
         if page is not None:
             folder.write(PAGE, page)
-    screen.say(f"results: {folder.path}")
-    showing.check()
-    return int(screen.is_lost)
+    return showing
 
 
 def _check_folder(folder: SweepFolder, text: str, options: argparse.Namespace) -> None:

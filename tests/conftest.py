@@ -1,6 +1,7 @@
 """For all tests."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -39,6 +40,15 @@ def _one_process_has_all_tests_of_a_file(
     with place.open("a") as file:
         file.write(f"{os.getpid()}\n")
     assert set(place.read_text().split()) == {str(os.getpid())}, "not all in one process: use --dist loadfile"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nobody_waits_for_the_disk() -> Iterator[None]:
+    """A training asks hundreds of times for its files to be on the disk, and waits some milliseconds each time.
+    Only a power cut would show the difference."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", os.fstat)  # which refuses what is no open file, too
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -35,6 +35,14 @@ NOT_OURS = ignore_patterns(
     "mutants",
 )
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
+HELP_OF_ALL = """
+import sys
+from contextlib import suppress
+from importlib import import_module
+for word in sys.argv[1:]:
+    with suppress(SystemExit):
+        import_module(f"experiments.{word}").main(["--help"])
+"""
 
 
 class Installed(NamedTuple):
@@ -120,6 +128,7 @@ def test_its_experiments_are_listed(installed: Installed) -> None:
 
 def test_it_trains_draws_and_says_how_to_go_on(installed: Installed) -> None:
     few = ["configs/bandit.toml", "training.seeds=2", "training.updates=3", "--workers", "1"]
+    few += ["environment.tables=false"]  # stepped, which compiles a tenth of what training on tables does
     done = installed.run("entropy-exploration", *few)
     assert done.returncode == 0, done.stderr
     assert (installed.folder / "runs" / "bandit" / "report.html").exists()
@@ -133,10 +142,12 @@ def test_every_other_command_starts_there(installed: Installed) -> None:
     asked = installed.run("entropy-exploration", "argument", "--quik")
     assert (asked.returncode, asked.stdout) == (2, "")
     assert asked.stderr.startswith("entropy-exploration argument: ")
-    plan = "from experiments.argument import configs; print(len(configs(quick=False)))"
-    assert int(installed.run("python", "-c", plan).stdout) > 20
-    page = "from experiments.explain import ARGUMENT, PAGE; print(ARGUMENT.is_file(), PAGE)"
-    assert installed.run("python", "-c", page).stdout.split() == ["True", "explain.html"]
-    for command in command_words():
-        done = installed.run("entropy-exploration", command, "--help")
-        assert done.stdout.startswith(f"usage: entropy-exploration {command} "), done.stderr
+    code = "from experiments.argument import configs; from experiments.explain import ARGUMENT, PAGE"
+    code += "; print(len(configs(quick=False)), ARGUMENT.is_file(), PAGE)"
+    planned, *page = installed.run("python", "-c", code).stdout.split()
+    assert int(planned) > 20
+    assert page == ["True", "explain.html"]
+    done = installed.run("entropy-exploration", "report", "--help")
+    assert done.stdout.startswith("usage: entropy-exploration report "), done.stderr
+    done = installed.run("python", "-c", HELP_OF_ALL, *command_words())
+    assert done.stdout.count("usage: ") == len(command_words()), done.stderr

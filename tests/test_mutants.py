@@ -22,7 +22,7 @@ from agents.information import entropy
 from agents.policy import PolicyShape
 from experiments import train
 from experiments.session import run as session
-from experiments.training.finite import one_run
+from experiments.training.finite import one_run, telling
 from experiments.training.loop import Training
 from tests.experiments.comparisons import (
     BANDIT,
@@ -256,7 +256,7 @@ MUTANTS = {
         "agents.policy.PolicyShape.initial", drawn_from_the_global_generator, a_run_is_a_function_of_its_config
     ),
     "negated entropy in the updates": Mutant(
-        f"{TRAINING}.mean_over", negated, the_logged_entropy_is_that_of_the_policy
+        "experiments.training.finite.telling.mean_over", negated, the_logged_entropy_is_that_of_the_policy
     ),
     "negated entropy in the steps": Mutant(
         f"{TRAINING}.play", with_the_entropy_of_steps_negated, the_logged_entropy_is_that_of_the_policy
@@ -269,7 +269,7 @@ MUTANTS = {
 
 @pytest.fixture(autouse=True)
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
-    interpret(monkeypatch, one_run)
+    interpret(monkeypatch, one_run, telling)
 
 
 @pytest.mark.parametrize("law", dict.fromkeys(m.law for m in MUTANTS.values()), ids=lambda law: law.__name__)

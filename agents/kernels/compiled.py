@@ -68,6 +68,18 @@ def compiled(*freedoms: str, inlined: bool = False, makes_arrays: bool = False) 
     return decorator
 
 
+def compile_for(function: Any, *arguments: object) -> None:
+    """Compile a compiled function for the types of these arguments, or load it, without calling it."""
+    function.compile(tuple(map(numba.typeof, arguments)))
+
+
+def is_missing(function: Any) -> bool:
+    """Whether the disk, which could keep machine code of a compiled function, has none from these sources."""
+    # Where nothing is compiled there is no cache, and without a writable folder it has no file.
+    file = getattr(getattr(function, "_cache", None), "_cache_file", None)
+    return file is not None and not file._load_index()
+
+
 @cache
 def digest(folder: Path) -> str:
     """SHA-256 of all sources on which the machine code of a folder may depend: those in it, and those in this

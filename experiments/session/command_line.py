@@ -12,6 +12,7 @@ from experiments.config.commands import as_typed
 from experiments.config.mistakes import closest
 from experiments.session.command import fail
 
+URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 MAX_COUNT = 1_000_000  # the largest number that an option takes
 
 
@@ -47,11 +48,13 @@ def place(text: str) -> Path:
     """A folder or a file that the command line names; `~` is the home folder, even if the shell did not expand it.
 
     Raises:
-        ArgumentTypeError: it is empty, not UTF-8 (tables could not be read back), or in a home that does not
-            exist.
+        ArgumentTypeError: it is empty, not UTF-8 (tables could not be read back), in a home that does not exist,
+            or the URL of a store.
     """
     if not text.strip():
         raise argparse.ArgumentTypeError("needs a name that is not empty")
+    if URL.match(text):
+        raise argparse.ArgumentTypeError(f"needs a place on this machine, not {text}")
     try:
         text.encode()
         return Path(text).expanduser()
@@ -68,6 +71,11 @@ def folder(text: str) -> Path:
             "needs a folder, as in runs/mine, or . for the current one, not an empty name"
         )
     return place(text)
+
+
+def run_folder(text: str) -> Path | str:
+    """A folder that the command line names, or the URL of one in a store, as text."""
+    return text if URL.match(text) else folder(text)
 
 
 def count(text: str) -> int:

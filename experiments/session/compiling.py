@@ -3,11 +3,16 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Protocol
 
 import numba.core.event
 
+from experiments.session.command_line import available_cores
+from experiments.session.engines import LocalEngine
+from experiments.session.processes import LINUX
 from experiments.storage.stored_files import StoreError
+from experiments.training.finite import parts
 from experiments.training.initial import initial_policies, learner_of
 from experiments.training.loop import Training
 
@@ -60,6 +65,10 @@ def compile_ahead(training: Training, notify: Callable[[str], None], watch: Watc
             watch.compiling()
 
     try:
+        if training.is_compiled and parts.are_missing() and LINUX and available_cores() > 1:
+            if watch is not None:
+                watch.stop()
+            _compile_apart(training, lambda: told() if number == 0 else None)
         with numba.core.event.install_listener("numba:compile", _Counting(told)):
             return _touch(training)
     except OSError as error:
@@ -68,6 +77,15 @@ def compile_ahead(training: Training, notify: Callable[[str], None], watch: Watc
     finally:
         if watch is not None:
             watch.stop()
+
+
+def _compile_apart(training: Training, meanwhile: Callable[[], None]) -> None:
+    """Compile each part of the training of a run in a process of its own. The processes leave what they compile on
+    disk; what one of them could not, this process compiles later."""
+    engine = LocalEngine(len(parts.PARTS), lambda line: None)
+    with closing(engine.each(training.compile_part, parts.PARTS, str, meanwhile)) as compiled:
+        for _ in compiled:
+            pass
 
 
 def _touch(training: Training) -> float:

@@ -6,10 +6,11 @@ and the state after it if wanted), "final" and "parameters".
 
 import traceback
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from multiprocessing.connection import Connection
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
@@ -80,21 +81,40 @@ class Threads(Local):
 
     def __init__(self, training: Training, number: int) -> None:
         super().__init__(training)
+        self._number, self._is_closed = number, False
         self._of_runs, self._of_blocks = ThreadPoolExecutor(number, "runs"), ThreadPoolExecutor(1, "blocks")
         self._blocks: deque[Future[Any]] = deque()
 
     def request(self, what: str, *arguments: Any) -> None:
         if what == "advance":
-            asked = self._training, what, arguments, self._of_runs.map
+            asked = self._training, what, arguments, self._each
             self._blocks.append(self._of_blocks.submit(_perform, *asked))
         else:
             super().request(what, *arguments)
+
+    def _each(self, function: Callable[[int], Any], runs: Iterable[int]) -> list[Any]:
+        """The `map` of the threads: each takes the next run when it has done one. The pool's own map makes a
+        future per run, which costs about as much as an update."""
+        left, found = SimpleQueue[tuple[int, int]](), dict[int, Any]()
+        for item in enumerate(runs):
+            left.put(item)
+
+        def take() -> None:
+            with suppress(Empty):
+                while not self._is_closed:
+                    place, run = left.get_nowait()
+                    found[place] = function(run)
+
+        for done in [self._of_runs.submit(take) for _ in range(self._number)]:
+            done.result()
+        return [found[place] for place in range(len(found))]
 
     def answer(self) -> Any:
         return self._blocks.popleft().result() if self._blocks else super().answer()
 
     def close(self) -> None:
         """End the threads, and drop the block that they are training."""
+        self._is_closed = True
         for pool in (self._of_runs, self._of_blocks):
             pool.shutdown(cancel_futures=True)
 

@@ -21,7 +21,9 @@ from experiments.training.records import Column, Records, Runs, merged, scattere
 
 Elsewhere = Callable[[Config, Sequence[Sequence[int]], Sequence[State | None]], Sequence[Member]]
 
-BLOCK_SECONDS = 0.25  # about how long a block of updates takes
+BLOCK_SECONDS = 0.25  # about how long a block of updates takes,
+AT_MOST = 4.0  # or up to so many times as long
+CHEAP = 8  # for so many updates: in shorter blocks, calls and cold caches make each update dearer
 BATCHES_PER_UPDATE = 8  # a block has an update for as many: a batch costs about a millisecond per block
 
 
@@ -95,7 +97,7 @@ class Workers:
         ]
         self._least = max(1, len(training.batches) // BATCHES_PER_UPDATE)
         # Of the next block.
-        self._size = max(self._least, round(BLOCK_SECONDS / pace / len(training.seeds) * workers))
+        self._size = self._fitting(workers / pace / len(training.seeds))
         self.update_count = int(states[0]["update_count"]) if states else 0
         given: Sequence[State | None] = states or [None] * len(parts)
         self._members: Sequence[Member]
@@ -145,14 +147,18 @@ class Workers:
                 records = merged([part for part, _ in answers], self._places, len(self.runs.arm))
                 updates, self.update_count = records.end - self.update_count, records.end
                 # Blocks grow and shrink gently: one slow block says little about the next.
-                wanted = round(updates * BLOCK_SECONDS / max(took, 1e-6))
-                self._size = max(self._least, min(2 * self._size, wanted))
+                self._size = min(2 * self._size, self._fitting(updates / max(took, 1e-6)))
                 yield Block(records, [state for _, state in answers] if want_state else None)
                 ask()
 
         ask()
         ask()
         return answered()
+
+    def _fitting(self, pace: float) -> int:
+        """The number of updates of a block, at a pace of so many updates per second."""
+        fitting = BLOCK_SECONDS * pace
+        return max(self._least, round(max(fitting, min(CHEAP, AT_MOST * fitting))))
 
     def final(self) -> dict[str, Column]:
         """The columns of runs.parquet."""

@@ -49,8 +49,10 @@ def worktree(revision: str) -> Iterator[Path]:
 
 
 def _commit(revision: str) -> str:
-    """The commit that a name stands for; an option is not a name."""
+    """The commit that a name stands for in our own repository; an option is not a name."""
     try:
+        if Path(_git("rev-parse", "--show-toplevel")).resolve() != ROOT:
+            raise Failure(f"it takes a checkout of this project's repository, and {ROOT} is none")
         return _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
     except Failure as error:
         raise Failure(f"--against {revision}: {error}; valid are a commit, a branch and a tag") from None

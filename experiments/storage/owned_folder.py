@@ -21,6 +21,10 @@ LOCK, MARK = ".lock", ".made_by.json"
 MAX_MARK = 1 << 12  # bytes of a mark
 
 
+class InUse(StoreError):
+    """Another command holds the lock of the folder."""
+
+
 class OwnedFolder(Tree):
     """A folder with a lock and a mark, in which files are written whole. A subclass says which files.
 
@@ -110,8 +114,8 @@ class OwnedFolder(Tree):
         """Lock the folder for this process. The lock ends with the process, however that ends.
 
         Raises:
-            StoreError: another command holds it, it cannot be written to, or parts of it are links to other
-                places.
+            InUse: another command holds it.
+            StoreError: it cannot be written to, or parts of it are links to other places.
         """
         with ExitStack() as stack:
             try:
@@ -123,7 +127,7 @@ class OwnedFolder(Tree):
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError):
-                raise StoreError(
+                raise InUse(
                     f"{self.path}: another command is writing there; wait for it or choose another --out"
                 ) from None
             except OSError as error:

@@ -86,6 +86,12 @@ class Tree:
             with open(os.open(last, READING, dir_fd=folder), "rb") as file:
                 return file.read(most)
 
+    def link(self, name: str, other: str) -> None:
+        """Give a file a second name. Its content stays there when the first name is replaced or removed."""
+        with self._within(name) as (folder, last), self._within(other, make=True) as (into, new):
+            self._check_file(name, folder, last)
+            os.link(last, new, src_dir_fd=folder, dst_dir_fd=into, follow_symlinks=False)
+
     def remove(self, name: str) -> None:
         """Remove a file or an empty folder, if it is there."""
         with suppress(FileNotFoundError), self._within(name) as (folder, last):

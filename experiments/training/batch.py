@@ -117,23 +117,13 @@ class Batch:
         if learnt.steps is not None:
             self._env_steps += learnt.steps.live.sum(0)
         self._coefficients.control(columns["entropy_nats"] / math.log(2))
-        self._freeze_failed(update, columns, active, learner)
+        _freeze_failed(self.failed_update, update, columns, active, learner)
         snapshot = learning.snapshot() if update in self._snapshots else None
         return Update(columns, active, rests, learnt.steps, snapshot)
 
     def _epsilon(self, update: int) -> float:
         """The share of random actions."""
         return scheduled(self._agents[0].behaviour_epsilon, update, self.config.training.updates)
-
-    def _freeze_failed(
-        self, update: int, columns: Mapping[str, Column], active: NDArray[np.bool_], learner: "StackedLearner"
-    ) -> None:
-        """Freeze every run whose loss, gradient or parameters are no longer finite."""
-        finite = np.isfinite(columns["loss"]) & np.isfinite(columns["grad_norm"]) & learner.finite()
-        failed = ~finite & active
-        if failed.any():
-            self.failed_update[failed] = update
-            learner.freeze(failed)
 
     def final(self) -> dict[str, Column]:
         """The columns of runs.parquet for the runs of this batch."""
@@ -181,6 +171,21 @@ class Batch:
         self.progress = Progress(**{key: value.copy() for key, value in part("progress.").items()})
         self.failed_update[:] = state["failed_update"]
         self._coefficients.controlled[:] = state["controlled"]
+
+
+def _freeze_failed(
+    failed_update: NDArray[np.int64],
+    update: int,
+    columns: Mapping[str, Column],
+    active: NDArray[np.bool_],
+    learner: "StackedLearner",
+) -> None:
+    """Freeze every run whose loss, gradient or parameters are no longer finite."""
+    finite = np.isfinite(columns["loss"]) & np.isfinite(columns["grad_norm"]) & learner.finite()
+    failed = ~finite & active
+    if failed.any():
+        failed_update[failed] = update
+        learner.freeze(failed)
 
 
 def _facts(config: Config, agent: Agent, world: World) -> Facts:

@@ -12,6 +12,7 @@ import numpy as np
 from agents.kernels.compiled import is_compiling
 from experiments.config.schema import Config, ConfigError
 from experiments.training.batch import Batch, State
+from experiments.training.finite.sampled import SampledLearning
 from experiments.training.memory import keep_freed_memory
 from experiments.training.records import Column, Each, Records, Runs, merged, scattered, snapshot_updates
 from experiments.training.worlds import make_worlds
@@ -61,6 +62,12 @@ class Training:
     def is_compiled(self) -> bool:
         """Whether the runs are trained by compiled code alone, so that threads can share them."""
         return all(batch.is_compiled for batch in self.batches)
+
+    def compile_part(self, part: int) -> None:
+        """Compile a part of what trains the runs, one of `finite.parts.PARTS`, if they are compiled."""
+        for batch in self.batches:
+            if isinstance(batch.learning, SampledLearning):
+                batch.learning.compile_part(part)
 
     def advance(self, updates: int | None = None, each: Each = map) -> Records:
         """Train the next updates of every run. How many are trained at a time changes no number.

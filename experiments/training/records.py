@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Column = NDArray[Any]
-Each = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]  # `map`, or the map of a thread pool
+Each = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]  # `map`, or one by threads
 T = TypeVar("T", bound=np.generic)
 
 

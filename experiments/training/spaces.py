@@ -6,7 +6,7 @@ decides (a float64 is rounded to a declared float32; a fraction is not truncated
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import gymnasium
 import numpy as np
@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 SIMPLE = (Discrete, Box, MultiDiscrete, MultiBinary)
 # What a policy can see: state numbers, vectors of numbers, and what Gymnasium's `flatten` makes one of.
-Observed = Discrete | Box | MultiDiscrete | MultiBinary | Tuple[Any] | Dict
+# A text: Gymnasium's Tuple takes a type since 1.4 only.
+Observed: TypeAlias = "Discrete | Box | MultiDiscrete | MultiBinary | Tuple[Any] | Dict"
 MAX_BYTES = 1 << 28  # of a policy's input, or of its probabilities in one state
 
 NUMBERS, FLAGS = (float, int, np.floating, np.integer), (bool, np.bool_)
@@ -114,7 +115,7 @@ def _converter(space: Observed) -> Callable[[Any], Any]:
     return array
 
 
-def _of_tuple(space: Tuple[Any]) -> Callable[[Any], Any]:
+def _of_tuple(space: "Tuple[Any]") -> Callable[[Any], Any]:
     parts = [_converter(part) for part in space.spaces if is_observed(part)]
 
     def converted(seen: Any) -> tuple[Any, ...]:

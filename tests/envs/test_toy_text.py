@@ -199,7 +199,9 @@ class MeltingLake(FrozenLakeEnv):
     [
         lambda: gymnasium.make("CartPole-v1"),
         lambda: gymnasium.make("Blackjack-v1"),
-        lambda: gymnasium.make("Taxi-v4", fickle_passenger=True),
+        pytest.param(
+            lambda: gymnasium.make("Taxi-v4", fickle_passenger=True), id="taxi whose passenger changes plans"
+        ),
         lambda: TransformReward(gymnasium.make("FrozenLake-v1"), lambda reward: -float(reward)),
         lambda: TransformReward(gymnasium.make("FourAction/TwoRooms-v0"), lambda reward: -float(reward)),
         MeltingLake,

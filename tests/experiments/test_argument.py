@@ -20,10 +20,13 @@ from experiments.argument import configs, distinct_runs, judged, main, quickly
 from experiments.config.loading import load_config
 from experiments.config.plan import OUTSIDE, PLAN
 from experiments.config.schema import Config
+from experiments.pages import training_page
 from experiments.pages.argument_page import HEADLINE, count
+from experiments.pages.map_slider import Maps, map_slider
 from experiments.session.console import Screen
 from experiments.session.engines import LocalEngine
 from experiments.storage import sources
+from experiments.storage.results import Results
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.browser import chromium, needs_browser
 from tests.experiments.comparisons import CONFIGS
@@ -119,6 +122,7 @@ def small_plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     names = ["two_rooms", "bandit", "two_state", "mazes", "mazes_again"]
     found = [quickly(load_config(CONFIGS / f"{name}.toml")) for name in names]
     monkeypatch.setattr(argument, "configs", lambda quick: found)
+    monkeypatch.setattr(training_page, "map_slider", lambda results: None)  # takes longer than all the rest
     return names
 
 
@@ -201,9 +205,16 @@ def test_a_missing_config_is_one_line_and_status_2(
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole argument, quickly."""
+    """The whole argument, quickly. Maps take half of the time: only those are drawn that its page shows."""
     out = tmp_path_factory.mktemp("quick") / "argument"
-    assert main(["--quick", "--out", str(out)]) == 0
+    shown = {entry.name for part in PLAN if part.with_maps for entry in part.entries}
+
+    def shown_maps(results: Results) -> Maps | None:
+        return map_slider(results) if results.config.name in shown else None
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training_page, "map_slider", shown_maps)
+        assert main(["--quick", "--out", str(out)]) == 0
     return out
 
 

@@ -129,8 +129,9 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest
 
 @pytest.fixture
 def two_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small scenario, measured here and at the last commit."""
-    monkeypatch.setattr(scenarios, "QUICK", (Scenario("a small one", "bandit", SMALL),))
+    """A small scenario, measured here and at the last commit; stepped, or the other revision compiles for long."""
+    stepped = Scenario("a small one", "bandit", (*SMALL, "environment.tables=false"))
+    monkeypatch.setattr(scenarios, "QUICK", (stepped,))
     monkeypatch.setattr(
         revisions, "seconds_of_a_command", lambda root: (1.0, 3.0 if root == revisions.ROOT else 4.0)
     )
@@ -138,9 +139,11 @@ def two_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
 
 
-def worktrees() -> str:
-    words = ["git", "worktree", "list"]
-    return subprocess.run(words, cwd=revisions.ROOT, capture_output=True, text=True, check=True).stdout
+def worktrees() -> list[str]:
+    """Where they are, whatever is committed in them meanwhile."""
+    words = ["git", "worktree", "list", "--porcelain"]
+    said = subprocess.run(words, cwd=revisions.ROOT, capture_output=True, text=True, check=True).stdout
+    return [line for line in said.splitlines() if line.startswith("worktree ")]
 
 
 @pytest.mark.slow
@@ -158,6 +161,25 @@ def test_another_revision_is_measured_in_turns_and_leaves_nothing_behind(
     assert row["at least"] <= row["times"] <= row["at most"]
     assert threads == [{"of": "a compiled loop that shares nothing", "times": 1.5}]
     assert [(row["here"], row["HEAD"], row["times"]) for row in commands] == [(1.0, 1.0, 1.0), (3.0, 4.0, 0.75)]
+
+
+def test_a_repository_that_holds_an_installed_program_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a user whose environment lies in the folder of some other project."""
+    installed = tmp_path / ".venv" / "site-packages"
+    installed.mkdir(parents=True)
+    for words in (
+        ["init", "-q"],
+        ["-c", "user.name=u", "-c", "user.email=u", "commit", "-qm", "m", "--allow-empty"],
+    ):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    monkeypatch.setattr(revisions, "ROOT", installed)
+    assert benchmark.main(["--against", "HEAD"]) == 2
+    assert f"--against HEAD: it takes a checkout of this project's repository, and {installed} is none" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / ".git" / "worktrees").exists()
 
 
 @pytest.mark.parametrize("revision", ["no-such-revision", "--force", "", "HEAD:README.md", "-h"])

@@ -27,6 +27,27 @@ for _name in ("A2C", "PPO", "DQN"):
     )
 
 
+@trial("agents", "ray[rllib]", f"PPO trains in `{WORLD}` with its own `FlattenObservations`", is_long=True)
+def rllib() -> None:
+    import ray
+    from ray.rllib.algorithms.ppo import PPOConfig
+    from ray.rllib.connectors.env_to_module import FlattenObservations
+
+    ray.init(address="local", num_cpus=1, include_dashboard=False, logging_level="error")
+    try:
+        config = PPOConfig().environment(WORLD).debugging(seed=0)
+        config.env_runners(num_env_runners=0, env_to_module_connector=lambda *_, **__: FlattenObservations())
+        config.training(train_batch_size_per_learner=400, minibatch_size=100, num_epochs=2)
+        agent = config.build_algo()
+        for _ in range(3):
+            found = agent.train()
+        assert found["env_runners"]["num_env_steps_sampled_lifetime"] >= 1200
+        assert 0 < found["learners"]["default_policy"]["entropy"] < np.log(4)
+        agent.stop()
+    finally:
+        ray.shutdown()
+
+
 @trial("agents", "torchrl", "`GymEnv` passes `check_env_specs` and makes a rollout")
 def torchrl() -> None:
     from torchrl.envs import GymEnv, check_env_specs

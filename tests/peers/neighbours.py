@@ -1,6 +1,9 @@
 """Make docs/neighbours.md from running every trial: python -m tests.peers.neighbours
 
 It takes all packages: pip install --constraint constraints.txt --editable ".[dev,peers,box2d]"
+RLlib pins an older Gymnasium, so it gets an environment of its own: pip install --editable . "ray[rllib]"
+There `python -m tests.peers.neighbours "ray[rllib]"` makes its row anew, and all other rows stay as they are. So
+do those of packages that are not installed.
 """
 
 import platform
@@ -23,8 +26,9 @@ INTRODUCTION = f"""# Neighbours
 
 What fits this project, and what is refused and why. `python -m tests.peers.neighbours` made this page by trying all that is on
 it, with version {__version__} and Python {platform.python_version()}; `make test-all` tries it again. The project needs none of it: the extras
-`peers`, `box2d` and `dev` bring it. A world fits if two arms make two updates in it. The packages stand beside the pins of `constraints.txt`, so that tianshou is not its version 2, which needs an older
-pandas.
+`peers`, `box2d` and `dev` bring it. A world fits if two arms make two updates in it. The packages stand beside the pins of
+`constraints.txt`, so that tianshou is not its version 2, which needs an older pandas. RLlib pins Gymnasium 1.2.2 and was tried
+in an environment of its own: `pip install "ray[rllib]"` beside this project.
 """  # noqa: E501
 
 
@@ -35,8 +39,18 @@ def lines() -> Iterator[str]:
         yield f"## {heading}\n"
         yield "| package | what was tried | what came out |\n| --- | --- | --- |"
         for trial in (trial for trial in TRIALS if trial.group == group):
-            yield f"| {trial.package} {trial.version} | {trial.what} | {tried(trial)} |"
+            yield row(trial)
         yield ""
+
+
+def row(trial: Trial) -> str:
+    """What came out; of what is not tried, what the page says."""
+    if trial.version is not None and trial.package in (sys.argv[1:] or [trial.package]):
+        return f"| {trial.package} {trial.version} | {trial.what} | {tried(trial)} |"
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        if line.startswith(f"| {trial.package} ") and f" | {trial.what} | " in line:
+            return line
+    sys.exit(f"not installed: {trial.package}")
 
 
 def tried(trial: Trial) -> str:
@@ -47,6 +61,4 @@ def tried(trial: Trial) -> str:
 
 
 if __name__ == "__main__":
-    if missing := {trial.package for trial in TRIALS if trial.version is None}:
-        sys.exit(f"not installed: {', '.join(sorted(missing))}")
     PAGE.write_text("\n".join(lines()), encoding="utf-8")

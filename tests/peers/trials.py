@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import NamedTuple
+
+from packaging.requirements import Requirement
 
 from experiments.session import run as session
 from tests.experiments.comparisons import comparison
@@ -19,7 +21,7 @@ class Trial(NamedTuple):
 
     Attributes:
         group: one of GROUPS.
-        package: the distribution it is tried with.
+        package: the distribution it is tried with; an extra in brackets counts with what it needs.
         what: what is tried, in a few words.
         run: does it; raises where something does not fit.
         refused: a pattern of the message where it does not fit and is not meant to; None: it fits.
@@ -35,9 +37,15 @@ class Trial(NamedTuple):
 
     @property
     def version(self) -> str | None:
-        """The version of its package; None: it is not installed."""
+        """The version of its package; None: it is not installed, or not with the versions that its extra needs."""
+        wanted = Requirement(self.package)
         try:
-            return version(self.package)
+            needs = [Requirement(text) for text in requires(wanted.name) or [] if wanted.extras]
+            for need in needs:
+                applies = need.marker and any(need.marker.evaluate({"extra": extra}) for extra in wanted.extras)
+                if applies and version(need.name) not in need.specifier:
+                    return None
+            return version(wanted.name)
         except PackageNotFoundError:
             return None
 

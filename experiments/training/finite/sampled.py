@@ -17,8 +17,9 @@ from agents.policy import Policies, PolicyShape
 from envs.finite_mdp import FiniteMDP
 from experiments.config.schema import Agent, Config, TargetEntropy
 from experiments.training import exploration
-from experiments.training.finite import one_run
+from experiments.training.finite import one_run, parts, run_data
 from experiments.training.finite.ending import ending
+from experiments.training.finite.telling import COLUMNS
 from experiments.training.randomness import Purpose
 from experiments.training.records import Column, Each, Records, Snapshot, Steps
 from experiments.training.update import Ending
@@ -75,7 +76,7 @@ class SampledLearning:
             most = config.training.max_env_steps
             for place, seed in enumerate(seeds, start=arm * len(seeds)):
                 own = {name: array[place] for name, array in self._memory.items()}
-                memory = one_run.Memory(
+                memory = run_data.Memory(
                     theta=theta[place],
                     controlled=controlled[place : place + 1],
                     failed_update=failed_update[place : place + 1],
@@ -100,18 +101,20 @@ class SampledLearning:
             entropy_coef: the coefficients by schedule, [U, R].
             epsilon: the share of random actions, [U].
             snapshots: the updates of which to keep a snapshot.
-            each: calls a function for every run: `map`, or the map of a thread pool.
+            each: calls a function for every run: `map`, or one by threads.
         """
         runs, updates, (states, actions) = len(self._runs), len(epsilon), self._mdp.next_state.shape[:2]
         wanted = np.array(snapshots, dtype=np.int64)
-        columns = np.full((runs, updates, len(one_run.COLUMNS)), np.nan)
+        columns = np.full((runs, updates, len(COLUMNS)), np.nan)
         start_policy, length = np.full((runs, updates, actions), np.nan), np.zeros((runs, updates), np.int64)
         policies, visits = np.empty((runs, len(wanted), states, actions)), np.empty((runs, len(wanted), states))
         by_run = np.ascontiguousarray(entropy_coef.T)
 
         def moved(run: int) -> tuple[NDArray[np.int64], Array]:
             asked = first, env_steps[run], by_run[run], epsilon, wanted
-            block = one_run.Block(*asked, columns[run], start_policy[run], length[run], policies[run], visits[run])
+            block = run_data.Block(
+                *asked, columns[run], start_policy[run], length[run], policies[run], visits[run]
+            )
             return one_run.advance(*self._runs[run], block, PURPOSES)
 
         live, entropy = zip(*each(moved, range(runs)), strict=True)
@@ -120,7 +123,7 @@ class SampledLearning:
         if len(still):
             last = self.snapshot()
             policies[still, moment], visits[still, moment] = last.policy[still], last.visits[still]
-        told = dict(zip(one_run.COLUMNS, columns.transpose(2, 1, 0), strict=True))
+        told = dict(zip(COLUMNS, columns.transpose(2, 1, 0), strict=True))
         told["success_step"] = np.nan_to_num(told["success_step"], nan=-1.0).astype(np.int64)
         return Records(
             first,
@@ -130,6 +133,10 @@ class SampledLearning:
             Steps(length.T, np.concatenate(live), np.concatenate(entropy)),
             {update: Snapshot(policies[:, m], visits[:, m]) for m, update in enumerate(snapshots)},
         )
+
+    def compile_part(self, part: int) -> None:
+        """Compile one of `parts.PARTS` of what `advance` calls."""
+        parts.compile_part(part, *self._runs[0])
 
     def snapshot(self) -> Snapshot:
         """The policies that acted in the last update, and all visits so far."""
@@ -150,12 +157,12 @@ class SampledLearning:
             array[:] = state[name]
 
 
-def _options(config: Config, world: World, agent: Agent, shape: PolicyShape) -> one_run.Options:
+def _options(config: Config, world: World, agent: Agent, shape: PolicyShape) -> run_data.Options:
     solved = config.environment.solved_return
     mdp = world.mdp
     assert mdp is not None
     longest = mdp.longest_episode
-    return one_run.Options(
+    return run_data.Options(
         widths=np.array(shape.widths, dtype=np.int64),
         episodes=config.training.episodes_per_update,
         time_limit=world.time_limit if longest is None else min(world.time_limit, longest),
@@ -173,18 +180,18 @@ def _options(config: Config, world: World, agent: Agent, shape: PolicyShape) -> 
     )
 
 
-def _run(agent: Agent, seed: int, max_env_steps: int | None) -> one_run.Run:
+def _run(agent: Agent, seed: int, max_env_steps: int | None) -> run_data.Run:
     target = agent.entropy_coef if isinstance(agent.entropy_coef, TargetEntropy) else None
     bits, rate = (target.target_bits, target.rate) if target else (math.nan, 0.0)
     most = math.inf if max_env_steps is None else float(max_env_steps)
-    return one_run.Run(seed, agent.discount, agent.learning_rate, bits, rate, most)
+    return run_data.Run(seed, agent.discount, agent.learning_rate, bits, rate, most)
 
 
-def _compared(world: World, mdp: FiniteMDP, discount: float) -> one_run.World:
+def _compared(world: World, mdp: FiniteMDP, discount: float) -> run_data.World:
     """The tables of a world, with what its measures need."""
     acting = (world.reachable & ~world.terminal).astype(float)
     optimal = world.optimal_actions(discount).copy()
-    return one_run.World(tables(mdp), mdp.start.copy(), optimal, world.reachable.copy(), acting)
+    return run_data.World(tables(mdp), mdp.start.copy(), optimal, world.reachable.copy(), acting)
 
 
 def tables(mdp: FiniteMDP) -> Tables:

@@ -42,7 +42,7 @@ def test_a_verdict_on_booleans_by_hand() -> None:
     found = verdict_of("a > b", **pairs(9, 2, both=5, neither=4))
     assert found.test == "McNemar's exact test"
     assert found.p == found.p_adjusted == pytest.approx(134 / 2048)
-    assert (found.effect, found.n, found.failed) == (7 / 20, 20, 0)
+    assert (found.effect, found.n, found.failed, found.limit) == (7 / 20, 20, 0, False)
     assert found.low is not None
     assert found.high is not None
     assert found.low < 7 / 20 < found.high
@@ -388,6 +388,26 @@ def test_equal_runs_of_sampled_arms_are_still_many_runs() -> None:
     assert (found.n, found.p) == (30, 2 / 2**30)
 
 
+def test_an_exact_arm_beside_a_sampled_one_is_many_runs() -> None:
+    """The sampled one's runs may have been equal by luck."""
+    found = verdict_of("a > b", exact=("a",), **pairs(3, 0))
+    assert (found.verdict, found.n, found.p) == ("inconclusive", 3, 2 / 2**3)
+
+
+def test_exact_runs_of_a_family_are_one_per_world() -> None:
+    values = {arm: {"solved": solved} for arm, solved in pairs(20, 0).items()}
+    seeds, worlds = ({arm: numbers for arm in values} for numbers in ([0] * 20, range(20)))
+    (found,) = judge([Claim("s", "solved", "a > b")], values, seeds, exact="ab", worlds=worlds)
+    assert (found.verdict, found.n) == ("supported", 20)
+    assert found.p is not None
+
+
+def test_an_exact_run_that_failed_leaves_it_open() -> None:
+    for a, b in (([np.nan], [1.0]), ([1.0], [np.nan])):
+        found = verdict_of("a = b within 0.1", "final_return", exact=("a", "b"), a=a, b=b)
+        assert (found.verdict, found.p, found.p_adjusted, found.failed) == ("inconclusive", None, None, 1)
+
+
 def test_exact_runs_from_different_initial_policies_are_many_runs() -> None:
     values = {arm: {"solved": solved, "final_return": np.arange(20.0)} for arm, solved in pairs(20, 0).items()}
     seeds = {"a": range(20), "b": range(20)}
@@ -578,10 +598,12 @@ def test_a_claim_is_checked_before_the_run(measure: str, expect: str, message: s
 def test_values_that_cannot_be_judged() -> None:
     claim = Claim("s", "solved", "a < b")
     columns = {arm: {"solved": column} for arm, column in pairs(5, 5).items()}
-    with pytest.raises(ValueError, match="no seed in common"):
+    with pytest.raises(ValueError, match="claim 's': the arms a, b have no seed in common"):
         judge([claim], columns, {"a": range(10), "b": range(10, 20)})
-    with pytest.raises(ValueError, match="every seed once"):
-        judge([claim], columns, {"a": range(10), "b": [1] * 10})
+    seeds = {"a": range(10), "b": [1] * 10}
+    for unit, worlds in (("seed", None), ("world and seed", dict.fromkeys("ab", [0] * 10))):
+        with pytest.raises(ValueError, match=f"arm 'b' needs one 'solved' per {unit}, and every seed once"):
+            judge([claim], columns, seeds, worlds=worlds)
     with pytest.raises(ValueError, match="not one number per run"):
         verdict_of("a < b", "start_policy", a=[[0.5, 0.5]], b=[[0.5, 0.5]])
     with pytest.raises(ValueError, match="not one number per run"):

@@ -199,10 +199,12 @@ def test_median_tails_by_hand() -> None:
     assert exact_tests.median_interval(values) == (2.5, -math.inf, math.inf)
 
 
-def test_median_interval_is_what_its_test_does_not_reject() -> None:
-    values = np.random.default_rng(1).exponential(size=25)
+@pytest.mark.parametrize("n", range(1, 41))
+def test_median_interval_is_what_its_test_does_not_reject(n: int) -> None:
+    values = np.random.default_rng(n).exponential(size=n)
     _, low, high = exact_tests.median_interval(values)
-    for median in np.linspace(0, 3, 301):
+    ranked = np.sort(values)
+    for median in [-1.0, *ranked, *(ranked[1:] + ranked[:-1]) / 2, ranked[-1] + 1]:
         rejected = exact_tests.median_tails(values, median).two_sided <= ALPHA
         assert rejected == (median < low or median > high)
 

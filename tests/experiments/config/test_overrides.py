@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from experiments import ConfigError, load_config
 from experiments.config.help import key_table
 from experiments.config.loading import CONFIGS
-from experiments.config.overrides import parse_toml
-from experiments.config.schema import Agent, Environment, Training
+from experiments.config.overrides import parse_toml, value_of
+from experiments.config.schema import Agent, Config, Environment, Training
 from experiments.storage.run_folder import config_text
 from tests.experiments.comparisons import BANDIT, comparison
 
@@ -73,6 +73,25 @@ def test_a_key_that_wants_a_word_takes_it_with_quotes_and_without(key: str, word
     plain, quoted = (load_config(TWO_ROOMS, [f"{key}={text}"]) for text in (word, f'"{word}"'))
     assert plain == quoted
     assert value_at(plain.model_dump(), key) == word
+
+
+@pytest.mark.parametrize("text", ["3", "true", "inf", "2020-01-01", "word"])
+@pytest.mark.parametrize(
+    "key", [*TEXTS, *CHOICES, "agent.entropy_coef.schedule", "arms.with_entropy.entropy_coef.schedule"]
+)
+def test_where_only_text_may_stand_everything_is_text(key: str, text: str) -> None:
+    assert value_of(key, text, Config) == text
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("training.updates", "agent.entropy_coef", "environment.kwargs.size", "arms.with_entropy"),
+        *("nowhere", "agent.nowhere", "arms.with_entropy.nowhere"),
+    ],
+)
+def test_anywhere_else_a_number_is_a_number(key: str) -> None:
+    assert [value_of(key, text, Config) for text in ("3", "0.5", "true", "'3'")] == [3, 0.5, True, "3"]
 
 
 def test_a_word_inside_a_schedule_is_taken_too() -> None:
@@ -145,6 +164,35 @@ def test_more_seeds_than_the_config_has_are_refused(own: Any) -> None:
         load_config(own_seeds(own), ["training.seeds=4"])
     advised = load_config(own_seeds(own), ["training.seeds={ first = 0, count = 4 }"])
     assert advised.training.seed_list == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize(("key", "section"), [("seeds", "training"), ("worlds", "environment")])
+def test_what_is_advised_instead_of_a_count_is_taken(key: str, section: str) -> None:
+    own = {"environment": {"id": "FourAction/Maze-v0", "worlds": {"first": 2, "count": 3}, "solved_return": 0.9}}
+    table = own_seeds([9, 4, 7]) | own
+    with pytest.raises(ConfigError) as refused:
+        load_config(table, [f"{section}.{key}=4"])
+    said, _, advice = str(refused.value).partition("; for others write ")
+    assert (
+        said
+        == f"override '{section}.{key}=4': the config has 3 {key} of its own, and a count takes the first of them"
+    )
+    assert advice.removeprefix("a list, or ") == "{ first = 0, count = 4 }"
+    forms = {"a list": "[5, 3, 1, 0]", "{ first": "{ first = 0, count = 4 }"}
+    for form, value in forms.items():
+        try:
+            load_config(table, [f"{section}.{key}={value}"])
+        except ConfigError:
+            assert form not in advice
+        else:
+            assert form in advice
+
+
+@pytest.mark.parametrize("key", ["training", "x" * 5000])
+def test_below_a_value_there_is_nothing_to_override(key: str) -> None:
+    with pytest.raises(ConfigError, match=r"is a value, not a section$") as refused:
+        load_config(own_seeds(3) | {key: 3}, [f"{key}.seeds=3"])
+    assert len(str(refused.value)) < 500
 
 
 def test_a_list_or_a_range_replaces_the_configs_own_seeds() -> None:

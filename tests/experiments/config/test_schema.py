@@ -81,6 +81,10 @@ MISTAKES = {
     "no arms": (["arms={}"], "at least one arm"),
     "arms that are no table": (["arms=3", "agent.learning_rate=0.5"], "arms: .*not 3"),
     "arm that is no table": (["arms.with_entropy=3"], "arms.with_entropy: .*not 3"),
+    "arm that is no table, beside what it would set": (
+        ["arms.with_entropy=3", "agent.learning_rate=0.5"],
+        "arms.with_entropy: .*not 3",
+    ),
     "name with a space": (["name='two rooms'"], r"name: .*\[a-z0-9_\]"),
     "baseline that needs others": (
         ["training.episodes_per_update=1", "agent.baseline='leave_one_out'"],

@@ -214,6 +214,7 @@ def test_worlds_are_tuned_on_only_in_a_family(tmp_path: Path) -> None:
 def test_our_own_sweeps_are_valid(path: Path) -> None:
     sweep = load_sweep(path.stem)
     assert sweep.name == path.stem
+    sweep = sweep.model_copy(update={"count": min(sweep.count, 400)})  # later draws are as the first
     configs = [cell.config for cell in (cells(sweep) if sweep.tuning is None else tries(sweep))]
     assert all(isinstance(config, Config) for config in configs)
 

@@ -26,7 +26,7 @@ from experiments.session import run as session
 from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.training.loop import Training
 from experiments.training.records import Records
-from tests.experiments.processes import PATIENCE, Ended, ended, hear_signals, in_a_child
+from tests.experiments.processes import PATIENCE, Ended, ended, hear_signals, in_a_child, wait_for
 from tests.experiments.small_training import (
     CONFIG,
     assert_same,
@@ -424,21 +424,30 @@ def test_a_full_disk_below_what_is_compiled_is_named(
     assert place is None or place in str(said.value)
 
 
+COMPILE = """
+from experiments import load_config
+from experiments.session.compiling import compile_ahead
+from experiments.training.loop import Training
+config = dict(name="small", description="small", environment=dict(id=WORLD), arms=dict(one={}))
+config |= dict(agent=dict(policy="mlp", hidden_sizes=[8]), training=dict(seeds=1, updates=1))
+compile_ahead(Training(load_config(config)), print)
+"""
+
+
+def said_by_a_process(world: str, **settings: str) -> str:
+    """What is said by a process that compiles a training, or has it compiled from disk."""
+    words, environment = [sys.executable, "-c", f"WORLD = {world!r}\n{COMPILE}"], os.environ | settings
+    return subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("world", ["FourAction/TwoRooms-v0", "CartPole-v1"])
-def test_the_first_training_says_that_it_compiles_and_the_second_has_it(tmp_path: Path, world: str) -> None:
-    command_line = (
-        "from experiments import load_config; from experiments.session.compiling import compile_ahead; "
-        "from experiments.training.loop import Training; "
-        f"config = load_config(dict(name='small', description='small', environment=dict(id={world!r}), "
-        "agent=dict(policy='mlp', hidden_sizes=[8]), training=dict(seeds=1, updates=1), arms=dict(one={}))); "
-        "compile_ahead(Training(config), print)"
-    )
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    told = [
-        subprocess.run(
-            [sys.executable, "-c", command_line], env=environment, capture_output=True, text=True, check=True
-        ).stdout
-        for _ in range(2)
-    ]
-    assert told == ["compiling for this processor, which takes some seconds\n", ""]
+def test_the_first_process_says_that_it_compiles_and_the_second_has_it(tmp_path: Path) -> None:
+    said = [said_by_a_process("CartPole-v1", NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
+    assert said == ["compiling for this processor, which takes some seconds\n", ""]
+
+
+@pytest.mark.slow
+def test_a_finite_world_is_not_compiled_again() -> None:
+    """Its loops take half a minute, so the folder of other tests is used. If one of them writes there just then,
+    some is compiled again, and the next process has that, too."""
+    wait_for(lambda: said_by_a_process("FourAction/TwoRooms-v0") == "", "nothing left to compile")

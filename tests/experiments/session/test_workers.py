@@ -79,6 +79,34 @@ def test_compiled_runs_are_shared_by_threads_that_end_with_their_workers() -> No
     assert threading.active_count() == before
 
 
+def test_threads_share_the_runs_and_give_them_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    together, done = threading.Barrier(2), list[int]()
+
+    def doubled(run: int) -> int:
+        if run < 2:
+            together.wait(timeout=60)  # ends only if two runs are under way at once
+        done.append(run)
+        return 2 * run
+
+    def advance(training: Training, updates: int, each: Each) -> Any:
+        assert list(each(doubled, range(50))) == list(range(0, 100, 2))
+        raise ZeroDivisionError("done")
+
+    monkeypatch.setattr(Training, "advance", advance)
+    with Workers(Training(small_config()), 2) as workers, pytest.raises(ZeroDivisionError, match="done"):
+        list(workers.blocks(never))
+    assert sorted(done[:50]) == list(range(50))
+
+
+def test_what_one_run_raises_is_raised_where_the_blocks_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def advance(training: Training, updates: int, each: Each) -> Any:
+        return list(each(lambda run: 1 // (run - 3), range(10)))
+
+    monkeypatch.setattr(Training, "advance", advance)
+    with Workers(Training(small_config()), 2) as workers, pytest.raises(ZeroDivisionError):
+        list(workers.blocks(never))
+
+
 def test_what_a_thread_raises_is_raised_where_the_blocks_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(training: Training, updates: int, each: object) -> Records:
         raise ZeroDivisionError("in a thread far away")
@@ -108,13 +136,15 @@ def test_a_second_ctrl_c_does_not_wait_for_threads(tmp_path: Path) -> None:
     """A block of theirs that would take minutes is given up between two runs."""
 
     def interrupted() -> int:
-        began = threading.Event()
+        began, answered = threading.Event(), members.Threads.answer
 
         def slow(training: Training, updates: int, each: Each) -> Records:
-            waits = each(lambda run: time.sleep(0.2), range(10_000))
-            began.set()  # all are handed out: an interrupt amid that could leave a lock of the pool taken
-            list(waits)
+            each(lambda run: time.sleep(0.2), range(10_000))
             raise AssertionError("it went on to the end")
+
+        def answer(member: members.Threads) -> Any:
+            began.set()  # all blocks are asked for: an interrupt amid that could leave a thread behind
+            return answered(member)
 
         def twice() -> None:
             began.wait()
@@ -125,6 +155,7 @@ def test_a_second_ctrl_c_does_not_wait_for_threads(tmp_path: Path) -> None:
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(session, "compile_ahead", lambda *_: math.inf)
             patched.setattr(Training, "advance", slow)
+            patched.setattr(members.Threads, "answer", answer)
             threading.Thread(target=twice).start()
             with pytest.raises(KeyboardInterrupt):
                 train(tmp_path / "run", workers=2, interrupts=Interrupts().install())
@@ -395,6 +426,13 @@ def test_trainings_leave_no_descriptor_and_no_process_behind(tmp_path: Path) -> 
             opened = len(os.listdir("/proc/self/fd"))
     assert len(os.listdir("/proc/self/fd")) == opened
     assert multiprocessing.active_children() == []
+
+
+def test_a_slow_block_has_some_updates_and_a_fast_one_many() -> None:
+    """Short blocks make each update dearer, and long ones keep progress and Ctrl-C waiting."""
+    with Workers(Training(small_config()), 1) as workers:
+        fitting = [workers._fitting(updates_per_second) for updates_per_second in (0.0, 0.5, 4, 8, 20, 32, 100)]
+    assert fitting == [1, 1, 4, 8, 8, 8, 25]
 
 
 def test_blocks_of_many_batches_have_many_updates(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,11 +25,12 @@ WORLDS: dict[str, dict[str, Any]] = {
     "frozen lake": {"id": "FrozenLake-v1"},
     "large frozen lake": {"id": "FrozenLake8x8-v1"},
     "cliff": {"id": "CliffWalking-v1", "max_episode_steps": 30},
-    "taxi": {"id": "Taxi-v4", "max_episode_steps": 10},
 }
+LARGE_WORLD = {"id": "Taxi-v4", "max_episode_steps": 10}
 TABLE, NETWORK = {"policy": "tabular"}, {"policy": "mlp", "hidden_sizes": [5], "initialization": "torch"}
 LINEAR = NETWORK | {"hidden_sizes": []}
 SOFT = {"entropy_objective": "soft_return"}
+SOFT_ABOVE_UNIFORM = SOFT | {"soft_return_offset": "uniform"}
 # What only episodes can tell (which states were visited, whether one succeeded), or a goal (what is solved).
 UNKNOWN = {"state_coverage", "success_rate", "succeeded", "solved"}
 
@@ -51,12 +52,9 @@ def policy_of(training: Training) -> np.ndarray:
 
 
 @pytest.mark.parametrize("horizon", ["time_limit", "infinite"])
-@pytest.mark.parametrize("objective", [{}, SOFT, SOFT | {"soft_return_offset": "uniform"}], ids=str)
+@pytest.mark.parametrize("objective", [{}, SOFT, SOFT_ABOVE_UNIFORM], ids=str)
 @pytest.mark.parametrize("policy", [TABLE, NETWORK, LINEAR], ids=["table", "network", "linear"])
-@pytest.mark.parametrize(
-    "world",
-    [pytest.param(w, id=name, marks=[pytest.mark.slow] * (name == "taxi")) for name, w in WORLDS.items()],
-)
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
 def test_it_works_in_every_finite_world(
     world: dict[str, Any], policy: dict[str, Any], objective: dict[str, Any], horizon: str
 ) -> None:
@@ -82,6 +80,16 @@ def test_it_works_in_every_finite_world(
     assert not final["failed"].any()
     assert np.isfinite(final["final_return"]).all()
     assert (final["env_steps"] == 0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("horizon", ["time_limit", "infinite"])
+@pytest.mark.parametrize(
+    ("policy", "objective"), [(TABLE, SOFT_ABOVE_UNIFORM), (NETWORK, {})], ids=["table", "network"]
+)
+def test_it_works_in_a_large_world_too(policy: dict[str, Any], objective: dict[str, Any], horizon: str) -> None:
+    """Five hundred states take seconds each time."""
+    test_it_works_in_every_finite_world(LARGE_WORLD, policy, objective, horizon)
 
 
 # --- what is reported ---

@@ -7,6 +7,7 @@ All this on one thread, as trainings run: where torch shares a buffer between th
 otherwise, whoever the neighbours are.
 """
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,9 +119,14 @@ def differences(part: Numbers, whole: Numbers) -> list[str]:
     return found
 
 
+@cache
+def all_runs(case: str) -> Numbers:
+    return numbers(Training(config(case)))
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_seed_alone_is_that_seed_among_the_others(case: str) -> None:
-    everything = numbers(Training(config(case)))
+    everything = all_runs(case)
     assert len(everything.runs) == len(ARMS) * len(SEEDS)
     for seed in (SEEDS[0], SEEDS[3], SEEDS[-1]):
         assert differences(numbers(Training(config(case), [seed])), everything) == []
@@ -128,7 +134,7 @@ def test_a_seed_alone_is_that_seed_among_the_others(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_arm_alone_is_that_arm_beside_the_others(case: str) -> None:
-    everything = numbers(Training(config(case)))
+    everything = all_runs(case)
     for arm, its_options in ARMS.items():
         assert differences(numbers(Training(config(case, {arm: its_options}))), everything) == []
 

@@ -153,10 +153,11 @@ def test_the_blas_of_compiled_code_has_one_thread_whatever_the_environment_says(
     assert done.stdout == "{1}\n"
 
 
-def test_the_number_of_blas_threads_changes_nothing() -> None:
+@pytest.mark.parametrize("world", ["Taxi-v4"])
+def test_the_number_of_blas_threads_changes_nothing(world: str) -> None:
     """500 equations: so many are shared between threads, and rounded otherwise than by one."""
     agent = {"policy": "tabular", "gradient": "exact", "horizon": "infinite", "discount": 0.9}
-    config = comparison({"id": "Taxi-v4", "max_episode_steps": 10}, agent, {"one": {}}, 1, 2, 1)
+    config = comparison({"id": world, "max_episode_steps": 10}, agent, {"one": {}}, 1, 2, 1)
     with threadpool_limits(1, "blas"):
         (one,) = run_by_run(config).values()
     with threadpool_limits(2, "blas"):

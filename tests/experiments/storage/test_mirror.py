@@ -1,0 +1,431 @@
+"""A run folder in a store is whole at every moment, whoever is killed, and it has one writer at a time."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from experiments.session.judging import judge_again
+from experiments.storage.checkpoints import Checkpoints
+from experiments.storage.mirror import WRITER, Mirror
+from experiments.storage.object_store import ObjectStore
+from experiments.storage.owned_folder import MARK
+from experiments.storage.push_plan import is_ours, plan
+from experiments.storage.run_folder import SUMS, RunFolder
+from experiments.storage.stored_files import StoreError, read_sums, sha256
+from experiments.storage.tree import Tree
+from tests.experiments.small_training import Crash, assert_same, contents, small_config, train
+
+memory = pytest.importorskip("fsspec.implementations.memory")
+URL, ROOT = "memory://bucket/run", "/bucket/run/"
+Objects = dict[str, bytes]
+
+
+class Machines:
+    """Each has a disk of its own; `memory` is the store that they share."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._folder, self._monkeypatch = folder, monkeypatch
+
+    def mirror(self, machine: str = "first", url: str = URL) -> Mirror:
+        self._monkeypatch.setenv("XDG_CACHE_HOME", str(self._folder / machine))
+        return Mirror(url)
+
+
+@pytest.fixture
+def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
+    monkeypatch.setattr(memory.MemoryFileSystem, "store", {})
+    monkeypatch.setattr(memory.MemoryFileSystem, "pseudo_dirs", [""])
+    return Machines(tmp_path, monkeypatch)
+
+
+def objects() -> Objects:
+    """What the store holds."""
+    found = memory.MemoryFileSystem.store.items()
+    return {name.removeprefix(ROOT): file.getvalue() for name, file in found}
+
+
+def put(name: str, data: bytes) -> None:
+    memory.MemoryFileSystem().pipe_file(f"{ROOT}{name}", data)
+
+
+@contextmanager
+def each_change(monkeypatch: pytest.MonkeyPatch, seen: Callable[[], None]) -> Iterator[None]:
+    """Calls `seen` after each change of an object: at any of them the command may be killed."""
+    with monkeypatch.context() as patch:
+        for name in ("pipe_file", "put_file", "rm_file"):
+            change = getattr(memory.MemoryFileSystem, name)
+
+            def observed(*args: Any, _change: Any = change, **kwargs: Any) -> None:
+                _change(*args, **kwargs)
+                seen()
+
+            patch.setattr(memory.MemoryFileSystem, name, observed)
+        yield
+
+
+def laid(state: Objects, folder: Path) -> RunFolder:
+    """A state of the store as a folder."""
+    for name, data in state.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return RunFolder(folder)
+
+
+def is_usable(folder: RunFolder, checkpoint: Path) -> bool:
+    """Whether training can go on from a checkpoint."""
+    moment = Checkpoints(folder).read(checkpoint, 1 << 20)
+    for table, sums in moment.positions["tables"].items():
+        for number, digest in enumerate(sums):
+            part = folder.path / f"parts/{table}-{number:06d}.parquet"
+            if not part.exists() or sha256(part) != digest:
+                return False
+    sizes = {
+        path.parent.relative_to(folder.path / "tensorboard").as_posix(): path.stat().st_size
+        for path in folder.path.glob("tensorboard/**/events*")
+    }
+    return all(sizes.get(name, 0) >= size for name, size in moment.positions["board"].items())
+
+
+def assert_whole(state: Objects, folder: Path) -> None:
+    """A folder is there, and finished with all that its sums say, or has what its newest checkpoint needs."""
+    found = laid({name: data for name, data in state.items() if name != WRITER}, folder)
+    if not state.keys() - {WRITER}:
+        return
+    assert found.maker() == "train.py"
+    checkpoints = Checkpoints(found).paths() if found.has_begun else []
+    if found.is_finished:
+        for name in read_sums(found.path / SUMS):
+            found.check(name)
+        found.read_summary()
+    if checkpoints:
+        assert any(is_usable(found, checkpoint) for checkpoint in checkpoints)
+
+
+@pytest.mark.slow
+def test_the_store_holds_a_whole_folder_at_every_moment(
+    machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[Objects] = []
+    mirror = machines.mirror()
+
+    def push_sometimes(records: Any) -> None:
+        if records.first in (2, 3, 11, 20):
+            mirror.push()
+
+    with each_change(monkeypatch, lambda: states.append(objects())), mirror.taken():
+        with pytest.raises(Crash):
+            train(mirror.copy, crash_at=13, on_block=push_sometimes)
+        mirror.push()
+        train(mirror.copy, resume=True, on_block=push_sometimes)  # some parts and points are written anew
+        mirror.push()
+        (mirror.copy / "report.html").write_text("a page")
+        mirror.push()
+        monkeypatch.setattr("experiments.session.judging.digest", lambda _: "another version of the judging code")
+        judge_again(mirror.copy)
+        mirror.push()
+        train(mirror.copy, overwrite=True, on_block=push_sometimes, log_steps=2)  # the config stays
+        other = small_config("agent.learning_rate=0.03")
+        train(mirror.copy, other, overwrite=True, on_block=push_sometimes, log_steps=0)
+        mirror.finish()
+    assert len(states) > 100
+    for number, state in enumerate(states):
+        assert_whole(state, tmp_path / f"state_{number}")
+    until_finished = [any(name.startswith("checkpoint/") for name in state) for state in states]
+    del until_finished[next(number for number, state in enumerate(states) if "summary.json" in state) :]
+    assert until_finished == sorted(until_finished)  # once there is a checkpoint, there always is
+    assert states[-1] == held(mirror.copy)
+
+
+@pytest.mark.slow
+def test_it_does_so_while_training_goes_on(
+    machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[Objects] = []
+    mirror, over = machines.mirror(), Event()
+
+    def push_on_and_on() -> None:
+        while not over.is_set():
+            mirror.push()
+
+    with each_change(monkeypatch, lambda: states.append(objects())), mirror.taken():
+        with ThreadPoolExecutor(1) as pool:
+            pushing = pool.submit(push_on_and_on)
+            try:
+                train(mirror.copy, often=True)
+                train(mirror.copy, overwrite=True, often=True)
+            finally:
+                over.set()
+            pushing.result()
+        mirror.finish()
+    for number, state in enumerate(states[:: 1 + len(states) // 200]):
+        assert_whole(state, tmp_path / f"state_{number}")
+    assert states[-1] == held(mirror.copy)
+
+
+def checkpoint(number: int) -> str:
+    return f"checkpoint/update-{number:09d}-{'0' * 32}.safetensors"
+
+
+def part(number: int) -> str:
+    return f"parts/updates-{number:06d}.parquet"
+
+
+def lay(mirror: Mirror, *names: str) -> None:
+    laid({name: name.encode() for name in names}, mirror.copy)
+
+
+def test_a_checkpoint_that_is_made_while_we_look_waits_for_its_parts(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror, looks = machines.mirror(), iter(range(99))
+    names = mirror._names
+    with mirror.taken():
+        lay(mirror, MARK, "config.toml", part(0), checkpoint(0))
+
+        def names_while_training() -> list[str]:
+            if next(looks) == 1:
+                lay(mirror, part(1), checkpoint(1))
+            return names()
+
+        monkeypatch.setattr(mirror, "_names", names_while_training)
+        mirror.push()
+        assert checkpoint(0) in objects()
+        assert checkpoint(1) not in objects() or part(1) in objects()
+        mirror.finish()
+        assert objects() == held(mirror.copy)
+
+
+def test_what_is_written_is_what_there_was_when_we_looked(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror, upload = machines.mirror(), ObjectStore.upload
+    with mirror.taken():
+        lay(mirror, MARK, "config.toml", part(0), checkpoint(0))
+        before = held(mirror.copy)
+
+        def upload_while_training(store: ObjectStore, files: dict[str, Path]) -> None:
+            for name in (part(0), checkpoint(0)):
+                (mirror.copy / name).unlink(missing_ok=True)
+            Tree(mirror.copy).write("config.toml", "another")
+            upload(store, files)
+
+        monkeypatch.setattr(ObjectStore, "upload", upload_while_training)
+        mirror.push()
+        assert {name: data for name, data in objects().items() if name != WRITER} == before
+        mirror.finish()
+        assert objects() == held(mirror.copy)
+
+
+def held(folder: Path) -> Objects:
+    """The files of a folder that go to a store."""
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    return {name: (folder / name).read_bytes() for name in names if is_ours(name)}
+
+
+def test_another_machine_goes_on_and_gets_the_numbers_of_an_undisturbed_training(
+    machines: Machines, tmp_path: Path
+) -> None:
+    train(tmp_path / "undisturbed")
+    mirror = machines.mirror()
+    with pytest.raises(Crash), mirror.taken():
+        train(mirror.copy, crash_at=17, on_block=lambda records: mirror.push() if records.first == 11 else None)
+    memory.MemoryFileSystem().rm_file(f"{ROOT}{WRITER}")  # as the message says
+    second = machines.mirror("second")
+    with second.taken():
+        train(second.copy, resume=True)
+        second.finish()
+    assert_same(contents(machines.mirror("third").fetch()), contents(tmp_path / "undisturbed"))
+
+
+def test_one_command_writes_at_a_time(machines: Machines) -> None:
+    second = machines.mirror("second")
+    with machines.mirror().taken():
+        before = objects()
+        message = r"^memory://bucket/run: another command is writing there \(on .+, process \d+, since .+ UTC\)"
+        with pytest.raises(StoreError, match=message), second.taken():
+            pass
+        assert objects() == before
+
+
+def test_a_copy_that_is_ahead_is_written_by_the_next_command(machines: Machines) -> None:
+    mirror = machines.mirror()
+    with mirror.taken():
+        train(mirror.copy)  # and the command is killed before anything is written
+    assert objects().keys() == {WRITER}
+    reader = machines.mirror()
+    assert reader.fetch() == mirror.copy
+    assert RunFolder(reader.copy).is_finished
+    again = machines.mirror()
+    with again.taken():
+        assert objects().keys() - {WRITER} == held(mirror.copy).keys()
+        again.finish()
+    assert objects() == held(mirror.copy)
+
+
+def test_a_copy_that_was_let_go_follows_the_store(machines: Machines) -> None:
+    first, second = machines.mirror(), machines.mirror("second")
+    with first.taken():
+        train(first.copy)
+        first.finish()
+    with second.taken():
+        train(second.copy, small_config("agent.learning_rate=0.03"), overwrite=True, log_steps=0)
+        second.finish()
+    machines.mirror().fetch()
+    assert held(first.copy) == objects() == held(second.copy)
+    for name in objects():
+        memory.MemoryFileSystem().rm_file(f"{ROOT}{name}")
+    with machines.mirror().taken():
+        assert not RunFolder(first.copy).holds_anything
+
+
+def test_a_copy_that_was_removed_is_fetched_and_removes_nothing(machines: Machines) -> None:
+    mirror = machines.mirror()
+    with mirror.taken():
+        train(mirror.copy)
+        mirror.push()
+    before = objects()
+    for path in sorted(mirror.copy.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    again = machines.mirror()
+    with again.taken():
+        again.finish()
+    assert objects() == {name: data for name, data in before.items() if name != WRITER} == held(mirror.copy)
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["beside ours", "alone"])
+def test_objects_of_others_are_left_alone(machines: Machines, kept: bool) -> None:
+    strange = {"thesis.tex": b"mine", "checkpoint/mine.safetensors": b"mine", "../run/notes": b"mine"}
+    mirror = machines.mirror()
+    if kept:
+        with mirror.taken():
+            train(mirror.copy)
+            mirror.finish()
+    for name, data in strange.items():
+        put(name, data)
+    before = objects()
+    if not kept:
+        with (
+            pytest.raises(StoreError, match="objects that this program did not make; they are left alone"),
+            mirror.taken(),
+        ):
+            pass
+        assert objects() == before
+        return
+    with mirror.taken():
+        train(mirror.copy, overwrite=True, log_steps=0)
+        mirror.finish()
+    assert {
+        name: data for name, data in objects().items() if name in before.keys() - held(mirror.copy).keys()
+    } == (strange)
+    assert not (mirror.copy / "thesis.tex").exists()
+
+
+def test_a_reader_looks_again_when_an_object_is_removed_meanwhile(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror, get = machines.mirror(), memory.MemoryFileSystem.get
+    with pytest.raises(Crash), mirror.taken():
+        train(mirror.copy, crash_at=9, on_block=lambda records: mirror.push())
+    checkpoints = sorted(name for name in objects() if name.startswith("checkpoint/"))
+
+    def get_too_late(fs: object, *args: object) -> None:
+        while checkpoints:
+            memory.MemoryFileSystem().rm_file(f"{ROOT}{checkpoints.pop()}")
+            get(fs, *args)
+        get(fs, *args)
+
+    monkeypatch.setattr(memory.MemoryFileSystem, "get", get_too_late)
+    found = machines.mirror("second").fetch()
+    assert held(found) == {name: data for name, data in objects().items() if name != WRITER}
+
+
+class Down(Exception):
+    """The store does not answer."""
+
+
+def test_a_store_that_fails_at_any_change_is_written_later(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, failing = 0, True
+
+    def fail_every_second_time() -> None:
+        nonlocal changes
+        changes += 1
+        if changes % 2 and failing:
+            raise Down("no route to it")
+
+    mirror, messages = machines.mirror(), list[str]()
+    with mirror.taken():
+        train(mirror.copy)
+        with each_change(monkeypatch, fail_every_second_time):
+            while True:
+                try:
+                    mirror.finish()
+                    break
+                except StoreError as error:
+                    messages.append(str(error))
+                    failing = len(messages) < 40
+    assert len(messages) > 10
+    assert set(messages) == {f"{URL}: no route to it"}
+    assert objects() == held(mirror.copy)
+
+
+def test_nothing_is_asked_of_the_store_when_nothing_has_changed(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror, changes = machines.mirror(), list[None]()
+    with mirror.taken():
+        train(mirror.copy)
+        mirror.push()
+        with each_change(monkeypatch, lambda: changes.append(None)):
+            mirror.push()
+            assert not changes
+            (mirror.copy / "report.html").write_text("a page")
+            mirror.push()
+            assert len(changes) == 1
+        mirror.finish()
+    gets: list[Any] = []
+    monkeypatch.setattr(memory.MemoryFileSystem, "get_file", lambda *args, **_: gets.append(args))
+    machines.mirror().fetch()
+    assert not gets
+
+
+def test_the_plan_writes_what_is_referred_to_first() -> None:
+    old, new = [1, 1, 1], [2, 2, 2]
+    there = {
+        name: old
+        for name in (
+            "config.toml",
+            SUMS,
+            "summary.json",
+            "parts/updates-000000.parquet",
+            "checkpoint/update-000000009-" + "0" * 32 + ".safetensors",
+        )
+    }
+    here = {name: new for name in there if "checkpoint" not in name}
+    assert plan(here, there) == (
+        ["summary.json"],
+        [["config.toml", "parts/updates-000000.parquet"], [SUMS], ["summary.json"]],
+        ["checkpoint/update-000000009-" + "0" * 32 + ".safetensors"],
+    )
+    assert plan(here, {}) == ([], plan(here, there).written, [])
+    assert plan(here, here) == ([], [], [])
+
+
+OURS = """
+    summary.json two_rooms/summary.json judged/parts/steps-000001.parquet .made_by.json mazes/.made_by.json
+    cells/0123456789abcdef.parquet tensorboard/arm/seed_1/events.out.tfevents.0000000000
+"""
+NOT_OURS = """
+    thesis.tex a/b/summary.json ../summary.json ./summary.json /summary.json .lock .writer.json
+    tensorboard/../../events.out.tfevents.0000000000 checkpoint/mine.safetensors
+"""
+
+
+def test_names_of_ours() -> None:
+    assert [name for name in (OURS + NOT_OURS).split() if is_ours(name)] == OURS.split()
