@@ -22,6 +22,7 @@ from experiments.session.surroundings import plain_arithmetic
 from experiments.training.loop import Training
 from experiments.training.records import Each
 from experiments.training.simulated.simulators import SimulatorError
+from experiments.training.termination import termination
 
 State = dict[str, NDArray[Any]]
 
@@ -209,7 +210,7 @@ def _serve(
     for other in inherited:  # of the main process: a pipe closes only when nobody holds its other end
         other.close()
     try:
-        with closing(Share(config, seeds, state)) as share:
+        with termination.held(), closing(Share(config, seeds, state)) as share, termination.held(False):
             while True:
                 what, arguments = pipe.recv()
                 pipe.send(Answer(share.perform(what, arguments), None))

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, cast
 
 from experiments.config.failures import explained
 from experiments.config.mistakes import one_line
+from experiments.training.termination import termination
 
 LINUX = sys.platform == "linux"
 # A forked child has torch already; a spawned one has to import it again.
@@ -45,7 +46,7 @@ def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
 def _child(parent: int, target: Callable[..., None], *arguments: Any) -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # closes what is open on the way
+    signal.signal(signal.SIGTERM, termination)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     end_with(parent)
     target(*arguments)

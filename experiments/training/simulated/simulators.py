@@ -25,6 +25,7 @@ from experiments.training.randomness import Purpose, environment_seeds
 from experiments.training.records import Runs
 from experiments.training.simulated.observations import Observations, Rows
 from experiments.training.spaces import converter, flag_of, reward_of
+from experiments.training.termination import termination
 from experiments.training.trajectories import Array, Ints, Played, Raw
 from experiments.training.worlds import World
 
@@ -137,7 +138,8 @@ class Simulators:
         seeds = environment_seeds(streams, Purpose.CONSTRUCTORS, 0, self._episodes)
         for place, seed in enumerate(seeds.ravel().tolist()):
             try:
-                env = bare(self._open.enter_context(closed(self._world.make(seed=seed))))
+                with termination.held():
+                    env = bare(self._open.enter_context(closed(self._world.make(seed=seed))))
             except Exception as error:
                 raise self._error(place, "the making", error) from error
             space = env.unwrapped.action_space

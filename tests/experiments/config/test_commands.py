@@ -105,5 +105,7 @@ def test_a_list_of_nothing_is_an_error(
 def test_an_interrupted_training_goes_on_with_the_words_that_were_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [f"/venv/bin/{SCRIPT}"])
     monkeypatch.setattr(train, "can_resume", lambda *_: True)
-    advice = train.next_step(Path("my run"), load_config("bandit"), ["bandit", "--out", "my run", "--overwrite"])
+    advice = train.next_step(
+        Path("my run"), "my run", load_config("bandit"), ["bandit", "--out", "my run", "--overwrite"]
+    )
     assert as_typed(advice) == f"; go on with: {SCRIPT} {shlex.join(['bandit', '--out', 'my run', '--resume'])}"

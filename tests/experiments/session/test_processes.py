@@ -18,6 +18,7 @@ from experiments.session import processes
 from experiments.session.engines import LocalEngine
 from experiments.session.processes import Ended, end, run_program, start
 from experiments.storage.run_folder import StoreError
+from experiments.training.termination import termination
 from tests.experiments.processes import in_a_child
 from tests.experiments.small_training import small_config
 
@@ -249,3 +250,36 @@ def argument_killed_before_change(words: list[str], number: int) -> int:
         sys.addaudithook(count)
         os._exit(argument.main(words))
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def told_to_end(told: Path, while_it: str) -> None:
+    def tell(word: str) -> None:
+        told.write_text(f"{told.read_text()}{word} ")
+
+    def does(what: str) -> None:
+        if what == while_it:
+            os.kill(os.getpid(), signal.SIGTERM)
+        tell(what)
+
+    with termination.held():
+        does("makes")
+        try:
+            with termination.held(False):
+                does("works")
+        finally:
+            does("closes")
+    tell("goes on")
+
+
+@pytest.mark.parametrize(
+    ("while_it", "told"),
+    [("makes", "makes closes "), ("works", "makes closes "), ("closes", "makes works closes ")],
+)
+def test_a_child_that_is_told_to_end_finishes_what_it_makes_or_closes(
+    while_it: str, told: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "told.txt"
+    file.write_text("")
+    child = start(told_to_end, file, while_it)
+    child.join(60)
+    assert (child.exitcode, file.read_text()) == (128 + signal.SIGTERM, told)

@@ -58,7 +58,7 @@ import sys
 from experiments.storage.object_store import ObjectStore
 ObjectStore(sys.argv[1]).remove(sys.argv[2:])
 """
-SLOWLY = ["training.updates=300", "--checkpoint-seconds", "0.1", "--log-steps", "0"]
+SLOWLY = ["training.updates=1000", "--checkpoint-seconds", "0.1", "--log-steps", "0"]
 
 
 class Gate:
