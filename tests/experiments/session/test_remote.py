@@ -26,7 +26,7 @@ from experiments.session.console import Screen
 from experiments.session.remote import folder_to_read
 from experiments.storage.mirror import WRITER
 from experiments.storage.run_folder import RunFolder
-from tests.experiments.processes import PATIENCE, wait_for
+from tests.experiments.processes import PATIENCE, hear_signals, wait_for
 from tests.experiments.small_training import CONFIG, assert_same, contents
 from tests.experiments.test_sweep import written
 
@@ -58,7 +58,7 @@ import sys
 from experiments.storage.object_store import ObjectStore
 ObjectStore(sys.argv[1]).remove(sys.argv[2:])
 """
-SLOWLY = ["training.updates=1000", "--checkpoint-seconds", "0.1", "--log-steps", "0"]
+SLOWLY = ["training.updates=300", "--checkpoint-seconds", "0.1", "--log-steps", "0"]
 
 
 class Gate:
@@ -112,7 +112,7 @@ class Store(NamedTuple):
         cache = {"XDG_CACHE_HOME": str(self.folder / machine), "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(
             [sys.executable, "-c", code, *words], cwd=self.folder, env=os.environ | self.environment | cache,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=hear_signals,
         )  # fmt: skip
         self.started.append(process)
         return process

@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import tracemalloc
@@ -136,7 +137,7 @@ def test_a_second_ctrl_c_does_not_wait_for_threads(tmp_path: Path) -> None:
     """A block of theirs that would take minutes is given up between two runs."""
 
     def interrupted() -> int:
-        began, answered = threading.Event(), members.Threads.answer
+        began, answered, main = threading.Event(), members.Threads.answer, threading.get_ident()
 
         def slow(training: Training, updates: int, each: Each) -> Records:
             each(lambda run: time.sleep(0.2), range(10_000))
@@ -148,6 +149,8 @@ def test_a_second_ctrl_c_does_not_wait_for_threads(tmp_path: Path) -> None:
 
         def twice() -> None:
             began.wait()
+            wait_for(lambda: sys._current_frames()[main].f_code.co_name == "wait", "the wait for a block")
+            time.sleep(0.2)  # an interrupt at the beginning of the wait could leave the block's lock taken
             os.kill(os.getpid(), signal.SIGINT)
             wait_for(lambda: "stopping" in (tmp_path / "error.txt").read_text())
             os.kill(os.getpid(), signal.SIGINT)
