@@ -67,7 +67,7 @@ def compile_ahead(training: Training, notify: Callable[[str], None], watch: Watc
     try:
         if training.is_compiled and parts.are_missing() and LINUX and available_cores() > 1:
             if watch is not None:
-                watch.stop()
+                watch.stop()  # a process that is forked must not have its thread
             _compile_apart(training, lambda: told() if number == 0 else None)
         with numba.core.event.install_listener("numba:compile", _Counting(told)):
             return _touch(training)

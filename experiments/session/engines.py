@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Task = TypeVar("Task")
 ENGINES = ("local", "ray")
-ATTEMPTS = 3  # at what a process of a cluster was lost with
+ATTEMPTS = 3  # at a task, or at a training from its last checkpoint, whose process a cluster loses
 # Once half of all tasks are done, one that takes so many times as long as their median is named as late. Spark
 # (spark.speculation) begins such a task a second time; here it is only named, since it may rightly take long.
 LATE_TIMES = 3.0

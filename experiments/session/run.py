@@ -169,7 +169,7 @@ def run(
             return _run(config, options, on_block, notify, interrupts, showing, watch)
         except WorkerLost as error:
             before, kept = kept, Checkpoints(RunFolder(options.out)).paths()[:1]
-            attempt = attempt + 1 if kept == before else 2  # at what comes after the last checkpoint
+            attempt = attempt + 1 if kept == before else 2  # those from one checkpoint count together
             if attempt > ATTEMPTS or interrupts.received is not None:
                 raise
             notify(f"{error}; going on from the last checkpoint, attempt {attempt} of {ATTEMPTS}")

@@ -21,9 +21,10 @@ from experiments.training.records import Column, Records, Runs, merged, scattere
 
 Elsewhere = Callable[[Config, Sequence[Sequence[int]], Sequence[State | None]], Sequence[Member]]
 
-BLOCK_SECONDS = 0.25  # about how long a block of updates takes,
-AT_MOST = 4.0  # or up to so many times as long
-CHEAP = 8  # for so many updates: in shorter blocks, calls and cold caches make each update dearer
+BLOCK_SECONDS = 0.25  # about how long a block of updates takes
+# In short blocks calls and cold caches make each update dearer. So a block has at least this many updates, unless
+# they take more than this many times BLOCK_SECONDS.
+ENOUGH_UPDATES, LONGEST = 8, 4.0
 BATCHES_PER_UPDATE = 8  # a block has an update for as many: a batch costs about a millisecond per block
 
 
@@ -158,7 +159,7 @@ class Workers:
     def _fitting(self, pace: float) -> int:
         """The number of updates of a block, at a pace of so many updates per second."""
         fitting = BLOCK_SECONDS * pace
-        return max(self._least, round(max(fitting, min(CHEAP, AT_MOST * fitting))))
+        return max(self._least, round(max(fitting, min(ENOUGH_UPDATES, LONGEST * fitting))))
 
     def final(self) -> dict[str, Column]:
         """The columns of runs.parquet."""

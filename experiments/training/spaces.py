@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 SIMPLE = (Discrete, Box, MultiDiscrete, MultiBinary)
 # What a policy can see: state numbers, vectors of numbers, and what Gymnasium's `flatten` makes one of.
-# A text: Gymnasium's Tuple takes a type since 1.4 only.
+# In quotes, since Gymnasium's Tuple takes no type in brackets before 1.4.
 Observed: TypeAlias = "Discrete | Box | MultiDiscrete | MultiBinary | Tuple[Any] | Dict"
 MAX_BYTES = 1 << 28  # of a policy's input, or of its probabilities in one state
 

@@ -20,7 +20,7 @@ class Termination:
 
     @contextmanager
     def held(self, waits: bool = True) -> Iterator[None]:
-        """Let it wait in this context; with False, within another such context, let it no longer wait."""
+        """Put the end off while this context lasts. `held(False)` within it allows the end again."""
         before, self._waits = self._waits, waits
         try:
             self._end()
