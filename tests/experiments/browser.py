@@ -44,6 +44,16 @@ def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
         browser.quit()
 
 
+# How far a page moves sideways when it is so short that it needs no scroll bar, as before all of it is loaded.
+SIDESTEP = """
+const { body } = document, before = body.getBoundingClientRect().left;
+body.style.cssText = 'height: 50px; overflow: hidden';
+const after = body.getBoundingClientRect().left;
+body.style.cssText = '';
+return after - before;
+"""
+
+
 def find(browser: webdriver.Chrome, selector: str, attribute: str) -> list[str]:
     """An attribute (say `title` or `style.color`) of every element of the page that matches, in order."""
     return [str(value) for value in browser.execute_script(_FIND, selector, attribute)]

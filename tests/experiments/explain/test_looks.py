@@ -7,7 +7,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.experiments.browser import needs_browser
+from tests.experiments.browser import SIDESTEP, needs_browser
 from tests.experiments.explain.page import DOCS, LANGUAGES, opened, press, said
 
 AXE = (Path(__file__).resolve().parents[2] / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
@@ -109,6 +109,10 @@ def test_nothing_shifts_and_no_script_fails(shown: Chrome) -> None:
         requestAnimationFrame(() => setTimeout(() => done(total), 300));""")
     assert shift == 0
     assert shown.get_log("browser") == []
+
+
+def test_it_stands_where_it_stood_before_all_of_it_was_there(shown: Chrome) -> None:
+    assert shown.execute_script(SIDESTEP) == 0
 
 
 def test_moving_shifts_nothing_either(shown: Chrome) -> None:

@@ -10,7 +10,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from experiments.pages.training_page import write_report
-from tests.experiments.browser import chromium, needs_browser
+from tests.experiments.browser import SIDESTEP, chromium, needs_browser
 from tests.experiments.report_folder import trained
 
 pytestmark = [pytest.mark.slow, needs_browser]
@@ -64,6 +64,13 @@ def test_nothing_is_cut_off_and_nothing_goes_wrong(
     assert browser.execute_script(broken) == 0
     assert browser.execute_script("return document.querySelectorAll('script').length") == 1
     assert browser.get_log("browser") == []
+
+
+def test_it_stands_where_it_stood_before_all_of_it_was_there(
+    browser: webdriver.Chrome, pages: dict[str, Path]
+) -> None:
+    open_page(browser, pages["two"])
+    assert browser.execute_script(SIDESTEP) == 0
 
 
 @pytest.mark.parametrize("name", ["two", "many"])
