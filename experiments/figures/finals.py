@@ -71,7 +71,6 @@ def return_profile(results: Results) -> Iterator[Picture]:
         draw_line(axes, at, band, look, arm, marked=True)
         axes.fill_between(at, band.low, band.high, color=look.colour, alpha=0.18, linewidth=0)
         words.append(f"{arm}: {(returns[arm] > middle).mean():.2f} above {number(middle).text}")
-    figure.subplots_adjust(right=0.95)  # room for half a number at the end of the axis
     axes.set_xlabel(RUN_MEASURES["final_return"].axis)
     axes.set_ylabel("fraction of runs above it")
     axes.set_ylim(0, 1.04)

@@ -66,7 +66,8 @@ def canvas(legend: Sequence[str] | Mapping[str, Any]) -> tuple[Figure, Axes]:
     height = 2.75 + 0.22 * rows
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.subplots()
-    figure.subplots_adjust(left=0.135, right=0.975, top=1 - (0.12 + 0.22 * rows) / height, bottom=0.47 / height)
+    # On the right there is room for half a number at the end of the axis.
+    figure.subplots_adjust(left=0.135, right=0.95, top=1 - (0.12 + 0.22 * rows) / height, bottom=0.47 / height)
     return figure, axes
 
 

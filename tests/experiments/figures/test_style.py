@@ -3,13 +3,14 @@
 import re
 from typing import Any
 
+import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
 from experiments import load_config
 from experiments.config.schema import Config
 from experiments.figures.looks import LOOKS, WITH, WITHOUT, in_order_of_colour, looks, rgb
-from experiments.figures.style import svg_of
+from experiments.figures.style import canvas, style, svg_of
 from tests.experiments.comparisons import CONFIGS
 
 
@@ -57,3 +58,15 @@ def test_a_file_has_hundredths_of_points_and_its_words_have_all_their_digits() -
     assert len(places) > 20
     assert not re.search(r"\.\d{3}", " ".join(places))
     assert "from 0.0002143 to 0.123456" in svg
+
+
+@pytest.mark.parametrize("end", [1_600, 40_000, 240_000, 1_600_000])
+def test_no_number_at_the_end_of_an_axis_is_cut_off(end: int) -> None:
+    with style():
+        figure, axes = canvas(["without_entropy", "with_entropy"])
+        axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
+        axes.set_xticks([0, end])
+        axes.set_xlim(0, end)
+        inked = figure.get_tightbbox()
+        assert inked.x0 >= 0
+        assert inked.x1 <= figure.get_figwidth()
