@@ -24,8 +24,8 @@ import pytest
 from experiments.session import remote
 from experiments.session.console import Screen
 from experiments.session.remote import folder_to_read
-from experiments.storage.mirror import WRITER
 from experiments.storage.run_folder import RunFolder
+from experiments.storage.sole_writer import WRITER
 from tests.experiments.processes import PATIENCE, hear_signals, wait_for
 from tests.experiments.small_training import CONFIG, assert_same, contents
 from tests.experiments.test_sweep import written

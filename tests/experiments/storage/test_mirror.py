@@ -11,13 +11,15 @@ import pytest
 
 from experiments.session.judging import judge_again
 from experiments.storage.checkpoints import Checkpoints
-from experiments.storage.mirror import WRITER, Mirror
+from experiments.storage.mirror import Mirror
 from experiments.storage.object_store import ObjectStore
 from experiments.storage.owned_folder import MARK
 from experiments.storage.push_plan import is_ours, plan
 from experiments.storage.run_folder import SUMS, RunFolder
+from experiments.storage.sole_writer import WRITER
 from experiments.storage.stored_files import StoreError, read_sums, sha256
 from experiments.storage.tree import Tree
+from experiments.storage.working_copy import WorkingCopy
 from tests.experiments.small_training import Crash, assert_same, contents, small_config, train
 
 memory = pytest.importorskip("fsspec.implementations.memory")
@@ -183,16 +185,16 @@ def test_a_checkpoint_that_is_made_while_we_look_waits_for_its_parts(
     machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror, looks = machines.mirror(), iter(range(99))
-    names = mirror._names
+    names = WorkingCopy.names
     with mirror.taken():
         lay(mirror, MARK, "config.toml", part(0), checkpoint(0))
 
-        def names_while_training() -> list[str]:
+        def names_while_training(copy: WorkingCopy) -> list[str]:
             if next(looks) == 1:
                 lay(mirror, part(1), checkpoint(1))
-            return names()
+            return names(copy)
 
-        monkeypatch.setattr(mirror, "_names", names_while_training)
+        monkeypatch.setattr(WorkingCopy, "names", names_while_training)
         mirror.push()
         assert checkpoint(0) in objects()
         assert checkpoint(1) not in objects() or part(1) in objects()
