@@ -3,6 +3,9 @@
 R: runs, n: seeds of an arm, S: states, A: actions.
 """
 
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 
 from agents.information import entropy_of_weights
 from experiments.figures.grid_maps import Colour, png, policy_map, visit_map
+from experiments.figures.showing import Showing
 from experiments.tensorboard.events import histogram_record, image_record
 from experiments.training.records import Records, Snapshot, snapshot_updates
 from experiments.training.worlds import World
@@ -30,6 +34,39 @@ def moments(updates: int) -> frozenset[int]:
     """Every third update with a snapshot, and the last: only some, because pictures are expensive."""
     kept = snapshot_updates(updates)
     return frozenset([*kept[::3], kept[-1]])
+
+
+class Artist:
+    """Draws the pictures of all arms in parallel to training.
+
+    Args:
+        arms: what to draw, by name.
+        updates: of each arm.
+        world: in which they act.
+    """
+
+    def __init__(self, arms: Mapping[str, Arm], updates: Mapping[str, int], world: World) -> None:
+        self._arms, self._world = arms, world
+        self._moments = {name: moments(updates[name]) for name in arms}
+        self._thread = ThreadPoolExecutor(1)
+        self.forget()
+
+    def draw(self, records: Records) -> None:
+        for name, arm in self._arms.items():
+            for update in sorted(self._moments[name].intersection(records.updates.tolist())):
+                drawing = self._thread.submit(picture_block, records, update, arm, self._world, time.time())
+                self._drawings[name].append(drawing)
+
+    def taken(self, name: str, showing: Showing) -> bytes:
+        """The pictures of an arm since the last call; one that fails is left out."""
+        drawings, self._drawings[name] = self._drawings[name], []
+        return b"".join(showing.attempt(f"pictures of {name}", d.result) or b"" for d in drawings)
+
+    def forget(self) -> None:
+        self._drawings: dict[str, list[Future[bytes]]] = {name: [] for name in self._arms}
+
+    def close(self) -> None:
+        self._thread.shutdown()
 
 
 def picture_block(records: Records, update: int, arm: Arm, world: World, wall_time: float) -> bytes:

@@ -7,8 +7,7 @@ Files: the root (guide, layout, HParams), `aggregate/<arm>` and `<arm>/seed_<k>`
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -28,7 +27,7 @@ from experiments.tensorboard.events import (
     session_start_record,
     text_record,
 )
-from experiments.tensorboard.images_tab import Arm, moments, picture_block
+from experiments.tensorboard.images_tab import Arm, Artist
 from experiments.tensorboard.links import (
     FEATURED,
     FEATURED_TAG,
@@ -63,13 +62,13 @@ class BoardSink:
         self._config, self._world, self._log_steps = training.config, training.world, log_steps
         self._showing = showing
         root, runs, arm_of = folder.path / "tensorboard", training.runs, np.array(training.runs.arm)
-        places = {arm: np.flatnonzero(arm_of == arm) for arm in training.config.arms}
-        self._runs_of, n = places, len(training.seeds)
-        self._arms = {  # in the first world
-            arm: Arm(places[arm][:n], training.seeds, rgb(look)) for arm, look in looks(training.config).items()
+        self._runs_of = {arm: np.flatnonzero(arm_of == arm) for arm in training.config.arms}
+        pictured = {  # in the first world
+            arm: Arm(self._runs_of[arm][: len(training.seeds)], training.seeds, rgb(look))
+            for arm, look in looks(training.config).items()
         }
         paths, arms = runs.paths(), in_order_of_colour(training.config)
-        written = self._with_files(len(paths))
+        written = _with_files(pictured.values(), len(paths))
         self.note = None if len(written) == len(paths) else _note(len(written), len(paths), runs.is_family)
         ordered = runs_in_order_of_colour(arms, [paths[place] for place in written])
         files = {  # TensorBoard hands out its colours in the order of the files' first events
@@ -84,29 +83,17 @@ class BoardSink:
         self._needs = known_needs(training.config, training.world)
         updates = {arm: training.config.training_of(arm).updates for arm in training.config.arms}
         self._grid = {arm: grid(own) for arm, own in updates.items()}
-        self._moments = {arm: moments(own) for arm, own in updates.items()}
         self._records: list[Records] = []
-        self._artist = ThreadPoolExecutor(1)  # draws in parallel to training
-        self._pictures: dict[str, list[Future[bytes]]] = {arm: [] for arm in self._arms}
-        self._featured = {place for arm in self._arms.values() for place in arm.runs[:FEATURED].tolist()}
+        self._artist = Artist(pictured, updates, training.world)
+        self._featured = {place for arm in pictured.values() for place in arm.runs[:FEATURED].tolist()}
         self._opened = False
-
-    def _with_files(self, runs: int) -> Sequence[int]:
-        """The runs that have files of their own: all, or of too many the first seeds of each arm's first world."""
-        if runs <= MAX_RUNS:
-            return range(runs)
-        most = max(1, MAX_RUNS // len(self._arms))
-        return [place for arm in self._arms.values() for place in arm.runs[:most].tolist()]
 
     def _all_files(self) -> list[EventFile]:
         return [self._root, *self._of_arm.values(), *self._of_run.values()]
 
     def write(self, records: Records) -> None:
         self._records.append(records)
-        for name, arm in self._arms.items():
-            for update in sorted(self._moments[name].intersection(records.updates.tolist())):
-                drawing = self._artist.submit(picture_block, records, update, arm, self._world, time.time())
-                self._pictures[name].append(drawing)
+        self._artist.draw(records)
 
     def flush(self) -> Position:
         """Write everything to disk; TensorBoard reads it at its next reload."""
@@ -128,7 +115,7 @@ class BoardSink:
         """Drop everything written after the position."""
         self._opened = True
         self._records.clear()
-        self._pictures = {arm: [] for arm in self._arms}
+        self._artist.forget()
         for name, file in self._files.items():
             file.truncate_to(int(position[name]))
 
@@ -140,7 +127,7 @@ class BoardSink:
         """
         now, attempt, before = time.time(), self._showing.attempt, len(self._showing.failed)
         attempt("TensorBoard's last points", self.flush)
-        self._artist.shutdown()
+        self._artist.close()
         attempt("TensorBoard's HParams", lambda: self._write_finals(columns, now))
         verdict = attempt("TensorBoard's verdict", lambda: text_tab.verdict(summary))
         if verdict is not None:
@@ -205,9 +192,15 @@ class BoardSink:
             exact = self._config.agent_of(name).gradient == "exact"
             file = self._of_arm[name]
             file.write(aggregate_block(records, self._grid[name], runs, self._curves, exact, now))
-            drawings = [self._showing.attempt(f"pictures of {name}", d.result) for d in self._pictures[name]]
-            file.write(b"".join(drawing or b"" for drawing in drawings))
-            self._pictures[name].clear()
+            file.write(self._artist.taken(name, self._showing))
+
+
+def _with_files(arms: Collection[Arm], runs: int) -> Sequence[int]:
+    """The runs that have files of their own: all, or of too many the first seeds of each arm's first world."""
+    if runs <= MAX_RUNS:
+        return range(runs)
+    most = max(1, MAX_RUNS // len(arms))
+    return [place for arm in arms for place in arm.runs[:most].tolist()]
 
 
 def _note(shown: int, runs: int, is_family: bool) -> str:

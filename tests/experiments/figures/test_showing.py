@@ -17,7 +17,7 @@ from experiments.pages.training_page import write_report
 from experiments.session import console
 from experiments.storage.results import Results
 from experiments.storage.run_folder import RunFolder
-from experiments.tensorboard import hparams_tab, sink, text_tab
+from experiments.tensorboard import hparams_tab, images_tab, text_tab
 from experiments.tensorboard.sink import BoardSink
 from tests.experiments.processes import in_a_child
 from tests.experiments.small_training import CONFIG, assert_same, contents, train
@@ -136,7 +136,7 @@ def test_a_picture_that_fails_while_training_goes_on_is_named_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sink, "picture_block", broken)
+    monkeypatch.setattr(images_tab, "picture_block", broken)
     assert run(tmp_path) == 1
     arms = "pictures of without, pictures of with_entropy, pictures of table"
     assert capsys.readouterr().err == f"train.py: not shown: {arms} (ValueError: no paint)\n"
