@@ -16,7 +16,7 @@ from experiments.config.version import __version__
 if TYPE_CHECKING:
     from experiments.config.loading import load_config
     from experiments.config.schema import Config, ConfigError
-    from experiments.session.run import Result
+    from experiments.session.in_memory import Result
     from experiments.storage.policies import load_policy
 
 # NumPy's matrix products are small here, and threads that wait for each other take ten times as long. OpenBLAS
@@ -53,6 +53,6 @@ def train(config: "Config") -> "Result":
     from experiments.config.shadows import check_names
 
     check_names("agents", "envs")
-    from experiments.session.run import train_in_memory  # imports torch: only when something is trained
+    from experiments.session.in_memory import train_in_memory  # imports torch: only when something is trained
 
     return train_in_memory(config)

@@ -4,11 +4,11 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import pyarrow as pa
 
 from experiments.config.schema import Config, ConfigError, one_line
 from experiments.figures.showing import Showing
@@ -16,37 +16,27 @@ from experiments.session.compiling import Watch, compile_ahead
 from experiments.session.engines import ATTEMPTS
 from experiments.session.interrupts import Interrupts
 from experiments.session.members import WorkerLost
+from experiments.session.sinks import Sinks
 from experiments.session.surroundings import plain_arithmetic
 from experiments.session.workers import Elsewhere, Workers, check_states
 from experiments.storage.checkpoints import Checkpoints, Moment, OlderFormat
-from experiments.storage.descriptions import origin, policies_of, stamped
+from experiments.storage.descriptions import policies_of
 from experiments.storage.run_folder import (
     SOURCE,
     TRAIN,
     NewerFormat,
-    Position,
     RunFolder,
     State,
     StoreError,
     config_text,
 )
-from experiments.storage.snapshots import SnapshotSink
 from experiments.storage.sources import JUDGING, digest
-from experiments.storage.table_sink import TableSink
-from experiments.storage.tables import run_table, step_table, update_table
+from experiments.storage.tables import run_table
 from experiments.training.loop import Training
 from experiments.training.numerics import arithmetic, differences
-from experiments.training.records import Records, joined
+from experiments.training.records import Records
 
 MAX_SHARE = 0.05  # of the time, for checkpoints
-
-
-class Sink(Protocol):
-    """Something that takes blocks of updates, and can be cut back to an earlier position."""
-
-    def write(self, records: Records) -> None: ...
-    def flush(self) -> Position: ...
-    def restore(self, position: Position) -> None: ...
 
 
 class Options(NamedTuple):
@@ -79,21 +69,6 @@ class Options(NamedTuple):
     source: str | None = None
 
 
-class Result(NamedTuple):
-    """A finished training in memory, which a notebook shows when it is the last line of a cell."""
-
-    updates: pa.Table
-    steps: pa.Table
-    runs: pa.Table
-    summary: Mapping[str, Any]
-    config: Config
-
-    def _repr_html_(self) -> str:
-        from experiments.session.notebook import shown  # late: it draws
-
-        return shown(self.config, self.updates, self.runs, self.summary)
-
-
 class Progress(Watch, Protocol):
     """Shows how far a whole training is."""
 
@@ -106,35 +81,6 @@ class Progress(Watch, Protocol):
 
 Notify = Callable[[str], None]
 Advance = Callable[[Records], None]
-
-
-def train_in_memory(config: Config) -> Result:
-    """Train without a folder; see `experiments.train`."""
-    from experiments.analysis.summary import provenance, summarize
-
-    began = time.monotonic()
-    with (
-        plain_arithmetic(),
-        np.errstate(invalid="ignore", over="ignore"),
-        closing(Training(config)) as training,
-        plain_arithmetic(),  # torch may have come with it
-        Workers(training, 1) as workers,  # block by block, so that Ctrl-C need not wait for the end
-    ):
-        records = joined([block.records for block in workers.blocks(lambda _: False)])
-        columns = workers.final()
-        summary = summarize(config, training.runs, columns)
-    summary |= provenance(
-        time.monotonic() - began, int(np.sum(columns["env_steps"])), arithmetic(not training.is_compiled)
-    )
-    runs, made_by = training.runs, origin(config_text(training.config))
-    summary["config_sha256"] = made_by["config_sha256"]
-    return Result(
-        stamped(update_table(records, runs), made_by),
-        stamped(step_table(records, runs), made_by),
-        stamped(run_table(columns, runs), made_by),
-        summary,
-        training.config,
-    )
 
 
 def run(
@@ -246,23 +192,10 @@ class _Session:
     ) -> None:
         self._config, self._training, self._folder, self._options = training.config, training, folder, options
         self._notify, self._interrupts, self._showing = notify, interrupts, showing
-        self._checkpoints = Checkpoints(folder)
-        self._arithmetic = arithmetic(not training.is_compiled)
-        self._sinks: dict[str, Sink] = {}
+        self._checkpoints, self._arithmetic = Checkpoints(folder), arithmetic(not training.is_compiled)
+        self._open = partial(Sinks, folder, training, showing)
+        self._sinks: Sinks | None = None
         self._changes: list[str] = []  # of the arithmetic, when the training was resumed
-
-    def _open_sinks(self, log_steps: int, tensorboard: bool) -> None:
-        from experiments.tensorboard.sink import BoardSink  # loaded while training goes on
-
-        self._log_steps = log_steps
-        mdp, updates = self._training.world.mdp, self._config.most_updates
-        self._tables = TableSink(self._folder, self._training.runs, updates, log_steps)
-        self._board = BoardSink(self._folder, self._training, log_steps, self._showing) if tensorboard else None
-        tables = None if mdp is None else (mdp.states, mdp.actions)
-        snapshots = SnapshotSink(self._folder, self._training.runs, updates, tables)
-        self._sinks = {"tables": self._tables, "snapshots": snapshots}
-        if self._board is not None:
-            self._sinks["board"] = self._board
 
     def begin(self, pace: float) -> Workers:
         """Prepare the folder, or find the moment from which to continue; for `pace` see `Workers`."""
@@ -287,8 +220,7 @@ class _Session:
         if self._options.source is not None:  # it describes the whole folder, so the old files go first
             self._folder.write(SOURCE, self._options.source)
         if others:
-            few, more = ", ".join(others[:5]), f" and {len(others) - 5} more" if len(others) > 5 else ""
-            self._notify(f"{self._folder.path}: left in place, since this program did not write it: {few}{more}")
+            self._notify(_left_in_place(self._folder.path, others))
 
     def _last_moment(self) -> Moment | None:
         """The newest usable checkpoint, with the sinks cut back to it; None: there is none yet."""
@@ -298,9 +230,8 @@ class _Session:
             try:
                 moment = self._checkpoints.read(path, size)
                 check_states(self._training, moment.states, moment.update)
-                self._open_sinks(moment.log_steps, "board" in moment.positions)
-                for name, sink in self._sinks.items():
-                    sink.restore(moment.positions[name])
+                self._sinks = self._open(moment.log_steps, "board" in moment.positions)
+                self._sinks.restore(moment.positions)
             except (NewerFormat, OlderFormat):
                 raise
             except (StoreError, ValueError, KeyError, TypeError) as error:
@@ -339,15 +270,14 @@ class _Session:
 
         with self._interrupts.deferred():
             blocks = workers.blocks(moment_due)
-            if not self._sinks:
-                self._open_sinks(self._options.log_steps, self._options.tensorboard)
-                if self._board is not None and self._board.note is not None:
-                    self._notify(self._board.note)
+            if self._sinks is None:
+                self._sinks = self._open(self._options.log_steps, self._options.tensorboard)
+                if self._sinks.board is not None and self._sinks.board.note is not None:
+                    self._notify(self._sinks.board.note)
             import experiments.analysis.summary  # noqa: F401  (for the end: training hides how long it takes)
 
             for block in blocks:
-                for sink in self._sinks.values():
-                    sink.write(block.records)
+                self._sinks.write(block.records)
                 on_block(block.records)
                 now = time.monotonic()
                 if block.states is not None:
@@ -357,20 +287,21 @@ class _Session:
                     if self._interrupts.received is not None:
                         self._notify(f"checkpoint kept after update {workers.update_count} of {updates}")
                         break
-                elif self._board is not None and now - last_flush >= self._options.flush_seconds:
+                elif self._sinks.board is not None and now - last_flush >= self._options.flush_seconds:
                     self._folder.check_in_place()
-                    self._board.flush()
+                    self._sinks.board.flush()
                     last_flush = now
 
     def _save(self, update: int, states: Sequence[State]) -> float:
         """Store a checkpoint; returns the seconds that it took."""
         self._folder.check_in_place()
-        positions = {name: sink.flush() for name, sink in self._sinks.items()}
+        assert self._sinks is not None
+        positions = self._sinks.flush()
         began = time.monotonic()
         self._folder.sync("tensorboard")  # else a power failure might lose what the positions include
         seconds = began - self._began
         self._checkpoints.save(
-            Moment(update, states, positions, self._log_steps, seconds, self._arithmetic, self._changes)
+            Moment(update, states, positions, self._sinks.log_steps, seconds, self._arithmetic, self._changes)
         )
         return time.monotonic() - began
 
@@ -383,8 +314,9 @@ class _Session:
         """Write the results, and then what is shown of them; after a kill, a resumed training does it again."""
         from experiments.analysis.summary import provenance, summarize
 
+        assert self._sinks is not None
         columns, runs = workers.final(), self._training.runs
-        self._tables.finish()
+        self._sinks.tables.finish()
         self._folder.write_table("runs.parquet", run_table(columns, runs))
         inputs = {world.number: world.inputs for world in self._training.worlds}
         about = {arm: policies_of(self._config, arm, inputs) for arm in self._config.arms}
@@ -395,6 +327,11 @@ class _Session:
         if self._changes:
             summary["arithmetic_changes"] = self._changes
         self._folder.write_summary(summary)
-        if self._board is None or self._board.finish(columns, summary):
+        if self._sinks.board is None or self._sinks.board.finish(columns, summary):
             self._folder.tidy()  # otherwise --resume tries it again
         return self._folder.read_summary()
+
+
+def _left_in_place(path: Path, others: Sequence[str]) -> str:
+    few, more = ", ".join(others[:5]), f" and {len(others) - 5} more" if len(others) > 5 else ""
+    return f"{path}: left in place, since this program did not write it: {few}{more}"

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from experiments.figures.looks import COLOURS
 from experiments.figures.style import svg_of
-from experiments.session.run import train_in_memory
+from experiments.session.in_memory import train_in_memory
 from experiments.speed import peers, revisions, scenarios
 from experiments.speed.limits import Demand, limits
 from experiments.speed.scenarios import SIZES, Scenario, Size, Timing, in_turns, measure, peak_bytes

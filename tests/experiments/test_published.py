@@ -13,7 +13,7 @@ from scipy.stats import binom, fisher_exact, norm
 
 from envs.exact import evaluate
 from experiments import load_config, train
-from experiments.session.run import Result
+from experiments.session.in_memory import Result
 from experiments.training.loop import Training
 from tests.experiments.comparisons import CONFIGS
 from train import main

@@ -9,7 +9,8 @@ from markupsafe import escape
 from experiments import load_config, train
 from experiments.analysis.wording import measure_text, plain
 from experiments.pages.training_page import write_report
-from experiments.session.run import Options, Result, run
+from experiments.session.in_memory import Result
+from experiments.session.run import Options, run
 from tests.experiments.report_folder import EVIL, Page, trained
 
 

@@ -21,8 +21,8 @@ from experiments.analysis.summary import in_json
 from experiments.config.measures import RUN_MEASURES
 from experiments.pages.training_page import write_report
 from experiments.session.console import Screen, verdict_line
+from experiments.session.in_memory import Result
 from experiments.session.result_tables import results
-from experiments.session.run import Result
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.report_folder import trained
 from tests.experiments.small_training import small_config

@@ -19,6 +19,7 @@ from experiments import play, train
 from experiments.config.loading import load_config
 from experiments.config.schema import ConfigError, Environment
 from experiments.session import run as session
+from experiments.session.in_memory import train_in_memory
 from experiments.session.members import WorkerFailed
 from experiments.session.workers import Workers
 from experiments.speed import simulators
@@ -408,7 +409,7 @@ class TestEverySimulatorIsClosed:
         self.assert_closed(log, before + 3)
 
     def test_that_was_trained_in_without_a_folder(self, log: Path) -> None:
-        session.train_in_memory(strange(log=str(log)))
+        train_in_memory(strange(log=str(log)))
         self.assert_closed(log, 1 + 2 * 3 * 2)
 
     @pytest.mark.parametrize("workers", [1, 2])
