@@ -42,7 +42,7 @@ def entropy_from_log(log_pi: Numbers, pi: Numbers | None = None) -> Any:
     """Shannon entropy in nats from log-probabilities, the form the loss differentiates: [..., A] -> [...].
 
     It is summed over every action: the one-sample estimate -log pi(a_t) has the right mean, but a gradient that is
-    zero on average, so it would regularise nothing. Not validated, since it runs once per update.
+    zero on average, so it would regularise nothing. Not validated, to save time: it runs in every update.
 
     Args:
         log_pi: finite log-probabilities.

@@ -121,7 +121,7 @@ class StackedLearner:
         self.theta.grad += torch.autograd.grad(loss.sum(), [self.theta])[0]
 
     def apply(self) -> Tensor:
-        """Move every run along the gradient in `theta.grad`; returns its norm before clipping, [R]."""
+        """Move every run one step against the gradient in `theta.grad`; returns its norm before clipping, [R]."""
         assert self.theta.grad is not None
         self._steps += 1
         norm = torch.empty(len(self.theta), dtype=self.theta.dtype)
@@ -136,16 +136,16 @@ class StackedLearner:
         return np.isfinite(self.theta.detach().sum(1).double().numpy())
 
     def freeze(self, runs: NDArray[np.bool_]) -> None:
-        """Stop moving the runs [R] (bool) for good, because a number of theirs is no longer finite.
+        """Stop moving the runs [R] (bool) for good, because one of their numbers is no longer finite.
 
         Their parameters are set to 0, which makes the policy uniform and keeps their numbers finite from now on.
-        Such runs are reported as failed and never averaged.
+        Such runs are reported as failed, and their numbers from then on count nowhere.
         """
         self.frozen |= torch.from_numpy(runs)
         self.theta.detach().numpy()[runs] = 0.0
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Everything that training needs to go on beside `theta`."""
+        """Everything besides `theta` that training needs in order to go on."""
         return {"frozen": self.frozen.numpy().copy(), "means": self.means.copy(), "steps": np.array(self._steps)}
 
     def load(self, state: Mapping[str, NDArray[Any]]) -> None:

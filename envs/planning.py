@@ -25,7 +25,7 @@ def optimal_values(mdp: FiniteMDP, *, horizon: int | None, discount: float) -> t
     limit is finite even if an episode could be prolonged for ever.
 
     Raises:
-        ValueError: the horizon or the discount is not valid; the undiscounted values grow or fall for ever.
+        ValueError: the horizon or the discount is not valid, or the undiscounted values grow or fall for ever.
     """
     _check(horizon, discount)
     model = dynamics(mdp)
@@ -39,7 +39,7 @@ def optimal_values(mdp: FiniteMDP, *, horizon: int | None, discount: float) -> t
 
 
 def optimal_actions(mdp: FiniteMDP, discount: float) -> NDArray[np.bool_]:
-    """Every action whose value without a limit is within 1e-9 of the best, [S, A].
+    """Every action whose value without a horizon is within 1e-9 of the best, [S, A].
 
     Without discounting, an action that only loses time is as good as the best.
     """
@@ -101,6 +101,6 @@ def _average_reward(model: Dynamics) -> float:
 
 def _endless(trouble: str) -> ValueError:
     return ValueError(
-        f"optimal_values: the undiscounted values {trouble}; rewards can be collected for ever, or costs never be "
-        "avoided: give a horizon or a discount below 1"
+        f"optimal_values: the undiscounted values {trouble}; rewards can be collected for ever, or costs can "
+        "never be avoided: give a horizon or a discount below 1"
     )

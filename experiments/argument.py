@@ -58,7 +58,7 @@ class Done(NamedTuple):
 
     results: Results
     drawn: Drawn
-    trained: bool  # whether it was trained now, or had been before
+    trained: bool  # True: it was trained now; False: it had been before
     not_shown: dict[str, str]  # what could not be drawn, and why
 
 
@@ -151,7 +151,7 @@ def prepare_all(
         engine: where they are trained.
         screen: where it is shown.
         verbose: whether each has a line.
-        url: of the folder in a store, where the machines that train do not have the one here.
+        url: of the folder in a store, if the machines that train cannot reach the one here.
     Raises:
         StoreError: one of their folders belongs to somebody else; nothing has been done.
         Unfinished: some failed; the others are finished.

@@ -209,9 +209,7 @@ def _check_folder(folder: SweepFolder, text: str, options: argparse.Namespace) -
             f"{folder.path} holds results; go on with --resume, replace it with --overwrite, or use --out"
         )
     if options.resume and place.read_text(encoding="utf-8") != text:
-        raise StoreError(
-            f"{folder.path}: holds another sweep than this one; replace it with --overwrite, or use --out"
-        )
+        raise StoreError(f"{folder.path}: holds a different sweep; replace it with --overwrite, or use --out")
 
 
 def swept(sweep: Sweep, planned: Sequence[Cell], place: Place) -> Swept:
@@ -251,8 +249,8 @@ def swept(sweep: Sweep, planned: Sequence[Cell], place: Place) -> Swept:
 
 
 def measure_of(sweep: Sweep, config: Config) -> str:
-    """What settings are compared by: what a tuning chooses by; else the measure of the first claim that one could
-    choose by, or the return."""
+    """The measure that settings are compared by: a tuning names it. Otherwise it is that of the first claim whose
+    measure could choose between settings, or else the return."""
     if sweep.tuning is not None:
         return sweep.tuning.choose_by
     measures = [RUN_MEASURES.get(claim.measure) for claim in config.claims]

@@ -19,34 +19,36 @@ LONG = {"by_world": 400, "entropy_bits": 400, "inconclusive_names": 400}  # the 
 # By file: sentences, which begin with a word, with the names of `numbers`; spaces stand for any white space.
 SENTENCES = {
     "README.md": (
-        "In 60 mazes (`configs/mazes.toml`), {mazes} of 600 runs end at the far reward without the term and "
+        "In 60 mazes (`configs/mazes.toml`), {mazes} of 600 runs end at the far goal without the term and "
         "{mazes_with} of 600 with it: the difference over mazes is {mazes_effect}, above 0 in {mazes_better} "
-        "mazes and below in {mazes_worse} (",
-        "In another 48 mazes, {again} of 192 and {again_with} of 192 do, by {again_effect}; and",
-        "on other mazes, {tuned} of 192 and {tuned_with} of 192, by {tuned_effect}, though only {straight} and "
-        "{straight_with} also walk there straight.",
+        "mazes and below 0 in {mazes_worse} (",
+        "In another 48 mazes, {again} of 192 runs end there without the term and {again_with} of 192 with it, a "
+        "difference of {again_effect}. With",
+        "on other mazes, {tuned} of 192 and {tuned_with} of 192 do, a difference of {tuned_effect}, but only "
+        "{straight} and {straight_with} also walk there straight.",
         "of 80 runs, {more} end there without the term, {more_ten} after ten times the updates, {more_steps} "
         "after as many steps as with the term, and {more_with} with it.",
-        "small steps ({small} without the term, {small_with} with it), plain steps ({plain} and {plain_with}) and "
-        "a linear policy ({linear} and {linear_with}); with a narrow network ({narrow} and {narrow_with}) that is "
-        "inconclusive.",
-        "with a tenth of the rewards {tenth} runs become {tenth_with}.",
-        "| runs that end at the better goal | {succeeds} | {succeeds_with} |",
+        "a small learning rate ({small} without the term, {small_with} with it), with plain SGD ({plain} and "
+        "{plain_with}) and with a linear policy ({linear} and {linear_with}); with a narrow network ({narrow} and "
+        "{narrow_with}) the claim is inconclusive.",
+        "with a tenth of the rewards, {tenth} runs end at the far goal without the term and {tenth_with} with it.",
+        "| runs that end at the far goal | {succeeds} | {succeeds_with} |",
         "| runs that also walk there straight | {solved} | {solved_with} |",
         "| runs whose most probable actions lead there | {greedy} | {greedy_with} |",
         "| runs that never reached it | {never} | {never_with} |",
-        "with a fifth of the learning rate and no term, {small_step} runs end at the better goal.",
-        "Ten times the updates would not: {rooms_ten} runs do then, {rooms_same} with as many updates, and "
-        "{rooms_with} with the term.",
+        "with a fifth of it and no term, {small_step} runs end at the far goal (on other seeds, in "
+        "`configs/harm.toml`, {small}).",
+        "Ten times the updates would not: {rooms_ten} runs end there then, {rooms_same} with the usual number, "
+        "and {rooms_with} with the term.",
         "is not always better: {dose_none} runs end there without the term, {dose} with coefficient 0.03 and "
         "{dose_ten} with ten times as much.",
         "ends at the best one in {bandit} runs without the term and in {bandit_with} with it, and in "
         "{baseline} with a running-mean baseline",
-        "trains all {experiments} experiments in some minutes and judges their {claims} claims together",
+        "trains all {experiments} experiments in a few minutes and judges their {claims} claims together",
         "Of the {effects} that were expected to hold, {supported} are supported, {refuted} refuted and "
         "{inconclusive} inconclusive; of the {limits} that were expected not to hold, {limits_supported} are "
         "supported.",
-        "Inconclusive are claims of {inconclusive_names}.",
+        "The inconclusive ones are claims of {inconclusive_names}.",
         "Without the term and with it, {deep_4} and {deep_4_with} runs end with the treasure at depth 4, and "
         "{deep_10} and {deep_10_with} at depth 10",
         "![{by_world}](docs/by_world.svg)",
@@ -133,7 +135,7 @@ def numbers(summary: Mapping[str, Any]) -> dict[str, str]:
         **{f"{name}_effect": interval(claim, "effect") for name, claim in zip(FAMILIES, effects, strict=True)},
         "mazes_verdict": VERDICTS[law["verdict"]],
         "mazes_better": str(law["worlds"]["higher"]),
-        "mazes_worse": str(law["worlds"]["lower"]),
+        "mazes_worse": str(law["worlds"]["lower"] or "none"),
         "experiments": str(len(summary["experiments"])),
         "claims": str(len(claims)),
         **{name: str(number) for name, number in summary["verdicts"].items()},

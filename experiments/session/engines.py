@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 Task = TypeVar("Task")
 ENGINES = ("local", "ray")
-ATTEMPTS = 3  # at a task, or at a training from its last checkpoint, whose process a cluster loses
-# Once half of all tasks are done, one that takes so many times as long as their median is named as late. Spark
+ATTEMPTS = 3  # in all, if a cluster loses the process: of a task, or of a training from one checkpoint
+# Once half of all tasks are done, one that takes this many times as long as their median is named as late. Spark
 # (spark.speculation) begins such a task a second time; here it is only named, since it may rightly take long.
 LATE_TIMES = 3.0
-LATE_SECONDS = 10.0  # a task is never late before: nobody would look after it so soon
+LATE_SECONDS = 10.0  # no task is late before this: nobody would check on it so soon
 
 
 @dataclass
@@ -43,8 +43,8 @@ class Engine(ABC):
     """What does tasks apart from each other, so that one that fails does not stop the others.
 
     Attributes:
-        attempts: how often a task is tried whose process ends.
-        cores: about how many tasks are done at once, and processes share a large training.
+        attempts: how often a task is tried if its process ends.
+        cores: about how many tasks are done at once, and how many processes share a large training.
         share: starts a process for each share of the seeds of one training, as `Workers` takes it; None: threads
             and processes of this machine share it.
     """
@@ -81,7 +81,7 @@ class Engine(ABC):
         """
         waiting = deque((task, 1) for task in tasks)
         under_way: dict[Any, _Attempt[Task]] = {}
-        took: list[float] = []  # by those that are done, in the order of length
+        took: list[float] = []  # seconds of the tasks that are done, shortest first
         try:
             while waiting or under_way:
                 while waiting and len(under_way) < self._at_once:

@@ -166,7 +166,7 @@ def _check_folder(folder: RunFolder, config: Config, options: Options) -> None:
             raise StoreError(f"{folder.path}: nothing to resume there; leave out --resume to start")
         if folder.has_begun and config_text(folder.read_config()) != config_text(config):
             raise ConfigError(
-                f"{folder.path}: holds another config than this one; replace it with --overwrite, or use --out"
+                f"{folder.path}: holds a different config; replace it with --overwrite, or use --out"
             )
     elif folder.holds_anything and not options.overwrite:
         how = "go on with --resume, " if holds(folder, config) else ""
@@ -334,4 +334,4 @@ class _Session:
 
 def _left_in_place(path: Path, others: Sequence[str]) -> str:
     few, more = ", ".join(others[:5]), f" and {len(others) - 5} more" if len(others) > 5 else ""
-    return f"{path}: left in place, since this program did not write it: {few}{more}"
+    return f"{path}: left in place, since this program did not write them: {few}{more}"

@@ -77,7 +77,7 @@ class Mirror:
             StoreError: the store failed; it can be called again.
         """
         if not self.push():
-            raise StoreError(f"{self.copy}: files are removed there, so it cannot be written to {self.url}")
+            raise StoreError(f"{self.copy}: files keep being removed there, so it cannot be written to {self.url}")
         versions = self._store.versions()
         for name, known in self._work.known.items():
             self._work.known[name] = Known(known.here, known.there or versions.get(name))
@@ -103,7 +103,7 @@ class Mirror:
         """Write what has changed in the working copy.
 
         Returns:
-            False if files were removed there all the time, so that there was no moment to be written.
+            False if files kept being removed there, so that no consistent state could be written.
         Raises:
             StoreError: the store failed; the next call goes on from there.
         """

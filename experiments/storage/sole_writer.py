@@ -45,7 +45,7 @@ class SoleWriter:
         raise StoreError(
             f"{store.url}: another command is writing there (on {machine}, process {process}, since {since}); "
             "wait for it or use another --out. If it was killed, go on from that machine, or remove "
-            f"{store.url}/{WRITER}, and with it what was not written yet"
+            f"{store.url}/{WRITER} and lose what was not written yet"
         )
 
     def let_go(self) -> None:

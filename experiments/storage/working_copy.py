@@ -51,7 +51,7 @@ class WorkingCopy:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other commands of this machine away, with the state that the last one left."""
+        """Keep other commands of this machine away, and read the state that the last one left."""
         with self._base.locked():
             with suppress(FileNotFoundError, ValueError, TypeError, KeyError):
                 state = json.loads(self._base.read(STATE, MAX_BYTES))
@@ -110,7 +110,7 @@ class WorkingCopy:
         return self._base.path / _second_name(name)
 
     def read_held(self, name: str, version: Version) -> bytes:
-        """A file as it was then, though more was appended to it since."""
+        """A file as it was then, even if more has been appended to it since."""
         return self._base.read(_second_name(name), version[0])
 
 

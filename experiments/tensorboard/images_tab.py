@@ -37,7 +37,7 @@ def moments(updates: int) -> frozenset[int]:
 
 
 class Artist:
-    """Draws the pictures of all arms in parallel to training.
+    """Draws the pictures of all arms in parallel with training.
 
     Args:
         arms: what to draw, by name.
@@ -72,7 +72,7 @@ class Artist:
 def picture_block(records: Records, update: int, arm: Arm, world: World, wall_time: float) -> bytes:
     """Histograms of action probabilities and, where the world is a grid, maps of policy and visits.
 
-    Frozen runs are left out, whose policies mean nothing, and runs that have made all of their updates.
+    Frozen runs, whose policies mean nothing, are left out, and so are runs that have made all of their updates.
     """
     row, snapshot = update - records.first, records.snapshots.get(update)
     going = arm.runs[records.active[row, arm.runs]]

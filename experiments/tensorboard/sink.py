@@ -1,8 +1,8 @@
 """Writes TensorBoard's event files: every step and update of every run, whole arms, and a guide to reading them.
 
 R: runs, U: updates of one flush, K: tags. Blocks of records are laid out once per flush and run, not per point.
-Files: the root (guide, layout, HParams), `aggregate/<arm>` and `<arm>/seed_<k>`, of a family of worlds
-`<arm>/world_<w>/seed_<k>`. Of more than MAX_RUNS runs, only the first of each arm have files of their own.
+Files: the root (guide, layout, HParams), `aggregate/<arm>` and `<arm>/seed_<k>`, for a family of worlds
+`<arm>/world_<w>/seed_<k>`. With more than MAX_RUNS runs, only the first of each arm have files of their own.
 """
 
 import math
@@ -40,7 +40,7 @@ from experiments.tensorboard.scalar_blocks import finite_scalars_block, scalar_b
 from experiments.training.loop import Training
 from experiments.training.records import Column, Records, Steps, joined
 
-MAX_RUNS = 300  # that have files of their own; of more, TensorBoard's page would take minutes to load
+MAX_RUNS = 300  # that have files of their own; with more, TensorBoard's page would take minutes to load
 
 
 class BoardSink:
@@ -120,7 +120,9 @@ class BoardSink:
             file.truncate_to(int(position[name]))
 
     def finish(self, columns: Mapping[str, Column], summary: Mapping[str, Any]) -> bool:
-        """Write what is known at the end: the columns of runs.parquet, and the verdicts. One part may fail alone.
+        """Write what is known at the end: the columns of runs.parquet, and the verdicts.
+
+        If one part fails, the others are still written.
 
         Returns:
             whether everything was written.

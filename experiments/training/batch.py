@@ -1,4 +1,4 @@
-"""Runs that share stacked operations: they differ only in seed, coefficient, discount and initial policy.
+"""Runs that share stacked operations: they differ only in seeds and in numbers that each run may have for itself.
 
 R: runs, A: actions, W: updates over which final values are means. What depends on the kind of world is in
 `experiments.training.finite` and `experiments.training.simulated`.
@@ -31,7 +31,8 @@ State = dict[str, NDArray[Any]]
 
 
 class Batch:
-    """The runs of some arms in one world that differ in entropy coefficient, discount and initial policy only."""
+    """Runs, in one world, of arms that differ only in entropy coefficient, discount, initial policy and, where
+    learning is compiled, in learning rate."""
 
     def __init__(
         self,

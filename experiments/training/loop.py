@@ -1,7 +1,8 @@
 """The training loop, which trains all runs by a block of updates. It knows of no files, screens or TensorBoard.
 
-R: runs, A: actions. Arms that differ only in entropy coefficient, discount and initial policy share one batch.
-Arms that differ in anything else, and the worlds of a family, have batches of their own behind the same interface.
+R: runs, A: actions. Arms that differ only in entropy coefficient, discount and initial policy share one batch, in
+finite worlds with sampled gradients also those that differ in learning rate. Arms that
+differ in anything else, and the worlds of a family, have batches of their own behind the same interface.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,7 +74,7 @@ class Training:
         """Train the next updates of every run. How many are trained at a time changes no number.
 
         Args:
-            updates: U, the number of updates; None: all that are left. A run that has made all of its own rests.
+            updates: U, the number of updates; None: all that are left. A run rests once it has made its own.
             each: calls a function with the place of every compiled run, in any order and in any thread.
         """
         first = self.update_count

@@ -86,7 +86,7 @@ def test_a_folder_with_results_is_not_overwritten(file: Path, capsys: pytest.Cap
     assert "holds results; go on with --resume" in capsys.readouterr().err
     file.write_text(file.read_text().replace("0.4", "0.3"))
     run(file, "--resume", status=2)
-    assert "holds another sweep" in capsys.readouterr().err
+    assert "holds a different sweep" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     run(file, "--overwrite")
     assert len(list((out / "cells").iterdir())) == 6

@@ -52,8 +52,8 @@ def advance(
     """Train a run by a block of updates; once it fails, or has taken all its steps, it no longer moves.
 
     Returns:
-        for the lock-steps of the block, update by update: the episodes still running, and their mean entropy in
-        nats.
+        for the lock-steps of the block, update by update: the number of episodes still running, and their mean
+        entropy in nats.
     """
     most = len(block.columns) * options.time_limit
     live, entropy = np.empty(most, np.int64), np.empty(most)
@@ -179,7 +179,7 @@ def _control(run: Run, entropy_bits: float, memory: Memory) -> None:
 
 @compiled(inlined=True)
 def _freeze_if_failed(update: int, loss: float, memory: Memory) -> None:
-    """Freeze a run with a number that is not finite: its parameters become 0, a uniform policy."""
+    """Freeze the run if one of its numbers is not finite: its parameters become 0, its policy uniform."""
     if not (math.isfinite(loss) and are_finite(memory.theta)):
         memory.failed_update[0] = update
         fill(memory.theta, 0.0)

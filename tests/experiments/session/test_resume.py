@@ -179,7 +179,7 @@ class TestOptions:
 
     def test_another_config_is_refused(self, tmp_path: Path) -> None:
         crashed(tmp_path, at=9)
-        with pytest.raises(ConfigError, match="another config"):
+        with pytest.raises(ConfigError, match="a different config"):
             train(tmp_path, small_config("agent.learning_rate=0.5"), resume=True)
 
     def test_the_folder_of_another_config_is_noticed_even_if_its_config_was_replaced(self, tmp_path: Path) -> None:

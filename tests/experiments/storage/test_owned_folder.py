@@ -242,7 +242,7 @@ def test_other_files_stay_in_every_folder_of_ours(
         _, told = train(folder, **{how: True})
         if how == "overwrite":
             assert told[-1].startswith(
-                f"{folder}: left in place, since this program did not write it: .mine.tmp, mine, mine.parquet"
+                f"{folder}: left in place, since this program did not write them: .mine.tmp, mine, mine.parquet"
             )
     for path in (*planted, folder / "mine" / "steps.parquet"):
         assert path.read_text() == f"mine, {path}"

@@ -485,7 +485,7 @@ class TestAMapInAFile:
     def test_that_changes_makes_another_config(self, config: Any, tmp_path: Path) -> None:
         self.run(config, tmp_path / "run")
         (tmp_path / "map.txt").write_text(TURNED)
-        with pytest.raises(ConfigError, match="holds another config"):
+        with pytest.raises(ConfigError, match="holds a different config"):
             self.run(config, tmp_path / "run", resume=True)
         (tmp_path / "map.txt").write_text(f"\n{MAP}\n")  # another file, the same lines
         self.run(config, tmp_path / "run", resume=True)
