@@ -210,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """One run without the term and one with it, on the same seed."""
     Parser("experiments.textbook", __doc__).parse_args(arguments)
     config = load_config("bandit")
-    print(f"{config.description}\nentropy of the policy, bits, in updates 0, 250, 500, ..., last of one run:")
+    print(f"{config.description}\nentropy of the policy, bits, in updates 0, 250, 500, ... and the last:")
     for arm in config.arms:
         updates = list(train(config, arm, seed=0))
         bits = [
