@@ -1,4 +1,5 @@
-"""The sentences of the READMEs whose numbers come from docs/argument.json, and a command that fills them in.
+"""The sentences whose numbers come from docs/argument.json and docs/quarter_million.json, and a command that fills
+them in.
 
     python -m tests.readme_numbers
 
@@ -7,7 +8,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ SENTENCES = {
         "{mazes_with} of 600 with it: the difference over mazes is {mazes_effect}, above 0 in {mazes_better} "
         "mazes and below 0 in {mazes_worse} (",
         "In another 48 mazes, {again} of 192 runs end there without the term and {again_with} of 192 with it, a "
-        "difference of {again_effect}. With",
+        "difference of {again_effect}.",
         "on other mazes, {tuned} of 192 and {tuned_with} of 192 do, a difference of {tuned_effect}, but only "
         "{straight} and {straight_with} also walk there straight.",
         "of 80 runs, {more} end there without the term, {more_ten} after ten times the updates, {more_steps} "
@@ -31,6 +32,9 @@ SENTENCES = {
         "a small learning rate ({small} without the term, {small_with} with it), with plain SGD ({plain} and "
         "{plain_with}) and with a linear policy ({linear} and {linear_with}); with a narrow network ({narrow} and "
         "{narrow_with}) the claim is inconclusive.",
+        "Of {settings} random settings ({runs} runs, as many agents",
+        "it helped in {helps} and harmed in {harms}.",
+        "with the largest quarter of the coefficients the mean effect is {effect_4}, with the",
         "with a tenth of the rewards, {tenth} runs end at the far goal without the term and {tenth_with} with it.",
         "| runs that end at the far goal | {succeeds} | {succeeds_with} |",
         "| runs that also walk there straight | {solved} | {solved_with} |",
@@ -54,6 +58,26 @@ SENTENCES = {
         "![{by_world}](docs/by_world.svg)",
         "![{entropy_bits}](docs/entropy_bits.svg)",
     ),
+    "docs/law.md": (
+        "(sources `29696fb5601acfca`). {settings} settings make {runs} runs and {million_steps} million "
+        "environment steps.",
+        "All trainings together took {core_seconds} seconds of one core.",
+        "The other {refused_settings} settings are refused",
+        "| helps | {helps} |",
+        "| harms | {harms} |",
+        "| has no effect (significantly smaller than .1) | {no_effect} |",
+        "| undecided | {undecided} |",
+        "on the share of runs that end there is {effect}.",
+        "| .0010 to {to_1} | {effect_1} | {helps_1} | {harms_1} |",
+        "| .0057 to {to_2} | {effect_2} | {helps_2} | {harms_2} |",
+        "| .0341 to {to_3} | {effect_3} | {helps_3} | {harms_3} |",
+        "| .1922 to {to_4} | {effect_4} | {helps_4} | {harms_4} |",
+        "the mean effect is {scale_down} with a tenth of the rewards, {scale} with the rewards as they are and "
+        "{scale_up} with ten times as large ones.",
+        "from {limit_30} at 30 steps to {limit_200} at 200, and with the discount, from {discount_low} at .9 to "
+        "{discount_high} at 1.",
+        "It is {adam} with Adam and {sgd} with SGD, and {normalised} with normalised advantages,",
+    ),
     "README.ko.md": (
         "| 멀리 있는 큰 보상에서 끝난 실행 | 600개 중 {mazes}개 | 600개 중 {mazes_with}개 |",
         "**판정: {mazes_verdict}.**",
@@ -63,9 +87,9 @@ SENTENCES = {
 }
 
 
-def stored() -> dict[str, Any]:
-    """The summary of the argument."""
-    found: dict[str, Any] = json.loads((ROOT / "docs" / "argument.json").read_text(encoding="utf-8"))
+def stored(name: str = "argument") -> dict[str, Any]:
+    """The summary of the argument, or of the sweep `quarter_million`."""
+    found: dict[str, Any] = json.loads((ROOT / "docs" / f"{name}.json").read_text(encoding="utf-8"))
     return found
 
 
@@ -141,7 +165,53 @@ def numbers(summary: Mapping[str, Any]) -> dict[str, str]:
         **{name: str(number) for name, number in summary["verdicts"].items()},
         "inconclusive_names": ", ".join(f"`{name}`" for name in sorted(open_ones)) or "none",
         **summary["headline"],
+        **_of_random_settings(stored("quarter_million")),
     }
+
+
+def _of_random_settings(summary: Mapping[str, Any]) -> dict[str, str]:
+    found = summary["comparison"]
+    groups = {(key, str(group["values"])): group for key, parts in found["marginals"].items() for group in parts}
+    effects = {
+        "adam": ("agent.optimizer", "adam"),
+        "sgd": ("agent.optimizer", "sgd"),
+        "normalised": ("agent.normalize_advantages", "True"),
+        "discount_low": ("agent.discount", "0.9"),
+        "discount_high": ("agent.discount", "1.0"),
+        "scale_down": ("environment.reward_scale", "0.1"),
+        "scale": ("environment.reward_scale", "1.0"),
+        "scale_up": ("environment.reward_scale", "10.0"),
+        "limit_30": ("environment.max_episode_steps", "30"),
+        "limit_200": ("environment.max_episode_steps", "200"),
+    }
+    quarters = {}
+    for number, group in enumerate(found["marginals"]["arms.with_entropy.entropy_coef"], 1):
+        quarters[f"to_{number}"] = f"{group['values']['to']:.4f}"[1:]
+        quarters |= {f"{name}_{number}": share(group[name]) for name in ("helps", "harms")}
+        quarters[f"effect_{number}"] = effect(group["effect"])
+    return {
+        "settings": f"{summary['trainings']:,}",
+        "refused_settings": str(summary["refused"]),
+        "runs": f"{summary['runs']:,}",
+        "million_steps": f"{summary['env_steps'] / 1e6:,.0f}",
+        "core_seconds": f"{summary['core_seconds']:,.0f}",
+        "effect": effect(found["effect"]),
+        **{name.replace(" ", "_"): share(ends) for name, ends in found["shares"].items()},
+        **{name: effect(groups[place]["effect"]) for name, place in effects.items()},
+        **quarters,
+    }
+
+
+def share(ends: Sequence[float]) -> str:
+    """A share of all settings with the ends of its interval."""
+    middle, low, high = (f"{end:.3f}"[1:] for end in ends)
+    return f"{middle} [{low}, {high}]"
+
+
+def effect(ends: Sequence[float]) -> str:
+    """A difference with the ends of its interval."""
+    middle, low, high = (f"{end:+.3f}".replace("0.", ".", 1) for end in ends)
+    return f"{middle} [{low}, {high}]"
 
 
 def interval(entry: Mapping[str, Any], name: str) -> str:
@@ -153,6 +223,9 @@ def pattern(sentence: str) -> re.Pattern[str]:
     """What finds a sentence with any numbers in it, however its lines are wrapped."""
     parts = re.split(r"\{(\w+)\}", sentence)
     literal = [r"\s+".join(map(re.escape, re.split(r"\s+", part))) for part in parts[::2]]
+    literal = [
+        re.sub(r"^\\\.", r"\\.(?!\\d)", part) for part in literal
+    ]  # the end of a sentence, not a decimal point
     fields = [rf"(?P<{name}>[^{{}}|!]{{1,{LONG.get(name, 50)}}}?)" for name in parts[1::2]]
     return re.compile("".join(a + b for a, b in zip(literal, [*fields, ""], strict=True)))
 
@@ -178,4 +251,4 @@ if __name__ == "__main__":
     for file, wanted in SENTENCES.items():
         path = ROOT / file
         path.write_text(filled(path.read_text(encoding="utf-8"), wanted, numbers(stored())), encoding="utf-8")
-        print(f"{file}: {len(wanted)} sentences have the numbers of docs/argument.json")
+        print(f"{file}: {len(wanted)} sentences have the stored numbers")

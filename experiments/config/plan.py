@@ -131,5 +131,5 @@ OUTSIDE = (
     ),
     Outside("fair_frozen_lake", "a sweep, judged by itself: inconclusive (docs/law.md)"),
     Outside("help_and_harm", "a sweep over random settings, which makes no claim (docs/law.md)"),
-    Outside("quarter_million", "the same sweep, continued (docs/sweeps.md)"),
+    Outside("quarter_million", "the same sweep, continued to 253,680 runs (docs/law.md)"),
 )
