@@ -83,21 +83,25 @@ def heat_map(found: Sequence[Effect], keys: Sequence[str]) -> Picture:
 
 
 def marginal_effects(groups: Mapping[str, Sequence[Group]]) -> Iterator[Picture]:
-    """A picture per key: the mean effect by its value."""
+    """A picture per key: the mean effect by its value, a row per value."""
     for key, several in groups.items():
-        figure, axes = canvas([])
+        figure = Figure(figsize=(WIDTH, 0.8 + 0.24 * len(several)))
+        axes, height = figure.subplots(), figure.get_figheight()
         estimate, low, high = np.array([group.effect for group in several]).T
         reach = np.abs(np.stack([low, high]) - estimate)
+        rows, labels = np.arange(len(several))[::-1], [group_text(group) for group in several]
         axes.errorbar(
-            range(len(several)), estimate, np.where(np.isfinite(reach), reach, 0.0), linestyle="",
+            estimate, rows, xerr=np.where(np.isfinite(reach), reach, 0.0), linestyle="",
             marker=WITH.marker, color=WITH.colour, capsize=2, markersize=5,
         )  # fmt: skip
-        axes.axhline(0, color="#222222", linewidth=0.8)
-        axes.set_xticks(range(len(several)), [group_text(group) for group in several], fontsize=7)
-        axes.set_xlim(-0.5, len(several) - 0.5)
-        axes.set_xlabel(key)
-        axes.set_ylabel("mean effect")
-        figure.subplots_adjust(left=LEFT)
+        axes.axvline(0, color="#222222", linewidth=0.8)
+        axes.set_yticks(rows, labels, fontsize=8)
+        axes.set_ylim(-0.5, len(several) - 0.5)
+        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
+        axes.set_xlabel("mean effect")
+        axes.set_title(key, fontsize=10, loc="left")
+        left = 0.06 + 0.0145 * max(map(len, labels))
+        figure.subplots_adjust(left=left, right=0.95, top=1 - 0.28 / height, bottom=0.47 / height)
         words = (f"{group_text(group)}: {number(group.effect[0], signed=True).text}" for group in several)
         alt = f"Mean effect by {key}. {'; '.join(words)}."
         caption = f"By {key}: mean effect of the settings with each value, 95 % bootstrap over settings."
