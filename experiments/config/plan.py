@@ -41,7 +41,7 @@ PLAN = (
     Part(
         "The picture that explains it",
         "REINFORCE with the negative-entropy term and without it, on the same seeds, with everything else equal. "
-        "In the two rooms a smaller step would do much of the same.",
+        "In the two rooms a smaller learning rate would do much of the same.",
         (
             Entry("two_rooms", "Does the term keep an agent from settling on the near, small reward?"),
             Entry("bandit", "Does it free a policy that starts nearly sure of the second-best action?"),
@@ -59,7 +59,7 @@ PLAN = (
             Entry("two_state", "Is the term of the loss the same as entropy in the return?"),
             Entry("trap", "Is more entropy always better?"),
             Entry("trap_ended", "Does that depend on how episodes end?"),
-            Entry("four_rooms", "Does it hold in the rooms of others, with a value baseline and a large step?"),
+            Entry("four_rooms", "Does it hold in the rooms of others, with a value baseline and fast learning?"),
             Entry(
                 "bandit_dose", "Is there an inverted U in the text's own bandit, and would a baseline do the same?"
             ),
@@ -92,7 +92,7 @@ PLAN = (
         "Where it does harm, or nothing",
         "Settings in which a user of the term would be worse off, or no better.",
         (
-            Entry("harm", "Does it do harm with a narrow network, small steps, plain steps, or a linear policy?"),
+            Entry("harm", "Does it harm a narrow network, a small learning rate, plain SGD, a linear policy?"),
             Entry("reward_scale_up", "Does its coefficient survive rewards ten times as large?"),
             Entry("reward_scale_down", "And rewards a tenth as large?"),
             Entry("normalized_advantages", "Does it help where advantages are normalised?"),
