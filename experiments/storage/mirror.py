@@ -9,19 +9,23 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from experiments.config.commands import SCRIPT
+from experiments.storage.locked_folder import InUse
 from experiments.storage.object_store import Gone, ObjectStore
-from experiments.storage.owned_folder import MARK, InUse
-from experiments.storage.push_plan import is_ours, plan
+from experiments.storage.owned_folder import MARK
+from experiments.storage.push_plan import folder_of, is_ours
+from experiments.storage.pushing import push
+from experiments.storage.run_folder import SUMMARY
 from experiments.storage.sole_writer import WRITER, SoleWriter
 from experiments.storage.stored_files import StoreError
-from experiments.storage.working_copy import Known, WorkingCopy
+from experiments.storage.sweep_folder import SWEEP_FILE
+from experiments.storage.working_copy import WorkingCopy
 
-AT_ONCE = 32  # event files in memory
-LOOKS = 5  # at files, or at objects, some of which may be removed meanwhile
+SAYS_WHOSE = (MARK, "config.toml", SUMMARY, SWEEP_FILE)
+LOOKS = 5  # at objects, some of which may be removed meanwhile
 
 
 class Mirror:
@@ -31,43 +35,74 @@ class Mirror:
         copy: where the working copy is.
     """
 
-    def __init__(self, url: str, locks: bool = True) -> None:
+    def __init__(self, url: str, locks: bool = True, has_folders: bool = True) -> None:
         """Name the folder; nothing is asked or written yet.
 
         Args:
             url: of any store that fsspec knows.
             locks: whether to keep other commands from writing there; False below a folder where that is done.
+            has_folders: whether the working copy has the run folders within it, too; False where the tasks of a
+                command write these, each from a copy of its own.
         """
-        self._store, self._locks = ObjectStore(url), locks
+        self._store, self._locks, self._has_folders = ObjectStore(url), locks, has_folders
         self.url = self._store.url
-        words = re.sub(r"\W+", "-", self.url)[-60:].strip("-")
-        digest = hashlib.sha256(self.url.encode()).hexdigest()[:8]
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-        self._work = WorkingCopy(cache / SCRIPT / f"{words}-{digest}")
+        self._work, self._writer = WorkingCopy(_place(self.url)), SoleWriter(self._store)
         self.copy = self._work.path
 
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Keep other commands from writing there, with the working copy up to date, until `finish`.
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other commands of this machine from the working copy. The store is not asked.
+
+        Raises:
+            InUse: another command has it.
+            StoreError: there is no place for it.
+        """
+        return self._work.locked()
+
+    def take(self) -> None:
+        """Keep other commands from writing there until `finish`, and bring the working copy, which is `locked`, up
+        to date. What the last command could not write any more is written first.
 
         Raises:
             StoreError: the store cannot be used, another command writes there, or the folder is somebody else's.
         """
-        with self._work.locked():
-            if self._is_ahead():
-                versions, known = self._store.versions(), self._work.known
-                self._work.known = {name: known.get(name, Known(None, None)) for name in versions if is_ours(name)}
-                self.push()
-            else:
-                self._work.saved(is_whole=False)  # first, so that after a kill it knows the object as its own
-                if self._locks:
-                    self._writer.take()
-                try:
-                    self._fetch()
-                except BaseException:
-                    with suppress(StoreError):
-                        self._let_go()
-                    raise
+        self._work.load()
+        if self._is_ahead():
+            self._work.forget(self._work.known.keys() - self._store.versions().keys())
+            self._write_all()
+        elif self._locks:
+            self._work.save(is_whole=False)  # first, so that after a kill it knows the object as its own
+            self._writer.take(self._work.id)
+        try:
+            self._fetch()
+        except BaseException:
+            with suppress(StoreError):
+                self._let_go()
+            raise
+
+    def go_on(self) -> None:
+        """Go on with a working copy that another process of this command has taken."""
+        self._work.load()
+
+    def glimpse(self, folder: Path) -> Path:
+        """A folder with what says whose it is, and whether it is finished: the working copy if it is ahead of the
+        store, else `folder`, which is made if there is anything. Nothing else is written, here or there.
+
+        Raises:
+            StoreError: the store cannot be used, or the folder is somebody else's.
+        """
+        self._store.open()
+        self._work.load()
+        if self._is_ahead():
+            return self.copy
+        self._store.download({name: folder / name for name in self._there() if name in SAYS_WHOSE})
+        return folder
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """As `locked` and `take` together."""
+        self._store.open()
+        with self.locked():
+            self.take()
             yield
 
     def finish(self) -> None:
@@ -76,12 +111,7 @@ class Mirror:
         Raises:
             StoreError: the store failed; it can be called again.
         """
-        if not self.push():
-            raise StoreError(f"{self.copy}: files keep being removed there, so it cannot be written to {self.url}")
-        versions = self._store.versions()
-        for name, known in self._work.known.items():
-            self._work.known[name] = Known(known.here, known.there or versions.get(name))
-        self._work.saved()
+        self._write_all()
         self._let_go()
 
     def fetch(self) -> Path:
@@ -90,7 +120,9 @@ class Mirror:
         Raises:
             StoreError: the store cannot be used, or the folder is somebody else's.
         """
-        with suppress(InUse), self._work.locked():
+        self._store.open()
+        with suppress(InUse), self.locked():
+            self._work.load()
             if not self._is_ahead():
                 for _ in range(LOOKS - 1):
                     with suppress(Gone):  # whoever writes there has a newer checkpoint
@@ -107,60 +139,43 @@ class Mirror:
         Raises:
             StoreError: the store failed; the next call goes on from there.
         """
-        for _ in range(LOOKS):
-            with suppress(FileNotFoundError):  # a file was removed meanwhile
-                here = self._work.held()
-                break
-        else:
-            return False
-        do = plan(here, {name: known.here for name, known in self._work.known.items()})
-        self._remove(do.withdrawn)
-        for names in do.written:
-            whole = {name: self._work.path_of_held(name) for name in names if not _grows(name)}
-            growing = [name for name in names if _grows(name)]
-            if whole:
-                self._store.upload(whole)
-            for some in (growing[i : i + AT_ONCE] for i in range(0, len(growing), AT_ONCE)):
-                self._store.write({name: self._work.read_held(name, here[name]) for name in some})
-            self._work.known |= {name: Known(here[name], None) for name in names}
-            self._work.saved()
-        self._remove(do.removed)
-        self._work.saved()
-        return True
+        return push(self._work, self._store)
 
-    def _remove(self, names: list[str]) -> None:
-        self._store.remove(names)
-        for name in names:
-            self._work.known.pop(name, None)
+    def _write_all(self) -> None:
+        if not self.push():
+            raise StoreError(f"{self.copy}: files keep being removed there, so it cannot be written to {self.url}")
+        self._work.equals(self._store.versions())
 
     def _fetch(self) -> None:
         """Make the working copy equal to the store."""
+        there = self._there()
+        self._work.save(is_whole=False)
+        self._work.remove(set(self._work.names()) - there.keys())
+        self._store.download({name: self.copy / name for name in self._work.changed(there)})
+        self._work.fetched(there)
+
+    def _there(self) -> dict[str, str]:
+        """Those objects of the store that the working copy should have."""
         versions = self._store.versions()
         if versions.keys() - {WRITER} and MARK not in versions:
             raise StoreError(
                 f"{self.url}: holds objects that this program did not make; they are left alone, use another --out"
             )
-        there = {name: version for name, version in versions.items() if is_ours(name)}
-        self._work.saved(is_whole=False)
-        here = self._work.versions()
-        self._work.remove(here.keys() - there.keys())
-        wanted = [n for n, version in there.items() if self._work.known.get(n) != Known(here.get(n), version)]
-        self._store.download({name: self.copy / name for name in wanted})
-        self._work.known = {name: Known(self._work.version(name), version) for name, version in there.items()}
-        self._work.saved(is_whole=True)
-
-    @property
-    def _writer(self) -> SoleWriter:
-        return SoleWriter(self._store, self._work.id)
+        names = filter(is_ours, versions)
+        return {name: versions[name] for name in names if self._has_folders or not folder_of(name)}
 
     def _is_ahead(self) -> bool:
         """Whether this copy has all that the store has, or more: it took the folder, and did not let it go."""
-        return self._locks and self._work.is_whole and self._work.is_marked and self._writer.is_this
+        has_all = self._locks and self._work.is_whole and self._work.is_marked
+        return has_all and self._writer.is_copy(self._work.id)
 
     def _let_go(self) -> None:
         if self._locks:
-            self._writer.let_go()
+            self._writer.let_go(self._work.id)
 
 
-def _grows(name: str) -> bool:
-    return "tfevents" in name
+def _place(url: str) -> Path:
+    """Where this machine keeps the working copy of a folder."""
+    words, digest = re.sub(r"\W+", "-", url)[-60:].strip("-"), hashlib.sha256(url.encode()).hexdigest()[:8]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return cache / SCRIPT / f"{words}-{digest}"

@@ -21,6 +21,14 @@ class ObjectStore:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
 
+    def open(self) -> None:
+        """Load the packages that it needs, and connect to it.
+
+        Raises:
+            StoreError: there is no such package, or no such kind of store.
+        """
+        _ = self._place
+
     @cached_property
     def _place(self) -> tuple[Any, str]:
         """The file system of fsspec, and the folder's path in it."""

@@ -27,11 +27,12 @@ def plan(here: Mapping[str, Version], there: Mapping[str, Version | None]) -> Pl
 
     Args:
         here: the files of the folder.
-        there: those of the store, as the folder had them when they were written; None: nobody knows.
+        there: those of the store, as the folder had them when they were written; None: writing one began, and
+            nobody knows whether it ended.
     """
     changed = {name for name in here if there.get(name) != here[name]}
     gone = {name for name in there if name not in here}
-    touched = changed & there.keys() | gone
+    touched = {name for name in changed if there.get(name) is not None} | gone
     begun_anew = {folder_of(name) for name in touched if _is_of_whole_training(name)}
     begun_anew = {folder for folder in begun_anew if folder + SUMMARY not in here}
     withdrawn = {name for name in touched if rank(name) == RANKS[SUMMARY]}

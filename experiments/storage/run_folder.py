@@ -23,7 +23,7 @@ from experiments.config.measures import MEASURES, RUN_MEASURES
 from experiments.config.schema import Config, ConfigError
 from experiments.storage import stored_summary
 from experiments.storage.descriptions import origin, stamped
-from experiments.storage.owned_folder import LOCK, MARK, OwnedFolder
+from experiments.storage.owned_folder import OwnedFolder
 from experiments.storage.stored_arrays import grouped
 from experiments.storage.stored_files import StoreError as StoreError
 from experiments.storage.stored_files import content, read_sums
@@ -66,6 +66,15 @@ class RunFolder(OwnedFolder):
     def is_finished(self) -> bool:
         return (self.path / SUMMARY).exists()
 
+    def check_finished(self) -> None:
+        """Check that there is a finished training; whether it is damaged, reading it tells.
+
+        Raises:
+            StoreError: there is none.
+        """
+        if not self.is_finished:
+            raise StoreError(f"{self.path}: there is no finished training (no {SUMMARY})")
+
     @property
     def has_begun(self) -> bool:
         """Whether a training's config is there; from then on, it can be resumed."""
@@ -104,7 +113,7 @@ class RunFolder(OwnedFolder):
         own = [name for name in files if (name in policies if "policies/" in name else self.is_own(name))]
         first = (SOURCE, SUMMARY, SUMS)
         order = [*first, *(name for name in own if name.startswith("checkpoint/")), *own]
-        self._remove_all(name for name in dict.fromkeys(order) if name not in (LOCK, MARK, "config.toml"))
+        self._remove_all(name for name in dict.fromkeys(order) if name not in (*self.BESIDE, "config.toml"))
         return [name for name in files if name not in own]
 
     def tidy(self) -> None:
@@ -173,8 +182,7 @@ class RunFolder(OwnedFolder):
             StoreError: there is none, it is damaged or belongs to another config, or a newer version wrote it.
         """
         place = self.path / SUMMARY
-        if not self.is_finished:
-            raise StoreError(f"{self.path}: there is no finished training (no {SUMMARY})")
+        self.check_finished()
         data = _summary_bytes(place)
         self.check(SUMMARY)
         return stored_summary.read_summary(place, data, self.read_config())

@@ -19,26 +19,26 @@ WRITER = ".writer.json"  # the object that says who writes
 
 
 class SoleWriter:
-    """The working copy of this id, as the only one that is written to the store."""
+    """The working copy that is written to a store, as the only one."""
 
-    def __init__(self, store: ObjectStore, own_id: str) -> None:
-        self._store, self._id = store, own_id
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
 
-    @property
-    def is_this(self) -> bool:
-        return self._who().get("id") == self._id
+    def is_copy(self, own_id: str) -> bool:
+        """Whether it is the copy of this id."""
+        return self._who().get("id") == own_id
 
-    def take(self) -> None:
-        """Become the one who writes there.
+    def take(self, own_id: str) -> None:
+        """Let it be the copy of this id.
 
         Raises:
             StoreError: it is another one, or the store cannot be used.
         """
         since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-        about = {"id": self._id, "machine": platform.node(), "process": os.getppid(), "since": since}
+        about = {"id": own_id, "machine": platform.node(), "process": os.getppid(), "since": since}
         if not self._who():
             self._store.create(WRITER, json.dumps(about).encode())
-        if (writer := self._who()).get("id") == self._id:
+        if (writer := self._who()).get("id") == own_id:
             return
         machine, process, since = (one_line(writer.get(key, "?"), 100) for key in ("machine", "process", "since"))
         store = self._store
@@ -48,8 +48,10 @@ class SoleWriter:
             f"{store.url}/{WRITER} and lose what was not written yet"
         )
 
-    def let_go(self) -> None:
-        self._store.remove([WRITER])
+    def let_go(self, own_id: str) -> None:
+        """Let it be none, if it is the copy of this id: an attempt that seemed to fail may have done so before."""
+        if self.is_copy(own_id):
+            self._store.remove([WRITER])
 
     def _who(self) -> dict[str, Any]:
         """Who writes there; empty: nobody."""

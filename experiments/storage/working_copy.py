@@ -4,12 +4,13 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.storage.owned_folder import MARK, OwnedFolder
+from experiments.storage.locked_folder import LockedFolder
+from experiments.storage.owned_folder import MARK
 from experiments.storage.push_plan import CHECKPOINT, RANKS, Version, is_ours, rank
 from experiments.storage.run_folder import SUMS
 from experiments.storage.tree import Tree
@@ -19,16 +20,15 @@ MAX_BYTES = 1 << 28  # of the state
 
 
 class Known(NamedTuple):
-    """A file that the store and the working copy had in common."""
+    """An object that came from the store, or that was written there from here."""
 
-    here: Version | None
+    here: Version | None  # of the file that it equals; None: it may be half written
     there: str | None  # as `ObjectStore.versions` has it; None: not asked since it was written
 
 
-class _Base(OwnedFolder):
+class _Base(LockedFolder):
     """The folder around a working copy."""
 
-    KIND = "working copy"
     OWN = re.compile(re.escape(STATE))
     FOLDERS = (HELD,)
 
@@ -40,29 +40,65 @@ class WorkingCopy:
         path: the folder.
         id: names this copy in the store.
         is_whole: whether it was once equal to the store, so that what differs now was done here.
-        known: the files that the two had in common.
     """
 
     def __init__(self, place: Path) -> None:
         self._base = _Base(place)
         self.path = place / COPY
         self._tree = Tree(self.path)
-        self.id, self.is_whole, self.known = uuid.uuid4().hex, False, dict[str, Known]()
+        self.id, self.is_whole, self._known = uuid.uuid4().hex, False, dict[str, Known]()
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other commands of this machine away, and read the state that the last one left."""
-        with self._base.locked():
-            with suppress(FileNotFoundError, ValueError, TypeError, KeyError):
-                state = json.loads(self._base.read(STATE, MAX_BYTES))
-                known = {name: Known(*each) for name, each in state["known"].items()}
-                self.id, self.is_whole, self.known = state["id"], state["whole"], known
-            yield
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other commands of this machine away."""
+        return self._base.locked()
 
-    def saved(self, is_whole: bool | None = None) -> None:
+    def load(self) -> None:
+        """Read the state that the last command left."""
+        with suppress(FileNotFoundError, ValueError, TypeError, KeyError):
+            state = json.loads(self._base.read(STATE, MAX_BYTES))
+            known = {name: Known(*each) for name, each in state["known"].items()}
+            self.id, self.is_whole, self._known = state["id"], state["whole"], known
+
+    def save(self, is_whole: bool | None = None) -> None:
         """Keep the state; `is_whole` as it is, or as given."""
         self.is_whole = self.is_whole if is_whole is None else is_whole
-        self._base.write(STATE, json.dumps({"id": self.id, "whole": self.is_whole, "known": self.known}))
+        self._base.write(STATE, json.dumps({"id": self.id, "whole": self.is_whole, "known": self._known}))
+
+    @property
+    def known(self) -> dict[str, Version | None]:
+        """The objects that came from the store or were written there from here, and the files that they equal."""
+        return {name: known.here for name, known in self._known.items()}
+
+    def writing(self, names: Iterable[str]) -> None:
+        """These files are about to be written: if the command is killed, the next one knows that it was us."""
+        self._known = {name: Known(None, None) for name in names} | self._known
+        self.save()
+
+    def written(self, versions: Mapping[str, Version]) -> None:
+        """These files have been written."""
+        self._known |= {name: Known(version, None) for name, version in versions.items()}
+        self.save()
+
+    def forget(self, names: Iterable[str]) -> None:
+        """The store has these objects no more."""
+        for name in names:
+            self._known.pop(name, None)
+
+    def equals(self, there: Mapping[str, str]) -> None:
+        """What is known is now in the store as these versions."""
+        for name, known in self._known.items():
+            self._known[name] = Known(known.here, known.there or there.get(name))
+        self.save()
+
+    def changed(self, there: Mapping[str, str]) -> list[str]:
+        """Of the objects of the store those that differ from the files here."""
+        here = self.versions()
+        return [n for n, version in there.items() if self._known.get(n) != Known(here.get(n), version)]
+
+    def fetched(self, there: Mapping[str, str]) -> None:
+        """The copy equals the store, which holds these objects."""
+        self._known = {name: Known(self.version(name), version) for name, version in there.items()}
+        self.save(is_whole=True)
 
     @property
     def is_marked(self) -> bool:
@@ -99,7 +135,7 @@ class WorkingCopy:
         here: dict[str, Version] = {}
         for vouches in (True, False):
             for name in (name for name in self.names() if (rank(name) >= CHECKPOINT) == vouches):
-                here[name], known = self.version(name), self.known.get(name)
+                here[name], known = self.version(name), self._known.get(name)
                 if known is None or known.here != here[name]:
                     self._base.link(f"{COPY}/{name}", _second_name(name))
         if any(rank(name) >= RANKS[SUMS] and self.version(name) != version for name, version in here.items()):

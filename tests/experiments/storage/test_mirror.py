@@ -27,15 +27,19 @@ URL, ROOT = "memory://bucket/run", "/bucket/run/"
 Objects = dict[str, bytes]
 
 
+class Down(Exception):
+    """The store does not answer."""
+
+
 class Machines:
     """Each has a disk of its own; `memory` is the store that they share."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._folder, self._monkeypatch = folder, monkeypatch
 
-    def mirror(self, machine: str = "first", url: str = URL) -> Mirror:
+    def mirror(self, machine: str = "first", url: str = URL, **how: bool) -> Mirror:
         self._monkeypatch.setenv("XDG_CACHE_HOME", str(self._folder / machine))
-        return Mirror(url)
+        return Mirror(url, **how)
 
 
 @pytest.fixture
@@ -177,8 +181,8 @@ def part(number: int) -> str:
     return f"parts/updates-{number:06d}.parquet"
 
 
-def lay(mirror: Mirror, *names: str) -> None:
-    laid({name: name.encode() for name in names}, mirror.copy)
+def lay(mirror: Mirror, *names: str, said: str = "") -> None:
+    laid({name: f"{name} {said}".encode() for name in names}, mirror.copy)
 
 
 def test_a_checkpoint_that_is_made_while_we_look_waits_for_its_parts(
@@ -299,6 +303,116 @@ def test_a_copy_that_was_removed_is_fetched_and_removes_nothing(machines: Machin
     assert objects() == {name: data for name, data in before.items() if name != WRITER} == held(mirror.copy)
 
 
+EXPERIMENT = (MARK, "config.toml", SUMS, "summary.json")
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["trained before", "new"])
+@pytest.mark.parametrize("on_ray", [True, False], ids=["on Ray again", "then here"])
+def test_what_tasks_have_written_stays_when_their_command_is_killed(
+    machines: Machines, before: bool, on_ray: bool
+) -> None:
+    """On Ray the tasks of the argument write the experiments, and the command's own copy has none of these."""
+    if before:
+        first = machines.mirror()
+        with first.taken():
+            lay(first, MARK, "report.html", *(f"two_rooms/{name}" for name in EXPERIMENT), said="before")
+            first.finish()
+    command = machines.mirror(has_folders=False)
+    with command.taken():
+        assert not (command.copy / "two_rooms").exists()
+        lay(command, MARK)
+        command.push()
+        for name in ("two_rooms", "bandit"):
+            task = machines.mirror("another", f"{URL}/{name}", locks=False)
+            with task.taken():
+                lay(task, *EXPERIMENT, said="by a task")
+                task.finish()
+        lay(command, "report.html", said="after")  # and the command is killed
+    there = {
+        f"{name}/{each}": f"{each} by a task".encode() for name in ("two_rooms", "bandit") for each in EXPERIMENT
+    }
+    again = machines.mirror(has_folders=not on_ray)
+    with again.taken():
+        assert {name: data for name, data in objects().items() if "/" in name} == there
+        assert held(again.copy) == {
+            name: data for name, data in objects().items() if name != WRITER and not (on_ray and "/" in name)
+        }
+        assert (again.copy / "report.html").read_text() == "report.html after"
+        lay(again, "summary.json")
+        again.finish()
+    assert {name: data for name, data in objects().items() if "/" in name} == there
+    assert objects().keys() - there.keys() == {MARK, "report.html", "summary.json"}
+
+
+class Killed(BaseException):
+    """The command is killed."""
+
+
+@pytest.mark.parametrize("changes", range(1, 6))
+def test_what_was_written_when_the_command_was_killed_is_known_as_ours(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, changes: int
+) -> None:
+    """Even if its file is gone by the time that the next command looks."""
+    mirror, left = machines.mirror(), iter(range(changes - 1, -1, -1))
+
+    def kill() -> None:
+        if not next(left):
+            raise Killed
+
+    with mirror.taken():
+        lay(mirror, MARK, "config.toml", part(0), checkpoint(0), "summary.json")
+        with each_change(monkeypatch, kill), pytest.raises(Killed):
+            mirror.push()
+        for name in (part(0), checkpoint(0), "summary.json"):
+            (mirror.copy / name).unlink()
+    again = machines.mirror()
+    with again.taken():
+        again.finish()
+    assert objects() == held(mirror.copy)
+
+
+def test_a_checkpoint_stays_until_the_next_is_there_even_if_the_store_fails_in_between(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror, states = machines.mirror(), list[Objects]()
+
+    def fail() -> None:
+        raise Down
+
+    with mirror.taken():
+        lay(mirror, MARK, "config.toml", part(0), checkpoint(0))
+        mirror.push()
+        lay(mirror, part(1), checkpoint(1))
+        (mirror.copy / checkpoint(0)).unlink()
+        with each_change(monkeypatch, fail), pytest.raises(StoreError):
+            mirror.push()
+        with each_change(monkeypatch, lambda: states.append(objects())):
+            mirror.push()
+    assert checkpoint(0) not in states[-1]
+    assert all(checkpoint(0) in state or checkpoint(1) in state for state in states)
+
+
+def test_a_task_that_is_refused_leaves_a_copy_that_is_ahead(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = machines.mirror()
+    with mirror.taken():
+        lay(mirror, MARK, "config.toml")  # and the command is killed before anything is written
+
+    def fail(*_: object, **__: object) -> None:
+        raise Down
+
+    with monkeypatch.context() as patch:
+        patch.setattr(memory.MemoryFileSystem, "find", fail)
+        with pytest.raises(StoreError, match="Down"), machines.mirror(locks=False).taken():
+            pass
+    again = machines.mirror()
+    with again.taken():
+        again.finish()
+    assert objects() == held(mirror.copy)
+    assert "config.toml" in objects()
+
+
 @pytest.mark.parametrize("kept", [True, False], ids=["beside ours", "alone"])
 def test_objects_of_others_are_left_alone(machines: Machines, kept: bool) -> None:
     strange = {"thesis.tex": b"mine", "checkpoint/mine.safetensors": b"mine", "../run/notes": b"mine"}
@@ -344,10 +458,6 @@ def test_a_reader_looks_again_when_an_object_is_removed_meanwhile(
     monkeypatch.setattr(memory.MemoryFileSystem, "get", get_too_late)
     found = machines.mirror("second").fetch()
     assert held(found) == {name: data for name, data in objects().items() if name != WRITER}
-
-
-class Down(Exception):
-    """The store does not answer."""
 
 
 def test_a_store_that_fails_at_any_change_is_written_later(
