@@ -145,10 +145,15 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
 
     screen = Screen()
     with screen.waiting("loading"):  # seconds, the first time after a start of the machine
-        import experiments.session.run  # noqa: F401
+        from experiments.session import run as session
         from experiments.session.remote import working_folder
+        from experiments.storage.run_folder import RunFolder
 
-    with working_folder(options.out, "train.py", screen) as out:
+    def check(seen: Path) -> None:
+        how = session.Options(seen, resume=options.resume, overwrite=options.overwrite)
+        session.check_folder(RunFolder(seen), as_stored(config), how)
+
+    with working_folder(options.out, "train.py", screen, check) as out:
         return _train(config, out, options, words, screen)
 
 
@@ -244,14 +249,21 @@ def can_resume(out: Path, config: Config) -> bool:
     one."""
     with suppress(ConfigError, OSError):
         stored = load_config(out / "config.toml")
-        if stored.model_copy(update={"environment": config.environment}) != config:
-            return False
-        if stored.environment == config.environment:
-            return True
-        from experiments.training.worlds import make_world  # its lines replace the name of a file
-
-        return make_world(config.environment).environment == stored.environment
+        return stored == config or stored == as_stored(config)
     return False
+
+
+def as_stored(config: Config) -> Config:
+    """The config as a run folder has it: the lines of a map replace the name of its file.
+
+    Raises:
+        ConfigError: the world cannot be made.
+    """
+    if config.environment.worlds is not None:
+        return config
+    from experiments.training.worlds import make_world
+
+    return config.model_copy(update={"environment": make_world(config.environment).environment})
 
 
 def next_step(out: Path, place: Path | str, config: Config, words: Sequence[str]) -> str:

@@ -276,17 +276,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_engine(options)
     place = options.out or Path("runs") / ("argument_quick" if options.quick else "argument")
     screen, found = Screen(), configs(options.quick)
-    with working_folder(place, "experiments.argument", screen) as out:
-        showing = _argue(found, out, options, screen)
+    # On Ray each task writes its own folder to the store, from the machine where it runs.
+    url = place if isinstance(place, str) and options.engine == "ray" else None
+
+    def check(folder: Path) -> None:
+        ArgumentFolder(folder).check_owner(ARGUMENT)
+
+    with working_folder(place, "experiments.argument", screen, check, has_folders=url is None) as out:
+        check(out)
+        showing = _argue(found, out, url, options, screen)
     showing.check()
     return int(screen.is_lost)
 
 
-def _argue(found: Sequence[Config], out: Path, options: Namespace, screen: Screen) -> Showing:
+def _argue(found: Sequence[Config], out: Path, url: str | None, options: Namespace, screen: Screen) -> Showing:
     """Train and judge all experiments, and write the page; returns what could not be drawn."""
     folder, showing, began = ArgumentFolder(out), Showing(), time.monotonic()
-    url = options.out if isinstance(options.out, str) and options.engine == "ray" else None
-    folder.check_owner(ARGUMENT)
     with opened(options, screen.say) as engine, folder.locked():
         folder.mark(ARGUMENT)
         done = prepare_all(found, out.absolute(), engine, screen, options.verbose, url)

@@ -9,11 +9,13 @@ if __name__ == "__main__":
     begin("experiments.report")  # before anything else: Ctrl-C is heard from here on
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from experiments.pages.training_page import write_report
 from experiments.session.command_line import Parser, run_folder
 from experiments.session.console import Screen
 from experiments.session.remote import working_folder
+from experiments.storage.run_folder import RunFolder
 
 
 @command("experiments.report")
@@ -22,7 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser("experiments.report", __doc__)
     parser.add_argument("folder", type=run_folder, help="a finished run folder, as in runs/two_rooms, or its URL")
     screen, place = Screen(), parser.parse_args(arguments).folder
-    with working_folder(place, "experiments.report", screen) as run:
+
+    def check(seen: Path) -> None:
+        RunFolder(seen).check_finished()
+
+    with working_folder(place, "experiments.report", screen, check) as run:
         with screen.waiting("drawing the report"):
             path = write_report(run)
         screen.say(str(path))

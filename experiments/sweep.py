@@ -165,7 +165,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         screen.say(*lines)
         return int(screen.is_lost)
     place = options.out or Path("runs") / sweep.name
-    with working_folder(place, SWEEP, screen) as out:
+    text = sweep_text(sweep)
+
+    def check(folder: Path) -> None:
+        _check_folder(SweepFolder(folder), text, options)
+
+    with working_folder(place, SWEEP, screen, check) as out:
+        check(out)
         showing = _sweep_into(SweepFolder(out), sweep, found, options, screen)
         screen.say(f"results: {place}")
     showing.check()
@@ -176,9 +182,7 @@ def _sweep_into(
     folder: SweepFolder, sweep: Sweep, found: Sequence[Cell], options: argparse.Namespace, screen: Screen
 ) -> Showing:
     """Train what is not there yet, and write what came out; returns what could not be drawn."""
-    folder.check_owner(SWEEP)
     text = sweep_text(sweep)
-    _check_folder(folder, text, options)
     with opened(options, screen.say) as engine, folder.locked():
         _check_folder(folder, text, options)
         folder.mark(SWEEP)
@@ -199,6 +203,7 @@ def _check_folder(folder: SweepFolder, text: str, options: argparse.Namespace) -
     Raises:
         StoreError: they cannot.
     """
+    folder.check_owner(SWEEP)
     if options.resume and options.overwrite:
         raise StoreError("--resume continues and --overwrite starts again: give only one of them")
     place = folder.path / SWEEP_FILE

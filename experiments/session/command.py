@@ -143,8 +143,8 @@ def command(name: str, stopped: str = "stopped") -> Callable[[Main], Main]:
                 handler.in_main = True
             try:
                 return main(arguments)
-            except KeyboardInterrupt:
-                return fail(name, stopped, 128 + signal.SIGINT)
+            except KeyboardInterrupt as stop:
+                return fail(name, stopped, 128 + (*stop.args, signal.SIGINT)[0])  # `Interrupts` says which signal
             except BrokenPipeError:  # the reader of the output has closed it
                 return 1
             except Exception as error:

@@ -12,7 +12,8 @@ MESSAGE = b"\nstopping with a checkpoint; Ctrl-C again stops at once\n"
 
 
 class Interrupts:
-    """Notes the signals with which the user or the system wants to end the program.
+    """Notes the signals with which the user or the system wants to end the program, and raises KeyboardInterrupt
+    with their number.
 
     Attributes:
         received: number of the first signal; None: no signal yet.
@@ -21,16 +22,16 @@ class Interrupts:
     def __init__(self) -> None:
         self.received: int | None = None
         self._deferred = False
+        self._heard = [number for number in _numbers() if signal.getsignal(number) is not signal.SIG_IGN]
         self._terminal = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
     def install(self) -> "Interrupts":
-        """Let signals raise KeyboardInterrupt from now on, except those that are ignored (as under nohup). Only
+        """Let signals raise KeyboardInterrupt from now on, except those that were ignored (as under nohup). Only
         the main thread can do that; in other threads nothing changes."""
         if threading.current_thread() is not threading.main_thread():
             return self
-        for number in _numbers():
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._handle)
+        for number in self._heard:
+            signal.signal(number, self._handle)
         return self
 
     def ignore(self) -> None:
@@ -39,6 +40,12 @@ class Interrupts:
             return
         for number in _numbers():
             signal.signal(number, signal.SIG_IGN)
+
+    def only_ctrl_c(self) -> None:
+        """Let only Ctrl-C raise KeyboardInterrupt from now on: the program does already what others ask for."""
+        self.ignore()
+        if signal.SIGINT in self._heard and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._handle)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -50,7 +57,7 @@ class Interrupts:
         finally:
             self._deferred = False
         if self.received is not None:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(self.received)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         first, self.received = self.received is None, self.received or number
@@ -61,7 +68,7 @@ class Interrupts:
             with suppress(OSError):
                 os.write(2, MESSAGE)
             return
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(number)
 
     def _let_go_of_terminal(self) -> None:
         """Redirect output away from a closed terminal, where writing would be an error."""

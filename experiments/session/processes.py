@@ -35,10 +35,13 @@ class Lost(Ended):
     """The process of a task ended without an answer."""
 
 
-def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
-    """Start a child that runs `target`. It ignores Ctrl-C, which its parent handles, and ends with its parent."""
-    process: BaseProcess = CONTEXT.Process(target=_child, args=(os.getpid(), target, *arguments), daemon=True)
-    with _signals_held():
+def start(target: Callable[..., None], *arguments: Any, has_children: bool = False) -> BaseProcess:
+    """Start a child that runs `target`. It ignores Ctrl-C, which its parent handles, and ends with its parent. One
+    that is to have children itself has to be ended by its parent, or Python waits for it."""
+    process: BaseProcess = CONTEXT.Process(
+        target=_child, args=(os.getpid(), target, *arguments), daemon=not has_children
+    )
+    with signals_held():
         process.start()
     return process
 
@@ -72,7 +75,7 @@ def _watch(parent: int) -> None:
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
+def signals_held() -> Iterator[None]:
     """Block signals while a child starts: it unblocks them itself, once it has its own handlers."""
     held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)

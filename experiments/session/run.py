@@ -138,9 +138,9 @@ def _run(
         training = stack.enter_context(closing(Training(config)))
         stack.enter_context(plain_arithmetic())  # torch may have come with it
         folder = RunFolder(options.out)
-        _check_folder(folder, training.config, options)
+        check_folder(folder, training.config, options)
         stack.enter_context(folder.locked())
-        _check_folder(folder, training.config, options)  # another command may have trained into it in the meantime
+        check_folder(folder, training.config, options)  # another command may have trained into it in the meantime
         if training.world.advice:
             notify(training.world.advice)
         session = _Session(training, folder, options, notify, interrupts, showing)
@@ -158,8 +158,17 @@ def _run(
         return session.finish(workers)
 
 
-def _check_folder(folder: RunFolder, config: Config, options: Options) -> None:
-    """Check that these options can be followed there; the advice in each message works."""
+def check_folder(folder: RunFolder, config: Config, options: Options) -> None:
+    """Check that these options can be followed there; the advice in each message works.
+
+    Args:
+        folder: of the training; what says whose it is, is enough.
+        config: as `Training.config` has it.
+        options: how it would be trained.
+    Raises:
+        StoreError: they cannot.
+        ConfigError: the folder holds another config.
+    """
     folder.check_owner(options.command)
     if options.resume:
         if not folder.path.exists() or (folder.holds_anything and not folder.has_begun):

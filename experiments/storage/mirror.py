@@ -18,13 +18,13 @@ from experiments.storage.object_store import Gone, ObjectStore
 from experiments.storage.owned_folder import MARK
 from experiments.storage.push_plan import folder_of, is_ours
 from experiments.storage.pushing import push
-from experiments.storage.run_folder import SUMMARY
+from experiments.storage.run_folder import SUMMARY, SUMS
 from experiments.storage.sole_writer import WRITER, SoleWriter
 from experiments.storage.stored_files import StoreError
 from experiments.storage.sweep_folder import SWEEP_FILE
 from experiments.storage.working_copy import WorkingCopy
 
-SAYS_WHOSE = (MARK, "config.toml", SUMMARY, SWEEP_FILE)
+SAYS_WHOSE = (MARK, "config.toml", SUMS, SUMMARY, SWEEP_FILE)
 LOOKS = 5  # at objects, some of which may be removed meanwhile
 
 

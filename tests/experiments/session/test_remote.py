@@ -21,6 +21,7 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 import pytest
 
+from experiments.config.commands import SCRIPT
 from experiments.session import remote
 from experiments.session.console import Screen
 from experiments.session.remote import folder_to_read
@@ -38,8 +39,8 @@ S3 = pytest.param(
 ROOT = Path(__file__).parents[3]
 QUICKLY = """
 import sys
-from experiments.session import remote, run, workers
-remote.SECONDS, remote.PAUSES = 0.3, (0.2, 0.2)
+from experiments.session import run, workers, writing
+writing.SECONDS, writing.PAUSES = 0.3, (0.2, 0.2)
 workers.BLOCK_SECONDS, run.MAX_SHARE = 0.0, 1e9
 """
 TRAIN = f"{QUICKLY}\nimport train\nsys.exit(train.main(sys.argv[1:]))"
@@ -201,6 +202,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, s
 
 
 both = pytest.mark.parametrize("store", ["file", S3], indirect=True)
+both_long = pytest.mark.parametrize("store", [pytest.param("file", marks=pytest.mark.long), S3], indirect=True)
 only_s3 = pytest.mark.parametrize("store", [S3], indirect=True)
 
 
@@ -217,6 +219,7 @@ def test_a_training_is_read_on_another_machine(store: Store, local: Callable[...
         2,
         f"train.py: {store.url} holds results; go on with --resume, replace it with --overwrite, or use --out\n",
     )
+    assert not (store.folder / "second" / SCRIPT).exists()  # nothing was fetched
     status, said = store.train("--resume", machine="second")
     assert status == 0
     assert said.startswith(f"{store.url} is finished; nothing to do\n")
@@ -235,6 +238,7 @@ def test_what_is_missing_there_is_said_with_the_url(store: Store) -> None:
         code = f"import sys\nfrom experiments import {name}\nsys.exit({name}.main(sys.argv[1:]))"
         status, said = store.command(code, store.url)
         assert (status, said) == (2, f"experiments.{name}: {store.url}: {missing}\n")
+    assert not (store.folder / "store").exists()
 
 
 def test_a_training_is_followed_from_another_machine(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +277,7 @@ def test_what_a_killed_command_has_written_is_resumed_elsewhere(
     assert_same(contents(store.seen()), local(*SLOWLY))
 
 
-@both
+@both_long
 def test_ctrl_c_leaves_a_checkpoint_in_the_store(store: Store) -> None:
     process = store.start(TRAIN, *store.training(*SLOWLY))
     wait_for(lambda: (store.seen() / "checkpoint").exists(), "a checkpoint")
@@ -285,7 +289,7 @@ def test_ctrl_c_leaves_a_checkpoint_in_the_store(store: Store) -> None:
     assert status == 0, said
 
 
-@both
+@both_long
 def test_the_cells_of_a_sweep_are_not_trained_again(store: Store) -> None:
     rates = [0.05, 0.1, 0.2, 0.4, 0.6, 0.8]
     file = written(store.folder, {"grid": {"training": {"updates": [1500]}, "agent": {"learning_rate": rates}}})
@@ -305,7 +309,7 @@ def test_the_cells_of_a_sweep_are_not_trained_again(store: Store) -> None:
     assert runs[0].equals(runs[1])
 
 
-@both
+@both_long
 @pytest.mark.parametrize(
     "engine",
     [
@@ -418,6 +422,7 @@ def test_a_missing_package_is_named_with_its_extra(store: Store) -> None:
         "train.py: s3://bucket/run needs a package: Install s3fs to access S3. The extra remote has what s3:// "
         'needs: pip install ".[remote]"\n',
     )
+    assert not (store.folder / "first" / SCRIPT).exists()
 
 
 def test_other_places_are_on_this_machine(store: Store) -> None:
