@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from experiments.session.judging import judge_again
+from experiments.session.run import Options, check_folder
 from experiments.storage.checkpoints import Checkpoints
 from experiments.storage.mirror import Mirror
 from experiments.storage.object_store import ObjectStore
@@ -439,6 +440,20 @@ def test_objects_of_others_are_left_alone(machines: Machines, kept: bool) -> Non
         name: data for name, data in objects().items() if name in before.keys() - held(mirror.copy).keys()
     } == (strange)
     assert not (mirror.copy / "thesis.tex").exists()
+
+
+def test_a_glimpse_has_what_a_refusal_says(machines: Machines, tmp_path: Path) -> None:
+    mirror, other = machines.mirror(), machines.mirror("second")
+    with mirror.taken():
+        train(mirror.copy)
+        mirror.finish()
+    seen = other.glimpse(tmp_path / "seen")
+    with pytest.raises(StoreError, match="holds results; go on with --resume, replace it with --overwrite"):
+        check_folder(RunFolder(seen), small_config(), Options(seen))
+    assert not other.copy.parent.exists()
+    empty = machines.mirror(url="memory://bucket/empty").glimpse(tmp_path / "empty")
+    with pytest.raises(StoreError, match="nothing to resume there"):
+        check_folder(RunFolder(empty), small_config(), Options(empty, resume=True))
 
 
 def test_a_reader_looks_again_when_an_object_is_removed_meanwhile(
