@@ -25,6 +25,7 @@ from experiments.config.commands import SCRIPT
 from experiments.session import remote
 from experiments.session.console import Screen
 from experiments.session.remote import folder_to_read
+from experiments.storage.owned_folder import MARK
 from experiments.storage.run_folder import RunFolder
 from experiments.storage.sole_writer import WRITER
 from tests.experiments.processes import PATIENCE, hear_signals, wait_for
@@ -202,6 +203,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, s
 
 
 both = pytest.mark.parametrize("store", ["file", S3], indirect=True)
+# test_mirror.py and test_working_folder.py ask the same of the storage alone, and take seconds.
 both_long = pytest.mark.parametrize("store", [pytest.param("file", marks=pytest.mark.long), S3], indirect=True)
 only_s3 = pytest.mark.parametrize("store", [S3], indirect=True)
 
@@ -242,21 +244,24 @@ def test_what_is_missing_there_is_said_with_the_url(store: Store) -> None:
 
 
 def test_a_training_is_followed_from_another_machine(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert store.train()[0] == 0
+    place = Path(store.url.removeprefix("file://"))
+    place.mkdir(parents=True)
+    for name in (MARK, "report.html"):
+        (place / name).write_text("a page")
     seen, moments = store.seen(), iter(range(50))
     monkeypatch.setattr(remote, "SECONDS", 0.2)
     monkeypatch.setenv("XDG_CACHE_HOME", str(store.folder / "reader"))
 
     def is_alive() -> bool:
         if (moment := next(moments, None)) == 2:
-            Path(store.url.removeprefix("file://"), "report.html").write_text("another page")
+            (place / "report.html").write_text("another page")
         return moment is not None and (seen / "report.html").read_text() != "another page"
 
     remote.follow(store.url, is_alive)
     assert (seen / "report.html").read_text() == "another page"
 
 
-@both
+@both_long
 def test_what_a_killed_command_has_written_is_resumed_elsewhere(
     store: Store, local: Callable[..., dict[str, str | bytes]]
 ) -> None:
@@ -337,7 +342,7 @@ def test_the_experiments_of_the_argument_are_not_trained_again(store: Store, eng
     assert said.count("unchanged") == len(list(store.seen().glob("*/summary.json"))) == 5
 
 
-@both
+@both_long
 def test_two_commands_of_one_machine(store: Store) -> None:
     process = store.start(TRAIN, *store.training(*SLOWLY))
     reader = store.folder / "first"
