@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     screen, place = Screen(), parser.parse_args(arguments).folder
 
     def check(seen: Path) -> None:
-        RunFolder(seen).check_finished()
+        RunFolder(seen).read_summary()  # refuses a training that is not finished
 
     with working_folder(place, "experiments.report", screen, check) as run:
         with screen.waiting("drawing the report"):

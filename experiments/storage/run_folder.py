@@ -66,15 +66,6 @@ class RunFolder(OwnedFolder):
     def is_finished(self) -> bool:
         return (self.path / SUMMARY).exists()
 
-    def check_finished(self) -> None:
-        """Check that there is a finished training; whether it is damaged, reading it tells.
-
-        Raises:
-            StoreError: there is none.
-        """
-        if not self.is_finished:
-            raise StoreError(f"{self.path}: there is no finished training (no {SUMMARY})")
-
     @property
     def has_begun(self) -> bool:
         """Whether a training's config is there; from then on, it can be resumed."""
@@ -182,7 +173,8 @@ class RunFolder(OwnedFolder):
             StoreError: there is none, it is damaged or belongs to another config, or a newer version wrote it.
         """
         place = self.path / SUMMARY
-        self.check_finished()
+        if not self.is_finished:
+            raise StoreError(f"{self.path}: there is no finished training (no {SUMMARY})")
         data = _summary_bytes(place)
         self.check(SUMMARY)
         return stored_summary.read_summary(place, data, self.read_config())

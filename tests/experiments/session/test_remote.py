@@ -225,6 +225,11 @@ def test_a_training_is_read_on_another_machine(store: Store, local: Callable[...
     status, said = store.train("--resume", machine="second")
     assert status == 0
     assert said.startswith(f"{store.url} is finished; nothing to do\n")
+    store.remove("report.html")
+    code = "import sys\nfrom experiments import report\nsys.exit(report.main(sys.argv[1:]))"
+    status, said = store.command(code, store.url, machine="second")
+    assert status == 0, said
+    assert (store.seen() / "report.html").exists()
     code = "import sys\nfrom experiments import play\nsys.exit(play.main(sys.argv[1:]))"
     status, said = store.command(code, store.url, "--seed", "1", "--arm", "table", machine="third")
     assert status == 0
