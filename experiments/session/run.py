@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from experiments.config.loading import MAX_BYTES
 from experiments.config.schema import Config, ConfigError, one_line
 from experiments.figures.showing import Showing
 from experiments.session.compiling import Watch, compile_ahead
@@ -161,6 +162,11 @@ def _run(
 def _check_folder(folder: RunFolder, config: Config, options: Options) -> None:
     """Check that these options can be followed there; the advice in each message works."""
     folder.check_owner(options.command)
+    if (size := len(config_text(config).encode())) > MAX_BYTES:
+        raise ConfigError(
+            f"{folder.path}: config.toml would take {size:,} bytes, and up to {MAX_BYTES:,} are read; a range of "
+            "seeds takes less than a list, as in { first = 0, count = 100 }"
+        )
     if options.resume:
         if not folder.path.exists() or (folder.holds_anything and not folder.has_begun):
             raise StoreError(f"{folder.path}: nothing to resume there; leave out --resume to start")
