@@ -1,6 +1,6 @@
 """Where trainings run: in processes of this machine, or on a Ray cluster. Neither changes a number."""
 
-import importlib.util
+import sys
 import time
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from experiments.config.commands import pip_install
+from experiments.config.commands import is_installed, pip_install
 from experiments.config.failures import Failure
+from experiments.config.mistakes import one_line
 from experiments.session.command_line import available_cores
 from experiments.session.processes import MOMENT, Child, Ended, Lost, end
 
@@ -171,7 +172,7 @@ def check_engine(options: Namespace) -> None:
     """
     if options.engine == "local" and options.address is not None:
         raise Failure("--address is that of a Ray cluster: it needs --engine ray")
-    if options.engine == "ray" and importlib.util.find_spec("ray") is None:
+    if options.engine == "ray" and not is_installed("ray"):
         raise Failure(f"--engine ray needs the extra ray, which is not installed: {pip_install('ray')}")
 
 
@@ -189,7 +190,10 @@ def opened(options: Namespace, notify: Callable[[str], None]) -> Iterator[Engine
     if options.engine == "local":
         yield LocalEngine(options.workers or available_cores(), notify)
         return
-    from experiments.session.on_ray import cluster  # Ray is an extra
-
+    try:
+        from experiments.session.on_ray import cluster  # Ray is an extra
+    except ImportError as error:  # as where a ray.py lies in the current folder
+        place = getattr(sys.modules.get("ray"), "__file__", None) or "ray"
+        raise Failure(f"--engine ray: {place} is no Ray that can be used: {one_line(error)}") from None
     with cluster(options.address, options.workers, notify) as engine:
         yield engine
