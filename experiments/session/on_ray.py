@@ -150,7 +150,7 @@ def cluster(address: str | None, workers: int | None, notify: Callable[[str], No
         workers: how many tasks may run at a time; None: as many as the cluster has cores.
         notify: as in `Engine`.
     Raises:
-        Failure: the cluster cannot be reached or started.
+        Failure: the cluster cannot be reached or started, or is gone.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray of this machine reports to nobody
     if address is None:
@@ -165,7 +165,7 @@ def cluster(address: str | None, workers: int | None, notify: Callable[[str], No
             _knock(address)
         with _silent():
             ray.init(**how, logging_level=logging.ERROR, log_to_driver=False)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, RayError) as error:
         what = "Ray cannot be started here"
         if address is not None:
             what = f"--address {address} (of a cluster that has a token, with RAY_AUTH_MODE=token)"
@@ -174,6 +174,10 @@ def cluster(address: str | None, workers: int | None, notify: Callable[[str], No
     try:
         cores = _cores()
         yield RayEngine(min(workers or cores, cores), workers or AHEAD * cores, notify)
+    except RayError as error:  # of whatever asks the cluster itself, and not one of its tasks
+        raise Failure(
+            f"Ray does not answer any more: {_why(error)}; what was finished is kept", status=1
+        ) from None
     finally:
         ray.shutdown()
 
@@ -186,7 +190,7 @@ def _knock(address: str) -> None:
     """
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal() and "/" not in host:
-        socket.create_connection((host, int(port)), CONNECTING).close()
+        socket.create_connection((host.strip("[]"), int(port)), CONNECTING).close()
 
 
 @contextmanager
