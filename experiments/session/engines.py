@@ -53,15 +53,15 @@ class Engine(ABC):
     attempts = 1
     share: "Elsewhere | None" = None
 
-    def __init__(self, cores: int, at_once: int, notify: Callable[[str], None]) -> None:
+    def __init__(self, cores: int, notify: Callable[[str], None], at_once: int | None = None) -> None:
         """Make an engine.
 
         Args:
             cores: as above.
-            at_once: how many tasks are handed out at a time.
             notify: told, in a line, which task is late, and which is tried again and why.
+            at_once: how many tasks are handed out at a time; None: as many as there are cores.
         """
-        self.cores, self._at_once, self._notify = cores, at_once, notify
+        self.cores, self._notify, self._at_once = cores, notify, at_once or cores
 
     def each(
         self,
@@ -135,9 +135,6 @@ class Engine(ABC):
 class LocalEngine(Engine):
     """A process of this machine for each task. A task whose process ends is not tried again: here it was probably
     killed for want of memory, and would be again."""
-
-    def __init__(self, cores: int, notify: Callable[[str], None]) -> None:
-        super().__init__(cores, cores, notify)
 
     def _begin(self, function: Callable[[Task], Any], task: Task) -> Child:
         return Child(function, task)

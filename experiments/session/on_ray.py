@@ -41,8 +41,8 @@ class RayEngine(Engine):
 
     attempts = ATTEMPTS
 
-    def __init__(self, cores: int, at_once: int, notify: Callable[[str], None]) -> None:
-        super().__init__(cores, at_once, notify)
+    def __init__(self, cores: int, notify: Callable[[str], None], at_once: int) -> None:
+        super().__init__(cores, notify, at_once)
         self._do = ray.remote(num_cpus=1, max_retries=0)(answered)
         self.share = self._share
 
@@ -173,7 +173,7 @@ def cluster(address: str | None, workers: int | None, notify: Callable[[str], No
     signal.signal(signal.SIGTERM, before)
     try:
         cores = _cores()
-        yield RayEngine(min(workers or cores, cores), workers or AHEAD * cores, notify)
+        yield RayEngine(min(workers or cores, cores), notify, workers or AHEAD * cores)
     except RayError as error:  # of whatever asks the cluster itself, and not one of its tasks
         raise Failure(
             f"Ray does not answer any more: {_why(error)}; what was finished is kept", status=1

@@ -80,7 +80,7 @@ class OnPaper(Engine):
 
     def __init__(self, cores: int, lost: Sequence[int] = ()) -> None:
         self.now, self.told, self._lost = 0.0, list[str](), list(lost)
-        super().__init__(cores, cores, self.told.append)
+        super().__init__(cores, self.told.append)
 
     def _begin(self, function: Callable[[Any], Any], task: Any) -> Any:
         return function(task), task, self.now, object()
