@@ -20,11 +20,11 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
-from experiments.config.commands import pip_install
+from experiments.config.commands import is_installed, pip_install
 from experiments.figures.style import style
 from experiments.session.command_line import Parser, folder
 from experiments.session.console import Screen
-from experiments.speed import peers, revisions, scenarios, tables
+from experiments.speed import revisions, scenarios, tables
 from experiments.speed.limits import speed_of_threads
 from experiments.speed.scenarios import SIZES, in_turns, largest_resident
 from experiments.speed.tables import Rows
@@ -121,7 +121,7 @@ def show(found: Mapping[str, Rows], screen: Screen) -> None:
             screen.print(tables.table(title, rows))
     if "time and memory against size" in found:
         screen.print(f"memory of a run: {tables.bytes_per_run(found['time and memory against size']):,.0f} bytes")
-        if not peers.is_installed():
+        if not is_installed("stable_baselines3"):
             screen.print(f"agent of another library: not measured; it needs {pip_install('peers')}", markup=False)
     screen.print(f"peak memory of this process: {largest_resident() / 2**20:,.0f} MiB")
 

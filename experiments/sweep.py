@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.analysis.settings import Effect, comparison, effect_in
+from experiments.analysis.summary import versions
 from experiments.analysis.tuning import choose, scores
 from experiments.config.failures import Failure
 from experiments.config.measures import RUN_MEASURES
@@ -206,15 +207,17 @@ def _check_folder(folder: SweepFolder, text: str, options: argparse.Namespace) -
     folder.check_owner(SWEEP)
     if options.resume and options.overwrite:
         raise StoreError("--resume continues and --overwrite starts again: give only one of them")
-    place = folder.path / SWEEP_FILE
-    if not place.exists():
-        return
-    if not (options.resume or options.overwrite):
+    has_begun = (folder.path / SWEEP_FILE).exists()
+    if options.resume:
+        if not folder.path.exists() or (folder.holds_anything and not has_begun):
+            raise StoreError(f"{folder.path}: nothing to resume there; leave out --resume to start")
+        ours = text.encode()
+        if has_begun and folder.read(SWEEP_FILE, len(ours) + 1) != ours:
+            raise StoreError(f"{folder.path}: holds a different sweep; replace it with --overwrite, or use --out")
+    elif has_begun and not options.overwrite:
         raise StoreError(
             f"{folder.path} holds results; go on with --resume, replace it with --overwrite, or use --out"
         )
-    if options.resume and place.read_text(encoding="utf-8") != text:
-        raise StoreError(f"{folder.path}: holds a different sweep; replace it with --overwrite, or use --out")
 
 
 def swept(sweep: Sweep, planned: Sequence[Cell], place: Place) -> Swept:
@@ -239,6 +242,7 @@ def swept(sweep: Sweep, planned: Sequence[Cell], place: Place) -> Swept:
         "name": sweep.name,
         "description": sweep.description,
         "source": digest(),
+        "versions": versions(),
         "trainings": len(found),
         "refused": len(planned) - len(found),
         "runs": sum(len(cell.config.arms) * cell.config.runs_per_arm for cell in found),

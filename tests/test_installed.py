@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from shutil import copytree, ignore_patterns
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
@@ -59,9 +60,9 @@ class Installed(NamedTuple):
         return _run([str(self.bin / program), *words], self.folder)
 
 
-def _run(words: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def _run(words: Sequence[str], folder: Path, seconds: int = 250) -> subprocess.CompletedProcess[str]:
     settings = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run(words, cwd=folder, env=settings, capture_output=True, text=True, timeout=250)
+    return subprocess.run(words, cwd=folder, env=settings, capture_output=True, text=True, timeout=seconds)
 
 
 def _built(kind: str, source: Path, out: Path) -> Path:
@@ -151,3 +152,34 @@ def test_every_other_command_starts_there(installed: Installed) -> None:
     assert done.stdout.startswith("usage: entropy-exploration report "), done.stderr
     done = installed.run("python", "-c", HELP_OF_ALL, *command_words())
     assert done.stdout.count("usage: ") == len(command_words()), done.stderr
+
+
+COMMANDS = (
+    "--list",
+    "bandit training.seeds=2 training.updates=5 --out out",
+    "report out",
+    "sweep fair_two_rooms --dry-run",
+    "argument --help",
+    "explain --help",
+    "verify --help",
+)
+
+
+@pytest.mark.long
+def test_pip_finds_all_that_it_needs(installed: Installed) -> None:
+    """Into an environment with nothing else; `TORCH_INDEX` may name an index with a smaller build of torch."""
+    with TemporaryDirectory() as name:  # gigabytes, which should not stay
+        place = Path(name)
+        venv.create(place / "venv")
+        bin_ = place / "venv" / "bin"
+        pip = [sys.executable, "-m", "pip", "--python", str(bin_ / "python")]
+        index = ["--extra-index-url", os.environ["TORCH_INDEX"]] if os.environ.get("TORCH_INDEX") else []
+        if _run([*pip, "download", "--no-deps", "setuptools"], place).returncode:
+            pytest.skip("pip reaches no index")
+        words = [*pip, "install", *index, "--constraint", str(ROOT / "constraints.txt"), str(installed.wheel)]
+        done = _run(words, place, 2000)
+        assert done.returncode == 0, done.stderr
+        (place / "empty").mkdir()
+        for command in COMMANDS:
+            done = _run([str(bin_ / "entropy-exploration"), *command.split()], place / "empty")
+            assert done.returncode == 0, (command, done.stderr)

@@ -38,4 +38,5 @@ def test_the_oldest_python_is_the_one_that_tools_and_readers_are_told() -> None:
 
 def test_others_run_the_checks_that_we_run() -> None:
     assert "bash .ci/run" in text(".github/workflows/ci.yml")
+    assert "fetch-depth: 0" in text(".github/workflows/ci.yml")  # else `test_declared` skips
     assert "entry: make check" in text(".pre-commit-config.yaml")

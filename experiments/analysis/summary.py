@@ -203,14 +203,19 @@ def shares_of_budget(config: Config, columns: Mapping[str, Column]) -> dict[str,
 def provenance(wall_seconds: float, env_steps: int, arithmetic: Mapping[str, str]) -> dict[str, Any]:
     """Versions, machine and clock; and what the last bits of the numbers depend on (`numerics.arithmetic`)."""
     return {
-        "versions": {
-            "entropy-exploration": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in PACKAGES},
-        },
+        "versions": versions(),
         "platform": f"{sys.platform} {platform.machine()}",
         "arithmetic": dict(arithmetic),
         "wall_seconds": round(wall_seconds, 3),
         "env_steps": env_steps,
         "env_steps_per_second": round(env_steps / wall_seconds) if wall_seconds > 0 else 0,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of this program, Python, and the packages on which numbers depend."""
+    return {
+        "entropy-exploration": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
     }

@@ -3,6 +3,8 @@
 import re
 import shlex
 import sys
+from importlib.metadata import requires
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,8 +39,19 @@ def title(command: str) -> str:
 
 
 def pip_install(extra: str) -> str:
-    """How an extra of ours is installed: from the checkout, or beside the wheel."""
-    return f'pip install "{"." if IS_CHECKOUT else SCRIPT}[{extra}]"'
+    """How an extra of ours is installed: from the checkout; beside the wheel, whose file may be gone, the packages
+    that it stands for."""
+    if IS_CHECKOUT:
+        return f'pip install ".[{extra}]"'
+    needs = (need.partition(";") for need in requires(SCRIPT) or [])
+    return " ".join(["pip install", *(f'"{need}"' for need, _, when in needs if f'"{extra}"' in when)])
+
+
+def is_installed(package: str) -> bool:
+    """Whether there is code of that name to import. A folder of that name without any, as in the current one, is
+    none."""
+    spec = find_spec(package)
+    return spec is not None and spec.origin is not None
 
 
 def _by_script() -> bool:

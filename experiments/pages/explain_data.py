@@ -65,7 +65,9 @@ def dose_runs(folder: RunFolder, coefficients: Sequence[float], shown: float, mo
     shape = len(coefficients), len(at), len(seeds)
     policy, bits = np.full((*shape, 4), np.nan), np.full(shape, np.nan)
     reader = UpdateRows(runs_of(config), updates)
-    for batch in folder.read_batches(UPDATES_FILE, [*reader.columns, "entropy_bits", "start_policy"]):
+    for batch in folder.read_batches(
+        UPDATES_FILE, [*reader.columns, "entropy_bits", "start_policy"], reader.max_rows
+    ):
         run, update = reader.take(batch)
         moment = np.searchsorted(at, update)
         rows = np.flatnonzero(at[np.minimum(moment, len(at) - 1)] == update)

@@ -1,6 +1,6 @@
 """Where trainings run: in processes of this machine, or on a Ray cluster. Neither changes a number."""
 
-import importlib.util
+import sys
 import time
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from experiments.config.commands import pip_install
+from experiments.config.commands import is_installed, pip_install
 from experiments.config.failures import Failure
+from experiments.config.mistakes import one_line
 from experiments.session.command_line import available_cores
 from experiments.session.processes import MOMENT, Child, Ended, Lost, end
 
@@ -52,15 +53,15 @@ class Engine(ABC):
     attempts = 1
     share: "Elsewhere | None" = None
 
-    def __init__(self, cores: int, at_once: int, notify: Callable[[str], None]) -> None:
+    def __init__(self, cores: int, notify: Callable[[str], None], at_once: int | None = None) -> None:
         """Make an engine.
 
         Args:
             cores: as above.
-            at_once: how many tasks are handed out at a time.
             notify: told, in a line, which task is late, and which is tried again and why.
+            at_once: how many tasks are handed out at a time; None: as many as there are cores.
         """
-        self.cores, self._at_once, self._notify = cores, at_once, notify
+        self.cores, self._notify, self._at_once = cores, notify, at_once or cores
 
     def each(
         self,
@@ -135,9 +136,6 @@ class LocalEngine(Engine):
     """A process of this machine for each task. A task whose process ends is not tried again: here it was probably
     killed for want of memory, and would be again."""
 
-    def __init__(self, cores: int, notify: Callable[[str], None]) -> None:
-        super().__init__(cores, cores, notify)
-
     def _begin(self, function: Callable[[Task], Any], task: Task) -> Child:
         return Child(function, task)
 
@@ -171,7 +169,7 @@ def check_engine(options: Namespace) -> None:
     """
     if options.engine == "local" and options.address is not None:
         raise Failure("--address is that of a Ray cluster: it needs --engine ray")
-    if options.engine == "ray" and importlib.util.find_spec("ray") is None:
+    if options.engine == "ray" and not is_installed("ray"):
         raise Failure(f"--engine ray needs the extra ray, which is not installed: {pip_install('ray')}")
 
 
@@ -189,7 +187,10 @@ def opened(options: Namespace, notify: Callable[[str], None]) -> Iterator[Engine
     if options.engine == "local":
         yield LocalEngine(options.workers or available_cores(), notify)
         return
-    from experiments.session.on_ray import cluster  # Ray is an extra
-
+    try:
+        from experiments.session.on_ray import cluster  # Ray is an extra
+    except ImportError as error:  # as where a ray.py lies in the current folder
+        place = getattr(sys.modules.get("ray"), "__file__", None) or "ray"
+        raise Failure(f"--engine ray: {place} is no Ray that can be used: {one_line(error)}") from None
     with cluster(options.address, options.workers, notify) as engine:
         yield engine

@@ -41,8 +41,8 @@ class RayEngine(Engine):
 
     attempts = ATTEMPTS
 
-    def __init__(self, cores: int, at_once: int, notify: Callable[[str], None]) -> None:
-        super().__init__(cores, at_once, notify)
+    def __init__(self, cores: int, notify: Callable[[str], None], at_once: int) -> None:
+        super().__init__(cores, notify, at_once)
         self._do = ray.remote(num_cpus=1, max_retries=0)(answered)
         self.share = self._share
 
@@ -150,7 +150,7 @@ def cluster(address: str | None, workers: int | None, notify: Callable[[str], No
         workers: how many tasks may run at a time; None: as many as the cluster has cores.
         notify: as in `Engine`.
     Raises:
-        Failure: the cluster cannot be reached or started.
+        Failure: the cluster cannot be reached or started, or is gone.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray of this machine reports to nobody
     if address is None:
@@ -165,7 +165,7 @@ def cluster(address: str | None, workers: int | None, notify: Callable[[str], No
             _knock(address)
         with _silent():
             ray.init(**how, logging_level=logging.ERROR, log_to_driver=False)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, RayError) as error:
         what = "Ray cannot be started here"
         if address is not None:
             what = f"--address {address} (of a cluster that has a token, with RAY_AUTH_MODE=token)"
@@ -173,7 +173,11 @@ def cluster(address: str | None, workers: int | None, notify: Callable[[str], No
     signal.signal(signal.SIGTERM, before)
     try:
         cores = _cores()
-        yield RayEngine(min(workers or cores, cores), workers or AHEAD * cores, notify)
+        yield RayEngine(min(workers or cores, cores), notify, workers or AHEAD * cores)
+    except RayError as error:  # of whatever asks the cluster itself, and not one of its tasks
+        raise Failure(
+            f"Ray does not answer any more: {_why(error)}; what was finished is kept", status=1
+        ) from None
     finally:
         ray.shutdown()
 
@@ -186,7 +190,7 @@ def _knock(address: str) -> None:
     """
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal() and "/" not in host:
-        socket.create_connection((host, int(port)), CONNECTING).close()
+        socket.create_connection((host.strip("[]"), int(port)), CONNECTING).close()
 
 
 @contextmanager

@@ -4,12 +4,12 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from experiments.config.loading import MAX_BYTES
 from experiments.config.schema import Config, ConfigError, one_line
 from experiments.figures.showing import Showing
 from experiments.session.compiling import Watch, compile_ahead
@@ -149,13 +149,14 @@ def _run(
             folder.tidy()
             return folder.read_summary()
         pace = compile_ahead(training, notify, watch)
-        workers = stack.enter_context(session.begin(pace))
+        workers, restored = session.begin(pace)
+        stack.enter_context(workers)
         if watch is not None:
             watch.training()
-        session.train(workers, on_block)
+        sinks = session.train(workers, restored, on_block)
         if watch is not None:
             watch.judging()
-        return session.finish(workers)
+        return session.finish(workers, sinks)
 
 
 def check_folder(folder: RunFolder, config: Config, options: Options) -> None:
@@ -170,6 +171,11 @@ def check_folder(folder: RunFolder, config: Config, options: Options) -> None:
         ConfigError: the folder holds another config.
     """
     folder.check_owner(options.command)
+    if (size := len(config_text(config).encode())) > MAX_BYTES:
+        raise ConfigError(
+            f"{folder.path}: config.toml would take {size:,} bytes, and up to {MAX_BYTES:,} are read; a range of "
+            "seeds takes less than a list, as in { first = 0, count = 100 }"
+        )
     if options.resume:
         if not folder.path.exists() or (folder.holds_anything and not folder.has_begun):
             raise StoreError(f"{folder.path}: nothing to resume there; leave out --resume to start")
@@ -202,20 +208,23 @@ class _Session:
         self._config, self._training, self._folder, self._options = training.config, training, folder, options
         self._notify, self._interrupts, self._showing = notify, interrupts, showing
         self._checkpoints, self._arithmetic = Checkpoints(folder), arithmetic(not training.is_compiled)
-        self._open = partial(Sinks, folder, training, showing)
-        self._sinks: Sinks | None = None
         self._changes: list[str] = []  # of the arithmetic, when the training was resumed
 
-    def begin(self, pace: float) -> Workers:
-        """Prepare the folder, or find the moment from which to continue; for `pace` see `Workers`."""
+    def begin(self, pace: float) -> tuple[Workers, Sinks | None]:
+        """Prepare the folder, or find the moment from which to continue and the sinks as they were then; for
+        `pace` see `Workers`."""
         self._began, workers, elsewhere = time.monotonic(), self._options.workers, self._options.elsewhere
-        moment = self._last_moment() if self._options.resume and self._folder.has_begun else None
-        if moment is None:
+        last = self._last_moment() if self._options.resume and self._folder.has_begun else None
+        if last is None:
             self._replace_folder()
-            return Workers(self._training, workers, None, pace, elsewhere)
+            return Workers(self._training, workers, None, pace, elsewhere), None
+        moment, sinks = last
         self._began -= moment.seconds
         self._compare_arithmetic(moment)
-        return Workers(self._training, workers, moment.states, pace, elsewhere)
+        return Workers(self._training, workers, moment.states, pace, elsewhere), sinks
+
+    def _opened(self, log_steps: int, tensorboard: bool) -> Sinks:
+        return Sinks(self._folder, self._training, self._showing, log_steps, tensorboard)
 
     def _replace_folder(self) -> None:
         """Remove an earlier training, and begin this one.
@@ -231,7 +240,7 @@ class _Session:
         if others:
             self._notify(_left_in_place(self._folder.path, others))
 
-    def _last_moment(self) -> Moment | None:
+    def _last_moment(self) -> tuple[Moment, Sinks] | None:
         """The newest usable checkpoint, with the sinks cut back to it; None: there is none yet."""
         size = sum(array.nbytes for array in self._training.state().values())
         paths = self._checkpoints.paths()
@@ -239,8 +248,8 @@ class _Session:
             try:
                 moment = self._checkpoints.read(path, size)
                 check_states(self._training, moment.states, moment.update)
-                self._sinks = self._open(moment.log_steps, "board" in moment.positions)
-                self._sinks.restore(moment.positions)
+                sinks = self._opened(moment.log_steps, "board" in moment.positions)
+                sinks.restore(moment.positions)
             except (NewerFormat, OlderFormat):
                 raise
             except (StoreError, ValueError, KeyError, TypeError) as error:
@@ -249,7 +258,7 @@ class _Session:
             self._checkpoints.forget_after(path)
             if moment.log_steps != self._options.log_steps:
                 self._notify(f"--log-steps {moment.log_steps} is kept: this training began with it")
-            return moment
+            return moment, sinks
         if paths:
             raise StoreError(f"{self._folder.path}: no checkpoint can be used; --overwrite starts again")
         self._notify("no checkpoint yet: training starts again")
@@ -264,8 +273,8 @@ class _Session:
                 f"the last bits of the numbers may differ from here on, since the arithmetic has changed: {change}"
             )
 
-    def train(self, workers: Workers, on_block: Advance) -> None:
-        """All updates that are left, with flushes and checkpoints at their times."""
+    def train(self, workers: Workers, sinks: Sinks | None, on_block: Advance) -> Sinks:
+        """All updates that are left, with flushes and checkpoints at their times; returns where they went."""
         last_flush, last_moment = -math.inf, time.monotonic()  # TensorBoard has something to show at once
         updates, wait = self._config.most_updates, self._options.checkpoint_seconds
 
@@ -279,38 +288,38 @@ class _Session:
 
         with self._interrupts.deferred():
             blocks = workers.blocks(moment_due)
-            if self._sinks is None:
-                self._sinks = self._open(self._options.log_steps, self._options.tensorboard)
-                if self._sinks.board is not None and self._sinks.board.note is not None:
-                    self._notify(self._sinks.board.note)
+            if sinks is None:  # opened while the first block is trained
+                sinks = self._opened(self._options.log_steps, self._options.tensorboard)
+                if sinks.board is not None and sinks.board.note is not None:
+                    self._notify(sinks.board.note)
             import experiments.analysis.summary  # noqa: F401  (for the end: training hides how long it takes)
 
             for block in blocks:
-                self._sinks.write(block.records)
+                sinks.write(block.records)
                 on_block(block.records)
                 now = time.monotonic()
                 if block.states is not None:
-                    cost = self._save(workers.update_count, block.states)
+                    cost = self._save(sinks, workers.update_count, block.states)
                     last_flush = time.monotonic()
                     wait = max(self._options.checkpoint_seconds, cost / MAX_SHARE)
                     if self._interrupts.received is not None:
                         self._notify(f"checkpoint kept after update {workers.update_count} of {updates}")
                         break
-                elif self._sinks.board is not None and now - last_flush >= self._options.flush_seconds:
+                elif sinks.board is not None and now - last_flush >= self._options.flush_seconds:
                     self._folder.check_in_place()
-                    self._sinks.board.flush()
+                    sinks.board.flush()
                     last_flush = now
+        return sinks
 
-    def _save(self, update: int, states: Sequence[State]) -> float:
+    def _save(self, sinks: Sinks, update: int, states: Sequence[State]) -> float:
         """Store a checkpoint; returns the seconds that it took."""
         self._folder.check_in_place()
-        assert self._sinks is not None
-        positions = self._sinks.flush()
+        positions = sinks.flush()
         began = time.monotonic()
         self._folder.sync("tensorboard")  # else a power failure might lose what the positions include
         seconds = began - self._began
         self._checkpoints.save(
-            Moment(update, states, positions, self._sinks.log_steps, seconds, self._arithmetic, self._changes)
+            Moment(update, states, positions, sinks.log_steps, seconds, self._arithmetic, self._changes)
         )
         return time.monotonic() - began
 
@@ -319,13 +328,12 @@ class _Session:
         """Whether the results and the end of the event files are written: then no checkpoint is left."""
         return self._folder.is_finished and not self._checkpoints.paths()
 
-    def finish(self, workers: Workers) -> Mapping[str, Any]:
+    def finish(self, workers: Workers, sinks: Sinks) -> Mapping[str, Any]:
         """Write the results, and then what is shown of them; after a kill, a resumed training does it again."""
         from experiments.analysis.summary import provenance, summarize
 
-        assert self._sinks is not None
         columns, runs = workers.final(), self._training.runs
-        self._sinks.tables.finish()
+        sinks.tables.finish()
         self._folder.write_table("runs.parquet", run_table(columns, runs))
         inputs = {world.number: world.inputs for world in self._training.worlds}
         about = {arm: policies_of(self._config, arm, inputs) for arm in self._config.arms}
@@ -336,7 +344,7 @@ class _Session:
         if self._changes:
             summary["arithmetic_changes"] = self._changes
         self._folder.write_summary(summary)
-        if self._sinks.board is None or self._sinks.board.finish(columns, summary):
+        if sinks.board is None or sinks.board.finish(columns, summary):
             self._folder.tidy()  # otherwise --resume tries it again
         return self._folder.read_summary()
 

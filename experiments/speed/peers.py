@@ -4,7 +4,6 @@ It has one process and one thread, like ours. 256 environments with 16 steps per
 eight: 16, 64, 128 and 256 environments with 5 to 64 steps. How well it learns in this setting was not tested.
 """
 
-import importlib.util
 import time
 from contextlib import closing
 
@@ -18,11 +17,6 @@ OURS = Scenario(
 )
 THEIRS = "Stable-Baselines3: A2C, 256 environments, 16 steps per update"
 ENVIRONMENTS, STEPS_PER_UPDATE, UPDATES = 256, 16, 15
-
-
-def is_installed() -> bool:
-    """Whether the extra is installed."""
-    return importlib.util.find_spec("stable_baselines3") is not None
 
 
 def measure_theirs() -> Timing:

@@ -1,6 +1,5 @@
 """The tables of the benchmark: what was measured, a row each, and how they are shown."""
 
-import importlib.util
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from experiments.config.commands import is_installed
 from experiments.figures.looks import COLOURS
 from experiments.figures.style import svg_of
 from experiments.session.in_memory import train_in_memory
@@ -102,7 +102,7 @@ def start_up(repeats: int) -> Rows:
 
 def beside_peers(repeats: int) -> Rows:
     """A row per agent, in turns on FrozenLake 4x4 with 64 x 64 units; empty without the extra."""
-    if not peers.is_installed():
+    if not is_installed("stable_baselines3"):
         return []
     timings: dict[str, list[Timing]] = {peers.OURS.name: [], peers.THEIRS: []}
     for _ in range(repeats):
@@ -114,7 +114,7 @@ def beside_peers(repeats: int) -> Rows:
 def beside_simulators(rounds: int) -> Rows:
     """A row per way of stepping a simulator, in steps per second of CPU time; with LunarLander if it is
     installed."""
-    name, few = ("lunar_lander", 4) if importlib.util.find_spec("Box2D") else ("cartpole", 8)
+    name, few = ("lunar_lander", 4) if is_installed("Box2D") else ("cartpole", 8)
     speeds_of = stepping_speeds(Scenario(name, name, (f"training.seeds={few}",)).load(), rounds)
     return [{"of": name, "way": way, "thousand steps": rate / 1e3} for way, rate in speeds_of.items()]
 

@@ -4,6 +4,7 @@ D: width of an observation, A: actions.
 """
 
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ from experiments.training.worlds import World, make_world, unimported_module
 
 # Stored with the layers of the policy where a config has normalize_observations.
 MOMENTS = ("observation_mean", "observation_deviation")
+LABEL_BYTES = 1 << 8  # of the name, type and place of a tensor
 
 
 class StoredPolicy(NamedTuple):
@@ -97,7 +99,7 @@ def load_policy(
     if config.environment.normalize_observations:
         wanted |= dict.fromkeys(MOMENTS, (world.inputs,))
     file = f"policies/{arm}.safetensors"
-    folder.check(file)
+    folder.check(file, 2 * config.runs_per_arm * sum(8 * prod(sizes) + LABEL_BYTES for sizes in wanted.values()))
     tensors = _read(path / file, member_path(seed, number), wanted)
     moments = [tensors[name] for name in MOMENTS if name in wanted]
     return StoredPolicy(

@@ -17,7 +17,7 @@ from experiments.config.schema import Config
 from experiments.storage.run_folder import RunFolder
 from experiments.storage.snapshots import FILE, Snapshots, check_fits, read_snapshots
 from experiments.storage.stored_rows import NEEDED, RUN_KINDS, TIME, UpdateRows, fitting, kind_of
-from experiments.storage.stored_tables import arm_places, schema_of, values
+from experiments.storage.stored_tables import ROW_BYTES, arm_places, schema_of, values
 from experiments.training.records import runs_of
 
 Array = NDArray[np.float64]
@@ -80,7 +80,7 @@ def read_runs(folder: RunFolder, config: Config) -> dict[str, dict[str, NDArray[
         StoreError: the table is damaged, or belongs to another config.
     """
     place, arms, runs = folder.path / RUNS_FILE, list(config.arms), runs_of(config)
-    folder.check(RUNS_FILE)
+    folder.check(RUNS_FILE, ROW_BYTES * len(runs.arm))
     needed = {*NEEDED, *(claim.measure for claim in config.claims), *(["world"] if runs.is_family else [])}
     needed |= {"episodes" for arm in config.arms if config.training_of(arm).max_env_steps is not None}
     names = [name for name in RUN_KINDS if name in needed | set(schema_of(place).names)]

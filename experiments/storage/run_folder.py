@@ -25,13 +25,13 @@ from experiments.storage import stored_summary
 from experiments.storage.descriptions import origin, stamped
 from experiments.storage.owned_folder import OwnedFolder
 from experiments.storage.stored_arrays import grouped
+from experiments.storage.stored_files import MAX_BYTES, content, read_sums
 from experiments.storage.stored_files import StoreError as StoreError
-from experiments.storage.stored_files import content, read_sums
 from experiments.storage.stored_files import sha256 as sha256
 from experiments.storage.stored_summary import FORMAT as FORMAT
 from experiments.storage.stored_summary import NewerFormat as NewerFormat
 from experiments.storage.stored_summary import check_format as check_format
-from experiments.storage.stored_tables import read_batches
+from experiments.storage.stored_tables import ROW_BYTES, read_batches
 
 RESULTS = ("runs.parquet", "updates.parquet", "steps.parquet", "snapshots.safetensors", "config.toml")
 FOLDERS = ("checkpoint", "parts", "policies", "tensorboard", "figures")
@@ -187,20 +187,25 @@ class RunFolder(OwnedFolder):
         Raises:
             StoreError: it is missing or damaged, lacks a column, or holds more than may be read.
         """
-        self.check(name)
+        self.check(name, ROW_BYTES * (max_rows or 0))
         return read_batches(self.path / name, columns, max_rows)
 
     def read_table(self, name: str, columns: Sequence[str] | None = None, max_rows: int | None = None) -> pa.Table:
         """As `read_batches`, in one piece."""
         return pa.Table.from_batches(list(self.read_batches(name, columns, max_rows)))
 
-    def check(self, name: str) -> None:
+    def check(self, name: str, most: int = 0) -> None:
         """Check that a file of a finished folder is what the training wrote.
 
+        Args:
+            name: of the file.
+            most: bytes that its config can make, where these may be more than MAX_BYTES.
         Raises:
-            StoreError: it is missing or damaged.
+            StoreError: it is missing or damaged, or larger.
         """
-        if self.is_finished and read_sums(self.path / SUMS).get(name) != sha256(self.path / name):
+        if not self.is_finished:
+            return
+        if read_sums(self.path / SUMS).get(name) != sha256(self.path / name, max(most, MAX_BYTES)):
             raise StoreError(f"{self.path / name}: damaged (it does not match {SUMS})")
 
 

@@ -19,7 +19,7 @@ from experiments.storage.stored_files import StoreError, content
 from experiments.training.records import Records, Runs, Snapshot
 
 FILE = "snapshots.safetensors"
-MAX_BYTES = 1 << 30  # the largest file
+MAX_BYTES, HEADER = 1 << 30, 1 << 12  # the most that is kept, and what a file adds to it
 SLACK = 1e-5  # rounding of numbers in single precision
 MEAN, FEATURED = 0, 1  # places on the second axis
 
@@ -39,7 +39,8 @@ class Snapshots(NamedTuple):
 
 
 class SnapshotSink:
-    """Collects the dozen snapshots of a training, and writes all of them at each flush.
+    """Collects the dozen snapshots of a training, and writes all of them at each flush; the first of them, where
+    all would be more than MAX_BYTES.
 
     Args:
         folder: the run folder.
@@ -58,7 +59,9 @@ class SnapshotSink:
         for update, snapshot in records.snapshots.items():
             there = (records.active | records.resting)[update - records.first, self._shown]
             shown = Snapshot(*(array[self._shown] for array in snapshot))
-            self._moments.append(_moment(update, shown, there, self._arms))
+            moment = _moment(update, shown, there, self._arms)
+            if (len(self._moments) + 1) * sum(array.nbytes for array in moment) <= MAX_BYTES:
+                self._moments.append(moment)
 
     def flush(self) -> Position:
         """Write everything to disk."""
@@ -95,7 +98,7 @@ def read_snapshots(folder: RunFolder) -> Snapshots | None:
         return None
     folder.check(FILE)
     try:
-        found = Snapshots(**arrays_of(content(place, MAX_BYTES)))
+        found = Snapshots(**arrays_of(content(place, MAX_BYTES + HEADER)))
         _check_shapes(found)
         _check_values(found)
     except (ValueError, TypeError) as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 from experiments.config.failures import Failure
 from experiments.config.files import open_regular
 
-MAX_BYTES = 1 << 32  # the largest file that is read whole or hashed
+MAX_BYTES = 1 << 32  # of a result that is hashed before it is read, unless its config makes larger ones
 _LINE = re.compile(r"([0-9a-f]{64})  ([\w.-]+(?:/[\w.-]+)*)", re.ASCII)
 
 
@@ -24,8 +24,8 @@ class StoreError(Failure, RuntimeError):
 
 
 @contextmanager
-def opened(path: Path, most: int = MAX_BYTES) -> Iterator[BufferedReader]:
-    """A regular file of at most `most` bytes, opened for reading.
+def opened(path: Path, most: int | None = None) -> Iterator[BufferedReader]:
+    """A regular file of at most `most` bytes, opened for reading; None: of any size.
 
     Raises:
         StoreError: it is missing, is not a regular file, or is larger.
@@ -35,20 +35,20 @@ def opened(path: Path, most: int = MAX_BYTES) -> Iterator[BufferedReader]:
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from None
     with open(descriptor, "rb") as file:
-        if (size := os.fstat(descriptor).st_size) > most:
+        if most is not None and (size := os.fstat(descriptor).st_size) > most:
             raise StoreError(f"{path}: {size:,} bytes; at most {most:,} are read")
         yield file
 
 
-def content(path: Path, most: int = MAX_BYTES) -> bytes:
+def content(path: Path, most: int) -> bytes:
     """The content of a file; see `opened`."""
     with opened(path, most) as file:
         return file.read(most)
 
 
-def sha256(path: Path) -> str:
-    """The digest of a file's content, as `sha256sum` prints it."""
-    with opened(path) as file:
+def sha256(path: Path, most: int | None = None) -> str:
+    """The digest of a file's content, as `sha256sum` prints it; see `opened`."""
+    with opened(path, most) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

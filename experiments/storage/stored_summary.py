@@ -17,7 +17,7 @@ from experiments.storage.stored_files import StoreError
 from experiments.training.records import runs_of
 
 FORMAT = 2  # of run folders and checkpoints; newer ones are refused
-MAX_BYTES = 1 << 26  # the largest summary: a hundred thousand failed runs in six arms
+MAX_BYTES = 1 << 28  # the largest summary: of as many runs as a config may have, all of which failed
 
 
 class NewerFormat(StoreError):

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from experiments.storage.stored_files import StoreError, opened
 
-MAX_DECODED = 1 << 32  # decoded bytes of all columns read from a table
 COLUMN_BYTES, VALUE_BYTES = 1 << 20, 256  # allowed per column, and per value in it, with their overhead
 BATCH = 1 << 16  # rows at a time
 MAX_TEXT, MAX_ITEMS = 1 << 24, 1 << 20  # bytes of a text and entries of a list in a footer
+ROW_BYTES = 1 << 16  # allowed per row of a file; one of its columns lists the probabilities of all actions
 SLACK = 1e-6  # single precision makes a probability of 1 + 2.6e-8
 
 
@@ -52,7 +52,7 @@ def read_batches(
     Args:
         place: a Parquet file.
         columns: the columns to read, each of which the file must have once; None: all.
-        max_rows: how many rows it may have.
+        max_rows: how many rows it may have, which also bounds what it decodes to; None: as many as it has.
     Raises:
         StoreError: it is not a Parquet file, lacks a column, or holds more than may be read.
     """
@@ -92,14 +92,14 @@ class _Room:
 
     def __init__(self, place: Path, max_rows: int | None, columns: int) -> None:
         self._place, self._max_rows, self._rows, self._bytes = place, max_rows, 0, 0
-        self._max_bytes = MAX_DECODED
-        if max_rows is not None:  # a text may be of any length
-            self._max_bytes = min(MAX_DECODED, columns * (COLUMN_BYTES + VALUE_BYTES * max_rows))
+        self._most = columns * (COLUMN_BYTES + VALUE_BYTES * (max_rows or 0))  # a text may be of any length
 
     def check(self, rows: int, size: int) -> None:
-        if size > self._max_bytes:
-            raise StoreError(f"{self._place}: decodes to {size:,} bytes; at most {self._max_bytes:,} are read")
-        if self._max_rows is not None and rows > self._max_rows:
+        if self._max_rows is None:
+            return
+        if size > self._most:
+            raise StoreError(f"{self._place}: decodes to {size:,} bytes; at most {self._most:,} are read")
+        if rows > self._max_rows:
             raise StoreError(f"{self._place}: has {rows:,} rows; its config makes at most {self._max_rows:,}")
 
     def take(self, batch: pa.RecordBatch) -> None:

@@ -129,14 +129,21 @@ def _setting_kinds(cells: Sequence[Cell]) -> dict[str, pa.DataType]:
 
 
 def _named(number: int, cell: Cell, runs: pa.Table, settings: Mapping[str, pa.DataType]) -> pa.Table:
-    """The runs of a cell with its number and settings before each."""
-    named: dict[str, Any] = {"cell": pa.array([number] * runs.num_rows, pa.int64())}
+    """The runs of a cell with its number and settings before each. Columns keep what they say of themselves."""
+    fields = [_field("cell", pa.int64(), "number of the setting in its sweep, from 0")]
+    columns: list[list[Any]] = [[number]]
     for key, kind in settings.items():
-        value = cell.settings.get(key)
-        value = json.dumps(value) if value is not None and kind == pa.string() else value
-        named[key] = pa.array([value] * runs.num_rows, kind)
-    own = dict(zip(runs.column_names, runs.columns, strict=True))
-    return pa.table({**named, **own, "arm": own["arm"].cast(pa.string())})
+        value, is_text = cell.settings.get(key), kind == pa.string()
+        fields.append(_field(key, kind, f"value of this config key in the setting{', as JSON' * is_text}"))
+        columns.append([json.dumps(value) if value is not None and is_text else value])
+    named = [pa.array(value * runs.num_rows, field.type) for field, value in zip(fields, columns, strict=True)]
+    arm = runs.schema.get_field_index("arm")
+    runs = runs.set_column(arm, runs.schema.field(arm).with_type(pa.string()), runs["arm"].cast(pa.string()))
+    return pa.Table.from_arrays([*named, *runs.columns], schema=pa.schema([*fields, *runs.schema]))
+
+
+def _field(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
+    return pa.field(name, kind, metadata={"meaning": meaning})
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:

@@ -22,11 +22,10 @@ Array = NDArray[np.float64]
 
 
 class Arm(NamedTuple):
-    """The runs that a picture shows. The first seed is the featured one, chosen before anything is known about
-    it."""
+    """The runs that a picture shows. The first one is featured; it is chosen before anything is known about it."""
 
     runs: NDArray[np.int64]  # places on the run axis, [n]
-    seeds: tuple[int, ...]
+    seed: int  # of the first one
     colour: Colour  # of its maps
 
 
@@ -86,7 +85,7 @@ def picture_block(records: Records, update: int, arm: Arm, world: World, wall_ti
         if world.mdp.drawing is not None:
             maps |= _maps("mean", snapshot, going, world, arm.colour)
         if world.mdp.drawing is not None and going[0] == arm.runs[0]:
-            maps |= _maps(f"seed_{arm.seeds[0]}", snapshot, going[:1], world, arm.colour)
+            maps |= _maps(f"seed_{arm.seed}", snapshot, going[:1], world, arm.colour)
     histograms = [  # rounding may lift a probability above 1
         histogram_record(tag, update, np.minimum(values, 1.0), wall_time) for tag, values in probabilities.items()
     ]

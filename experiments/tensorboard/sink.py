@@ -64,7 +64,7 @@ class BoardSink:
         root, runs, arm_of = folder.path / "tensorboard", training.runs, np.array(training.runs.arm)
         self._runs_of = {arm: np.flatnonzero(arm_of == arm) for arm in training.config.arms}
         pictured = {  # in the first world
-            arm: Arm(self._runs_of[arm][: len(training.seeds)], training.seeds, rgb(look))
+            arm: Arm(self._runs_of[arm][: len(training.seeds)], training.seeds[0], rgb(look))
             for arm, look in looks(training.config).items()
         }
         paths, arms = runs.paths(), in_order_of_colour(training.config)

@@ -37,10 +37,11 @@ class Undeclared(ValueError):
 
 
 def is_observed(space: "gymnasium.Space[Any]") -> TypeGuard[Observed]:
-    """Whether a policy can see what comes from the space, and from all its parts if it has any."""
-    if isinstance(space, Tuple):
-        return all(map(is_observed, space.spaces))
-    return all(map(is_observed, space.values())) if isinstance(space, Dict) else isinstance(space, SIMPLE)
+    """Whether a policy can see what comes from the space: from all parts of a Tuple or a Dict, and it has some."""
+    if isinstance(space, Tuple | Dict):
+        parts = space.spaces if isinstance(space, Tuple) else space.values()
+        return len(parts) > 0 and all(map(is_observed, parts))
+    return isinstance(space, SIMPLE)
 
 
 def seen_as(space: Observed) -> Discrete | Box:
@@ -62,11 +63,13 @@ def largest_number(space: Observed) -> float:
 
 
 def check_size(actions: Discrete, observations: Observed) -> None:
-    """Refuse spaces for which a policy would be too large.
+    """Refuse spaces for which a policy would be too large, or that have no numbers.
 
     Raises:
-        ValueError: the message gives the bytes that it would take.
+        ValueError: the message gives the bytes that it would take, or the space.
     """
+    if not flatdim(observations):
+        raise ValueError(f"an observation of {observations} has no numbers that a policy could see")
     for what, number in (("an observation", flatdim(observations)), ("a policy", int(actions.n))):
         if 8 * number > MAX_BYTES:
             raise ValueError(
@@ -119,7 +122,8 @@ def _of_tuple(space: "Tuple[Any]") -> Callable[[Any], Any]:
     parts = [_converter(part) for part in space.spaces if is_observed(part)]
 
     def converted(seen: Any) -> tuple[Any, ...]:
-        if not isinstance(seen, Sequence) or len(seen) != len(parts):
+        has_parts = isinstance(seen, Sequence) or (isinstance(seen, np.ndarray) and seen.ndim > 0)
+        if not has_parts or len(seen) != len(parts):
             raise Undeclared(f"declares {space} and shows {seen!r}")
         return tuple(part(one) for part, one in zip(parts, seen, strict=True))
 

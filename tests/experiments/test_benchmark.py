@@ -141,6 +141,8 @@ def two_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def worktrees() -> list[str]:
     """Where they are, whatever is committed in them meanwhile."""
+    if not (revisions.ROOT / ".git").exists():
+        pytest.skip("no repository, as in an unpacked source distribution")
     words = ["git", "worktree", "list", "--porcelain"]
     said = subprocess.run(words, cwd=revisions.ROOT, capture_output=True, text=True, check=True).stdout
     return [line for line in said.splitlines() if line.startswith("worktree ")]

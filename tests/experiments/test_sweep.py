@@ -1,6 +1,9 @@
 """A sweep trains what is missing into one table; a tuning chooses by what it was told to and judges elsewhere."""
 
 import json
+import os
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 import tomli_w
 
 from envs import planning
-from experiments import load_config, train
+from experiments import __version__, load_config, train
 from experiments import sweep as command
 from experiments.analysis.tuning import best, score
 from experiments.config.sweep_files import load_sweep
@@ -55,6 +58,9 @@ def test_one_table_has_all_runs_with_their_settings(file: Path) -> None:
             assert rows[name].to_pylist() == alone[name].to_pylist()
         for key, value in cell.settings.items():
             assert set(rows[key].to_pylist()) == {value}
+    versions = json.loads((file.parent / "out" / "summary.json").read_text())["versions"]
+    assert versions["entropy-exploration"] == __version__
+    assert versions["torch"] == version("torch")
 
 
 def test_what_is_done_is_not_trained_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +96,37 @@ def test_a_folder_with_results_is_not_overwritten(file: Path, capsys: pytest.Cap
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     run(file, "--overwrite")
     assert len(list((out / "cells").iterdir())) == 6
+
+
+STRANGE: dict[str, Callable[[Path], object]] = {
+    "Latin-1": lambda path: path.write_bytes("name = 'Maß'".encode("latin-1")),
+    "a pipe": os.mkfifo,
+    "a folder": Path.mkdir,
+    "a link": lambda path: path.symlink_to("/dev/zero"),
+    "vast": lambda path: (path.touch(), os.truncate(path, 1 << 40)),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_stored_sweep_that_nobody_has_written_is_refused_in_one_line(
+    kind: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SweepFolder(file.parent / "out")
+    folder.path.mkdir()
+    folder.mark("experiments.sweep")
+    STRANGE[kind](folder.path / "sweep.toml")
+    run(file, "--resume", status=2)
+    said = capsys.readouterr().err
+    assert said.startswith(f"experiments.sweep: {folder.path}")
+    assert said.count("\n") == 1
+
+
+def test_only_what_has_begun_is_resumed(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(file, "--resume", status=2)
+    assert f"{out}: nothing to resume there; leave out --resume to start" in capsys.readouterr().err
+    assert not out.exists()
+    SweepFolder(out).path.mkdir()
+    run(file, "--resume")  # as after a kill before the first file
 
 
 def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(

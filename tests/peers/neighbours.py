@@ -25,7 +25,7 @@ HEADINGS = {
 INTRODUCTION = f"""# Neighbours
 
 What fits this project, and what is refused and why. `python -m tests.peers.neighbours` made this page by trying all that is on
-it, with version {__version__} and Python {platform.python_version()}; `make test-all` tries it again. The project needs none of it: the extras
+it, with version {__version__} and Python {platform.python_version()}; `make test-all` tries all but RLlib's row again. The project needs none of it: the extras
 `peers`, `box2d` and `dev` bring it. A world fits if two arms make two updates in it. The packages stand beside the pins of
 `constraints.txt`, so that tianshou is not its version 2, which needs an older pandas. RLlib pins Gymnasium 1.2.2 and was tried
 in an environment of its own: `pip install "ray[rllib]"` beside this project.

@@ -1,10 +1,12 @@
 """Trials with other people's software: `test_trials.py` runs them, and `neighbours.py` makes a page of them."""
 
+import atexit
 import re
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 from typing import NamedTuple
 
@@ -87,6 +89,8 @@ def trial(
 @cache
 def finished_folder() -> Path:
     """A small training with everything that it writes."""
-    folder = Path(mkdtemp()) / "run"
+    top = mkdtemp()
+    atexit.register(rmtree, top)
+    folder = Path(top) / "run"
     session.run(comparison(seeds=4, updates=20), session.Options(folder), lambda _: None, lambda _: None)
     return folder

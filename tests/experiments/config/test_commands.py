@@ -2,13 +2,24 @@
 
 import shlex
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import train
 from experiments import look
-from experiments.config.commands import CONFIGS, SCRIPT, as_typed, command_words, title
+from experiments.config.commands import (
+    CONFIGS,
+    ROOT,
+    SCRIPT,
+    as_typed,
+    command_words,
+    is_installed,
+    pip_install,
+    title,
+)
 from experiments.config.loading import load_config
 from experiments.config.mistakes import ConfigError
 from experiments.config.sweep_files import load_sweep
@@ -56,6 +67,30 @@ def test_so_does_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         assert said.startswith(usage)
         assert "train.py" not in said
         assert "python -m" not in said
+
+
+@pytest.mark.parametrize("extra", ["ray", "remote", "peers", "box2d"])
+def test_an_extra_is_installed_by_what_pip_can_find(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed program is on no index, so its packages have to be named."""
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"][extra]
+    assert pip_install(extra) == f'pip install ".[{extra}]"'
+    monkeypatch.setattr("experiments.config.commands.IS_CHECKOUT", False)
+    monkeypatch.setattr("experiments.config.commands.requires", lambda _: ["numpy>=2.0", *marked(wanted, extra)])
+    assert [Requirement(word) for word in shlex.split(pip_install(extra))[2:]] == list(map(Requirement, wanted))
+
+
+def marked(needs: list[str], extra: str) -> list[str]:
+    """As the metadata of a wheel has the packages of an extra, among those of another."""
+    return [*(f'{need}; extra == "{extra}"' for need in needs), 'pytest>=9; extra == "dev"']
+
+
+def test_a_folder_without_code_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nobodys_package").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not is_installed("nobodys_package")
+    assert not is_installed("nobody_has_this_one")
+    (tmp_path / "nobodys_package" / "__init__.py").touch()
+    assert is_installed("nobodys_package")
 
 
 def test_no_experiment_of_ours_is_called_as_a_command() -> None:

@@ -1,5 +1,8 @@
 """An engine that is not here is refused before anything is written; and what every engine says of its tasks."""
 
+import importlib.util
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -53,6 +56,23 @@ def test_an_engine_that_is_not_here_is_refused_in_one_line(
     assert not out.exists()
 
 
+@pytest.mark.parametrize("made", ["ray/notes.txt", "ray.py", "ray/__init__.py"])
+def test_something_else_that_is_called_ray_is_no_engine(made: str, tmp_path: Path) -> None:
+    """As in the folder of somebody who keeps what came out of Ray in it."""
+    (tmp_path / made).parent.mkdir(exist_ok=True)
+    (tmp_path / made).touch()
+    words = [sys.executable, "-c", "import sys, train; sys.exit(train.main(sys.argv[1:]))"]
+    words += ["bandit", "--out", str(tmp_path / "out"), "--engine", "ray"]
+    if made.endswith("txt") and importlib.util.find_spec("ray"):
+        pytest.skip("Ray is installed, and is found behind such a folder")
+    there = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(engines.__file__).parents[2]}"}
+    done = subprocess.run(words, cwd=tmp_path, env=there, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("train.py: --engine ray")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 class OnPaper(Engine):
     """Workers that need a known time for each task, on a clock that only this engine moves."""
 
@@ -60,7 +80,7 @@ class OnPaper(Engine):
 
     def __init__(self, cores: int, lost: Sequence[int] = ()) -> None:
         self.now, self.told, self._lost = 0.0, list[str](), list(lost)
-        super().__init__(cores, cores, self.told.append)
+        super().__init__(cores, self.told.append)
 
     def _begin(self, function: Callable[[Any], Any], task: Any) -> Any:
         return function(task), task, self.now, object()

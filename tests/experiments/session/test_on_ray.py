@@ -4,6 +4,7 @@ Ray is real here: several worker processes on this machine, real commands and re
 command.
 """
 
+import importlib
 import importlib.util
 import os
 import signal
@@ -12,13 +13,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from experiments.config.failures import Failure
 from tests.experiments.config.test_sweeps import BASE
 from tests.experiments.processes import PATIENCE, hear_signals, wait_for
 from tests.experiments.small_training import CONFIG, Crash, contents, small_config, train
@@ -367,6 +370,73 @@ def test_an_address_where_nobody_answers_is_refused_in_one_line(file: Path, tmp_
     assert command.said().startswith("experiments.sweep: --address 127.0.0.1:")
     assert command.said().count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("family", "host", "written"),
+    [(socket.AF_INET, "127.0.0.1", "127.0.0.1"), (socket.AF_INET6, "::1", "[::1]")],
+)
+def test_somebody_who_listens_is_found_at_either_kind_of_address(
+    family: socket.AddressFamily, host: str, written: str
+) -> None:
+    with socket.socket(family) as listening:
+        listening.bind((host, 0))
+        listening.listen()
+        on_ray()._knock(f"{written}:{listening.getsockname()[1]}")
+
+
+@pytest.fixture
+def on_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is connected."""
+    monkeypatch.setattr("ray.init", lambda **how: None)
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+    monkeypatch.setattr(on_ray(), "_knock", lambda address: None)
+    monkeypatch.setattr(on_ray(), "_cores", lambda: 2)
+
+
+def refused(*_: object, **how: object) -> None:
+    from ray.exceptions import AuthenticationError
+
+    raise AuthenticationError("The token is wrong")
+
+
+@pytest.mark.usefixtures("on_paper")
+@pytest.mark.parametrize("address", [None, "head:6379"])
+def test_a_cluster_that_refuses_is_one_line(address: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.init", refused)
+    with pytest.raises(Failure, match=r"^(Ray cannot|--address head:6379 ).*: The token is wrong") as caught:
+        on_ray().cluster(address, None, print).__enter__()
+    assert caught.value.status == 2
+
+
+@pytest.mark.usefixtures("on_paper")
+@pytest.mark.parametrize("asked", ["ray.wait", "ray.cancel"])
+def test_a_cluster_that_is_gone_is_one_line(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the head of the cluster ends while tasks are under way."""
+    engine_of = on_ray().RayEngine
+    monkeypatch.setattr(engine_of, "_begin", lambda *_: object())
+    monkeypatch.setattr("ray.wait", lambda *_, **how: [[], []])
+    monkeypatch.setattr("ray.cancel", lambda *_, **how: None)
+    monkeypatch.setattr(asked, refused)
+
+    def waited() -> None:
+        with (
+            on_ray().cluster(None, None, print) as engine,
+            closing(engine.each(abs, [1], str, stopped)) as answers,
+        ):
+            list(answers)
+
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Failure, match=r"^Ray does not answer any more: The token is wrong.*; what was") as caught:
+        waited()
+    assert caught.value.status == 1
+
+
+def on_ray() -> ModuleType:
+    """Imported here, since it needs the extra."""
+    return importlib.import_module("experiments.session.on_ray")
 
 
 def free_port() -> int:

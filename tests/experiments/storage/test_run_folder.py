@@ -197,9 +197,10 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
 def test_a_table_that_claims_too_many_values_is_not_read(
     finished: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored_tables, "MAX_DECODED", 1000)
-    with pytest.raises(StoreError, match=r"decodes to [\d,]+ bytes; at most 1,000 are read"):
-        finished.read_table("runs.parquet")
+    monkeypatch.setattr(stored_tables, "VALUE_BYTES", 0)
+    monkeypatch.setattr(stored_tables, "COLUMN_BYTES", 10)
+    with pytest.raises(StoreError, match=r"decodes to [\d,]+ bytes; at most 10 are read"):
+        finished.read_table("runs.parquet", ["seed"], max_rows=6)
     assert finished.read_table("runs.parquet", ["seed"]).num_rows == 6
 
 

@@ -14,11 +14,12 @@ import pytest
 import safetensors.numpy
 from pydantic import BaseModel
 
+from experiments.config import schema
 from experiments.config.schema import ConfigError
 from experiments.pages.map_slider import map_slider
-from experiments.storage import stored_files, stored_tables
+from experiments.storage import run_folder, snapshots, stored_files, stored_summary, stored_tables
 from experiments.storage.policies import load_policy
-from experiments.storage.results import read_results
+from experiments.storage.results import read_results, read_runs
 from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.storage.stored_summary import Summary
 from tests.experiments.forger import vouch
@@ -137,19 +138,62 @@ class TestBounds:
         rewritten(folder / "updates.parquet", lambda t: t.take(np.zeros(1_000_000, np.int64)))
         vouch(folder)
         monkeypatch.setattr(stored_tables, "_declared", lambda *_: (0, 0))
-        monkeypatch.setattr(stored_tables, "MAX_DECODED", 10_000_000)
+        monkeypatch.setattr(stored_tables, "VALUE_BYTES", 0)
+        monkeypatch.setattr(stored_tables, "COLUMN_BYTES", 5_000_000)
         seen: list[int] = []
         with pytest.raises(StoreError, match="at most 10,000,000 are read"):
-            seen.extend(batch.nbytes for batch in RunFolder(folder).read_batches("updates.parquet"))
+            seen.extend(
+                batch.nbytes
+                for batch in RunFolder(folder).read_batches("updates.parquet", ["seed", "loss"], 2_000_000)
+            )
         assert sum(seen) <= 10_000_000
 
     def test_all_columns_are_bounded_together(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        table = RunFolder(folder).read_table("updates.parquet")
-        monkeypatch.setattr(stored_tables, "MAX_DECODED", table.nbytes // 2)
-        for name in table.column_names:
-            RunFolder(folder).read_table("updates.parquet", [name])
-        with pytest.raises(StoreError, match="decodes to"):
-            RunFolder(folder).read_table("updates.parquet")
+        """Each of them may take more than its share."""
+        monkeypatch.setattr(stored_tables, "VALUE_BYTES", 0)
+        monkeypatch.setattr(stored_tables, "COLUMN_BYTES", 100)
+        columns = ["seed", "loss", "update"]
+        with pytest.raises(StoreError, match=r"decodes to [\d,]+ bytes; at most 300 are read"):
+            RunFolder(folder).read_table("updates.parquet", columns, 24)
+
+    def test_a_training_of_any_size_ends_and_is_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What its config makes is more than a file of an unknown size may have."""
+        out, config = tmp_path / "large", small_config("training.updates=60", "agent.hidden_sizes=[64]")
+        monkeypatch.setattr(run_folder, "MAX_BYTES", 20_000)  # more than a summary takes
+        monkeypatch.setattr(stored_files, "MAX_BYTES", 20_000)
+        train(out, config, tensorboard=False)
+        run = RunFolder(out)
+        assert len(read_runs(run, config)) == 3
+        assert run.read_table("updates.parquet", max_rows=360).num_rows == 360
+        load_policy(out, "without", 0)
+        for name in ("updates.parquet", "policies/without.safetensors"):
+            with pytest.raises(StoreError, match=r"bytes; at most 20,000 are read"):
+                run.check(name)
+
+    def test_a_summary_of_the_most_runs_is_read_though_all_of_them_failed(self) -> None:
+        failed = {"arm": "x" * 64, "seed": 2**63 - 1, "world": 2**63 - 1, "update": 10_000_000}
+        entry = len(json.dumps({"failed_runs": [failed, failed]}, indent=1)) // 2
+        assert entry * schema.MAX_RUNS < stored_summary.MAX_BYTES
+
+    def test_a_config_that_could_not_be_read_again_is_refused_before_training(self, tmp_path: Path) -> None:
+        """A list of seeds that takes less in the file of the user, in one line."""
+        config = small_config(f"training.seeds={[10**8 + n for n in range(100_000)]}")
+        with pytest.raises(ConfigError, match=r"config\.toml would take [\d,]+ bytes, and up to"):
+            train(tmp_path / "run", config)
+        assert not (tmp_path / "run").exists()
+
+    def test_snapshots_that_would_be_too_large_are_left_out(
+        self, tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        whole = read_results(finished).snapshots
+        assert whole is not None
+        monkeypatch.setattr(snapshots, "MAX_BYTES", sum(array.nbytes for array in whole) - 1)
+        train(tmp_path / "run", small_config(*SMALL), tensorboard=False)
+        found = read_results(tmp_path / "run").snapshots
+        assert found is not None
+        assert found.update.tolist() == whole.update.tolist()[:-1]
 
     def test_few_rows_do_not_take_much(self, folder: Path) -> None:
         """Names of arms that are vast and compress well."""

@@ -8,9 +8,12 @@ import pytest
 
 from experiments import __version__, load_config, train
 from experiments.config.measures import RUN_MEASURES, UPDATE_MEASURES, Measure
+from experiments.config.sweeps import Cell, Settings
 from experiments.session import run as session
+from experiments.session.cells import train_cell
 from experiments.storage import table_sink
 from experiments.storage.run_folder import RunFolder, sha256
+from experiments.storage.sweep_folder import SweepFolder
 from tests.experiments import small_training, stored_folder
 
 TABLES = {"updates": UPDATE_MEASURES, "runs": RUN_MEASURES}
@@ -75,6 +78,23 @@ def test_so_does_every_column_however_many_steps_are_logged(
     small_training.train(tmp_path / "run", config, tensorboard=False, log_steps=log_steps)
     for name in ("updates", "steps", "runs"):
         test_every_column_says_what_it_means(name, tmp_path / "run")
+
+
+def test_so_does_every_column_of_a_sweep(tmp_path: Path) -> None:
+    """Of the first setting, and of one that the first lacks."""
+    base = load_config("bandit", ["training.seeds=2", "training.updates=2"])
+    settings: list[Settings] = [{"agent.discount": 0.9}, {"arms.with_entropy.entropy_coef": "x"}]
+    cells = [Cell(each, base.model_copy(update={"name": f"cell_{n}"})) for n, each in enumerate(settings)]
+    folder = SweepFolder(tmp_path)
+    folder.write("sweep.toml", "")
+    for cell in cells:
+        folder.write_cell(cell.config, train_cell(cell.config))
+    folder.write_runs(cells)
+    test_every_column_says_what_it_means("runs", tmp_path)
+    found, (key,) = pq.read_schema(tmp_path / "runs.parquet"), settings[1]
+    assert found.names[:4] == ["cell", "agent.discount", key, "arm"]
+    assert found.field(key).metadata[b"meaning"].endswith(b" as JSON")
+    assert found.field("final_entropy_bits").metadata[b"unit"] == b"bits"
 
 
 @pytest.mark.parametrize("unit", ["nats", "bits"])

@@ -90,6 +90,8 @@ def test_blackjack_is_trained_in() -> None:
         ("pair", (2,)),
         ("pair", (7, [0, 0])),
         ("pair", 3),
+        ("pair", np.array(3)),
+        ("pair", np.array([2, 0.5, 1])),
         ("named", {"where": np.zeros((2, 2))}),
         ("named", (1, 2)),
     ],
@@ -97,6 +99,23 @@ def test_blackjack_is_trained_in() -> None:
 def test_what_is_not_declared_is_refused(name: str, shown: Any) -> None:
     with pytest.raises(Undeclared, match=r"declares .* shows"):
         converter(SPACES[name])(shown)
+
+
+@pytest.mark.parametrize(
+    "space", [Tuple([]), Dict({}), Tuple([Discrete(2), Dict({})]), MultiDiscrete([])], ids=str
+)
+def test_what_has_no_numbers_is_refused_in_one_line(space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SPACES, "none", space)
+    with pytest.raises(ConfigError, match=r"Shows-v0 has the observation space|has no numbers") as caught:
+        make_world(Environment(id="Shows-v0", kwargs={"space": "none"}))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shown", [np.array([1, 2]), [1, 2], (1, np.int64(2))], ids=repr)
+def test_a_tuple_is_shown_as_gymnasium_lets_it(shown: Any) -> None:
+    space = Tuple([Discrete(3), Discrete(4)])
+    assert space.contains(shown)
+    np.testing.assert_array_equal(converter(space)(shown), flatten(space, (1, 2)))
 
 
 @pytest.mark.parametrize("space", ["text", "sequence"])
