@@ -211,8 +211,7 @@ class _Session:
         self._changes: list[str] = []  # of the arithmetic, when the training was resumed
 
     def begin(self, pace: float) -> tuple[Workers, Sinks | None]:
-        """Prepare the folder, or find the moment from which to continue and the sinks as they were then; for
-        `pace` see `Workers`."""
+        """Prepare the folder, or find the moment from which to continue, and the sinks as they were then."""
         self._began, workers, elsewhere = time.monotonic(), self._options.workers, self._options.elsewhere
         last = self._last_moment() if self._options.resume and self._folder.has_begun else None
         if last is None:
@@ -233,12 +232,11 @@ class _Session:
         before its first checkpoint. Either can be resumed or replaced.
         """
         self._folder.mark(self._options.command)
-        others = self._folder.clear()
+        if others := self._folder.clear():
+            self._notify(_left_in_place(self._folder.path, others))
         self._folder.write_config(self._config)
         if self._options.source is not None:  # it describes the whole folder, so the old files go first
             self._folder.write(SOURCE, self._options.source)
-        if others:
-            self._notify(_left_in_place(self._folder.path, others))
 
     def _last_moment(self) -> tuple[Moment, Sinks] | None:
         """The newest usable checkpoint, with the sinks cut back to it; None: there is none yet."""

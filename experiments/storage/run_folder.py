@@ -108,8 +108,7 @@ class RunFolder(OwnedFolder):
         return [name for name in files if name not in own]
 
     def tidy(self) -> None:
-        """Remove the files that a finished training no longer needs; the parts last, since checkpoints need
-        them."""
+        """Remove what a finished training no longer needs; the parts last, since checkpoints need them."""
         for folder in ("checkpoint", "parts"):
             self._remove_all(name for name in self.names(folder) if self.is_own(name))
             self.remove(folder)
@@ -162,9 +161,8 @@ class RunFolder(OwnedFolder):
 
     def read_config(self) -> Config:
         """The resolved config of the training in this folder."""
-        place = self.path / "config.toml"
-        self.check(place.name)
-        return load_config(place)
+        self.check("config.toml")
+        return load_config(self.path / "config.toml")
 
     def read_summary(self) -> dict[str, Any]:
         """The summary of a finished folder, in plain types.

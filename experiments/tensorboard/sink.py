@@ -122,10 +122,8 @@ class BoardSink:
     def finish(self, columns: Mapping[str, Column], summary: Mapping[str, Any]) -> bool:
         """Write what is known at the end: the columns of runs.parquet, and the verdicts.
 
-        If one part fails, the others are still written.
-
         Returns:
-            whether everything was written.
+            whether everything was written; if one part fails, the others are still written.
         """
         now, attempt, before = time.time(), self._showing.attempt, len(self._showing.failed)
         attempt("TensorBoard's last points", self.flush)
