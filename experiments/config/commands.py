@@ -3,7 +3,6 @@
 import re
 import shlex
 import sys
-from importlib.metadata import requires
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,6 +42,8 @@ def pip_install(extra: str) -> str:
     that it stands for."""
     if IS_CHECKOUT:
         return f'pip install ".[{extra}]"'
+    from importlib.metadata import requires  # late: it loads many modules
+
     needs = (need.partition(";") for need in requires(SCRIPT) or [])
     return " ".join(["pip install", *(f'"{need}"' for need, _, when in needs if f'"{extra}"' in when)])
 

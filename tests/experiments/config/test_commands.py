@@ -75,7 +75,7 @@ def test_an_extra_is_installed_by_what_pip_can_find(extra: str, monkeypatch: pyt
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"][extra]
     assert pip_install(extra) == f'pip install ".[{extra}]"'
     monkeypatch.setattr("experiments.config.commands.IS_CHECKOUT", False)
-    monkeypatch.setattr("experiments.config.commands.requires", lambda _: ["numpy>=2.0", *marked(wanted, extra)])
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: ["numpy>=2.0", *marked(wanted, extra)])
     assert [Requirement(word) for word in shlex.split(pip_install(extra))[2:]] == list(map(Requirement, wanted))
 
 
