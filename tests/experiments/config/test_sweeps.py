@@ -68,6 +68,12 @@ def test_a_sample_comes_with_each_combination_of_the_grid(tmp_path: Path) -> Non
         assert first.settings | {"agent.discount": 1.0} == second.settings
 
 
+def test_the_settings_of_a_sample_are_its_draws_in_their_order(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path, SAMPLE)
+    assert list(sweep.sample) == ["agent.learning_rate", "agent.baseline", "arms.with_entropy.entropy_coef"]
+    assert [cell.settings for cell in cells(sweep)] == [drawn(sweep.sample, 7, draw) for draw in range(20)]
+
+
 def test_a_longer_sample_begins_with_the_shorter_one(tmp_path: Path) -> None:
     short, longer = (cells(sweep_of(tmp_path, {"sample": {**SAMPLE["sample"], "count": n}})) for n in (5, 9))
     assert [cell.settings for cell in longer[:5]] == [cell.settings for cell in short]
