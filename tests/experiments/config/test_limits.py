@@ -140,6 +140,12 @@ def test_what_a_config_leaves_out_is_plain_reinforce_on_tables() -> None:
     assert load_config(with_values(("claims", [claim]))).claims[0].limit is False
 
 
+def test_the_content_of_a_config_is_that_config() -> None:
+    """With everything that it left out written down."""
+    config = load_config(with_values(("agent.entropy_coef", LINEAR), ("training.seeds", {"first": 3, "count": 2})))
+    assert load_config(config.model_dump()) == config
+
+
 EXACT, SOFT = ("agent.gradient", "exact"), ("agent.entropy_objective", "soft_return")
 MIXTURE_ALONE = (
     "agent: behaviour_epsilon is 1 in every update: the actions do not depend on the policy, and every gradient "
@@ -223,6 +229,8 @@ MESSAGES: list[tuple[list[tuple[str, Any]], str]] = [
         [("arms.b.gradient", "exact"), ("arms.b.max_env_steps", 9)],
         'arms.b: gradient = "exact" takes no steps, so max_env_steps ends no run',
     ),
+    ([("arms.b.updates", 0)], "arms.b.updates: Input should be greater than or equal to 1, not 0"),
+    ([("arms.b.discount", 2)], "arms.b.discount: Input should be less than or equal to 1, not 2"),
     ([("arms.b.hidden_sizes", [4])], f"arms.b: {NO_LAYERS}"),
     ([("agent.hidden_sizes", [4])], f"agent: {NO_LAYERS}"),
     (
