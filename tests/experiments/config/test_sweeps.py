@@ -299,6 +299,7 @@ def test_a_sweep_that_makes_no_sense_is_refused_in_these_words(
     ("parts", "place"),
     [
         ([GRID, {"grids": {}}], "grids"),
+        ([GRID, {"arms": {}}], "arms"),
         ([GRID, {"name": "a b"}], "name"),
         ([{"sample": {"count": 0, **RULES}}], "count"),
         ([{"sample": {"count": 100_001, **RULES}}], "count"),
