@@ -305,7 +305,7 @@ def test_a_sweep_that_makes_no_sense_is_refused_in_these_words(
         ([{"sample": {"count": 100_001, **RULES}}], "count"),
         ([{"sample": {"seed": -1, **RULES}}], "seed"),
         ([GRID, with_tuning(tuning={"tries": 0})], "tuning.tries"),
-        ([GRID, with_tuning(tuning={"tries": 10_001})], "tuning.tries"),
+        ([{"sample": RULES}, with_tuning(tuning={"tries": 10_001})], "tuning.tries"),
         ([GRID, with_tuning(tuning={"seeds": 0})], "tuning.seeds"),
         ([GRID, with_tuning(judge={"worlds": {"first": -1, "count": 1}})], "judge.worlds"),
     ],
