@@ -84,7 +84,9 @@ def test_a_name_says_of_what_kind_a_measure_is_and_what_it_can_be() -> None:
     truths = _named("^succeed", "solved$", "^stuck$", "^never_", "^failed$")
     shares = _named("rate$", "probability$", "coverage$")
     amounts = _named("entropy_(bits|nats)$", "^kl_", "length$", "^effective_", "^cross_entropy")
+    worse_high = _named("^stuck$", "^never_", "^failed$", "^regret$", "^cross_entropy", "^first_")
     for name, measure in MEASURES.items():
+        assert (measure.failed_as == "high") == (name in worse_high), name
         assert measure.kind == ("time" if name in times else "fraction" if name in truths else "number"), name
         least, greatest = (0, 1) if name in shares else (0, math.inf) if name in amounts else (-math.inf, math.inf)
         assert measure.bounds == (least, greatest), name
