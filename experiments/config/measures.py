@@ -96,7 +96,7 @@ MEASURES = {
         "run", shown="terminal"),
     "regret": Measure(
         "regret per episode", "optimal minus actual return, mean over training",
-        "both", failed_as="high"),
+        "both", failed_as="high", needs=("tables",)),
     "episode_length": Measure(
         "length", "steps of an episode",
         "update", unit="steps", failed_as="missing", bounds=AMOUNT,

@@ -366,10 +366,9 @@ class Config(Section):
 
     def agent_of(self, arm: str) -> Agent:
         """The agent of an arm: the base with the arm's differences."""
-        base = self.agent.model_dump(exclude_unset=True)
         own = {key: value for key, value in self.arms[arm].items() if key not in ARM_TRAINING}
         try:
-            return Agent.model_validate(base | own)
+            return Agent.model_validate(self.agent.model_dump() | own)
         except ValidationError as error:
             raise ConfigError(message_of(error, Agent, f"arms.{arm}")) from None
 

@@ -67,8 +67,8 @@ class Sweep(Section):
     name: Name
     description: str
     base: dict[str, Any]  # the content of a config
-    grid: dict[str, list[Any]] = Field(default={})
-    sample: dict[str, dict[str, Any]] = Field(default={})
+    grid: dict[str, list[Any]]
+    sample: dict[str, dict[str, Any]]
     count: Count = 1
     seed: Seed = 0
     tuning: Tuning | None = None

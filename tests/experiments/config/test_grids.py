@@ -111,11 +111,17 @@ def test_a_config_and_a_grid_are_a_sweep(tmp_path: Path) -> None:
     path = tmp_path / "base.toml"
     path.write_text(tomli_w.dumps(BASE))
     sweep = load_sweep(path, ["agent.learning_rate=grid:0.1,0.2", "agent.discount=log:0.5,1.0,2"])
-    assert sweep.name == f"{BASE['name']}_sweep"
+    assert (sweep.name, sweep.description) == (f"{BASE['name']}_sweep", BASE["description"])
     found = [(cell.settings["agent.learning_rate"], cell.settings["agent.discount"]) for cell in cells(sweep)]
     assert found == [(0.1, 0.5), (0.1, 1.0), (0.2, 0.5), (0.2, 1.0)]
     assert [cell.config.agent.learning_rate for cell in cells(sweep)] == [0.1, 0.1, 0.2, 0.2]
     assert cells(load_sweep("two_rooms", ["training.seeds=2"]))[0].config.training.seed_list == (3000, 3001)
+
+
+def test_a_sweep_of_a_config_with_the_longest_name_has_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "base.toml"
+    path.write_text(tomli_w.dumps(BASE | {"name": "n" * 64}))
+    assert load_sweep(path, ["agent.discount=grid:0.9,1.0"]).name == "n" * 58 + "_sweep"
 
 
 def test_values_are_added_to_the_grid_of_a_file(tmp_path: Path) -> None:

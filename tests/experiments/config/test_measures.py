@@ -1,6 +1,8 @@
 """One table says what every measure is: the stored tables and the tags in TensorBoard follow from it."""
 
 import ast
+import math
+import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -21,8 +23,9 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "finite": (TWO_ROOMS, TABLE),
     "exact": (BANDIT, {**TABLE, "gradient": "exact"}),
     "simulated": (POLE, {"policy": "mlp", "hidden_sizes": (4,)}),
+    "without a goal": ({**TWO_ROOMS, "solved_return": None}, TABLE),
 }
-LACKS = {"finite": "", "exact": "steps", "simulated": "tables"}
+LACKS = {"finite": "", "exact": "steps", "simulated": "tables", "without a goal": "goal"}
 SOURCES = sorted(set(Path(measures.__file__).parents[1].rglob("*.py")) - {Path(measures.__file__)})
 
 
@@ -59,14 +62,56 @@ def test_numbers_lie_between_the_bounds_of_their_measure(result: Trained) -> Non
             assert not ((known < low - 1e-6) | (known > high + 1e-6)).any(), name
 
 
-def test_a_measure_whose_needs_are_not_met_has_no_number(result: Trained) -> None:
+def test_a_measure_has_no_number_where_its_needs_are_not_met_and_nowhere_else(result: Trained) -> None:
+    """A time may be missing anywhere: the event did not happen. With exact gradients the chance of a success is
+    computed at the end alone."""
     rows = chain(
-        ((result.updates[name], measure) for name, measure in UPDATE_MEASURES.items()),
-        ((result.runs[name], measure) for name, measure in RUN_MEASURES.items()),
+        ((name, result.updates[name], measure) for name, measure in UPDATE_MEASURES.items()),
+        ((name, result.runs[name], measure) for name, measure in RUN_MEASURES.items()),
     )
-    for column, measure in rows:
-        if LACKS[result.kind] in measure.needs:
-            assert all(value is None or np.isnan(value) for value in column.to_pylist()), measure.label
+    for name, column, measure in rows:
+        is_empty = all(value is None or np.isnan(value) for value in column.to_pylist())
+        may_be_empty = measure.kind == "time" or (result.kind, name) == ("exact", "success_rate")
+        assert is_empty == (LACKS[result.kind] in measure.needs) or (is_empty and may_be_empty), name
+
+
+def _named(*words: str) -> set[str]:
+    return {name for name in MEASURES if any(re.search(word, name) for word in words)}
+
+
+def test_a_name_says_of_what_kind_a_measure_is_and_what_it_can_be() -> None:
+    times = _named("^first_", "collapse")
+    truths = _named("^succeed", "solved$", "^stuck$", "^never_", "^failed$")
+    shares = _named("rate$", "probability$", "coverage$")
+    amounts = _named("entropy_(bits|nats)$", "^kl_", "length$", "^effective_", "^cross_entropy")
+    worse_high = _named("^stuck$", "^never_", "^failed$", "^regret$", "^cross_entropy", "^first_")
+    for name, measure in MEASURES.items():
+        assert (measure.failed_as == "high") == (name in worse_high), name
+        assert measure.kind == ("time" if name in times else "fraction" if name in truths else "number"), name
+        least, greatest = (0, 1) if name in shares else (0, math.inf) if name in amounts else (-math.inf, math.inf)
+        assert measure.bounds == (least, greatest), name
+
+
+def test_so_many_measures_are_shown_beside_those_of_the_pages() -> None:
+    shown = {
+        place: [name for name, m in MEASURES.items() if m.shown == place]
+        for place in ("everywhere", "terminal", "pages", "nowhere")
+    }
+    assert shown.pop("pages")
+    assert shown == {
+        "everywhere": [
+            "succeeds", "solved", "return_mean", "entropy_bits", "state_coverage", "first_success_env_step",
+        ],
+        "terminal": ["greedy_solved", "stuck", "failed", "greedy_return", "entropy_collapse_update"],
+        "nowhere": ["env_steps", "episodes"],
+    }  # fmt: skip
+
+
+def test_a_heading_has_the_unit_and_an_axis_the_share_of_runs() -> None:
+    assert (MEASURES["entropy_bits"].heading, MEASURES["entropy_bits"].axis) == (
+        "entropy along the path, bits",
+    ) * 2
+    assert (MEASURES["solved"].heading, MEASURES["solved"].axis) == ("runs solved", "fraction of runs solved")
 
 
 def _texts(path: Path) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What a sweep trains follows from its file alone, and a file that makes no sense is refused in one line."""
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import pytest
 import tomli_w
 from scipy import stats
 
+from agents.kernels.philox import uniforms
+from experiments.config.loading import load_config
 from experiments.config.schema import Config, ConfigError
 from experiments.config.sweep_files import SWEEPS, load_sweep
-from experiments.config.sweeps import Sweep, cells, drawn
+from experiments.config.sweeps import Sweep, cells, drawn, uniform
 from experiments.config.tuning import judged, settings_of, tries
 
 BASE: dict[str, Any] = {
@@ -65,6 +68,12 @@ def test_a_sample_comes_with_each_combination_of_the_grid(tmp_path: Path) -> Non
         assert first.settings | {"agent.discount": 1.0} == second.settings
 
 
+def test_the_settings_of_a_sample_are_its_draws_in_their_order(tmp_path: Path) -> None:
+    sweep = sweep_of(tmp_path, SAMPLE)
+    assert list(sweep.sample) == ["agent.learning_rate", "agent.baseline", "arms.with_entropy.entropy_coef"]
+    assert [cell.settings for cell in cells(sweep)] == [drawn(sweep.sample, 7, draw) for draw in range(20)]
+
+
 def test_a_longer_sample_begins_with_the_shorter_one(tmp_path: Path) -> None:
     short, longer = (cells(sweep_of(tmp_path, {"sample": {**SAMPLE["sample"], "count": n}})) for n in (5, 9))
     assert [cell.settings for cell in longer[:5]] == [cell.settings for cell in short]
@@ -85,11 +94,29 @@ def test_draws_are_distributed_as_their_rules_say() -> None:
     assert stats.chisquare(counts).statistic < 13.82  # 99.9 %, 2 degrees of freedom
 
 
-def test_draws_do_not_depend_on_the_version_of_numpy() -> None:
-    """The first word of Philox 4x64-10 with key (3, 0) and counter (0, 5, 0, 0)."""
-    numbers = np.random.Philox(counter=np.array([0, 5, 0, 0], np.uint64), key=np.array([3, 0], np.uint64))
-    expected = 2.0 + 3.0 * (int(numbers.random_raw()) / 2**64)
-    assert drawn({"share": {"uniform": [2.0, 5.0]}}, 3, 5)["share"] == pytest.approx(expected, rel=1e-3)
+@pytest.mark.parametrize(("seed", "draw"), [(3, 0), (3, 5), (2**62, 99_999)])
+def test_draws_do_not_depend_on_the_version_of_numpy(seed: int, draw: int) -> None:
+    """Those of our own Philox: block 1, since NumPy counts up first, of the stream that the draw would have as an
+    update."""
+    numbers = np.empty(1)
+    uniforms(seed, 0, draw, 4, numbers)
+    (expected,) = numbers
+    assert uniform(seed, draw, 0) == expected
+    assert drawn({"share": {"uniform": [2.0, 5.0]}}, seed, draw) == {"share": float(f"{2 + 3 * expected:.4g}")}
+
+
+def test_draws_of_different_seeds_draws_and_keys_are_different() -> None:
+    assert len({uniform(*place) for place in itertools.product(range(5), repeat=3)}) == 5**3
+
+
+def test_a_file_that_does_not_say_how_often_draws_once_with_seed_0(tmp_path: Path) -> None:
+    rules = {"agent.learning_rate": {"log_uniform": [0.0001, 0.1]}, "agent.discount": {"choice": [0.5, 0.9, 1.0]}}
+    sweep = sweep_of(tmp_path, *sampled(**{key.partition(".")[2]: rule for key, rule in rules.items()}))
+    assert [cell.settings for cell in cells(sweep)] == [drawn(rules, 0, 0)]
+    tuned = {"tuning": {"worlds": 3, "seeds": 2, "tries": 4}, "judge": TUNING["judge"]}
+    tuning = sweep_of(tmp_path, {"sample": RULES}, tuned).tuning
+    assert tuning is not None
+    assert (tuning.choose_by, tuning.seed) == ("succeeds", 0)
 
 
 def test_a_draw_whose_options_do_not_fit_is_drawn_again(tmp_path: Path) -> None:
@@ -101,6 +128,33 @@ def test_a_draw_whose_options_do_not_fit_is_drawn_again(tmp_path: Path) -> None:
     seen = {tuple(cell.settings.values()) for cell in found}
     assert len(found) == 30
     assert seen == {("none", 1), ("none", 2), ("leave_one_out", 2)}
+
+
+def test_draws_go_on_while_one_in_eleven_fits(tmp_path: Path) -> None:
+    """One in seven of these does: many more than a hundred fail before forty are found."""
+    rules = {"training": {"episodes_per_update": {"choice": [1, 1, 1, 1, 1, 1, 2]}}}
+    base = {**BASE, "agent": {"baseline": "leave_one_out"}}
+    found = cells(sweep_of(tmp_path, {"sample": {"count": 40, **rules}}, base=base))
+    assert [cell.settings for cell in found] == [{"training.episodes_per_update": 2}] * 40
+
+
+def test_and_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred draws may fail, and ten more for each that fits; then the reason is told."""
+    sweep = sweep_of(tmp_path, {"sample": {"count": 3, "agent": {"discount": {"uniform": [0, 1]}}}})
+    outcomes = itertools.chain([True], itertools.repeat(False))
+    asked = 0
+
+    def config(self: Sweep, settings: dict[str, Any]) -> Config:
+        nonlocal asked
+        asked += 1
+        if next(outcomes):
+            return load_config(BASE)
+        raise ConfigError("agent: it does not fit")
+
+    monkeypatch.setattr(Sweep, "config", config)
+    with pytest.raises(ConfigError, match=r"^agent: it does not fit$"):
+        cells(sweep)
+    assert asked == 1 + 100 + 10 + 1
 
 
 # --- equal tuning
@@ -154,25 +208,71 @@ def with_tuning(**changes: dict[str, Any]) -> dict[str, Any]:
     return {name: {**section, **changes.get(name, {})} for name, section in TUNING.items()}
 
 
+NEEDS_RULE = "needs { log_uniform = [low, high] }, { uniform = [low, high] } or { choice = [...] }"
+NEEDS_LIST = "needs one rule with a list, as in { choice = [0.9, 1.0] }"
+TWO_NUMBERS = "sample.agent.discount: uniform needs two numbers, the lower one first"
+ABOVE_0 = "sample.agent.learning_rate: log_uniform needs two numbers above 0, the lower one first"
+
+
+def sampled(**rules: Any) -> list[dict[str, Any]]:
+    return [{"sample": {"agent": rules}}]
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ([{}], "nothing varies"),
+        ([{}], "nothing varies: give values under [grid] or [sample], or on the command line"),
         ([{"grid": {"agent": {"learning_rate": 0.1}}}], "grid.agent.learning_rate: needs a list of values"),
-        ([{"grid": {"agent": {"learning_rate": []}}}], "grid.agent.learning_rate: needs one value"),
-        ([{"sample": {"agent": {"discount": [0.9]}}}], "sample.agent.discount: needs { log_uniform"),
-        ([{"sample": {"agent": {"discount": {"uniform": [0.9]}}}}], "uniform needs two numbers"),
-        ([{"sample": {"agent": {"learning_rate": {"log_uniform": [0, 1]}}}}], "two numbers above 0"),
-        ([{"sample": {"agent": {"learning_rate": {"log_uniform": [1, 10**400]}}}}], "two numbers above 0"),
-        ([{"sample": {"agent": {"discount": {"uniform": [-(10**400), 1]}}}}], "uniform needs two numbers"),
-        ([GRID, {"base": "nothing.toml"}], "nothing.toml: No such file"),
-        ([GRID, {"grids": {}}], "grids: Extra inputs"),
-        ([GRID, {"sample": {"agent": {"discount": {"choice": [0.5]}}}}], "agent.discount: stands under"),
-        ([GRID, {"tuning": TUNING["tuning"]}], "need each other"),
-        ([GRID, with_tuning(judge={"worlds": {"first": 2, "count": 6}})], "worlds: 2 is tuned on and judged on"),
-        ([GRID, with_tuning(tuning={"tries": 7})], "tuning.tries: arm without has 6 settings"),
-        ([GRID, with_tuning(tuning={"choose_by": "env_steps"})], "tuning.choose_by: 'env_steps' is none of"),
-        ([{"grid": {"training": {"updates": [1, 2]}}}, TUNING], "training.updates: only keys of an agent"),
+        ([{"grid": {"agent": {"learning_rate": []}}}], "grid.agent.learning_rate: needs one value at least"),
+        ([{"grid": {"agent": {"discount": {"choice": [0.9]}}}}], "grid.agent.discount: needs a list of values"),
+        (sampled(discount=[0.9]), f"sample.agent.discount: {NEEDS_RULE}"),
+        (sampled(discount={"normal": [0, 1]}), f"sample.agent.discount.normal: {NEEDS_RULE}"),
+        (sampled(discount={"choice": 0.9}), f"sample.agent.discount: {NEEDS_LIST}"),
+        (sampled(discount={"choice": []}), f"sample.agent.discount: {NEEDS_LIST}"),
+        (sampled(discount={"choice": [0.9], "uniform": [0, 1]}), f"sample.agent.discount: {NEEDS_LIST}"),
+        (sampled(discount={"uniform": [0.9]}), TWO_NUMBERS),
+        (sampled(discount={"uniform": [0.7, 0.8, 0.9]}), TWO_NUMBERS),
+        (sampled(discount={"uniform": [0.9, 0.8]}), TWO_NUMBERS),
+        (sampled(discount={"uniform": [0.9, "1"]}), TWO_NUMBERS),
+        (sampled(discount={"uniform": [-(10**400), 1]}), TWO_NUMBERS),
+        (sampled(learning_rate={"log_uniform": [0, 1]}), ABOVE_0),
+        (sampled(learning_rate={"log_uniform": [1, 10**400]}), ABOVE_0),
+        (
+            [GRID, {"base": 3}],
+            'base: needs the name of a config, as in base = "two_rooms.toml", or a whole config',
+        ),
+        ([GRID, {"base": "nothing.toml"}], "nothing.toml: No such file or directory; did you mean 'settling'?"),
+        ([GRID, {"count": 3}], "count and seed belong in [sample]"),
+        ([GRID, {"seed": 3}], "count and seed belong in [sample]"),
+        ([GRID, *sampled(discount={"choice": [0.5]})], "agent.discount: stands under [grid] and under [sample]"),
+        (
+            [GRID, {"sample": {"count": 16_667, "agent": {"value_learning_rate": {"uniform": [0, 1]}}}}],
+            "100,002 trainings are too many: valid are up to 100,000",
+        ),
+        ([GRID, {"tuning": TUNING["tuning"]}], "[tuning] and [judge] need each other"),
+        ([GRID, {"judge": TUNING["judge"]}], "[tuning] and [judge] need each other"),
+        (
+            [GRID, with_tuning(judge={"worlds": {"first": 2, "count": 6}})],
+            "worlds: 2 is tuned on and judged on; what is judged must have had no say",
+        ),
+        (
+            [GRID, with_tuning(tuning={"tries": 7})],
+            "tuning.tries: arm without has 6 settings, and each arm is to try 7: take fewer tries, or more values",
+        ),
+        (
+            [GRID, with_tuning(tuning={"choose_by": "env_steps"})],
+            "tuning.choose_by: 'env_steps' is none of succeeds, solved, greedy_solved, stuck, never_successful, "
+            "failed, final_success_rate, final_return, greedy_return, regret, final_optimal_action_probability, "
+            "final_path_optimal_action_probability, final_cross_entropy_to_optimal, state_coverage",
+        ),
+        (
+            [{"grid": {"training": {"updates": [1, 2]}}}, TUNING],
+            "training.updates: only keys of an agent are tuned, as agent.learning_rate",
+        ),
+        (
+            [{"grid": {"agent": {"nothing": [1, 2]}}}, TUNING],
+            "agent.nothing: only keys of an agent are tuned, as agent.learning_rate",
+        ),
         (
             [
                 {
@@ -183,14 +283,53 @@ def with_tuning(**changes: dict[str, Any]) -> dict[str, Any]:
                 },
                 TUNING,
             ],
-            "arms.with_entropy.entropy_coef: 0 belongs to the arm without the term",
+            "arms.with_entropy.entropy_coef: 0 belongs to the arm without the term; leave it out",
         ),
     ],
 )
-def test_a_sweep_that_makes_no_sense_is_refused(tmp_path: Path, parts: list[dict[str, Any]], message: str) -> None:
-    with pytest.raises(ConfigError, match=message.replace("(", r"\(")) as refusal:
+def test_a_sweep_that_makes_no_sense_is_refused_in_these_words(
+    tmp_path: Path, parts: list[dict[str, Any]], message: str
+) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        sweep_of(tmp_path, *parts)
+    assert str(refusal.value) == f"{tmp_path / 'sweep.toml'}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("parts", "place"),
+    [
+        ([GRID, {"grids": {}}], "grids"),
+        ([GRID, {"arms": {}}], "arms"),
+        ([GRID, {"name": "a b"}], "name"),
+        ([{"sample": {"count": 0, **RULES}}], "count"),
+        ([{"sample": {"count": 100_001, **RULES}}], "count"),
+        ([{"sample": {"seed": -1, **RULES}}], "seed"),
+        ([GRID, with_tuning(tuning={"tries": 0})], "tuning.tries"),
+        ([{"sample": RULES}, with_tuning(tuning={"tries": 10_001})], "tuning.tries"),
+        ([GRID, with_tuning(tuning={"seeds": 0})], "tuning.seeds"),
+        ([GRID, with_tuning(judge={"worlds": {"first": -1, "count": 1}})], "judge.worlds"),
+    ],
+)
+def test_what_no_sweep_can_have_is_named_with_its_place(
+    tmp_path: Path, parts: list[dict[str, Any]], place: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"sweep\.toml: (sample\.)?{place}\b") as refusal:
         sweep_of(tmp_path, *parts)
     assert "\n" not in str(refusal.value)
+
+
+def test_as_many_trainings_and_tries_are_valid_as_the_refusals_say(tmp_path: Path) -> None:
+    assert sweep_of(tmp_path, {"sample": {"count": 100_000, **RULES}}).count == 100_000
+    most = sweep_of(tmp_path, {"sample": RULES}, with_tuning(tuning={"tries": 10_000})).tuning
+    assert most is not None
+    assert most.tries == 10_000
+
+
+def test_ends_of_a_range_may_be_the_same(tmp_path: Path) -> None:
+    (cell,) = cells(
+        sweep_of(tmp_path, *sampled(discount={"uniform": [0.5, 0.5]}, learning_rate={"log_uniform": [1, 1]}))
+    )
+    assert cell.settings == {"agent.discount": 0.5, "agent.learning_rate": 1.0}
 
 
 def test_a_range_wider_than_a_number_is_refused_like_any_other_value(tmp_path: Path) -> None:
