@@ -2,7 +2,7 @@
 
 World k follows from k and the family's parameters alone. Its random numbers are the raw output of Philox 4x64-10
 (Salmon et al. 2011) with the key (k, 0), which NumPy never changes, and attempt a at a map has the counters from
-a * 2^64 on.
+a * 2^64 + 1 on, since NumPy counts up before the first block.
 """
 
 import math

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from experiments.config.commands import CONFIGS
 from experiments.config.grids import grid_of, is_finite_number
 from experiments.config.loading import found, ours, read_toml
-from experiments.config.mistakes import one_line
+from experiments.config.mistakes import message_of
 from experiments.config.schema import Config, ConfigError
 from experiments.config.sweeps import Sweep
 from experiments.config.tuning import check_tuning
@@ -73,9 +73,7 @@ def _validated(table: Mapping[str, Any], path: Path, more: Mapping[str, list[Any
     try:
         sweep = Sweep.model_validate(given)
     except ValidationError as error:
-        details = error.errors()[0]
-        place = ".".join(str(part) for part in details["loc"] if part not in ("Range", "constrained-int"))
-        raise ConfigError(one_line(f"{place}: {details['msg']}")) from None
+        raise ConfigError(message_of(error, Sweep)) from None
     _check(sweep)
     return sweep
 

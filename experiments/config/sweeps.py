@@ -25,7 +25,8 @@
     seeds = { first = 5000, count = 8 }
 
 A random number is a function of seed, number of the draw and place of the key: the upper 53 bits of the first word
-of Philox 4x64-10 with the key (seed, 0) and the counter (0, draw, place, 0).
+of Philox 4x64-10 with the key (seed, 0) and the counter (1, draw, place, 0), since NumPy counts up before the
+first block.
 """
 
 import itertools
