@@ -25,7 +25,7 @@ from tests.experiments.forger import Forger
 from tests.experiments.small_training import Crash, small_config
 from tests.experiments.small_training import train as trained
 
-FIRST, CASES = int(os.environ.get("FORGED_FIRST", "0")), int(os.environ.get("FORGED", "40"))
+FIRST, CASES = int(os.environ.get("FORGED_FIRST", "0")), int(os.environ.get("FORGED", "20"))
 CPU_SECONDS = 20
 Main = Callable[[Sequence[str]], int]
 

@@ -177,9 +177,12 @@ class TestBounds:
         entry = len(json.dumps({"failed_runs": [failed, failed]}, indent=1)) // 2
         assert entry * schema.MAX_RUNS < stored_summary.MAX_BYTES
 
-    def test_a_config_that_could_not_be_read_again_is_refused_before_training(self, tmp_path: Path) -> None:
+    def test_a_config_that_could_not_be_read_again_is_refused_before_training(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A list of seeds that takes less in the file of the user, in one line."""
-        config = small_config(f"training.seeds={[10**8 + n for n in range(100_000)]}")
+        monkeypatch.setattr("experiments.session.run.MAX_BYTES", 10_000)
+        config = small_config(f"training.seeds={[10**8 + n for n in range(1_000)]}")
         with pytest.raises(ConfigError, match=r"config\.toml would take [\d,]+ bytes, and up to"):
             train(tmp_path / "run", config)
         assert not (tmp_path / "run").exists()

@@ -30,8 +30,8 @@ assert not parts.are_missing()
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("policy", ["MLP", pytest.param("TABLE", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("policy", ["MLP", "TABLE"])
 def test_the_training_itself_is_all_that_is_left_to_compile(tmp_path: Path, policy: str) -> None:
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "1"}  # sooner compiled
     program = [sys.executable, "-c", COMPILED_LATE.format(policy=policy)]
