@@ -1,7 +1,7 @@
 """The whole argument: every experiment of the plan, every claim judged together, one report.
 
 python -m experiments.argument            writes runs/argument/report.html and one run folder per experiment
-python -m experiments.argument --quick    the same in a few seconds, with too few seeds to conclude anything
+python -m experiments.argument --quick    the same in about a minute, with too few seeds to conclude anything
 python -m experiments.argument -v         names every experiment as it is done, and every claim with its verdict
 
 Experiments that are finished and have not changed since are not trained again.
