@@ -148,7 +148,7 @@ def worktrees() -> list[str]:
     return [line for line in said.splitlines() if line.startswith("worktree ")]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("two_revisions")
 def test_another_revision_is_measured_in_turns_and_leaves_nothing_behind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

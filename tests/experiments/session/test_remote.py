@@ -202,9 +202,8 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, s
     return trained
 
 
-both = pytest.mark.parametrize("store", ["file", S3], indirect=True)
 # test_mirror.py and test_working_folder.py ask the same of the storage alone, and take seconds.
-both_long = pytest.mark.parametrize("store", [pytest.param("file", marks=pytest.mark.long), S3], indirect=True)
+both = pytest.mark.parametrize("store", [pytest.param("file", marks=pytest.mark.long), S3], indirect=True)
 only_s3 = pytest.mark.parametrize("store", [S3], indirect=True)
 
 
@@ -266,7 +265,7 @@ def test_a_training_is_followed_from_another_machine(store: Store, monkeypatch: 
     assert (seen / "report.html").read_text() == "another page"
 
 
-@both_long
+@both
 def test_what_a_killed_command_has_written_is_resumed_elsewhere(
     store: Store, local: Callable[..., dict[str, str | bytes]]
 ) -> None:
@@ -287,7 +286,7 @@ def test_what_a_killed_command_has_written_is_resumed_elsewhere(
     assert_same(contents(store.seen()), local(*SLOWLY))
 
 
-@both_long
+@both
 def test_ctrl_c_leaves_a_checkpoint_in_the_store(store: Store) -> None:
     process = store.start(TRAIN, *store.training(*SLOWLY))
     wait_for(lambda: (store.seen() / "checkpoint").exists(), "a checkpoint")
@@ -299,7 +298,7 @@ def test_ctrl_c_leaves_a_checkpoint_in_the_store(store: Store) -> None:
     assert status == 0, said
 
 
-@both_long
+@both
 def test_the_cells_of_a_sweep_are_not_trained_again(store: Store) -> None:
     rates = [0.05, 0.1, 0.2, 0.4, 0.6, 0.8]
     file = written(store.folder, {"grid": {"training": {"updates": [1500]}, "agent": {"learning_rate": rates}}})
@@ -319,7 +318,7 @@ def test_the_cells_of_a_sweep_are_not_trained_again(store: Store) -> None:
     assert runs[0].equals(runs[1])
 
 
-@both_long
+@both
 @pytest.mark.parametrize(
     "engine",
     [
@@ -347,7 +346,7 @@ def test_the_experiments_of_the_argument_are_not_trained_again(store: Store, eng
     assert said.count("unchanged") == len(list(store.seen().glob("*/summary.json"))) == 5
 
 
-@both_long
+@both
 def test_two_commands_of_one_machine(store: Store) -> None:
     process = store.start(TRAIN, *store.training(*SLOWLY))
     reader = store.folder / "first"
