@@ -7,6 +7,7 @@ which smooths the arrows' edges.
 import io
 import math
 import os
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,14 @@ def _between(low: Colour, high: Colour, share: float) -> Colour:
     return red, green, blue
 
 
+@lru_cache(maxsize=256)
+def _written(words: str, size: int) -> pygame.Surface:
+    """Words in ink. The picture is kept and not the font, which would not survive `pygame.quit`: Gymnasium's
+    environments call it when they close."""
+    pygame.font.init()
+    return pygame.font.Font(None, size).render(words, True, INK)
+
+
 class _Canvas:
     """A grid to draw on: cells first, then walls and goals, then arrows."""
 
@@ -87,10 +96,6 @@ class _Canvas:
         self._side = 4 * max(5, min(18, 320 // max(drawing.height, drawing.width) // 2))
         self._surface = pygame.Surface((drawing.width * self._side, drawing.height * self._side))
         self._surface.fill(PAPER)
-        # Each canvas makes its own font: a shared one would not survive `pygame.quit`, which Gymnasium's
-        # environments call when they close.
-        pygame.font.init()
-        self._font = pygame.font.Font(None, self._side // 2)
         self.cells: list[Cell | None] = [
             (row, column) if row >= 0 else None for row, column in drawing.cells.tolist()
         ]
@@ -128,7 +133,7 @@ class _Canvas:
         pygame.draw.line(self._surface, INK, corner, end, max(4, self._side // 8))
 
     def _write(self, words: str, center: tuple[int, int]) -> None:
-        image = self._font.render(words, True, INK)
+        image = _written(words, self._side // 2)
         self._surface.blit(image, image.get_rect(center=center))
 
     def arrows(self, cell: Cell, probabilities: Array) -> None:

@@ -102,6 +102,11 @@ def _write(task: tuple[Connection, str, str]) -> None:
 
 
 def finish(mirror: Mirror, command: str) -> None:
+    """Write all that is not in the store yet, and let the store go; with a line for each attempt that fails.
+
+    Raises:
+        StoreError, OSError: the last attempt failed, too.
+    """
     for pause in PAUSES:
         try:
             return mirror.finish()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pygame
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -97,3 +98,11 @@ assert (policy_map(world, policy) == before).all()
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_words_outlive_an_environment_that_closes_pygame(corridor: FiniteMDP) -> None:
+    before = visit_map(corridor, np.arange(4.0))
+    pygame.quit()
+    assert (visit_map(corridor, np.arange(4.0)) == before).all()
+    other = grid_mdp(["S..G"], {"G": 2.0})  # whose reward has not been written yet
+    assert (visit_map(other, np.arange(4.0)) != before).any()
