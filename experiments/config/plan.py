@@ -59,7 +59,7 @@ PLAN = (
             Entry("two_state", "Is the term of the loss the same as entropy in the return?"),
             Entry("trap", "Is more entropy always better?"),
             Entry("trap_ended", "Does that depend on how episodes end?"),
-            Entry("four_rooms", "Does it hold in the rooms of others, with a value baseline and fast learning?"),
+            Entry("four_rooms", "Does it hold in others' rooms, with a value baseline and a large learning rate?"),
             Entry(
                 "bandit_dose", "Is there an inverted U in the text's own bandit, and would a baseline do the same?"
             ),
@@ -92,7 +92,7 @@ PLAN = (
         "Where it does harm, or nothing",
         "Settings in which a user of the term would be worse off, or no better.",
         (
-            Entry("harm", "Does it harm a narrow network, a small learning rate, plain SGD, a linear policy?"),
+            Entry("harm", "Does it do harm with a narrow network, a small learning rate, SGD or a linear policy?"),
             Entry("reward_scale_up", "Does its coefficient survive rewards ten times as large?"),
             Entry("reward_scale_down", "And rewards a tenth as large?"),
             Entry("normalized_advantages", "Does it help where advantages are normalised?"),
