@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from experiments.storage.arrow_arrays import numbers_of
 from experiments.storage.stored_files import StoreError, opened
 
 COLUMN_BYTES, VALUE_BYTES = 1 << 20, 256  # allowed per column, and per value in it, with their overhead
@@ -149,9 +149,7 @@ def values(batch: pa.RecordBatch | pa.Table, name: str, kind: Kind) -> NDArray[A
         raise ValueError(f"the column {name!r} holds {column.type}")
     if column.null_count and not kind.optional:
         raise ValueError(f"the column {name!r} lacks values")
-    found = (pc.cast(column, pa.float64(), safe=False) if column.null_count else column).to_numpy(
-        zero_copy_only=False
-    )
+    found = numbers_of(column)
     known = found[~np.isnan(found)] if found.dtype.kind == "f" else found
     if known.size and not (kind.low <= known.min() and known.max() <= kind.high):
         raise ValueError(f"the column {name!r} holds values outside {kind.low:g} to {kind.high:g}")
@@ -179,7 +177,7 @@ def arm_places(batch: pa.RecordBatch | pa.Table, arms: Sequence[str]) -> NDArray
         codes = np.array([known[name] for name in names.to_pylist()], np.int64)
     except (KeyError, TypeError):
         raise ValueError("the column 'arm' holds other arms than the config") from None
-    found: NDArray[np.int64] = codes[column.indices.to_numpy()] if len(column) else codes[:0]
+    found: NDArray[np.int64] = codes[numbers_of(column.indices)] if len(column) else codes[:0]
     return found
 
 

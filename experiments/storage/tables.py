@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from experiments.config.measures import MEASURES, RUN_MEASURES, UPDATE_MEASURES
+from experiments.storage.arrow_arrays import of_numbers, of_texts
 from experiments.training.records import Column, Records, Runs
 
 # Columns of truth values and of times, in which a missing value is null.
@@ -88,7 +89,7 @@ def run_table(columns: Mapping[str, Column], runs: Runs) -> pa.Table:
     for name in (*TIMES, "failed_update"):
         values = np.asarray(columns[name])
         index = table.schema.get_field_index(name)
-        table = table.set_column(index, table.schema.field(index), pa.array(values, mask=values < 0))
+        table = table.set_column(index, table.schema.field(index), of_numbers(values, missing=values < 0))
     return table
 
 
@@ -101,9 +102,9 @@ def _table(
     names = list(dict.fromkeys(runs.arm))
     codes = np.array([names.index(arm) for arm in runs.arm], np.int32)[place]
     arrays = {
-        "arm": pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(names)),
-        **({"world": pa.array(np.array(runs.world)[place])} if runs.is_family else {}),
-        "seed": pa.array(np.array(runs.seed)[place]),
+        "arm": pa.DictionaryArray.from_arrays(of_numbers(codes), of_texts(names)),
+        **({"world": of_numbers(np.array(runs.world)[place])} if runs.is_family else {}),
+        "seed": of_numbers(np.array(runs.seed)[place]),
         **{name: _array(name, column) for name, column in columns.items()},
     }
     table = pa.table(arrays)
@@ -130,8 +131,8 @@ def _with_meaning(field: pa.Field, own: Mapping[str, tuple[str, str]]) -> pa.Fie
 
 def _array(name: str, column: Column) -> pa.Array:
     if name in TRUTHS:
-        return pa.array(column > 0, mask=np.isnan(column.astype(float)))
+        return of_numbers(column > 0, missing=np.isnan(column.astype(float)))
     if column.ndim == 1:
-        return pa.array(column)
+        return of_numbers(column)
     offsets = np.arange(0, column.size + 1, column.shape[1], dtype=np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(column).ravel()))
+    return pa.ListArray.from_arrays(of_numbers(offsets), of_numbers(column.ravel()))
