@@ -132,17 +132,16 @@ def test_episodes_are_counted_for_each_arm() -> None:
 
 
 @pytest.mark.parametrize("environment", [TWO_ROOMS, STEPPED], ids=["tables", "simulator"])
-def test_a_training_of_such_arms_goes_on_after_a_kill(tmp_path: Path, environment: dict[str, Any]) -> None:
-    """Before and after arms have ended."""
+def test_a_training_of_such_arms_goes_on_after_kills(tmp_path: Path, environment: dict[str, Any]) -> None:
+    """Before and after arms have ended, in one training: what goes wrong after a kill stays wrong to the end."""
     both = config(ARMS | {"many": {"episodes_per_update": 9}}, environment=environment)
     small_training.train(tmp_path / "whole", both)
-    whole = small_training.contents(tmp_path / "whole")
     for crash_at in (1, 8, 12, 45):
-        killed = tmp_path / f"killed at {crash_at}"
         with pytest.raises(small_training.Crash):
-            small_training.train(killed, both, crash_at=crash_at)
-        small_training.train(killed, both, resume=True)
-        small_training.assert_same(small_training.contents(killed), whole)
+            small_training.train(tmp_path / "killed", both, crash_at=crash_at, resume=crash_at > 1)
+    small_training.train(tmp_path / "killed", both, resume=True)
+    killed, whole = (small_training.contents(tmp_path / name) for name in ("killed", "whole"))
+    small_training.assert_same(killed, whole)
     assert read_results(tmp_path / "whole").config == both
 
 
