@@ -268,7 +268,7 @@ def test_infinity_is_a_number_larger_than_any(
     assert (one.verdict, one.p, one.failed) == (other.verdict, other.p, other.failed)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(experiments())
 def test_exchanging_the_arms_exchanges_the_directions(
     experiment: tuple[str, str, int, dict[str, list[Any]], bool],
