@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
 
 # As in training: bit-equality is promised for one thread count, and two threads fight over a core.
 torch.set_num_threads(1)
+threadpool_limits(1, "blas")
 
 # The same examples each time, and as long as they take: `--hypothesis-profile=default` looks for others.
 settings.register_profile(

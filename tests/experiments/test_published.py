@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom, fisher_exact, norm
@@ -16,7 +15,6 @@ from experiments import load_config, train
 from experiments.session.in_memory import Result
 from experiments.training.loop import Training
 from tests.experiments.comparisons import CONFIGS
-from train import main
 
 Array = NDArray[np.float64]
 
@@ -34,16 +32,15 @@ def runs_of(result: Result, arm: str) -> Callable[[str], NDArray[Any]]:
 
 
 @pytest.mark.slow
-def test_mei_et_al_the_plateau_and_its_price_come_out_of_the_command(tmp_path: Path) -> None:
-    """Iterations counted from 1: row u of updates.parquet is their iteration u + 1."""
-    assert main([str(config_path("mei_plateau")), "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
-    table = pq.ParquetFile(tmp_path / "out" / "updates.parquet").read()
+def test_mei_et_al_the_plateau_and_its_price() -> None:
+    """Iterations counted from 1: row u of the updates is their iteration u + 1."""
+    result = train(load_config(config_path("mei_plateau")))
 
     def curve(arm: str, column: str) -> Array:
         """[iteration], nan at 0."""
-        return np.array([np.nan, *table.filter(pc.field("arm") == arm)[column].to_pylist()])
+        return np.array([np.nan, *result.updates.filter(pc.field("arm") == arm)[column].to_pylist()])
 
-    best = {arm: curve(arm, "optimal_action_probability") for arm in load_config(config_path("mei_plateau")).arms}
+    best = {arm: curve(arm, "optimal_action_probability") for arm in result.summary["arms"]}
     crossing = {arm: int((probability > 0.5).argmax()) for arm, probability in best.items()}
     assert crossing | {"good_start": 36} == {
         "good_start": 36,
@@ -60,9 +57,9 @@ def test_mei_et_al_the_plateau_and_its_price_come_out_of_the_command(tmp_path: P
     assert 1 - curve("good_start", "return_mean")[101] == pytest.approx(0.0224, abs=5e-5)
     assert 1 - curve("entropy_0_2", "return_mean")[10_000] == pytest.approx(0.0437, abs=5e-5)
     assert 1 - curve("without_entropy", "return_mean")[10_000] == pytest.approx(0.0006, abs=5e-5)
-    # and runs.parquet counts updates from 0
-    runs = pq.ParquetFile(tmp_path / "out" / "runs.parquet").read()
-    firsts = dict(zip(runs["arm"].to_pylist(), runs["first_optimal_update"].to_pylist(), strict=True))
+    # and the table of runs counts updates from 0
+    columns = result.runs["arm"].to_pylist(), result.runs["first_optimal_update"].to_pylist()
+    firsts = dict(zip(*columns, strict=True))
     assert firsts == {arm: iteration - 1 for arm, iteration in crossing.items()}
 
 
@@ -70,7 +67,9 @@ def test_mei_et_al_the_plateau_and_its_price_come_out_of_the_command(tmp_path: P
 
 
 def test_the_optimum_of_a_bandit_with_entropy_is_softmax_of_rewards_over_coefficient() -> None:
-    result = train(load_config(config_path("soft_optimum")))
+    # A quarter of the config's updates, with steps four times as long where they are short for the way.
+    faster = [f"arms.{objective}_0_2.learning_rate=16" for objective in ("bonus", "soft_return")]
+    result = train(load_config(config_path("soft_optimum"), ["training.updates=500", *faster]))
     for arm, coefficient in (("0_2", 0.2), ("0_5", 0.5)):
         weights = np.exp(np.array([1.0, 0.9, 0.1]) / coefficient)
         for objective in ("bonus", "soft_return"):
@@ -83,7 +82,8 @@ def test_the_optimum_of_a_bandit_with_entropy_is_softmax_of_rewards_over_coeffic
 
 
 def test_two_states_tell_the_bonus_from_the_soft_return() -> None:
-    result = train(load_config(config_path("two_state")))
+    # two fifths of the config's updates: by then nothing changes any more
+    result = train(load_config(config_path("two_state"), ["training.updates=200"]))
     on = {arm: runs_of(result, arm)("start_policy")[0, 2:].sum() for arm in result.summary["arms"]}
     assert on == pytest.approx(
         {"bonus": 1 / 2, "soft_return": 4 / 5, "soft_return_1": 4 / 5, "soft_return_above_uniform": 1 / 2},
@@ -109,7 +109,7 @@ NORMAL_99_9 = norm.isf(0.0005)
 @pytest.mark.slow
 def test_the_dose_of_entropy_is_an_inverted_u_and_a_baseline_does_as_well() -> None:
     # Of 200 seeds; docs/argument.json has the verdicts on all of them.
-    result = train(load_config(config_path("bandit_dose"), ["training.seeds=80"]))
+    result = train(load_config(config_path("bandit_dose"), ["training.seeds=50"]))
     means = np.array([0.8, 1.0, 0.4, 0.2])
     for arm, (fraction, reward) in DOSES.items():
         run = runs_of(result, arm)
@@ -134,8 +134,8 @@ BETTER_CORNER = {"without_entropy": 35, "entropy_0_1": 39, "entropy_0_5": 40, "d
 
 @pytest.mark.slow
 def test_ahmed_et_al_entropy_finds_the_better_corner_and_more_is_not_always_better() -> None:
-    config = load_config(config_path("trap"))
-    training = Training(config)
+    # A third of the config's updates: by then all runs have chosen their corner.
+    training = Training(load_config(config_path("trap"), ["training.updates=500"]))
     training.advance()
     final, arms = training.final(), np.array(training.runs.arm)
     for arm, published in BETTER_CORNER.items():
@@ -156,8 +156,8 @@ def test_ahmed_et_al_entropy_finds_the_better_corner_and_more_is_not_always_bett
 
 @pytest.mark.slow
 def test_where_leaving_a_goal_ends_the_episode_the_soft_return_wanders_for_ever() -> None:
-    # a fifth of the config's updates: the lengths are told apart after fifty
-    result = train(load_config(config_path("trap_ended"), ["training.updates=300"]))
+    # a fifteenth of the config's updates: the lengths are told apart after fifty
+    result = train(load_config(config_path("trap_ended"), ["training.updates=100"]))
     length = {arm: runs_of(result, arm)("final_episode_length") for arm in result.summary["arms"]}
     assert length["soft_return"].min() > 1000
     for arm in ("without_entropy", "bonus", "soft_return_above_uniform"):

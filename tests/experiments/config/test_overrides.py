@@ -50,7 +50,7 @@ def value_at(table: Any, key: str) -> Any:
     return table
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(st.sampled_from(KEYS), words)
 def test_a_word_is_toml_or_text_where_text_is_wanted_or_one_line(key: str, word: str) -> None:
     try:

@@ -12,6 +12,7 @@ import pytest
 from experiments import Config, load_config, textbook, train
 from experiments.config.schema import ConfigError
 from experiments.pages.training_page import write_report
+from experiments.session.in_memory import Result
 from experiments.storage.results import moments, read_results
 from experiments.storage.run_folder import RunFolder
 from experiments.storage.snapshots import MEAN, read_snapshots
@@ -49,8 +50,7 @@ def config(
     )
 
 
-def rows(config: Config, arm: str) -> list[str]:
-    result = train(config)
+def rows(result: Result, arm: str) -> list[str]:
     tables = (result.updates, result.steps, result.runs)
     return [json.dumps([row for row in table.to_pylist() if row["arm"] == arm]) for table in tables]
 
@@ -65,23 +65,23 @@ OWN = [{"episodes_per_update": 9}, {"updates": 21}, {"max_env_steps": 300}, {"up
 def test_an_arm_with_its_own_training_is_that_arm_where_all_are_trained_so(
     agent: dict[str, Any], own: dict[str, int]
 ) -> None:
-    both = config({"base": {}, "other": own}, agent)
-    assert rows(both, "base") == rows(config({"base": {}}, agent), "base")
-    assert rows(both, "other") == rows(config({"other": {}}, agent, **own), "other")
+    both = train(config({"base": {}, "other": own}, agent))
+    assert rows(both, "base") == rows(train(config({"base": {}}, agent)), "base")
+    assert rows(both, "other") == rows(train(config({"other": {}}, agent, **own)), "other")
 
 
 @pytest.mark.parametrize("own", OWN, ids=json.dumps)
 def test_the_same_holds_in_simulators(own: dict[str, int]) -> None:
-    both = config({"base": {}, "other": own}, environment=STEPPED)
-    assert rows(both, "base") == rows(config({"base": {}}, environment=STEPPED), "base")
-    assert rows(both, "other") == rows(config({"other": {}}, environment=STEPPED, **own), "other")
+    both = train(config({"base": {}, "other": own}, environment=STEPPED))
+    assert rows(both, "base") == rows(train(config({"base": {}}, environment=STEPPED)), "base")
+    assert rows(both, "other") == rows(train(config({"other": {}}, environment=STEPPED, **own)), "other")
 
 
 def test_the_same_holds_for_exact_gradients() -> None:
     exact = MLP | {"gradient": "exact"}
-    both = config({"base": {}, "longer": {"updates": 21}}, exact)
-    assert rows(both, "base") == rows(config({"base": {}}, exact), "base")
-    assert rows(both, "longer") == rows(config({"longer": {}}, exact, updates=21), "longer")
+    both = train(config({"base": {}, "longer": {"updates": 21}}, exact))
+    assert rows(both, "base") == rows(train(config({"base": {}}, exact)), "base")
+    assert rows(both, "longer") == rows(train(config({"longer": {}}, exact, updates=21)), "longer")
 
 
 @pytest.mark.parametrize("environment", [TWO_ROOMS, STEPPED], ids=["tables", "simulator"])
@@ -120,8 +120,8 @@ def test_the_final_values_are_of_the_last_twentieth_of_the_updates_of_the_arm() 
 
 
 def test_the_textbook_ends_its_runs_at_the_same_rules() -> None:
-    both = config({"longer": {"updates": 21}, "fewer_steps": {"max_env_steps": 300}}, MLP | {"hidden_sizes": [4]})
-    assert len(list(textbook.train(both, "longer", 3))) == 21
+    both = config({"longer": {"updates": 12}, "fewer_steps": {"max_env_steps": 300}}, MLP | {"hidden_sizes": [4]})
+    assert len(list(textbook.train(both, "longer", 3))) == 12
     steps = [sum(map(len, played)) for played in textbook.train(both, "fewer_steps", 3)]
     assert sum(steps[:-1]) < 300 <= sum(steps) or len(steps) == UPDATES
 
@@ -132,17 +132,16 @@ def test_episodes_are_counted_for_each_arm() -> None:
 
 
 @pytest.mark.parametrize("environment", [TWO_ROOMS, STEPPED], ids=["tables", "simulator"])
-def test_a_training_of_such_arms_goes_on_after_a_kill(tmp_path: Path, environment: dict[str, Any]) -> None:
-    """Before and after arms have ended."""
+def test_a_training_of_such_arms_goes_on_after_kills(tmp_path: Path, environment: dict[str, Any]) -> None:
+    """Before and after arms have ended, in one training: what goes wrong after a kill stays wrong to the end."""
     both = config(ARMS | {"many": {"episodes_per_update": 9}}, environment=environment)
     small_training.train(tmp_path / "whole", both)
-    whole = small_training.contents(tmp_path / "whole")
     for crash_at in (1, 8, 12, 45):
-        killed = tmp_path / f"killed at {crash_at}"
         with pytest.raises(small_training.Crash):
-            small_training.train(killed, both, crash_at=crash_at)
-        small_training.train(killed, both, resume=True)
-        small_training.assert_same(small_training.contents(killed), whole)
+            small_training.train(tmp_path / "killed", both, crash_at=crash_at, resume=crash_at > 1)
+    small_training.train(tmp_path / "killed", both, resume=True)
+    killed, whole = (small_training.contents(tmp_path / name) for name in ("killed", "whole"))
+    small_training.assert_same(killed, whole)
     assert read_results(tmp_path / "whole").config == both
 
 

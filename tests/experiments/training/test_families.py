@@ -16,6 +16,7 @@ from experiments import load_config, play, train
 from experiments.config.schema import Config, ConfigError
 from experiments.pages.training_page import write_report
 from experiments.session.console import failed_lines
+from experiments.session.in_memory import Result
 from experiments.storage.results import read_results
 from experiments.training.loop import Training
 from experiments.training.records import runs_of
@@ -60,9 +61,8 @@ def family(*overrides: str, environment: dict[str, Any] = ENVIRONMENT, agent: di
     return load_config(source, overrides)
 
 
-def columns_of(config: Config, world: int) -> dict[str, Any]:
+def columns_of(result: Result, world: int) -> dict[str, Any]:
     """Everything that the three tables say of a world's runs."""
-    result = train(config)
     tables = {"updates": result.updates, "steps": result.steps, "runs": result.runs}
     return {
         f"{kind}.{name}": json.dumps(column)
@@ -76,9 +76,10 @@ STEPPED = ENVIRONMENT | {"tables": False}
 
 @pytest.mark.parametrize("environment", [ENVIRONMENT, CORRIDORS, STEPPED], ids=["mazes", "corridors", "stepped"])
 def test_a_world_alone_gives_the_numbers_that_it_gives_among_others(environment: dict[str, Any]) -> None:
-    among = family(environment=environment)
-    for world in among.environment.world_list[1:]:
-        alone = family(f"environment.worlds={{ first = {world}, count = 1 }}", environment=environment)
+    config = family(environment=environment)
+    among = train(config)
+    for world in config.environment.world_list[1:]:
+        alone = train(family(f"environment.worlds={{ first = {world}, count = 1 }}", environment=environment))
         assert columns_of(among, int(world or 0)) == columns_of(alone, int(world or 0))
 
 
@@ -118,25 +119,22 @@ def test_coverage_is_of_the_states_that_can_be_reached() -> None:
     assert max(train(config).runs["state_coverage"].to_pylist()) == 1.0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_folder_says_the_same_in_any_number_of_processes_killed_and_resumed(
-    tmp_path: Path, workers: int
-) -> None:
-    config = family()
-    small_training.train(tmp_path / "whole", config)
-    with pytest.raises(small_training.Crash):
-        small_training.train(tmp_path / "killed", config, crash_at=1, workers=workers)
-    small_training.train(tmp_path / "killed", config, resume=True, workers=workers)
-    small_training.assert_same(
-        small_training.contents(tmp_path / "killed"), small_training.contents(tmp_path / "whole")
-    )
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("family") / "run"
     small_training.train(out, family())
     return out
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_folder_says_the_same_in_any_number_of_processes_killed_and_resumed(
+    folder: Path, tmp_path: Path, workers: int
+) -> None:
+    config = family()
+    with pytest.raises(small_training.Crash):
+        small_training.train(tmp_path / "killed", config, crash_at=1, workers=workers)
+    small_training.train(tmp_path / "killed", config, resume=True, workers=workers)
+    small_training.assert_same(small_training.contents(tmp_path / "killed"), small_training.contents(folder))
 
 
 def test_results_are_read_back(folder: Path) -> None:

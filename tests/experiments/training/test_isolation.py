@@ -149,18 +149,17 @@ def test_a_run_is_the_same_at_every_place_of_a_large_batch(case: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_with_any_option_a_run_is_the_same_alone_in_twos_in_sevens_and_among_all(kind: str) -> None:
-    seeds = [*SEEDS, 5, 35]
-    together = of_kind(kind, seeds, updates=3)
+def test_with_any_option_a_run_is_the_same_alone_in_threes_and_in_sevens(kind: str) -> None:
+    together = of_kind(kind, SEEDS, updates=2)
     everything = numbers(Training(together))
-    for group in (seeds[:1], seeds[3:5], seeds[-7:]):
+    for group in (SEEDS[:1], SEEDS[-3:]):
         assert differences(numbers(Training(together, group)), everything) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_with_any_option_a_stored_state_goes_on_as_what_it_was_stored_of(kind: str) -> None:
-    whole, resumed = (Training(of_kind(kind, SEEDS[:2], updates=3)) for _ in range(2))
+    whole, resumed = (Training(of_kind(kind, SEEDS[:2], updates=2)) for _ in range(2))
     whole.advance(1)
     # As a file keeps it: of an array's layout in memory nothing is left.
     resumed.load({name: np.array(array, order="C") for name, array in whole.state().items()})
@@ -170,9 +169,9 @@ def test_with_any_option_a_stored_state_goes_on_as_what_it_was_stored_of(kind: s
 @pytest.mark.parametrize("world", ["bandit", "features"])
 def test_means_over_many_updates_are_the_same_alone_and_among_others(world: str) -> None:
     updates = 180  # the last 5 % are nine, more than NumPy adds up one after the other
-    together = comparison(WORLDS[world], mlp(7, learning_rate=0.1), {"one": {}}, SEEDS[:3], updates, 1)
+    together = comparison(WORLDS[world], mlp(7, learning_rate=0.1), {"one": {}}, SEEDS[:2], updates, 1)
     everything = numbers(Training(together))
-    for seed in SEEDS[:3]:
+    for seed in SEEDS[:2]:
         assert differences(numbers(Training(together, [seed])), everything) == []
 
 

@@ -309,19 +309,19 @@ def test_two_rooms_a_third_solves_it_without_the_term_and_nine_in_ten_with_it() 
 @pytest.mark.slow
 def test_bandit_a_third_stays_stuck_without_term_and_baseline_and_none_with_either() -> None:
     """The chance of staying stuck is that of 200 000 runs, the means those of 20 000, of another program."""
-    baseline = {"baseline": "running_mean"}
+    runs, baseline = 200, {"baseline": "running_mean"}
     arms = BOTH_ARMS | {f"{arm}_and_baseline": agent | baseline for arm, agent in BOTH_ARMS.items()}
     agent = TABLE | {"initial_policy": SURE_POLICY}
-    training = Training(comparison(BANDIT, agent, arms, seeds=500, updates=2000, episodes=1))
+    training = Training(comparison(BANDIT, agent, arms, seeds=runs, updates=2000, episodes=1))
     training.advance()
     final = training.final()
     stuck = by_arm(training, final["stuck"])
-    assert_binomial(stuck["without_entropy"].sum(), 500, 0.3016)
+    assert_binomial(stuck["without_entropy"].sum(), runs, 0.3016)
     for arm in set(arms) - {"without_entropy"}:
-        assert_binomial(stuck[arm].sum(), 500, 0.001)
+        assert_binomial(stuck[arm].sum(), runs, 0.001)
     paid = by_arm(training, final["start_policy"] @ np.array([0.8, 1.0, 0.4, 0.2]))
     for arm, mean in {"without_entropy": 0.936, "with_entropy": 0.979}.items():
-        error = paid[arm].std(ddof=1) / math.sqrt(500)
+        error = paid[arm].std(ddof=1) / math.sqrt(runs)
         assert abs(paid[arm].mean() - mean) < NORMAL_99_9 * error + 0.0005
 
 

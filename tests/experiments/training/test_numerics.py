@@ -17,7 +17,7 @@ from experiments.session.surroundings import plain_arithmetic
 from experiments.storage.run_folder import RunFolder
 from experiments.training.numerics import arithmetic, differences
 from tests.experiments.comparisons import assert_same, comparison, run_by_run
-from tests.experiments.small_training import CONFIG, Crash
+from tests.experiments.small_training import Crash
 from tests.experiments.small_training import train as train_small
 
 ROOT = Path(__file__).parents[3]
@@ -108,19 +108,26 @@ def test_a_checkpoint_that_does_not_tell_is_gone_on_from_in_silence(
     assert "arithmetic_changes" not in summary
 
 
+RESUMED = """
+import json, sys
+from pathlib import Path
+from tests.experiments.small_training import train
+
+print(json.dumps(train(Path(sys.argv[1]), resume=True)[1]))
+"""
+
+
 @on_x86
 @pytest.mark.slow
-def test_the_command_says_so_in_one_line_and_goes_on(tmp_path: Path) -> None:
-    config, out = tmp_path / "small.toml", tmp_path / "out"
-    config.write_text(CONFIG)
-    crashed(out, at=9)
+def test_a_training_that_goes_on_says_so_in_one_line(tmp_path: Path) -> None:
+    crashed(tmp_path, at=9)
     settings = {"ATEN_CPU_CAPABILITY": "default", "OPENBLAS_CORETYPE": "Nehalem"}  # torch takes no part in it
-    printed = " ".join(in_a_process("train.py", config, "--out", out, "--resume", **settings).split())
-    assert printed.count("last bits") == 1
-    assert "BLAS kernels Nehalem instead of" in printed
-    assert "torch's instructions" not in printed
-    (change,) = RunFolder(out).read_summary()["arithmetic_changes"]
-    assert change in printed
+    (said,) = json.loads(in_a_process("-c", RESUMED, tmp_path, **settings))
+    assert said.count("last bits") == 1
+    assert "BLAS kernels Nehalem instead of" in said
+    assert "torch's instructions" not in said
+    (change,) = RunFolder(tmp_path).read_summary()["arithmetic_changes"]
+    assert change in said
 
 
 def test_training_computes_with_one_blas_thread_and_gives_back_the_others() -> None:
