@@ -395,6 +395,8 @@ def bytes_in_use(folder: Path) -> list[int]:
 
     def write_and_look(sink: TableSink) -> None:
         write(sink)
+        if not in_use:
+            tracemalloc.start()  # not earlier: it slows imports
         gc.collect()
         in_use.append(tracemalloc.get_traced_memory()[0])
 
@@ -402,7 +404,6 @@ def bytes_in_use(folder: Path) -> list[int]:
     bandit = Path(__file__).parents[3] / "configs" / "bandit.toml"
     config = load_config(bandit, ["training.seeds=2", "training.updates=1000"])
     options = session.Options(folder, tensorboard=False, checkpoint_seconds=math.inf)
-    tracemalloc.start()
     session.run(config, options, lambda _: None, lambda _: None)
     return in_use
 
