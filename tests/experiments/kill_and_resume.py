@@ -176,7 +176,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(words)
     by_time = options.changes is None
-    updates = 150 if by_time else 8  # else it is over before anything is kept
+    updates = 100 if by_time else 6  # else it is over before anything is kept
     # More moments to be killed in; or a checkpoint after every update, so that each time as much is written.
     workers.BLOCK_SECONDS, session.MAX_SHARE = (0.02, 0.25) if by_time else (0.0, math.inf)
     with tempfile.TemporaryDirectory() as name:
