@@ -62,7 +62,7 @@ def test_every_limit_is_one_that_training_needs() -> None:
 
 @pytest.mark.slow
 def test_more_runs_need_more_memory() -> None:
-    ours = np.ones(2**27)  # a gigabyte of this process is not the child's
+    ours = np.ones(2**26)  # half a gigabyte of this process is not the child's
     few, many = (
         scenarios.peak_bytes(Scenario("runs", "two_rooms", (f"training.seeds={{first=0, count={n}}}",)), updates=1)
         for n in (1, 200)
