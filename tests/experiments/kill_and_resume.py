@@ -30,8 +30,7 @@ from experiments import load_config
 from experiments.pages import training_page
 from experiments.session import run as session
 from experiments.session import workers
-from experiments.session.compiling import compile_ahead
-from experiments.training.loop import Training
+from tests.experiments import small_training
 from tests.experiments.processes import ended
 from tests.experiments.small_training import CONFIG, assert_same, contents
 
@@ -177,7 +176,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(words)
     by_time = options.changes is None
-    updates = 400 if by_time else 12  # else it is over before anything is kept
+    updates = 100 if by_time else 6  # else it is over before anything is kept
     # More moments to be killed in; or a checkpoint after every update, so that each time as much is written.
     workers.BLOCK_SECONDS, session.MAX_SHARE = (0.02, 0.25) if by_time else (0.0, math.inf)
     with tempfile.TemporaryDirectory() as name:
@@ -185,7 +184,7 @@ def main(words: Sequence[str] | None = None) -> int:
         config, undisturbed = root / "small.toml", root / "undisturbed"
         config.write_text(CONFIG.replace("updates = 24", f"updates = {updates}"))
         # Imports, and loads or compiles, all that each child would otherwise do itself.
-        compile_ahead(Training(load_config(config)), lambda line: None)
+        small_training.train(root / "first", load_config(config, ["training.updates=1"]))
         began = time.monotonic()
         assert ended(forked([str(config), "--out", str(undisturbed)], root / "output.txt")) == 0
         seconds = time.monotonic() - began

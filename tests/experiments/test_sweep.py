@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +32,29 @@ def file(tmp_path: Path) -> Path:
     return written(tmp_path, GRID)
 
 
+@pytest.fixture(scope="module")
+def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    run(written(folder, GRID))
+    return folder
+
+
+@pytest.fixture
+def trained(_trained: Path, tmp_path: Path) -> Path:
+    """The file of a sweep whose folder has everything."""
+    shutil.copytree(_trained, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "sweep.toml"
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a tuning whose folder has everything."""
+    tuning = {**TUNING, "tuning": {**TUNING["tuning"], "choose_by": "final_return"}}
+    file = written(tmp_path_factory.mktemp("tuned"), GRID, tuning)
+    run(file)
+    return file
+
+
 def written(folder: Path, *parts: dict[str, Any], base: dict[str, Any] = BASE) -> Path:
     (folder / "base.toml").write_text(tomli_w.dumps(base))
     table: dict[str, Any] = {"name": "trial", "description": "a trial", "base": "base.toml"}
@@ -41,15 +65,19 @@ def written(folder: Path, *parts: dict[str, Any], base: dict[str, Any] = BASE) -
     return path
 
 
+def folder_of(file: Path) -> Path:
+    return file.parent / "out"
+
+
 def run(file: Path, *options: str, status: int = 0) -> Path:
-    out = file.parent / "out"
+    out = folder_of(file)
     assert command.main([str(file), "--out", str(out), "--workers", "2", *options]) == status
     return out
 
 
-def test_one_table_has_all_runs_with_their_settings(file: Path) -> None:
-    table = pq.read_table(run(file) / "runs.parquet")
-    found = cells(load_sweep(file))
+def test_one_table_has_all_runs_with_their_settings(trained: Path) -> None:
+    table = pq.read_table(folder_of(trained) / "runs.parquet")
+    found = cells(load_sweep(trained))
     assert table.num_rows == len(found) * 2 * 2 * 2  # arms, worlds, seeds
     for number, cell in enumerate(found):
         rows = table.filter(np.array(table["cell"].to_pylist()) == number)
@@ -58,14 +86,14 @@ def test_one_table_has_all_runs_with_their_settings(file: Path) -> None:
             assert rows[name].to_pylist() == alone[name].to_pylist()
         for key, value in cell.settings.items():
             assert set(rows[key].to_pylist()) == {value}
-    versions = json.loads((file.parent / "out" / "summary.json").read_text())["versions"]
+    versions = json.loads((folder_of(trained) / "summary.json").read_text())["versions"]
     assert versions["entropy-exploration"] == __version__
     assert versions["torch"] == version("torch")
 
 
-def test_what_is_done_is_not_trained_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_done_is_not_trained_again(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed after some trainings, and with one table damaged."""
-    out = run(file)
+    out = folder_of(trained)
     whole = pq.read_table(out / "runs.parquet")
     tables = sorted((out / "cells").iterdir())
     (out / "runs.parquet").unlink()
@@ -80,21 +108,21 @@ def test_what_is_done_is_not_trained_again(file: Path, monkeypatch: pytest.Monke
         return original(configs, *others)
 
     monkeypatch.setattr(command, "train_cells", recorded)
-    run(file, "--resume")
+    run(trained, "--resume")
     assert len(asked) == 2
     assert pq.read_table(out / "runs.parquet").equals(whole)
 
 
-def test_a_folder_with_results_is_not_overwritten(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = run(file)
+def test_a_folder_with_results_is_not_overwritten(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = folder_of(trained)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
-    run(file, status=2)
+    run(trained, status=2)
     assert "holds results; go on with --resume" in capsys.readouterr().err
-    file.write_text(file.read_text().replace("0.4", "0.3"))
-    run(file, "--resume", status=2)
+    trained.write_text(trained.read_text().replace("0.4", "0.3"))
+    run(trained, "--resume", status=2)
     assert "holds a different sweep" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
-    run(file, "--overwrite")
+    run(trained, "--overwrite")
     assert len(list((out / "cells").iterdir())) == 6
 
 
@@ -210,9 +238,8 @@ def test_a_random_setting_that_its_world_refuses_is_named_and_left_out(
     assert json.loads((out / "summary.json").read_text()) == summary
 
 
-def test_a_tuning_chooses_the_best_try_of_each_arm_and_judges_it(tmp_path: Path) -> None:
-    tuning = {**TUNING, "tuning": {**TUNING["tuning"], "choose_by": "final_return"}}
-    out = run(written(tmp_path, GRID, tuning))
+def test_a_tuning_chooses_the_best_try_of_each_arm_and_judges_it(tuned: Path) -> None:
+    out = folder_of(tuned)
     summary = json.loads((out / "summary.json").read_text())
     table = pq.read_table(out / "runs.parquet")
     rows = table.select(["cell", "arm", "world", "final_return"]).to_pylist()
@@ -223,14 +250,14 @@ def test_a_tuning_chooses_the_best_try_of_each_arm_and_judges_it(tmp_path: Path)
         ]
         assert found["scores"] == pytest.approx(means)
         assert found["chosen"] == int(np.argmax(means))
-        assert found["settings"] == settings_of(load_sweep(tmp_path / "sweep.toml"), arm)[found["chosen"]]
+        assert found["settings"] == settings_of(load_sweep(tuned), arm)[found["chosen"]]
     judged = json.loads((out / "judged" / "summary.json").read_text())
     assert judged["claims"] == summary["claims"]
     assert judged["claims"][0]["n"] == 6
 
 
-def test_a_grid_is_shown_as_effects_over_its_keys(file: Path) -> None:
-    out = run(file)
+def test_a_grid_is_shown_as_effects_over_its_keys(trained: Path) -> None:
+    out = folder_of(trained)
     found = json.loads((out / "summary.json").read_text())["comparison"]
     assert (found["measure"], found["arms"]) == ("succeeds", ["without", "with_entropy"])
     table = pq.read_table(out / "runs.parquet").select(["cell", "arm", "succeeds"]).to_pylist()
@@ -247,8 +274,8 @@ def test_a_grid_is_shown_as_effects_over_its_keys(file: Path) -> None:
     assert "a grid that somebody chose" in page
 
 
-def test_a_tuning_is_shown_with_what_was_tried_and_chosen(tmp_path: Path) -> None:
-    out = run(written(tmp_path, GRID, TUNING))
+def test_a_tuning_is_shown_with_what_was_tried_and_chosen(tuned: Path) -> None:
+    out = folder_of(tuned)
     page = (out / "report.html").read_text()
     for arm in ("without", "with_entropy"):
         assert f"{arm}: what it tried, and in the circle what it chose." in page
@@ -257,18 +284,21 @@ def test_a_tuning_is_shown_with_what_was_tried_and_chosen(tmp_path: Path) -> Non
 
 
 def test_what_cannot_be_drawn_costs_itself_alone(
-    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: Any) -> Any:
         raise ValueError("no room")
 
     monkeypatch.setattr(sweep_page, "sorted_effects", broken)
-    out = run(file, status=1)
+    out = folder_of(trained)
+    for name in ("summary.json", "report.html"):
+        (out / name).unlink()
+    run(trained, "--resume", status=1)
     assert "not shown: figures of the sweep" in capsys.readouterr().err
     assert (out / "summary.json").exists()
     assert (out / "report.html").exists()
     monkeypatch.undo()
-    run(file, "--resume")
+    run(trained, "--resume")
 
 
 def test_of_equal_scores_the_first_is_chosen() -> None:

@@ -252,7 +252,7 @@ def test_a_dead_pipe_ends_quietly(lines: int, dead_pipe: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("train.py", ["--list"]), ("train.py", ["--help"]), ("experiments.verify", ["--help"])],
+    [("train.py", ["--list"]), ("train.py", ["--help"]), ("experiments.report", ["--help"])],
 )
 def test_a_dead_pipe_ends_a_command_quietly(name: str, words: list[str], dead_pipe: int) -> None:
     done = python(started(name, *words), stdout=dead_pipe)

@@ -164,20 +164,27 @@ def handlers_kept() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run_command(config: Path, out: Path, *words: str) -> int:
+def run_command(config: Path, out: Path, *words: str, seconds: str = "0") -> int:
     """`train.py` in this process, with many checkpoints."""
     with handlers_kept(), many_checkpoints():
         return command.main(
-            [str(config), "--out", str(out), "--workers", "1", "--checkpoint-seconds", "0", *words]
+            [str(config), "--out", str(out), "--workers", "1", "--checkpoint-seconds", seconds, *words]
         )
 
 
+def goes_on(config: Path, out: Path) -> bool:
+    """Whether `--resume` ends well; with a checkpoint at its end alone, which takes half the time."""
+    return run_command(config, out, "--resume", seconds="1e9") == 0
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_page, "write_report", lambda path: path / "report.html")
+
+
+@pytest.mark.usefixtures("without_pictures")
 class TestInterrupts:
     """In children: what the parent of the whole suite ignores does not matter, and a signal hits nobody else."""
-
-    @pytest.fixture(autouse=True)
-    def _without_pictures(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(training_page, "write_report", lambda path: path / "report.html")
 
     @pytest.fixture
     def config(self, tmp_path: Path) -> Path:
@@ -226,7 +233,7 @@ class TestInterrupts:
             f"go on with: python train.py {config} --out {out} --workers 1 --checkpoint-seconds 0 --resume\n"
         )
         assert "Traceback" not in error
-        assert run_command(config, out, "--resume") == 0
+        assert goes_on(config, out)
         assert_same(contents(out), undisturbed)
 
     def test_a_second_ctrl_c_ends_at_once(
@@ -243,7 +250,7 @@ class TestInterrupts:
         assert stopped.status == 130
         assert "checkpoint kept" not in stopped.out
         assert "Traceback" not in stopped.error
-        assert run_command(config, out, "--resume") == 0
+        assert goes_on(config, out)
         assert_same(contents(out), undisturbed)
 
     def test_while_results_are_written(
@@ -259,7 +266,7 @@ class TestInterrupts:
             stopped = in_a_child(lambda: run_command(config, out), tmp_path)
         assert stopped.status == 130
         assert "go on with" in stopped.error
-        assert run_command(config, out, "--resume") == 0
+        assert goes_on(config, out)
         assert_same(contents(out), undisturbed)
 
     def test_before_anything_is_written(
@@ -302,7 +309,7 @@ def rare_checkpoints(new: Callable[..., session.Options]) -> Callable[..., sessi
 def test_at_a_terminal(tmp_path: Path, how: str) -> None:
     """Workers hear Ctrl-C, too, and a closed terminal cannot be written to."""
     config, out = tmp_path / "small.toml", tmp_path / "run"
-    config.write_text(CONFIG.replace("updates = 24", "updates = 1000000"))
+    config.write_text(CONFIG.replace("updates = 24", "updates = 100000"))
     words = [sys.executable, "train.py", str(config), "--out", str(out), "--workers", "2"]
     process, terminal = pty.fork()
     if not process:
@@ -340,6 +347,7 @@ def read_terminal(terminal: int, until: bytes | None = None) -> bytes:
     return screen
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_without_a_terminal_there_is_no_bar(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "small.toml").write_text(CONFIG)
     assert run_command(tmp_path / "small.toml", tmp_path / "run") == 0
@@ -400,6 +408,7 @@ class TestAFailedRun:
             )
             assert str(one) == str(two)
 
+    @pytest.mark.usefixtures("without_pictures")
     def test_is_named_by_the_command(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "small.toml").write_text(CONFIG)
         assert run_command(tmp_path / "small.toml", tmp_path / "run", self.OVERFLOW) == 0
@@ -424,30 +433,38 @@ def test_a_full_disk_below_what_is_compiled_is_named(
     assert place is None or place in str(said.value)
 
 
-COMPILE = """
+COMPILE_TWO_FUNCTIONS = """
+from types import SimpleNamespace
+import numpy as np
+from agents.kernels.rows import copy
+from experiments.session import compiling
+compiling._touch = lambda training: copy(np.ones((1, 1)), np.ones((1, 1)))
+compiling.compile_ahead(SimpleNamespace(is_compiled=False), print)
+"""
+COMPILE_A_TRAINING = """
+import sys
 from experiments import load_config
 from experiments.session.compiling import compile_ahead
 from experiments.training.loop import Training
-config = dict(name="small", description="small", environment=dict(id=WORLD), arms=dict(one={}))
+config = dict(name="small", description="small", environment=dict(id=sys.argv[1]), arms=dict(one={}))
 config |= dict(agent=dict(policy="mlp", hidden_sizes=[8]), training=dict(seeds=1, updates=1))
 compile_ahead(Training(load_config(config)), print)
 """
 
 
-def said_by_a_process(world: str, **settings: str) -> str:
-    """What is said by a process that compiles a training, or has it compiled from disk."""
-    words, environment = [sys.executable, "-c", f"WORLD = {world!r}\n{COMPILE}"], os.environ | settings
-    return subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
+def said_by_a_process(code: str, *words: str, **settings: str) -> str:
+    command, environment = [sys.executable, "-c", code, *words], os.environ | settings
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.slow
 def test_the_first_process_says_that_it_compiles_and_the_second_has_it(tmp_path: Path) -> None:
-    said = [said_by_a_process("CartPole-v1", NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
+    said = [said_by_a_process(COMPILE_TWO_FUNCTIONS, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
     assert said == ["compiling for this processor, which takes some seconds\n", ""]
 
 
 @pytest.mark.slow
-def test_a_finite_world_is_not_compiled_again() -> None:
-    """Its loops take half a minute, so the folder of other tests is used. If one of them writes there just then,
+@pytest.mark.parametrize("world", ["FourAction/TwoRooms-v0", "CartPole-v1"])
+def test_no_training_is_compiled_again(world: str) -> None:
+    """That takes up to half a minute, so the folder of other tests is used. If one of them writes there just then,
     some is compiled again, and the next process has that, too."""
-    wait_for(lambda: said_by_a_process("FourAction/TwoRooms-v0") == "", "nothing left to compile")
+    wait_for(lambda: said_by_a_process(COMPILE_A_TRAINING, world) == "", "nothing left to compile")

@@ -20,7 +20,7 @@ from experiments.session.processes import Ended, end, run_program, start
 from experiments.storage.run_folder import StoreError
 from experiments.training.termination import termination
 from tests.experiments.processes import in_a_child
-from tests.experiments.small_training import small_config
+from tests.experiments.small_training import small_config, train
 
 ROOT = Path(__file__).parents[3]
 
@@ -154,6 +154,12 @@ def test_every_process_is_started_to_end_with_its_parent() -> None:
 
 
 class TestTheArgument:
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _modules_are_imported(cls, tmp_path_factory: pytest.TempPathFactory) -> None:
+        """Else each child of the tests would do it."""
+        train(tmp_path_factory.mktemp("first"), small_config("training.updates=1"))
+
     @pytest.fixture(autouse=True)
     def _small_plan(self, monkeypatch: pytest.MonkeyPatch) -> None:
         config = small_config("training.updates=2")

@@ -15,12 +15,15 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
 import pytest
 
+import train
+from experiments import benchmark, look, play, report
 from experiments.config.commands import SCRIPT
 from experiments.session import remote
 from experiments.session.console import Screen
@@ -28,7 +31,7 @@ from experiments.session.remote import folder_to_read
 from experiments.storage.owned_folder import MARK
 from experiments.storage.run_folder import RunFolder
 from experiments.storage.sole_writer import WRITER
-from tests.experiments.processes import PATIENCE, hear_signals, wait_for
+from tests.experiments.processes import PATIENCE, Ended, hear_signals, in_a_child, wait_for
 from tests.experiments.small_training import CONFIG, assert_same, contents
 from tests.experiments.test_sweep import written
 
@@ -235,15 +238,21 @@ def test_a_training_is_read_on_another_machine(store: Store, local: Callable[...
     assert said.startswith("table, FourAction/TwoRooms-v0, episode seed 0\n")
 
 
+@pytest.fixture
+def first_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children of the test, which are forked from it, are commands on a machine."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "first"))
+
+
+@pytest.mark.usefixtures("first_machine")
 def test_what_is_missing_there_is_said_with_the_url(store: Store) -> None:
-    for name, missing in (
-        ("play", "not a run folder (it has no config.toml)"),
-        ("report", "there is no finished training (no summary.json)"),
-        ("look", f"no such folder; python train.py --out {store.url} would train into it"),
+    for module, missing in (
+        (play, "not a run folder (it has no config.toml)"),
+        (report, "there is no finished training (no summary.json)"),
+        (look, f"no such folder; python train.py --out {store.url} would train into it"),
     ):
-        code = f"import sys\nfrom experiments import {name}\nsys.exit({name}.main(sys.argv[1:]))"
-        status, said = store.command(code, store.url)
-        assert (status, said) == (2, f"experiments.{name}: {store.url}: {missing}\n")
+        said = in_a_child(partial(module.main, [store.url]), store.folder)
+        assert said == Ended(2, "", f"{module.__name__}: {store.url}: {missing}\n")
     assert not (store.folder / "store").exists()
 
 
@@ -423,19 +432,21 @@ def test_what_cannot_be_used_is_refused_before_training(
     assert refused.train() == (2, f"train.py: {url}: {message}\n")
 
 
-def test_a_missing_package_is_named_with_its_extra(store: Store) -> None:
-    hidden = f"import sys\nsys.modules['s3fs'] = None\n{TRAIN}"
+@pytest.mark.usefixtures("first_machine")
+def test_a_missing_package_is_named_with_its_extra(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
     words = [*store.training(), "--out", "s3://bucket/run"]
-    assert store.command(hidden, *words) == (
+    assert in_a_child(partial(train.main, words), store.folder) == Ended(
         2,
+        "",
         "train.py: s3://bucket/run needs a package: Install s3fs to access S3. The extra remote has what s3:// "
         'needs: pip install ".[remote]"\n',
     )
     assert not (store.folder / "first" / SCRIPT).exists()
 
 
-def test_other_places_are_on_this_machine(store: Store) -> None:
-    code = "import sys\nfrom experiments import benchmark\nsys.exit(benchmark.main(sys.argv[1:]))"
-    status, said = store.command(code, "--out", "s3://bucket/benchmark")
-    assert status == 2
+def test_other_places_are_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.main(["--out", "s3://bucket/benchmark"])
+    said = capsys.readouterr().err
     assert "argument --out: needs a place on this machine, not s3://bucket/benchmark" in said

@@ -80,8 +80,7 @@ def test_other_programs_settings_change_nothing(tmp_path: Path) -> None:
     assert page == (folder / "report.html").read_bytes()
 
 
-@pytest.mark.parametrize("backend", ["module://not.installed", "TkAgg", "no such thing"])
-def test_a_backend_that_is_not_here_is_not_asked_for(backend: str) -> None:
+def test_a_backend_that_is_not_here_is_not_asked_for() -> None:
     code = (
         "from experiments.session.command import begin; begin('x')\n"
         "from experiments.figures.style import style, canvas, svg_of\n"
@@ -89,7 +88,7 @@ def test_a_backend_that_is_not_here_is_not_asked_for(backend: str) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": backend},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "no such thing"},
         capture_output=True,
         text=True,
     )

@@ -1,6 +1,7 @@
 """Runs shared out between threads or processes: the same numbers, and one clear message when one fails."""
 
 import gc
+import json
 import math
 import multiprocessing
 import os
@@ -10,7 +11,6 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -388,6 +388,7 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
 
 def bytes_in_use(folder: Path) -> list[int]:
     """After each writing of a thousand updates of a bandit; for a process of its own, which it changes."""
+    gc.freeze()  # of what other tests have left, nothing is collected
     table_sink.PART_BYTES = 1 << 16
     workers_module.BLOCK_SECONDS = 0.0  # else as many records wait as came in that time
     in_use: list[int] = []
@@ -395,6 +396,8 @@ def bytes_in_use(folder: Path) -> list[int]:
 
     def write_and_look(sink: TableSink) -> None:
         write(sink)
+        if not in_use:
+            tracemalloc.start()  # no earlier: it slows imports
         gc.collect()
         in_use.append(tracemalloc.get_traced_memory()[0])
 
@@ -402,7 +405,6 @@ def bytes_in_use(folder: Path) -> list[int]:
     bandit = Path(__file__).parents[3] / "configs" / "bandit.toml"
     config = load_config(bandit, ["training.seeds=2", "training.updates=1000"])
     options = session.Options(folder, tensorboard=False, checkpoint_seconds=math.inf)
-    tracemalloc.start()
     session.run(config, options, lambda _: None, lambda _: None)
     return in_use
 
@@ -412,8 +414,14 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 
     Alone in a process, where nothing is counted that other tests left running.
     """
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as alone:
-        in_use = alone.submit(bytes_in_use, tmp_path).result()
+
+    def tell() -> int:
+        print(json.dumps(bytes_in_use(tmp_path / "run")))
+        return 0
+
+    done = in_a_child(tell, tmp_path)
+    assert done.status == 0, done.error
+    in_use = json.loads(done.out)
     first, last = len(in_use) // 3, len(in_use) - 2  # the last is the end's
     growth = (in_use[last] - in_use[first]) / (1000 * (last - first) / len(in_use))
     assert growth < 100, f"{growth:.0f} bytes an update"  # a record alone has ten times as many

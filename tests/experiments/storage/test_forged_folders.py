@@ -20,6 +20,7 @@ from experiments import look, play, report
 from experiments.config.loading import load_config
 from experiments.config.plain_text import is_obeyed
 from experiments.config.schema import Config
+from experiments.pages import training_page
 from experiments.storage.run_folder import config_text
 from tests.experiments.forger import Forger
 from tests.experiments.small_training import Crash, small_config
@@ -71,8 +72,16 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """`look` starts nothing, and signals mean afterwards what they meant before."""
+    """`look` starts nothing, `train.py` draws no report that `report` has drawn, and signals mean afterwards what
+    they meant before."""
     monkeypatch.setattr(look, "run_program", lambda *_: 0)
+    write = training_page.write_report
+
+    def write_unless_it_is_there(path: Path) -> Path:
+        page = path / "report.html"
+        return page if page.exists() else write(path)
+
+    monkeypatch.setattr(training_page, "write_report", write_unless_it_is_there)
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in kept.items():

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -56,6 +57,11 @@ def objects() -> Objects:
     return {name.removeprefix(ROOT): file.getvalue() for name, file in found}
 
 
+def objects_of_the_folder() -> Objects:
+    """Without the mark of whoever is writing."""
+    return {name: data for name, data in objects().items() if name != WRITER}
+
+
 def put(name: str, data: bytes) -> None:
     memory.MemoryFileSystem().pipe_file(f"{ROOT}{name}", data)
 
@@ -75,11 +81,15 @@ def each_change(monkeypatch: pytest.MonkeyPatch, seen: Callable[[], None]) -> It
         yield
 
 
-def laid(state: Objects, folder: Path) -> RunFolder:
-    """A state of the store as a folder."""
+def laid(state: Objects, folder: Path, before: Objects | None = None) -> RunFolder:
+    """A state of the store as a folder, which holds the state before."""
+    before = before or {}
+    for name in before.keys() - state.keys():
+        (folder / name).unlink()
     for name, data in state.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+        if data != before.get(name):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
     return RunFolder(folder)
 
 
@@ -98,10 +108,10 @@ def is_usable(folder: RunFolder, checkpoint: Path) -> bool:
     return all(sizes.get(name, 0) >= size for name, size in moment.positions["board"].items())
 
 
-def assert_whole(state: Objects, folder: Path) -> None:
+def assert_whole(state: Objects, folder: Path, before: Objects) -> None:
     """A folder is there, and finished with all that its sums say, or has what its newest checkpoint needs."""
-    found = laid({name: data for name, data in state.items() if name != WRITER}, folder)
-    if not state.keys() - {WRITER}:
+    found = laid(state, folder, before)
+    if not state:
         return
     assert found.maker() == "train.py"
     checkpoints = Checkpoints(found).paths() if found.has_begun else []
@@ -121,31 +131,32 @@ def test_the_store_holds_a_whole_folder_at_every_moment(
     mirror = machines.mirror()
 
     def push_sometimes(records: Any) -> None:
-        if records.first in (2, 3, 11, 20):
+        if records.first in (2, 3, 7, 10):
             mirror.push()
 
-    with each_change(monkeypatch, lambda: states.append(objects())), mirror.taken():
+    config, other = (small_config("training.updates=12", f"agent.learning_rate={rate}") for rate in (0.02, 0.03))
+
+    with each_change(monkeypatch, lambda: states.append(objects_of_the_folder())), mirror.taken():
         with pytest.raises(Crash):
-            train(mirror.copy, crash_at=13, on_block=push_sometimes)
+            train(mirror.copy, config, crash_at=8, on_block=push_sometimes)
         mirror.push()
-        train(mirror.copy, resume=True, on_block=push_sometimes)  # some parts and points are written anew
+        train(mirror.copy, config, resume=True, on_block=push_sometimes)  # some parts and points are written anew
         mirror.push()
         (mirror.copy / "report.html").write_text("a page")
         mirror.push()
         monkeypatch.setattr("experiments.session.judging.digest", lambda _: "another version of the judging code")
         judge_again(mirror.copy)
         mirror.push()
-        train(mirror.copy, overwrite=True, on_block=push_sometimes, log_steps=2)  # the config stays
-        other = small_config("agent.learning_rate=0.03")
+        train(mirror.copy, config, overwrite=True, on_block=push_sometimes, log_steps=2)  # the config stays
         train(mirror.copy, other, overwrite=True, on_block=push_sometimes, log_steps=0)
         mirror.finish()
     assert len(states) > 100
-    for number, state in enumerate(states):
-        assert_whole(state, tmp_path / f"state_{number}")
+    for before, state in pairwise([{}, *states]):
+        assert_whole(state, tmp_path / "state", before)
     until_finished = [any(name.startswith("checkpoint/") for name in state) for state in states]
     del until_finished[next(number for number, state in enumerate(states) if "summary.json" in state) :]
     assert until_finished == sorted(until_finished)  # once there is a checkpoint, there always is
-    assert states[-1] == held(mirror.copy)
+    assert objects() == held(mirror.copy)
 
 
 @pytest.mark.slow
@@ -153,25 +164,25 @@ def test_it_does_so_while_training_goes_on(
     machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states: list[Objects] = []
-    mirror, over = machines.mirror(), Event()
+    mirror, over, config = machines.mirror(), Event(), small_config("training.updates=12")
 
     def push_on_and_on() -> None:
         while not over.is_set():
             mirror.push()
 
-    with each_change(monkeypatch, lambda: states.append(objects())), mirror.taken():
+    with each_change(monkeypatch, lambda: states.append(objects_of_the_folder())), mirror.taken():
         with ThreadPoolExecutor(1) as pool:
             pushing = pool.submit(push_on_and_on)
             try:
-                train(mirror.copy, often=True)
-                train(mirror.copy, overwrite=True, often=True)
+                train(mirror.copy, config, often=True)
+                train(mirror.copy, config, overwrite=True, often=True)
             finally:
                 over.set()
             pushing.result()
         mirror.finish()
-    for number, state in enumerate(states[:: 1 + len(states) // 200]):
-        assert_whole(state, tmp_path / f"state_{number}")
-    assert states[-1] == held(mirror.copy)
+    for before, state in pairwise([{}, *states[:: 1 + len(states) // 200]]):
+        assert_whole(state, tmp_path / "state", before)
+    assert objects() == held(mirror.copy)
 
 
 def checkpoint(number: int) -> str:

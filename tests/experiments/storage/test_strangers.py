@@ -379,7 +379,7 @@ def readers(folder: Path) -> dict[str, Callable[[], Any]]:
     }
 
 
-def damaged(path: Path, cuts: int = 500, flips: int = 200) -> Iterator[bytes]:
+def damaged(path: Path, cuts: int = 300, flips: int = 150) -> Iterator[bytes]:
     """Cut the file off at this many places or more, then let bits be wrong or bytes too many; yields it."""
     whole = path.read_bytes()
     for end in range(len(whole) - 1, -1, -max(1, len(whole) // cuts)):
@@ -432,7 +432,7 @@ class TestDamage:
         config = small_config(*SMALL)
         checkpoints, path = Checkpoints(RunFolder(folder)), newest(folder)
         size = sum(array.nbytes for array in Training(config).state().values())
-        for _ in damaged(path, flips=1000):
+        for _ in damaged(path):
             with pytest.raises(ValueError, match="damaged"):
                 checkpoints.read(path, size)
         assert isinstance(checkpoints.read(path, size), Moment)

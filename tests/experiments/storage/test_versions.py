@@ -1,18 +1,18 @@
 """Finished folders of every format that was ever released stay readable. `stored_folder.py` made them."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import train
 from experiments import load_config
 from experiments.pages.training_page import write_report
 from experiments.session import run as session
 from experiments.storage.policies import load_policy
 from experiments.storage.run_folder import FORMAT, RunFolder
+from tests.experiments.processes import Ended, in_a_child
 from tests.experiments.stored_folder import DATA
 
 STORED = sorted(DATA.glob("format_*"))
@@ -68,20 +68,19 @@ def test_its_config_is_accepted_as_the_one_it_was_trained_with(stored: Path) -> 
     assert summary["name"] == "stored"
 
 
-def resumed(number: int, place: Path) -> subprocess.CompletedProcess[str]:
+def resumed(number: int, place: Path) -> Ended:
     """What `--resume` does with the training that was killed."""
     shutil.copytree(DATA / f"unfinished_{number}", place)
     arguments = [str(place / "config.toml"), "--out", str(place), "--resume"]
-    command = [sys.executable, "train.py", *arguments]
-    return subprocess.run(command, cwd=DATA.parents[1], capture_output=True, text=True, check=False)
+    return in_a_child(lambda: train.main(arguments), place.parent)
 
 
 @pytest.mark.parametrize("number", range(1, FORMAT))
 def test_an_unfinished_training_of_an_earlier_format_is_refused_in_one_line(number: int, tmp_path: Path) -> None:
     place = tmp_path / "killed"
     done = resumed(number, place)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    assert done.status == 2
+    (line,) = done.error.splitlines()
     assert f"{place}: an earlier version began this training, with other random numbers" in line
     for kept in (path for path in (DATA / f"unfinished_{number}").rglob("*") if path.is_file()):
         assert (place / kept.relative_to(DATA / f"unfinished_{number}")).read_bytes() == kept.read_bytes()
@@ -89,7 +88,7 @@ def test_an_unfinished_training_of_an_earlier_format_is_refused_in_one_line(numb
 
 def test_an_unfinished_training_of_this_format_is_gone_on_with(tmp_path: Path) -> None:
     done = resumed(FORMAT, tmp_path / "killed")
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.error
     summary = RunFolder(tmp_path / "killed").read_summary()
     assert summary["format"] == FORMAT
     assert summary["env_steps"] == RunFolder(DATA / f"format_{FORMAT}").read_summary()["env_steps"]
