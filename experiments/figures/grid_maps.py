@@ -28,6 +28,7 @@ BLUE = (0, 114, 178)  # the arm with the entropy term, in all pictures
 UNSURE = (252, 252, 250)  # a cell whose policy is uniform
 SURE, MOST_VISITED = 0.5, 0.6  # shares of the way to an arm's colour, and on to black
 DECADES = 3  # of visits that differ in shade
+THROUGH = (1, 2, 3)  # a colour that no map has
 MIN_SHARE = 1e-9  # of the most visited cell's visits: 0 has no logarithm
 
 
@@ -46,7 +47,7 @@ def policy_map(mdp: FiniteMDP, policy: Array, entropy_nats: Array | None = None,
     for cell, share in zip(canvas.cells, unsure, strict=True):
         if cell is not None and np.isfinite(share):
             canvas.fill(cell, _between(sure, UNSURE, float(share)))
-    canvas.outline()
+    canvas.surface.blit(_outline(mdp), (0, 0))
     for cell, probabilities in zip(canvas.cells, policy, strict=True):
         if cell is not None and cell not in canvas.drawing.goals:
             canvas.arrows(cell, probabilities)
@@ -62,7 +63,7 @@ def visit_map(mdp: FiniteMDP, visits: Array, colour: Colour = BLUE) -> Picture:
         if cell is not None and number > 0:
             share = max(0.0, 1 + math.log10(max(number / most, MIN_SHARE)) / DECADES) if number < most else 1.0
             canvas.fill(cell, _between(PAPER, darkest, share))
-    canvas.outline()
+    canvas.surface.blit(_outline(mdp), (0, 0))
     return canvas.picture()
 
 
@@ -78,24 +79,25 @@ def _between(low: Colour, high: Colour, share: float) -> Colour:
     return red, green, blue
 
 
-@lru_cache(maxsize=256)
-def _written(words: str, size: int) -> pygame.Surface:
-    """Words in ink. The picture is kept and not the font, which would not survive `pygame.quit`: Gymnasium's
-    environments call it when they close."""
-    pygame.font.init()
-    return pygame.font.Font(None, size).render(words, True, INK)
+@lru_cache(maxsize=8)
+def _outline(mdp: FiniteMDP) -> pygame.Surface:
+    """What all maps of a world have in common, on a ground that is seen through: drawn once."""
+    canvas = _Canvas(mdp, THROUGH)
+    canvas.outline()
+    canvas.surface.set_colorkey(THROUGH)
+    return canvas.surface
 
 
 class _Canvas:
     """A grid to draw on: cells first, then walls and goals, then arrows."""
 
-    def __init__(self, mdp: FiniteMDP) -> None:
+    def __init__(self, mdp: FiniteMDP, ground: Colour = PAPER) -> None:
         assert mdp.drawing is not None
         self.drawing = drawing = mdp.drawing
         # Even sides, so that half a side is a whole number of pixels.
         self._side = 4 * max(5, min(18, 320 // max(drawing.height, drawing.width) // 2))
-        self._surface = pygame.Surface((drawing.width * self._side, drawing.height * self._side))
-        self._surface.fill(PAPER)
+        self.surface = pygame.Surface((drawing.width * self._side, drawing.height * self._side))
+        self.surface.fill(ground)
         self.cells: list[Cell | None] = [
             (row, column) if row >= 0 else None for row, column in drawing.cells.tolist()
         ]
@@ -106,35 +108,36 @@ class _Canvas:
 
     def fill(self, cell: Cell, colour: Colour) -> None:
         """Colour a cell."""
-        self._surface.fill(colour, self._box(cell))
+        self.surface.fill(colour, self._box(cell))
 
     def outline(self) -> None:
         """The grid, its walls, and its goals with their rewards."""
         for row in range(self.drawing.height):
             for column in range(self.drawing.width):
-                pygame.draw.rect(self._surface, GRID, self._box((row, column)), 1)
+                pygame.draw.rect(self.surface, GRID, self._box((row, column)), 1)
         for cell in self.drawing.walls:
             self.fill(cell, INK)
         for first, second in self.drawing.thin_walls:
             self._thin_wall(first, second)
         for cell in self._starts:
-            pygame.draw.circle(self._surface, INK, self._box(cell).center, self._side * 0.44, self._side // 16)
+            pygame.draw.circle(self.surface, INK, self._box(cell).center, self._side * 0.44, self._side // 16)
         best = max(self.drawing.goals.values(), default=0.0)
         for cell, reward in self.drawing.goals.items():
             colour = BEST_GOAL if reward == best else GOAL if reward > 0 else BAD_GOAL
             tag = self._box(cell).inflate(-self._side // 4, -self._side // 3)
-            pygame.draw.rect(self._surface, colour, tag)
+            pygame.draw.rect(self.surface, colour, tag)
             self._write(f"{reward:g}", tag.center)
 
     def _thin_wall(self, first: Cell, second: Cell) -> None:
         (r, c), (r2, c2) = first, second
         corner = max(c, c2) * self._side, max(r, r2) * self._side
         end = (corner[0] + self._side, corner[1]) if r != r2 else (corner[0], corner[1] + self._side)
-        pygame.draw.line(self._surface, INK, corner, end, max(4, self._side // 8))
+        pygame.draw.line(self.surface, INK, corner, end, max(4, self._side // 8))
 
     def _write(self, words: str, center: tuple[int, int]) -> None:
-        image = _written(words, self._side // 2)
-        self._surface.blit(image, image.get_rect(center=center))
+        pygame.font.init()  # each time: `pygame.quit`, which Gymnasium's environments call, ends all fonts
+        image = pygame.font.Font(None, self._side // 2).render(words, True, INK)
+        self.surface.blit(image, image.get_rect(center=center))
 
     def arrows(self, cell: Cell, probabilities: Array) -> None:
         """Draw arrows from the middle of a cell, except those that would be shorter than their heads."""
@@ -151,11 +154,11 @@ class _Canvas:
             (tail[0] + right * along + down * across * width, tail[1] + down * along - right * across * width)
             for along, across in outline
         ]
-        pygame.draw.polygon(self._surface, INK, points)
+        pygame.draw.polygon(self.surface, INK, points)
 
     def picture(self) -> Picture:
         """The canvas at half its size."""
-        width, height = self._surface.get_size()
-        small = pygame.transform.smoothscale(self._surface, (width // 2, height // 2))
+        width, height = self.surface.get_size()
+        small = pygame.transform.smoothscale(self.surface, (width // 2, height // 2))
         pixels = np.frombuffer(pygame.image.tobytes(small, "RGB"), np.uint8)  # ten times faster than surfarray
         return pixels.reshape(height // 2, width // 2, 3)

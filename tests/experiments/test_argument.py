@@ -1,9 +1,11 @@
 """The whole argument: what it holds, that it is judged together, and its page."""
 
+import io
 import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from experiments import argument
 from experiments.analysis import text_numbers
 from experiments.analysis.estimates import holm
+from experiments.analysis.summary import in_json
 from experiments.argument import configs, distinct_runs, judged, main, quickly
 from experiments.config.loading import load_config
 from experiments.config.plan import OUTSIDE, PLAN
@@ -116,14 +119,32 @@ def test_the_digest_changes_with_every_source_that_numbers_depend_on(
     assert all(changed.values())
 
 
+SMALL_PLAN = ("two_rooms", "bandit", "two_state", "mazes", "mazes_again")  # the page begins with three of them
+
+
+@contextmanager
+def only_small_plan() -> Iterator[None]:
+    """Five experiments, as quick as can be, without maps, which take longer than all the rest."""
+    found = [quickly(load_config(CONFIGS / f"{name}.toml")) for name in SMALL_PLAN]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(argument, "configs", lambda quick: found)
+        patched.setattr(training_page, "map_slider", lambda results: None)
+        yield
+
+
 @pytest.fixture
-def small_plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """Five experiments, as quick as can be; the page begins with three of them."""
-    names = ["two_rooms", "bandit", "two_state", "mazes", "mazes_again"]
-    found = [quickly(load_config(CONFIGS / f"{name}.toml")) for name in names]
-    monkeypatch.setattr(argument, "configs", lambda quick: found)
-    monkeypatch.setattr(training_page, "map_slider", lambda results: None)  # takes longer than all the rest
-    return names
+def small_plan() -> Iterator[None]:
+    with only_small_plan():
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_argument(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of the small plan, trained once, which no test may change, and what the command printed."""
+    out = tmp_path_factory.mktemp("small") / "argument"
+    with only_small_plan(), redirect_stdout(io.StringIO()) as said:
+        assert main(["--quick", "--workers", "1", "--out", str(out)]) == 0
+    return out, said.getvalue()
 
 
 def test_what_came_out_otherwise_than_expected_is_named_on_a_page(capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,12 +170,14 @@ def read(out: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_what_is_done_and_unchanged_is_not_trained_again(
-    small_plan: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    small_plan: None,
+    small_argument: tuple[Path, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    out = tmp_path / "argument"
-    assert main(["-v", "--quick", "--workers", "1", "--out", str(out)]) == 0
-    assert "unchanged" not in capsys.readouterr().out
-    before = {name: (out / name / "runs.parquet").stat().st_mtime_ns for name in small_plan}
+    out = shutil.copytree(small_argument[0], tmp_path / "argument")
+    before = {name: (out / name / "runs.parquet").stat().st_mtime_ns for name in SMALL_PLAN}
     claims = read(out)["claims"]
     # A changed claim, or any other change of a config, trains its experiment again and no other.
     found = argument.configs(quick=True)
@@ -163,23 +186,26 @@ def test_what_is_done_and_unchanged_is_not_trained_again(
     monkeypatch.setattr(argument, "configs", lambda quick: changed)
     assert main(["-v", "--quick", "--workers", "1", "--out", str(out)]) == 0
     assert capsys.readouterr().out.count("unchanged") == len(found) - 1
-    after = {name: (out / name / "runs.parquet").stat().st_mtime_ns for name in small_plan}
-    assert {name for name in small_plan if after[name] != before[name]} == {"bandit"}
+    after = {name: (out / name / "runs.parquet").stat().st_mtime_ns for name in SMALL_PLAN}
+    assert {name for name in SMALL_PLAN if after[name] != before[name]} == {"bandit"}
     unchanged = [claim for claim in read(out)["claims"] if claim["experiment"] != "bandit"]
     assert [c["effect"] for c in unchanged] == [c["effect"] for c in claims if c["experiment"] != "bandit"]
-    # Other source code counts as a change, too.
-    (out / "two_state" / "source.txt").write_text("another")
-    assert main(["-v", "--quick", "--workers", "1", "--out", str(out)]) == 0
-    assert capsys.readouterr().out.count("unchanged") == len(found) - 1
 
 
 @pytest.mark.slow
-def test_all_claims_are_corrected_together(
-    small_plan: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_other_source_code_counts_as_a_change(
+    small_plan: None, small_argument: tuple[Path, str], tmp_path: Path
 ) -> None:
-    out = tmp_path / "argument"
-    assert main(["--quick", "--workers", "1", "--out", str(out)]) == 0
-    said = capsys.readouterr().out
+    out = shutil.copytree(small_argument[0], tmp_path / "argument")
+    config = next(config for config in argument.configs(quick=True) if config.name == "two_state")
+    assert not argument.prepare(config, out / config.name).trained
+    (out / config.name / "source.txt").write_text("another")
+    assert argument.prepare(config, out / config.name).trained
+
+
+@pytest.mark.slow
+def test_all_claims_are_corrected_together(small_argument: tuple[Path, str]) -> None:
+    out, said = small_argument
     claims = read(out)["claims"]
     assert "none of these verdicts means anything" in said
     assert f"report: {(out / 'report.html').as_uri()}\n" in said
@@ -387,11 +413,10 @@ def _named(figure: Path) -> str:
 
 
 @pytest.mark.slow
-def test_judging_needs_no_more_than_what_is_stored(small_plan: list[str], tmp_path: Path) -> None:
-    argument.ArgumentFolder(tmp_path).mark(argument.ARGUMENT)
-    done, again = (
-        argument.prepare_all(argument.configs(quick=True), tmp_path, LocalEngine(1, print), Screen(), False)
-        for _ in range(2)
-    )
+def test_judging_needs_no_more_than_what_is_stored(
+    small_plan: None, small_argument: tuple[Path, str], tmp_path: Path
+) -> None:
+    out = shutil.copytree(small_argument[0], tmp_path / "argument")
+    again = argument.prepare_all(argument.configs(quick=True), out, LocalEngine(1, print), Screen(), False)
     assert not any(found.trained for found in again.values())
-    assert judged(done) == judged(again)
+    assert in_json(judged(again)) == read(out)["claims"]

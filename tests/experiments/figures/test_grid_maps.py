@@ -106,3 +106,10 @@ def test_words_outlive_an_environment_that_closes_pygame(corridor: FiniteMDP) ->
     assert (visit_map(corridor, np.arange(4.0)) == before).all()
     other = grid_mdp(["S..G"], {"G": 2.0})  # whose reward has not been written yet
     assert (visit_map(other, np.arange(4.0)) != before).any()
+
+
+def test_a_map_does_not_show_what_was_drawn_before(corridor: FiniteMDP) -> None:
+    before = visit_map(corridor, np.zeros(4))
+    policy_map(corridor, np.eye(4))
+    visit_map(corridor, np.arange(4.0))
+    assert (visit_map(corridor, np.zeros(4)) == before).all()
