@@ -162,6 +162,8 @@ def _arms(path: Path) -> list[str | None]:
 
 
 def _import(module: str) -> None:
+    if os.getcwd() not in sys.path:  # as in an installed program
+        sys.path.append(os.getcwd())  # last, so that nothing there hides another module
     try:
         importlib.import_module(module)
     except Exception as error:  # anything: a stranger's module, or a name that is none

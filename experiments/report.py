@@ -11,7 +11,6 @@ if __name__ == "__main__":
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.pages.training_page import write_report
 from experiments.session.command_line import Parser, run_folder
 from experiments.session.console import Screen
 from experiments.session.remote import working_folder
@@ -30,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     with working_folder(place, "experiments.report", screen, check) as run:
         with screen.waiting("drawing the report"):
+            # With matplotlib and SciPy, which --help can spare.
+            from experiments.pages.training_page import write_report
+
             path = write_report(run)
         screen.say(str(path))
     return int(screen.is_lost)

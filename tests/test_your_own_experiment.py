@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments import play
 from experiments.config.schema import ConfigError
 from experiments.training.worlds import make_world
 from tests.experiments.comparisons import comparison
@@ -52,6 +53,17 @@ def test_everything_on_the_page_runs_in_an_empty_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix) == [
         "coin.toml", "corridor.toml", "my_worlds.py",
     ]  # fmt: skip
+
+
+def test_a_module_to_import_is_found_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an installed program, too, for which Python does not look there by itself."""
+    (tmp_path / "worlds_of_mine.py").write_text("raise ValueError('found')\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    with pytest.raises(play.PlayError, match="ValueError: found"):
+        play._import("worlds_of_mine")
 
 
 @pytest.mark.parametrize("id", ["my_wrolds:Coin-v0", "Nowhere-v0", "FourAction/TwoRoms-v0"])

@@ -183,8 +183,9 @@ def test_what_is_done_and_unchanged_is_not_trained_again(
     found = argument.configs(quick=True)
     longer = found[1].training.model_copy(update={"updates": found[1].training.updates + 1})
     changed = [found[0], found[1].model_copy(update={"training": longer}), *found[2:]]
-    monkeypatch.setattr(argument, "configs", lambda quick: changed)
-    assert main(["-v", "--quick", "--workers", "1", "--out", str(out)]) == 0
+    with monkeypatch.context() as patched:  # which ends before the small plan does
+        patched.setattr(argument, "configs", lambda quick: changed)
+        assert main(["-v", "--quick", "--workers", "1", "--out", str(out)]) == 0
     assert capsys.readouterr().out.count("unchanged") == len(found) - 1
     after = {name: (out / name / "runs.parquet").stat().st_mtime_ns for name in SMALL_PLAN}
     assert {name for name in SMALL_PLAN if after[name] != before[name]} == {"bandit"}

@@ -26,6 +26,7 @@ from experiments import argument, benchmark, look, play, report, verify
 from experiments.config.loading import load_config
 from experiments.config.plain_text import is_obeyed
 from experiments.config.schema import Agent, Config, ConfigError, Environment, Training
+from experiments.pages import training_page
 from experiments.storage.run_folder import config_text
 from experiments.training.loop import Training as Trained
 from tests.experiments.small_training import CONFIG
@@ -297,7 +298,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     def accept(*_: Any, **__: Any) -> None:
         raise Accepted
 
-    monkeypatch.setattr(report, "write_report", accept_if_finished(report.write_report))
+    monkeypatch.setattr(training_page, "write_report", accept_if_finished(training_page.write_report))
     monkeypatch.setattr(look, "run_program", accept)
     for module, work in (
         (play, "play"),
