@@ -22,6 +22,7 @@ def of_numbers(values: NDArray[Any], missing: NDArray[np.bool_] | None = None) -
 
 
 def of_texts(values: Sequence[str]) -> pa.Array:
+    """Texts, [n], none missing."""
     encoded = [text.encode() for text in values]
     ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
     return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
