@@ -90,13 +90,14 @@ def test_threads_share_the_runs_and_give_them_back_in_order(monkeypatch: pytest.
         return 2 * run
 
     def advance(training: Training, updates: int, each: Each) -> Any:
-        assert list(each(doubled, range(50))) == list(range(0, 100, 2))
+        if not done:  # a second block is asked for in advance, and given up when the first has ended
+            assert list(each(doubled, range(50))) == list(range(0, 100, 2))
         raise ZeroDivisionError("done")
 
     monkeypatch.setattr(Training, "advance", advance)
     with Workers(Training(small_config()), 2) as workers, pytest.raises(ZeroDivisionError, match="done"):
         list(workers.blocks(never))
-    assert sorted(done[:50]) == list(range(50))
+    assert sorted(done) == list(range(50))
 
 
 def test_what_one_run_raises_is_raised_where_the_blocks_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
