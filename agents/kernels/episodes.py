@@ -139,7 +139,7 @@ def _reached(cumulative: Array, first: int, number: int, chance: float) -> int:
     return found
 
 
-@compiled(makes_arrays=True)
+@compiled(inlined=True)
 def _begin(world: Tables, numbers: Numbers, at: Places, running: Places, visited: NDArray[np.bool_]) -> None:
     """The first state of every episode, [E], all of which run."""
     chances, first = np.empty(len(at)), 0

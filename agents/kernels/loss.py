@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.kernels.compiled import compiled
+from agents.kernels.rows import total
 
 Array = NDArray[Any]
 
@@ -44,10 +45,10 @@ def loss_terms(
     return policy_loss / normalizer, negative_entropy / normalizer, weighed / normalizer
 
 
-@compiled()
+@compiled(inlined=True)
 def _control(log_pi: Array, regularizer: int) -> float:
     """The value of a control in one state: another regularizer that pulls towards uniform."""
-    actions, mean, squares = len(log_pi), log_pi.sum() / len(log_pi), 0.0
+    actions, mean, squares = len(log_pi), total(log_pi) / len(log_pi), 0.0
     if regularizer == KL_FROM_UNIFORM:
         return -mean - math.log(actions)
     for a in range(actions):
@@ -90,10 +91,10 @@ def gradient_by_logits(
             gradient[s, a] = by_log_pi[a] - softmax[s, a] * sum_of_all
 
 
-@compiled()
+@compiled(inlined=True)
 def _slopes(log_p: Array, p: Array, entropy: float, regularizer: int, slope: Array) -> None:
     """Derivatives of a state's regularizer by its log-probabilities, [A]."""
-    mean = log_p.sum() / len(log_p)
+    mean = total(log_p) / len(log_p)
     for a in range(len(log_p)):
         if regularizer == ENTROPY:
             slope[a] = p[a] * (log_p[a] + entropy)

@@ -122,7 +122,7 @@ def _outputs(flat: Array, widths: Ints, layer: int, rows: int) -> Array:
     return flat[start : start + rows * widths[layer]].reshape(rows, widths[layer])
 
 
-@compiled(makes_arrays=True)
+@compiled(inlined=True)
 def _rows_in_use(matrix: Array) -> Ints:
     """The rows in which not everything is 0."""
     used, number = np.empty(len(matrix), np.int64), 0
@@ -143,7 +143,7 @@ def _rows(matrix: Array, chosen: Ints) -> Array:
     return found
 
 
-@compiled(makes_arrays=True)
+@compiled(inlined=True)
 def _transposed(matrix: Array) -> Array:
     found = np.empty((matrix.shape[1], matrix.shape[0]), matrix.dtype)
     for column in range(matrix.shape[1]):
@@ -168,7 +168,7 @@ def add_and_tanh(sums: Array, bias: Array) -> None:
                 row[h] = x * p / q
 
 
-@compiled()
+@compiled(inlined=True)
 def _add_bias(sums: Array, bias: Array) -> None:
     """sums [N, A] += bias [A]."""
     for n in range(sums.shape[0]):

@@ -64,7 +64,7 @@ def subtract_baseline(
             advantages[n] -= values[steps.state[n]]
 
 
-@compiled()
+@compiled(inlined=True)
 def _subtract_mean_of_others(kind: int, steps: Steps, returns: Array, advantages: Array) -> None:
     """Subtract a mean over the E episodes at the same time step, in which an ended episode counts 0; it includes
     the step's own episode or not."""
