@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from gymnasium.envs.registration import find_highest_version
 
 from experiments.analysis.estimates import holm
 from experiments.gradients.agreement import Agreement
@@ -12,6 +13,7 @@ from experiments.gradients.checks import Setting
 LEVEL = 0.001  # of all tests together: how often a correct program is called wrong
 RUNS, STEPS = 1000, 80_000  # per case
 EXACT = 1e-9  # the largest error of an exact gradient
+TAXI = f"Taxi-v{find_highest_version(None, 'Taxi')}"  # each version of Gymnasium makes only the highest of Taxi's
 
 SMALL: dict[str, dict[str, Any]] = {
     "Bandit": {"id": "FourAction/Bandit-v0", "kwargs": {"reward_std": 0.3}},
@@ -22,7 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 # The longest come first: then all cores end at about the same time.
 LARGE: dict[str, dict[str, Any]] = {
-    "Taxi": {"id": "Taxi-v4", "max_episode_steps": 20},
+    "Taxi": {"id": TAXI, "max_episode_steps": 20},
     "TwoRooms": {"id": "FourAction/TwoRooms-v0"},
     "FourRooms": {"id": "FourAction/FourRooms-v0"},
     "Trap": {"id": "FourAction/Trap-v0"},

@@ -9,7 +9,6 @@ from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     SpinnerColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -22,7 +21,7 @@ from experiments.analysis.wording import effect_text, plain, verdict_text
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config
 from experiments.session.result_tables import results
-from experiments.session.waiting import Preparing, Waiting
+from experiments.session.waiting import Moving, Preparing, Waiting
 from experiments.training.records import Records
 
 
@@ -67,7 +66,7 @@ class Screen(Console):
         self.quiet = self.is_lost = True
 
 
-class _Bar(Progress):
+class _Bar(Moving):
     """A bar, and below it a line per arm."""
 
     arms = Text()
@@ -88,7 +87,7 @@ def progress(console: Console, config: Config) -> Iterator["ProgressBar"]:
         TextColumn("updates  {task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    bar = _Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
+    bar = _Bar(*columns, console=console)
     shown = ProgressBar(bar, config)
     try:
         yield shown

@@ -25,7 +25,8 @@ def _plain_torch() -> Iterator[None]:
     if (torch := sys.modules.get("torch")) is None:
         yield
         return
-    threads, dtype, device = torch.get_num_threads(), torch.get_default_dtype(), torch.get_default_device()
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    device = torch.empty(0).device  # in torch 2.6 get_default_device fails once a default was taken back
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float32)
     if device.type != "cpu":

@@ -16,6 +16,19 @@ from rich.progress import (
 INTERVAL = 0.1  # seconds between two pictures of the line
 
 
+class Moving(Progress):
+    """Lines of a terminal that move, and are gone at the end; nothing where no terminal shows them."""
+
+    def __init__(self, *columns: ProgressColumn, console: Console, auto_refresh: bool = True) -> None:
+        hidden = not console.is_terminal
+        super().__init__(*columns, console=console, transient=True, disable=hidden, auto_refresh=auto_refresh)
+
+    def stop(self) -> None:
+        """The end."""
+        if not self.disable:  # even so, rich printed an empty line before version 14.3
+            super().stop()
+
+
 class Waiting:
     """A spinner, what goes on, how much of it is done, and for how long; gone at the end.
 
@@ -35,9 +48,7 @@ class Waiting:
         """
         counted: list[ProgressColumn] = [MofNCompleteColumn(), TextColumn(unit)] if unit else []
         columns = SpinnerColumn(), TextColumn(what), *counted, TimeElapsedColumn()
-        self._progress = Progress(
-            *columns, console=console, transient=True, disable=not console.is_terminal, auto_refresh=False
-        )
+        self._progress = Moving(*columns, console=console, auto_refresh=False)
         self._task = self._progress.add_task("", total=total)
         self._over, self._thread = Event(), Thread(target=self._keep_moving, daemon=True) if alone else None
 

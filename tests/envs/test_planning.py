@@ -10,6 +10,7 @@ from scipy.special import logsumexp
 
 from envs.exact import evaluate, exact_gradient
 from envs.planning import optimal_actions, optimal_values
+from experiments.gradients.cases import TAXI
 from tests.envs.soft_optimal import soft_optimal
 from tests.envs.tiny_worlds import (
     Floats,
@@ -63,7 +64,7 @@ def test_the_best_within_the_limit_on_the_frozen_lake(world_id: str, limit: int,
     assert state_values @ mdp.start == pytest.approx(best, abs=5e-5)
 
 
-@pytest.mark.parametrize("world_id", ["FrozenLake-v1", "CliffWalking-v1", "Taxi-v4"])
+@pytest.mark.parametrize("world_id", ["FrozenLake-v1", "CliffWalking-v1", TAXI])
 def test_without_a_limit_undiscounted_values_are_those_of_a_very_long_limit(world_id: str) -> None:
     mdp = from_gymnasium(world_id)
     for discount, horizon in ((1.0, 3000), (0.9, 400)):  # 0.9^400 = 5e-19

@@ -14,6 +14,7 @@ from scipy import stats
 import envs
 from envs.finite_mdp import FiniteMDP
 from envs.toy_text import finite_mdp_of, time_limit_of
+from experiments.gradients.cases import TAXI
 
 Make = Callable[[], gymnasium.Env[Any, Any]]
 ORIGINALS: dict[str, Make] = {
@@ -29,8 +30,8 @@ ORIGINALS: dict[str, Make] = {
     "wide lake": lambda: gymnasium.make("FrozenLake-v1", desc=["SFFFF", "FHSFG"]),
     "cliff": lambda: gymnasium.make("CliffWalking-v1"),
     "slippery cliff": lambda: gymnasium.make("CliffWalking-v1", is_slippery=True),
-    "taxi": lambda: gymnasium.make("Taxi-v4"),
-    "taxi in the rain": lambda: gymnasium.make("Taxi-v4", is_rainy=True),
+    "taxi": lambda: gymnasium.make(TAXI),
+    "taxi in the rain": lambda: gymnasium.make(TAXI, is_rainy=True),
 }
 
 
@@ -178,7 +179,7 @@ def test_drawings_show_what_entering_a_cell_pays() -> None:
 
 
 def test_taxi_has_six_actions_and_no_grid_of_states() -> None:
-    mdp = table(gymnasium.make("Taxi-v4"))
+    mdp = table(gymnasium.make(TAXI))
     assert (mdp.states, mdp.actions, mdp.drawing) == (500, 6, None)
     assert mdp.has_random_start
 
@@ -199,9 +200,7 @@ class MeltingLake(FrozenLakeEnv):
     [
         lambda: gymnasium.make("CartPole-v1"),
         lambda: gymnasium.make("Blackjack-v1"),
-        pytest.param(
-            lambda: gymnasium.make("Taxi-v4", fickle_passenger=True), id="taxi whose passenger changes plans"
-        ),
+        pytest.param(lambda: gymnasium.make(TAXI, fickle_passenger=True), id="taxi whose passenger changes plans"),
         lambda: TransformReward(gymnasium.make("FrozenLake-v1"), lambda reward: -float(reward)),
         lambda: TransformReward(gymnasium.make("FourAction/TwoRooms-v0"), lambda reward: -float(reward)),
         MeltingLake,

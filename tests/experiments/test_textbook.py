@@ -17,6 +17,7 @@ from envs.finite_mdp import FiniteMDP
 from envs.toy_text import finite_mdp_of
 from experiments import load_config, textbook
 from experiments.config.schema import Agent
+from experiments.gradients.cases import TAXI
 from experiments.textbook import Reinforce, Step, Terms, episode
 from experiments.training import batch
 from experiments.training.finite.sampled import PURPOSES, tables
@@ -46,7 +47,7 @@ WORLDS: dict[str, Callable[[], gymnasium.Env[Any, Any]]] = {
         "FourAction/Grid-v0", map=["S.#S", "..#.", "S..G"], max_episode_steps=9
     ),
     "cliff": lambda: gymnasium.make("CliffWalking-v1", max_episode_steps=30),
-    "taxi": lambda: gymnasium.make("Taxi-v4", max_episode_steps=20),
+    "taxi": lambda: gymnasium.make(TAXI, max_episode_steps=20),
 }
 BOTH_ENDINGS = {
     "two rooms",

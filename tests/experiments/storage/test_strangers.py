@@ -308,6 +308,7 @@ class TestNothingIsExecuted:
         pickle.loads(bomb)  # it would have been noticed
         assert exploded.exists()
 
+    @pytest.mark.filterwarnings("ignore:pickle-based:RuntimeWarning")  # with which pyarrow 17 says so, too
     def test_a_table_with_a_pickled_type_is_only_a_table(self, finished: Path, tmp_path: Path) -> None:
         done = tmp_path / "done"
         shutil.copytree(finished, done)

@@ -8,6 +8,7 @@ import pytest
 
 from envs.exact import evaluate
 from experiments.config.schema import ConfigError
+from experiments.gradients.cases import TAXI
 from experiments.training.loop import Training
 from tests.experiments.comparisons import comparison
 
@@ -26,7 +27,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "large frozen lake": {"id": "FrozenLake8x8-v1"},
     "cliff": {"id": "CliffWalking-v1", "max_episode_steps": 30},
 }
-LARGE_WORLD = {"id": "Taxi-v4", "max_episode_steps": 10}
+LARGE_WORLD = {"id": TAXI, "max_episode_steps": 10}
 TABLE, NETWORK = {"policy": "tabular"}, {"policy": "mlp", "hidden_sizes": [5], "initialization": "torch"}
 LINEAR = NETWORK | {"hidden_sizes": []}
 SOFT = {"entropy_objective": "soft_return"}

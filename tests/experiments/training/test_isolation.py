@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from experiments.config.schema import Config, Environment
+from experiments.gradients.cases import TAXI
 from experiments.training.loop import Training
 from experiments.training.records import Steps
 from tests.experiments.comparisons import (
@@ -35,7 +36,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "with_entropy": {"entropy_coef": 0.1},
     "undiscounted": {"entropy_coef": 0.1, "discount": 1.0},
 }
-TAXI = {"id": "Taxi-v4", "max_episode_steps": 30}  # 500 states, six actions
+IN_TAXI = {"id": TAXI, "max_episode_steps": 30}  # 500 states, six actions
 CLIFF = {"id": "CliffWalking-v1", "max_episode_steps": 20}
 THREE_ARMS = BANDIT | {"kwargs": {"rewards": [1.0, 0.9, 0.1]}}
 
@@ -47,10 +48,10 @@ def mlp(*widths: int, **others: Any) -> dict[str, Any]:
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     **{f"mlp {widths}": (TWO_ROOMS, mlp(*widths)) for widths in [(7, 13), (64, 64), (1,), (17,), (3, 5, 9), ()]},
     "table": (TWO_ROOMS, TABLE),
-    "mlp in the taxi": (TAXI, mlp(7)),
+    "mlp in the taxi": (IN_TAXI, mlp(7)),
     "mlp at the cliff": (CLIFF, mlp(33)),
     "mlp with three actions": (THREE_ARMS, mlp(7, 13)),
-    "table in the taxi": (TAXI, TABLE),
+    "table in the taxi": (IN_TAXI, TABLE),
     "table with three actions": (THREE_ARMS, TABLE),
     "random outcomes": (SLIPPERY_LAKE, mlp(7)),
     "random rewards": (NOISY_BANDIT, TABLE),

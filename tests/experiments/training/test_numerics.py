@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from experiments.gradients.cases import TAXI
 from experiments.session import run as session
 from experiments.session.surroundings import plain_arithmetic
 from experiments.storage.run_folder import RunFolder
@@ -160,7 +161,7 @@ def test_the_blas_of_compiled_code_has_one_thread_whatever_the_environment_says(
     assert done.stdout == "{1}\n"
 
 
-@pytest.mark.parametrize("world", ["Taxi-v4"])
+@pytest.mark.parametrize("world", [TAXI])
 def test_the_number_of_blas_threads_changes_nothing(world: str) -> None:
     """500 equations: so many are shared between threads, and rounded otherwise than by one."""
     agent = {"policy": "tabular", "gradient": "exact", "horizon": "infinite", "discount": 0.9}
