@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from experiments.storage.locked_folder import LockedFolder
 from experiments.storage.owned_folder import MARK
-from experiments.storage.push_plan import CHECKPOINT, RANKS, Version, is_ours, rank
+from experiments.storage.push_plan import CHECKPOINT, RANKS, Version, folder_of, is_ours, rank
 from experiments.storage.run_folder import SUMS
 from experiments.storage.tree import Tree
 
@@ -140,6 +140,9 @@ class WorkingCopy:
                     self._base.link(f"{COPY}/{name}", _second_name(name))
         if any(rank(name) >= RANKS[SUMS] and self.version(name) != version for name, version in here.items()):
             raise FileNotFoundError  # checksums and summary have to be of one moment
+        newest = {folder_of(name): name for name in sorted(here) if rank(name) == CHECKPOINT}
+        for name in newest.values():  # what a checkpoint refers to is removed only after it, as at the end
+            self.version(name)
         return here
 
     def path_of_held(self, name: str) -> Path:

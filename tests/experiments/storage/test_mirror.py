@@ -218,6 +218,31 @@ def test_a_checkpoint_that_is_made_while_we_look_waits_for_its_parts(
         assert objects() == held(mirror.copy)
 
 
+@pytest.mark.parametrize("is_stored", [False, True])
+@pytest.mark.parametrize("end", [RunFolder.tidy, RunFolder.clear])
+def test_a_checkpoint_that_is_removed_with_its_parts_while_we_look_is_not_left_alone(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch, end: Callable[[RunFolder], Any], is_stored: bool
+) -> None:
+    mirror, looks, states = machines.mirror(), iter(range(99)), list[Objects]()
+    names = WorkingCopy.names
+    with mirror.taken():
+        lay(mirror, MARK, "config.toml", part(0), checkpoint(0))
+        if is_stored:
+            mirror.push()
+
+        def names_while_training_ends(copy: WorkingCopy) -> list[str]:
+            if next(looks) == 1:
+                end(RunFolder(copy.path))
+            return names(copy)
+
+        monkeypatch.setattr(WorkingCopy, "names", names_while_training_ends)
+        with each_change(monkeypatch, lambda: states.append(objects_of_the_folder())):
+            mirror.finish()
+        assert any(states)
+        assert not [state for state in states if checkpoint(0) in state and part(0) not in state]
+        assert objects() == held(mirror.copy)
+
+
 def test_what_is_written_is_what_there_was_when_we_looked(
     machines: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
