@@ -48,10 +48,12 @@ def _look(run: Path, options: argparse.Namespace) -> int:
     try:
         logs = run / "tensorboard" if (run / "tensorboard").is_dir() else run
         missing = "" if any(event_files(logs)) else "holds no event files" if run.is_dir() else "no such folder"
+        is_free = not run.exists() or (run.is_dir() and not any(run.iterdir()))
     except OSError as error:
-        missing = str(error.strerror)
+        missing, is_free = str(error.strerror), False
     if missing:
-        raise Failure(f"{run}: {missing}; python train.py --out {run} would train into it")
+        advice = f"; python train.py --out {run} would train into it" if is_free else ""
+        raise Failure(f"{run}: {missing}{advice}")
     port = _free_port()
     words = shlex.split(tensorboard_command(logs, port))
     if shutil.which(words[0]) is None:

@@ -83,7 +83,7 @@ def load_policy(
     path = Path(path)
     folder = RunFolder(path)
     if not folder.has_begun:
-        raise StoreError(f"{path}: not a run folder (it has no config.toml)")
+        raise folder.not_a_run_folder()
     if not folder.is_finished:
         raise StoreError(f"{path}: the training is not finished; go on with python train.py --resume")
     config = folder.read_config()

@@ -173,9 +173,14 @@ class RunFolder(OwnedFolder):
         place = self.path / SUMMARY
         if not self.is_finished:
             raise StoreError(f"{self.path}: there is no finished training (no {SUMMARY})")
+        if not self.has_begun and not (self.path / SUMS).exists():
+            raise self.not_a_run_folder()  # a sweep and an argument have a summary, too
         data = _summary_bytes(place)
         self.check(SUMMARY)
         return stored_summary.read_summary(place, data, self.read_config())
+
+    def not_a_run_folder(self) -> StoreError:
+        return StoreError(f"{self.path}: not a run folder (it has no config.toml)")
 
     def read_batches(
         self, name: str, columns: Sequence[str] | None = None, max_rows: int | None = None

@@ -14,7 +14,7 @@ import pytest
 import tomli_w
 
 from envs import planning
-from experiments import __version__, load_config, train
+from experiments import __version__, load_config, look, play, report, train
 from experiments import sweep as command
 from experiments.analysis.tuning import best, score
 from experiments.config.sweep_files import load_sweep
@@ -320,3 +320,19 @@ def test_a_sweep_lies_in_a_folder_of_its_own(file: Path, capsys: pytest.CaptureF
     run(file, status=2)
     assert "holds files that are not a sweep of this program" in capsys.readouterr().err
     assert SweepFolder(out).files() == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("main", "said"),
+    [
+        (report.main, "not a run folder (it has no config.toml)"),
+        (play.main, "not a run folder (it has no config.toml)"),
+        (look.main, "holds no event files"),
+    ],
+)
+def test_a_sweep_is_no_training_and_no_place_for_one(
+    main: Callable[[list[str]], int], said: str, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main([str(folder_of(trained))]) == 2
+    assert capsys.readouterr().err.endswith(f"{folder_of(trained)}: {said}\n")
