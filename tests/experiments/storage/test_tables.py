@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -110,5 +111,11 @@ def test_a_training_keeps_the_step_columns_with_which_it_began(tmp_path: Path) -
     config = load_config(tmp_path / "killed" / "config.toml")
     small_training.train(tmp_path / "killed", config, resume=True, tensorboard=False)
     steps = pq.read_table(tmp_path / "killed" / "steps.parquet")
+    stored = pq.read_table(stored_folder.FOLDER / "steps.parquet")
     assert "entropy_bits" not in steps.column_names
-    assert steps.equals(pq.read_table(stored_folder.FOLDER / "steps.parquet"))
+    assert steps.schema.equals(stored.schema)
+    for name in steps.column_names:
+        if name == "entropy_nats":  # another processor may have trained it: its last bits differ
+            np.testing.assert_allclose(steps[name], stored[name], rtol=0, atol=1e-9)
+        else:
+            assert steps[name].equals(stored[name])
