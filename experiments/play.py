@@ -35,7 +35,7 @@ from experiments.training.environments import closed
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.randomness import Purpose, uniforms
 from experiments.training.spaces import flag_of, reward_of
-from experiments.training.worlds import World
+from experiments.training.worlds import World, search_current_folder
 
 T = TypeVar("T")
 
@@ -162,8 +162,7 @@ def _arms(path: Path) -> list[str | None]:
 
 
 def _import(module: str) -> None:
-    if os.getcwd() not in sys.path:  # as in an installed program
-        sys.path.append(os.getcwd())  # last, so that nothing there hides another module
+    search_current_folder()
     try:
         importlib.import_module(module)
     except Exception as error:  # anything: a stranger's module, or a name that is none

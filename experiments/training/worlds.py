@@ -205,6 +205,12 @@ VALID_IDS = (
 )
 
 
+def search_current_folder() -> None:
+    """Let modules be imported from the current folder, in an installed program as well."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # last, so that nothing there hides another module
+
+
 def make_world(environment: Environment) -> World:
     """Make the environment once, read its properties and, if it has no tables, check its first step.
 
@@ -212,8 +218,8 @@ def make_world(environment: Environment) -> World:
         ConfigError: the id is unknown, arguments are wrong, the action space is not Discrete, there is no time
             limit, or observations or rewards are not what it declares.
     """
-    if ":" in environment.id and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # last, so that nothing there hides another module
+    if ":" in environment.id:
+        search_current_folder()
     try:
         env = made(environment.id, environment.kwargs, 0, None, disable_env_checker=True)
     except (gymnasium.error.Error, ImportError) as error:
