@@ -309,6 +309,7 @@ class TestNothingIsExecuted:
         assert exploded.exists()
 
     @pytest.mark.filterwarnings("ignore:pickle-based:RuntimeWarning")  # with which pyarrow 17 says so, too
+    @pytest.mark.filterwarnings("ignore:pyarrow.PyExtensionType is deprecated:FutureWarning")
     def test_a_table_with_a_pickled_type_is_only_a_table(self, finished: Path, tmp_path: Path) -> None:
         done = tmp_path / "done"
         shutil.copytree(finished, done)
