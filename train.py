@@ -12,7 +12,6 @@ if __name__ == "__main__":
     begin("train.py")  # before anything else: Ctrl-C is heard from here on
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.config.commands import CONFIGS, as_typed, command_words
 from experiments.config.failures import Failure
 from experiments.config.help import key_table
-from experiments.config.loading import load_config
+from experiments.config.loading import check_felt, load_config
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config, ConfigError
 from experiments.config.sweep_files import SWEEPS, load_sweep
@@ -112,10 +111,20 @@ def config_of(options: argparse.Namespace) -> Config:
     if options.resume and options.overwrite:
         raise ConfigError("--resume continues and --overwrite starts again: give only one of them")
     check_engine(options)
-    path = os.path.expanduser(files[0]) if files else DEFAULT
-    config = load_config(path, [word for word in words if "=" in word])
+    overrides = [word for word in words if "=" in word]
+    try:
+        config = load_config(files[0] if files else DEFAULT, overrides)
+        check_felt(config, overrides)
+    except ConfigError as error:
+        raise ConfigError(f"{error}{_stored_beside(options)}") from None
     options.out = options.out or Path("runs") / config.name
     return config
+
+
+def _stored_beside(options: argparse.Namespace) -> str:
+    """How to resume a training whose config, or a file that it names, has changed since."""
+    stored = Path(options.out or "") / "config.toml"
+    return f"; {stored} is what the training began with" if options.resume and stored.is_file() else ""
 
 
 def list_experiments() -> int:
@@ -151,7 +160,7 @@ def train_into_folder(config: Config, options: argparse.Namespace, words: Sequen
 
     def check(seen: Path) -> None:
         how = session.Options(seen, resume=options.resume, overwrite=options.overwrite)
-        session.check_folder(RunFolder(seen), as_stored(config), how)
+        session.check_folder(RunFolder(seen), config, how)
 
     with working_folder(options.out, "train.py", screen, check) as out:
         return _train(config, out, options, words, screen)
@@ -248,22 +257,8 @@ def can_resume(out: Path, config: Config) -> bool:
     """Whether the folder holds a training of this config: `--overwrite` may have been stopped before it began
     one."""
     with suppress(ConfigError, OSError):
-        stored = load_config(out / "config.toml")
-        return stored == config or stored == as_stored(config)
+        return load_config(out / "config.toml") == config
     return False
-
-
-def as_stored(config: Config) -> Config:
-    """The config as a run folder has it: the lines of a map replace the name of its file.
-
-    Raises:
-        ConfigError: the world cannot be made.
-    """
-    if config.environment.worlds is not None:
-        return config
-    from experiments.training.worlds import make_world
-
-    return config.model_copy(update={"environment": make_world(config.environment).environment})
 
 
 def next_step(out: Path, place: Path | str, config: Config, words: Sequence[str]) -> str:

@@ -213,7 +213,10 @@ def _check_folder(folder: SweepFolder, text: str, options: argparse.Namespace) -
             raise StoreError(f"{folder.path}: nothing to resume there; leave out --resume to start")
         ours = text.encode()
         if has_begun and folder.read(SWEEP_FILE, len(ours) + 1) != ours:
-            raise StoreError(f"{folder.path}: holds a different sweep; replace it with --overwrite, or use --out")
+            raise StoreError(
+                f"{folder.path}: holds a different sweep; go on with its {SWEEP_FILE} as the sweep, "
+                "replace it with --overwrite, or use --out"
+            )
     elif has_begun and not options.overwrite:
         raise StoreError(
             f"{folder.path} holds results; go on with --resume, replace it with --overwrite, or use --out"

@@ -1,7 +1,7 @@
 """Reading a config: a TOML file or a mapping, changed by overrides, into a validated `Config`."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,17 @@ from pydantic import ValidationError
 from experiments.config.commands import CONFIGS
 from experiments.config.files import read_regular
 from experiments.config.mistakes import ConfigError, message_of, nearest, one_line
-from experiments.config.overrides import for_arm, has_no_effect, is_nested, overridden, parse_toml
+from experiments.config.overrides import for_arm, has_no_effect, is_nested, overridden, parse_toml, place_of
 from experiments.config.plain_text import printable
-from experiments.config.schema import Config
+from experiments.config.schema import Agent, Config
 
+# Keys of an agent that count only beside another key: whether they do, and what makes them.
+COUNT_WHERE: dict[str, tuple[Callable[[Agent], bool], str]] = {
+    "hidden_sizes": (lambda agent: agent.policy == "mlp", "policy=mlp"),
+    "initialization": (lambda agent: agent.policy == "mlp", "policy=mlp"),
+    "value_learning_rate": (lambda agent: agent.baseline == "value", "baseline=value"),
+    "behaviour_gradient": (lambda agent: agent.behaviour_epsilon != 0, "behaviour_epsilon=0.1"),
+}
 MAX_BYTES = 1 << 20  # of a file
 
 
@@ -40,6 +47,25 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     if lost:
         raise ConfigError(_no_effect(lost[0], table))
     return config
+
+
+def check_felt(config: Config, overrides: Sequence[str]) -> None:
+    """Check that each override of an agent counts in an arm that it reaches. In a sweep it need not count in every
+    setting, so there this is not asked.
+
+    Raises:
+        ConfigError: one does not; the message names an override beside which it would.
+    """
+    for override in overrides:
+        section, *keys = place_of(override)
+        arms = keys[:1] if section == "arms" else list(config.arms)
+        key = next(iter(keys[1:] if section == "arms" else keys), "")
+        if section not in ("agent", "arms") or key not in COUNT_WHERE:
+            continue
+        counts, word = COUNT_WHERE[key]
+        if not any(counts(config.agent_of(arm)) for arm in arms):
+            place = ".".join([section, *arms]) if section == "arms" else section
+            raise ConfigError(f"override {override!r}: it would change no arm; it counts beside {place}.{word}")
 
 
 def _validated(place: str, table: Mapping[str, Any]) -> Config:
@@ -90,7 +116,7 @@ def read_toml(path: Path, own: Mapping[str, Path]) -> dict[str, Any]:
     Raises:
         ConfigError: it cannot be read, or is not TOML.
     """
-    path = found(path, own)
+    path = found(Path(os.path.expanduser(path)), own)
     try:
         return parse_toml(read_regular(path, MAX_BYTES).decode())
     except OSError as error:

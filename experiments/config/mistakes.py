@@ -22,9 +22,9 @@ def one_line(what: object, most: int = 1000) -> str:
     return text if len(text) <= most else f"{text[:most]} ..."
 
 
-def closest(word: str, valid: Iterable[str]) -> str | None:
-    """The valid word that is most similar; None if none is similar."""
-    return next(iter(get_close_matches(word, list(valid), n=1, cutoff=0.5)), None)
+def closest(word: str, valid: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The valid word that is most similar; None if none is similar, by difflib's ratio."""
+    return next(iter(get_close_matches(word, list(valid), n=1, cutoff=cutoff)), None)
 
 
 def nearest(word: str, valid: Sequence[str]) -> str:

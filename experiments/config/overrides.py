@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from experiments.config.mistakes import ConfigError, one_line
+from experiments.config.mistakes import ConfigError, closest, one_line
 
 MAX_LEVELS = 32  # of tables and lists inside each other
 COUNTED = (("training", "seeds"), ("environment", "worlds"))  # a count takes the first of the config's own
@@ -27,11 +27,26 @@ def overridden(table: Mapping[str, Any], override: str, schema: type[BaseModel])
     kinds = _kinds(path, schema)
     try:
         value = _value(text, kinds)
+        _check_arm(table.get("arms"), path)
         if tuple(path) in COUNTED:
             value = _own_numbers(table.get(path[0]), path[1], value)
         return _with_value(table, path, value)
     except ValueError as error:
         raise ConfigError(f"override {_shown(override)}: {error}") from None
+
+
+def place_of(override: str) -> list[str]:
+    """The path of the key that an override changes."""
+    return _parts(override)[0]
+
+
+def _check_arm(arms: Any, path: list[str]) -> None:
+    """Refuse an arm that looks like a known one mistyped; any other name, as in with_entropy_too, is a new arm."""
+    if path[0] != "arms" or len(path) == 1 or not isinstance(arms, dict) or path[1] in arms:
+        return
+    near = closest(path[1], arms, cutoff=0.8)
+    if near is not None and not path[1].startswith(near):
+        raise ValueError(f"there is no arm {one_line(repr(path[1]), 200)}; did you mean {near!r}?")
 
 
 def value_of(key: str, text: str, schema: type[BaseModel]) -> Any:

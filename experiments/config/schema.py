@@ -90,6 +90,13 @@ class Environment(Section):
                     f"kwargs.{key} = {kwargs[key]!r} contradicts {key} = {value!r}: leave one of them out"
                 )
             kwargs.pop(key, None)
+        if str(given.get("id")).partition("-v")[0] == "FourAction/Grid" and isinstance(kwargs.get("map"), str):
+            from envs.maps import read_map
+
+            try:
+                kwargs["map"] = read_map(kwargs["map"])  # its file may change, but the world must not
+            except ValueError as error:
+                raise ValueError(f"kwargs.{error}") from None
         if "world" in kwargs and given.get("worlds") is not None:
             raise ValueError("kwargs.world and worlds both say which world it is: leave one of them out")
         return {**given, "kwargs": kwargs, "max_episode_steps": limit}

@@ -75,7 +75,24 @@ def _validated(table: Mapping[str, Any], path: Path, more: Mapping[str, list[Any
     except ValidationError as error:
         raise ConfigError(message_of(error, Sweep)) from None
     _check(sweep)
-    return sweep
+    return _with_map_lines(sweep)
+
+
+def _with_map_lines(sweep: Sweep) -> Sweep:
+    """The sweep with the lines of each map in place of its file's name: the file may change, but the worlds must
+    not."""
+    base = sweep.base
+    if "map" in (kwargs := sweep.config().environment.kwargs):
+        base = {**base, "environment": {**base["environment"], "kwargs": kwargs}}
+
+    def lines(key: str, values: list[Any]) -> list[Any]:
+        if key != "environment.kwargs.map":
+            return values
+        return [sweep.config({key: value}).environment.kwargs["map"] for value in values]
+
+    grid = {key: lines(key, values) for key, values in sweep.grid.items()}
+    sample = {key: {rule: lines(key, v) for rule, v in rules.items()} for key, rules in sweep.sample.items()}
+    return sweep.model_copy(update={"base": base, "grid": grid, "sample": sample})
 
 
 def _base(name: str, path: Path) -> dict[str, Any]:

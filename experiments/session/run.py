@@ -181,7 +181,8 @@ def check_folder(folder: RunFolder, config: Config, options: Options) -> None:
             raise StoreError(f"{folder.path}: nothing to resume there; leave out --resume to start")
         if folder.has_begun and config_text(folder.read_config()) != config_text(config):
             raise ConfigError(
-                f"{folder.path}: holds a different config; replace it with --overwrite, or use --out"
+                f"{folder.path}: holds a different config; go on with its config.toml as the config, "
+                "replace it with --overwrite, or use --out"
             )
     elif folder.holds_anything and not options.overwrite:
         how = "go on with --resume, " if holds(folder, config) else ""

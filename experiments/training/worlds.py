@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 import envs  # noqa: F401  (registers our ids)
 from envs.finite_mdp import FiniteMDP
-from envs.gridworlds import Grid
 from envs.planning import optimal_actions, optimal_values
 from envs.toy_text import finite_mdp_of, time_limit_of
 from experiments.config.commands import pip_install
@@ -271,7 +270,7 @@ def _world_of(env: "gymnasium.Env[Any, Any]", environment: Environment) -> World
         raise ValueError(
             f"normalize_observations: {environment.id} shows states, which have no mean; leave it out"
         )
-    return World(_resolved(environment, env), mdp, actions, observations, flatdim(observations), limit)
+    return World(environment, mdp, actions, observations, flatdim(observations), limit)
 
 
 def _paying(mdp: FiniteMDP | None, environment: Environment) -> FiniteMDP | None:
@@ -280,15 +279,6 @@ def _paying(mdp: FiniteMDP | None, environment: Environment) -> FiniteMDP | None
     if mdp is None or (scale, offset) == (1, 0):
         return mdp
     return replace(mdp, reward=scale * mdp.reward + offset, reward_std=scale * mdp.reward_std)
-
-
-def _resolved(environment: Environment, env: "gymnasium.Env[Any, Any]") -> Environment:
-    """The config with the lines of a map in place of its file's name: the file may change, but the world must
-    not."""
-    world, map_ = env.unwrapped, environment.kwargs.get("map")
-    if not (isinstance(world, Grid) and isinstance(map_, str) and "\n" not in map_):
-        return environment
-    return environment.model_copy(update={"kwargs": {**environment.kwargs, "map": world.map}})
 
 
 def _said(error: Exception) -> str:

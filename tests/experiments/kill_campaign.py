@@ -181,7 +181,7 @@ class Campaign:
         stands = "new" if self._holds("new") else "old"
         if stands == "old":
             said = self.run(train.main, [*self.words["new"], "--resume"], status=2)
-            assert "holds a different config; replace it with --overwrite" in said, said
+            assert "holds a different config; go on with its config.toml" in said, said
             said = self.run(train.main, self.words["new"], status=2)
             assert "holds results; replace it with --overwrite, or use --out" in said, said
             if self.rng.random() < 0.5:

@@ -157,6 +157,32 @@ def test_only_what_has_begun_is_resumed(file: Path, capsys: pytest.CaptureFixtur
     run(file, "--resume")  # as after a kill before the first file
 
 
+MAP, TURNED = "G...S...g", "g...S...G"
+
+
+def test_a_sweep_goes_on_in_the_world_in_which_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, rows in (("one.txt", MAP), ("two.txt", f"{MAP}..")):
+        Path(name).write_text(rows)
+    kwargs = {"map": "one.txt", "goals": {"G": 1.0, "g": 0.2}}
+    world = {"id": "FourAction/Grid-v0", "kwargs": kwargs, "max_episode_steps": 9, "solved_return": 1.0}
+    maps = {"grid": {"environment.kwargs.map": ["one.txt", "two.txt"]}}
+    file = written(tmp_path, maps, base={**BASE, "environment": world})
+    out = run(file)
+    before = (out / "runs.parquet").read_bytes()
+    next(iter((out / "cells").iterdir())).unlink()
+    Path("one.txt").write_text(TURNED)
+    run(file, "--resume", status=2)
+    assert "holds a different sweep; go on with its sweep.toml" in capsys.readouterr().err
+    Path("two.txt").unlink()
+    run(file, "--resume", status=2)
+    assert "'two.txt' is a single line, and not a text file that can be read" in capsys.readouterr().err
+    assert command.main([str(out / "sweep.toml"), "--out", str(out), "--resume"]) == 0
+    assert (out / "runs.parquet").read_bytes() == before
+
+
 def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,6 @@ from experiments.config.files import open_regular, read_regular
 from experiments.config.loading import load_config
 from experiments.config.schema import ConfigError
 from experiments.storage.run_folder import RunFolder, StoreError, sha256
-from experiments.training.loop import Training
 from tests.experiments.small_training import small_config
 
 MB = 1 << 20
@@ -92,10 +91,8 @@ def test_are_no_config(strange: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_are_no_map(strange: Path) -> None:
     table = small_config().model_dump(exclude_none=True)
     table["environment"] = {"id": "FourAction/Grid-v0", "kwargs": {"map": str(strange)}}
-    with pytest.raises(
-        ConfigError, match=rf"environment.kwargs: .* map: '{strange}' is a single line, and not a text"
-    ):
-        Training(load_config(table))
+    with pytest.raises(ConfigError, match=rf"environment: kwargs.map: '{strange}' is a single line"):
+        load_config(table)
 
 
 def test_are_nothing_that_a_training_stored(strange: Path) -> None:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 import train
 from experiments import Config, ConfigError, load_config
+from experiments.config.loading import check_felt
 from experiments.config.schema import Agent, Environment, Linear, TargetEntropy
 from experiments.config.schema import Training as TrainingSection
 from experiments.storage.run_folder import config_text
@@ -288,6 +289,12 @@ def test_overrides_are_toml_values_at_dotted_places() -> None:
     assert config.agent_of("with_entropy").entropy_coef == Linear(schedule="linear", start=0.1, end=0.0)
 
 
+def test_a_config_lies_in_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.toml").write_text(BANDIT.read_text())
+    assert load_config("~/mine.toml") == load_config(Path("~/mine.toml")) == load_config(BANDIT)
+
+
 def test_later_overrides_win() -> None:
     assert load_config(BANDIT, ["training.updates=3", "training.updates=4"]).training.updates == 4
 
@@ -296,6 +303,34 @@ def test_an_arm_beats_an_override_of_the_base() -> None:
     config = load_config(TWO_ROOMS, ["agent.entropy_coef=0.7", "agent.learning_rate=0.5", "arms.third.discount=1"])
     assert [config.agent_of(arm).entropy_coef for arm in config.arms] == [0.0, 0.03, 0.7]
     assert [config.agent_of(arm).learning_rate for arm in config.arms] == [0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("typo", ["with_entorpy", "withentropy", "with_entrop", "with_entropi"])
+def test_an_arm_that_is_mistyped_is_no_new_arm(typo: str) -> None:
+    with pytest.raises(ConfigError, match=f"there is no arm '{typo}'; did you mean 'with_entropy'"):
+        load_config(TWO_ROOMS, [f"arms.{typo}.entropy_coef=0.5"])
+    assert "with_entropy_too" in load_config(TWO_ROOMS, ["arms.with_entropy_too.entropy_coef=0.5"]).arms
+
+
+@pytest.mark.parametrize(
+    ("override", "word"),
+    [
+        ("agent.hidden_sizes=[3]", "agent.policy=mlp"),
+        ("agent.initialization=torch", "agent.policy=mlp"),
+        ("agent.value_learning_rate=0.5", "agent.baseline=value"),
+        ("agent.behaviour_gradient=policy", "agent.behaviour_epsilon=0.1"),
+        ("arms.with_entropy.value_learning_rate=0.5", "arms.with_entropy.baseline=value"),
+    ],
+)
+def test_an_override_that_counts_nowhere_names_the_word_beside_which_it_would(
+    override: str, word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ["training.seeds=1", "training.updates=1"]
+    assert train.main(["bandit", override, *few, "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.endswith(f"it would change no arm; it counts beside {word}\n")
+    assert not (tmp_path / "run").exists()
+    assert load_config("bandit", [override, word])
+    check_felt(load_config("bandit", [override, word]), [override, word])
 
 
 def test_an_override_of_an_arm_changes_that_arm() -> None:

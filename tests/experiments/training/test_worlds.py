@@ -9,9 +9,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import tomli_w
 import torch
 from gymnasium.spaces import Box, Discrete
 
+import train as script
 from envs import planning
 from envs.finite_mdp import FiniteMDP
 from envs.tabular import TabularEnv
@@ -460,11 +462,15 @@ MAP, TURNED = "G...S...g\n", "g...S...G\n"
 
 
 class TestAMapInAFile:
-    """The file is read when training begins; from then on it is the run folder that says what the world is."""
+    """The file is read with the config; once training has begun, it is the run folder that says what the world
+    is."""
 
     @pytest.fixture
     def config(self, tmp_path: Path) -> Any:
         (tmp_path / "map.txt").write_text(MAP)
+        return self.read(tmp_path)
+
+    def read(self, tmp_path: Path) -> Any:
         table = strange({"policy": "tabular"}).model_dump(exclude_none=True)
         kwargs = {"map": str(tmp_path / "map.txt"), "goals": {"G": 1.0, "g": 0.2}}
         return load_config({**table, "environment": {"id": "FourAction/Grid-v0", "kwargs": kwargs}})
@@ -485,10 +491,23 @@ class TestAMapInAFile:
     def test_that_changes_makes_another_config(self, config: Any, tmp_path: Path) -> None:
         self.run(config, tmp_path / "run")
         (tmp_path / "map.txt").write_text(TURNED)
-        with pytest.raises(ConfigError, match="holds a different config"):
-            self.run(config, tmp_path / "run", resume=True)
+        with pytest.raises(ConfigError, match=r"holds a different config; go on with its config\.toml"):
+            self.run(self.read(tmp_path), tmp_path / "run", resume=True)
         (tmp_path / "map.txt").write_text(f"\n{MAP}\n")  # another file, the same lines
-        self.run(config, tmp_path / "run", resume=True)
+        self.run(self.read(tmp_path), tmp_path / "run", resume=True)
+
+    def test_that_is_gone_is_known_to_the_run_folder(
+        self, config: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.run(config, tmp_path / "run")
+        table = config.model_dump(exclude_none=True)
+        table["environment"]["kwargs"]["map"] = str(tmp_path / "map.txt")
+        (tmp_path / "mine.toml").write_text(tomli_w.dumps(table))
+        (tmp_path / "map.txt").unlink()
+        assert script.main([str(tmp_path / "mine.toml"), "--out", str(tmp_path / "run"), "--resume"]) == 2
+        stored = tmp_path / "run" / "config.toml"
+        assert capsys.readouterr().err.endswith(f"; {stored} is what the training began with\n")
+        assert script.main([str(stored), "--out", str(tmp_path / "run"), "--resume"]) == 0
 
     @pytest.mark.parametrize("change", ["turned", "removed"])
     def test_is_not_read_again(self, config: Any, tmp_path: Path, change: str) -> None:
