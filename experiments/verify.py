@@ -1,6 +1,6 @@
 """Compare sampled with exact gradients in every finite world, and recompute the numbers of the text.
 
-python -m experiments.verify            everything, about a minute
+python -m experiments.verify            everything, one to two minutes
 python -m experiments.verify --quick    only the smallest worlds
 python -m experiments.verify -v         and every single case
 
