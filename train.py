@@ -21,13 +21,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.config.commands import CONFIGS, as_typed, command_words
+from experiments.config.commands import CONFIGS, SCRIPT, as_typed, command_words
 from experiments.config.failures import Failure
 from experiments.config.help import key_table
 from experiments.config.loading import load_config
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config, ConfigError
 from experiments.config.sweep_files import SWEEPS, load_sweep
+from experiments.config.version import __version__
 from experiments.figures.showing import Showing
 from experiments.session.command_line import Parser, count, run_folder, seconds, whole
 from experiments.session.engines import add_engine, check_engine, opened
@@ -60,6 +61,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the run folder")
     top.add_argument("--overwrite", action="store_true", help="replace the results in the run folder")
     top.add_argument("--list", action="store_true", help="list the experiments and stop")
+    top.add_argument(
+        "--version", action="version", version=f"{SCRIPT} {__version__}", help="print the version and stop"
+    )
     top.add_argument(
         "--workers",
         type=count,

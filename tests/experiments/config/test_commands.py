@@ -23,6 +23,7 @@ from experiments.config.commands import (
 from experiments.config.loading import load_config
 from experiments.config.mistakes import ConfigError
 from experiments.config.sweep_files import load_sweep
+from experiments.config.version import __version__
 
 ADVICE = "go on with python train.py --resume, or python -m experiments.report runs/x"
 
@@ -125,6 +126,12 @@ def test_a_mistyped_one_is_answered_with_ours(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"did you mean 'configs/bandit\.toml'\?"):
         load_config("configs/bandi.toml")
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        train.main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"{SCRIPT} {__version__}\n")
 
 
 def test_a_list_of_nothing_is_an_error(
