@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 from experiments.config.commands import CONFIGS, SCRIPT, as_typed, command_words
 from experiments.config.failures import Failure
 from experiments.config.help import key_table
-from experiments.config.loading import load_config
+from experiments.config.loading import load_config, ours
+from experiments.config.mistakes import closest
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config, ConfigError
 from experiments.config.sweep_files import SWEEPS, load_sweep
@@ -111,6 +112,7 @@ def config_of(options: argparse.Namespace) -> Config:
             f"an argument is empty: valid are a config, as in {DEFAULT.parent.name}/{DEFAULT.name}, and key=value"
         )
     files = [word for word in words if "=" not in word]
+    check_word(words, files)
     if len(files) > 1:
         raise ConfigError(f"one config at a time: {', '.join(files)} (an override is written key=value)")
     if options.resume and options.overwrite:
@@ -120,6 +122,32 @@ def config_of(options: argparse.Namespace) -> Config:
     config = load_config(path, [word for word in words if "=" in word])
     options.out = options.out or Path("runs") / config.name
     return config
+
+
+def check_word(words: Sequence[str], files: Sequence[str]) -> None:
+    """Refuse a first word that was meant as a command: a mistyped one, or a guess.
+
+    Args:
+        words: those of the command line, without options.
+        files: those of them that are not overrides.
+    Raises:
+        ConfigError: says what would be valid.
+    """
+    own, word = ours(), next(iter(files), "")
+    if not word.replace("-", "_").isidentifier() or os.path.isfile(word) or word in own:
+        return
+    meant = {option: f"python train.py --{option}" for option in ("help", "list", "version")}
+    meant |= {name: f"python -m experiments.{name}" for name in command_words()}
+    close = closest(word, [*own, *meant, "train"])
+    if close == "train":
+        typed = shlex.join(["python", "train.py", *(other for other in words if other is not word)])
+        raise ConfigError(f"{word}: training needs no word of its own, as in {typed}")
+    if close in meant:
+        raise ConfigError(f"{word}: there is no such config; did you mean {meant[close]!r}?")
+    if len(files) > 1:
+        raise ConfigError(
+            f"{word}: there is no such command or config; --help lists the commands, and --list the configs"
+        )
 
 
 def list_experiments() -> int:
