@@ -20,13 +20,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.config.commands import CONFIGS, as_typed, command_words
+from experiments.config.commands import CONFIGS, SCRIPT, as_typed, command_words
 from experiments.config.failures import Failure
 from experiments.config.help import key_table
-from experiments.config.loading import check_felt, load_config
+from experiments.config.loading import check_felt, load_config, ours
+from experiments.config.mistakes import closest
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config, ConfigError
 from experiments.config.sweep_files import SWEEPS, load_sweep
+from experiments.config.version import __version__
 from experiments.figures.showing import Showing
 from experiments.session.command_line import Parser, count, run_folder, seconds, whole
 from experiments.session.engines import add_engine, check_engine, opened
@@ -59,6 +61,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the run folder")
     top.add_argument("--overwrite", action="store_true", help="replace the results in the run folder")
     top.add_argument("--list", action="store_true", help="list the experiments and stop")
+    top.add_argument(
+        "--version", action="version", version=f"{SCRIPT} {__version__}", help="print the version and stop"
+    )
     top.add_argument(
         "--workers",
         type=count,
@@ -106,6 +111,7 @@ def config_of(options: argparse.Namespace) -> Config:
             f"an argument is empty: valid are a config, as in {DEFAULT.parent.name}/{DEFAULT.name}, and key=value"
         )
     files = [word for word in words if "=" not in word]
+    check_word(words, files)
     if len(files) > 1:
         raise ConfigError(f"one config at a time: {', '.join(files)} (an override is written key=value)")
     if options.resume and options.overwrite:
@@ -125,6 +131,32 @@ def _stored_beside(options: argparse.Namespace) -> str:
     """How to resume a training whose config, or a file that it names, has changed since."""
     stored = Path(options.out or "") / "config.toml"
     return f"; {stored} is what the training began with" if options.resume and stored.is_file() else ""
+
+
+def check_word(words: Sequence[str], files: Sequence[str]) -> None:
+    """Refuse a first word that was meant as a command: a mistyped one, or a guess.
+
+    Args:
+        words: those of the command line, without options.
+        files: those of them that are not overrides.
+    Raises:
+        ConfigError: says what would be valid.
+    """
+    own, word = ours(), next(iter(files), "")
+    if not word.replace("-", "_").isidentifier() or os.path.isfile(word) or word in own:
+        return
+    meant = {option: f"python train.py --{option}" for option in ("help", "list", "version")}
+    meant |= {name: f"python -m experiments.{name}" for name in command_words()}
+    close = closest(word, [*own, *meant, "train"])
+    if close == "train":
+        typed = shlex.join(["python", "train.py", *(other for other in words if other is not word)])
+        raise ConfigError(f"{word}: training needs no word of its own, as in {typed}")
+    if close in meant:
+        raise ConfigError(f"{word}: there is no such config; did you mean {meant[close]!r}?")
+    if len(files) > 1:
+        raise ConfigError(
+            f"{word}: there is no such command or config; --help lists the commands, and --list the configs"
+        )
 
 
 def list_experiments() -> int:

@@ -12,8 +12,8 @@ if __name__ == "__main__":
 
 import argparse
 import shlex
-import shutil
 import socket
+import sys
 import time
 import webbrowser
 from collections.abc import Callable, Sequence
@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.request import urlopen
 
+from experiments.config.commands import is_installed
 from experiments.config.failures import Failure
 from experiments.config.loading import load_config
 from experiments.config.plain_text import printable
@@ -56,8 +57,9 @@ def _look(run: Path, options: argparse.Namespace) -> int:
         raise Failure(f"{run}: {missing}{advice}")
     port = _free_port()
     words = shlex.split(tensorboard_command(logs, port))
-    if shutil.which(words[0]) is None:
-        raise Failure(f"{words[0]}: there is no such program; TensorBoard comes with this one")
+    if not is_installed("tensorboard"):
+        install = f"{shlex.quote(sys.executable)} -m pip install tensorboard"
+        raise Failure(f"TensorBoard is not installed for this Python: {install} installs it")
     print(f"{printable(shlex.join(words))}\nTensorBoard: http://localhost:{port}", flush=True)
     if options.links:
         print(links(port, *shown(logs)), flush=True)

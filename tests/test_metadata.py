@@ -36,6 +36,16 @@ def test_the_oldest_python_is_the_one_that_tools_and_readers_are_told() -> None:
     assert f'"{oldest}"' in text(".github/workflows/ci.yml")
 
 
+def test_what_needs_a_public_address_is_there_or_said_to_wait() -> None:
+    """On an index, a README's pictures are shown only if their links are whole addresses."""
+    has_address = "urls" in PROJECT
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", text("README.md"))
+    assert pictures
+    assert {picture.startswith("https://") for picture in pictures} == {has_address}
+    assert ("repository-code: " in text("CITATION.cff")) == has_address
+    assert ("has no public address yet" in text("CONTRIBUTING.md")) != has_address
+
+
 def test_others_run_the_checks_that_we_run() -> None:
     assert "bash .ci/run" in text(".github/workflows/ci.yml")
     assert "fetch-depth: 0" in text(".github/workflows/ci.yml")  # else `test_declared` skips

@@ -18,6 +18,16 @@ def command_words() -> list[str]:
     return sorted(path.stem for path in (ROOT / "experiments").glob("[a-z]*.py"))
 
 
+def is_our_program() -> bool:
+    """Whether one of our commands is what runs here, and not a program that imports us.
+
+    While Python looks for the module of `-m`, it says no more than that in `sys.argv`.
+    """
+    if sys.argv[:1] == ["-m"]:
+        return any(word.partition(".")[0] == "experiments" for word in sys.orig_argv)
+    return _by_script() or Path(*sys.argv[:1]).resolve() == ROOT / "train.py"
+
+
 def as_typed(text: str) -> str:
     """A text that names commands as in a checkout (`python train.py`, `python -m experiments.report`), with the
     names of the program that was typed, which work where the user is.
@@ -56,7 +66,7 @@ def is_installed(package: str) -> bool:
 
 
 def _by_script() -> bool:
-    return Path(sys.argv[0]).stem == SCRIPT
+    return Path(*sys.argv[:1]).stem == SCRIPT
 
 
 def _train() -> str:

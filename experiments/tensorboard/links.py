@@ -34,7 +34,7 @@ def tensorboard_command(logs: Path, port: int = PORT, points: int | None = None)
     most = points or max(100_000, *(size // 40 for size in sizes), 0)  # a point takes more than 40 bytes
     samples = f"scalars={most},images=1000,histograms=1000"  # 0 would mean none at all to the fast reader
     address = ["--host", "localhost", "--port", str(port), "--reload_interval", "5"]
-    return shlex.join([_program(), "--logdir", str(logs), "--samples_per_plugin", samples, *address])
+    return shlex.join([*_program(), "--logdir", str(logs), "--samples_per_plugin", samples, *address])
 
 
 def event_files(logs: Path) -> Iterator[Path]:
@@ -44,14 +44,20 @@ def event_files(logs: Path) -> Iterator[Path]:
         yield from logs.glob("*/" * depth + "events.out.tfevents.*")
 
 
-def _program() -> str:
-    """The path of the tensorboard program that was installed with this Python."""
-    beside = Path(sys.executable).parent / "tensorboard"
-    if not beside.exists():
-        return "tensorboard"
-    if not beside.is_relative_to(Path.cwd()):
-        return str(beside)
-    return os.path.join(beside.parent.relative_to(Path.cwd()), beside.name)  # "./tensorboard": not in PATH
+def _program() -> list[str]:
+    """What starts the TensorBoard of this Python: its script, or, where there is none (as after `pip install
+    --target`), Python itself."""
+    python = Path(sys.executable)
+    beside = python.with_name("tensorboard")
+    if os.access(beside, os.X_OK):
+        return [_from_here(beside)]
+    return [_from_here(python), "-m", "tensorboard.main"]
+
+
+def _from_here(program: Path) -> str:
+    if not program.is_relative_to(Path.cwd()):
+        return str(program)
+    return os.path.join(program.parent.relative_to(Path.cwd()), program.name)  # "./tensorboard": not in PATH
 
 
 def runs_in_order_of_colour(arms: Sequence[str], runs: Sequence[str]) -> list[str]:

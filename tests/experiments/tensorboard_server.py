@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,11 +62,9 @@ def tensorboard_server(folder: Path, log: Path, points: int = 100_000) -> Iterat
         log: a file for what the server says.
         points: how many points a curve shows.
     """
-    options = [*shlex.split(tensorboard_command(folder, port=0, points=points))[1:], "--reload_interval", "1"]
+    words = [*shlex.split(tensorboard_command(folder, port=0, points=points)), "--reload_interval", "1"]
     with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tensorboard.main", *options], stdout=output, stderr=output
-        )
+        process = subprocess.Popen(words, stdout=output, stderr=output)
     try:
         (port, *_) = wait_for(lambda: re.findall(r"http://localhost:(\d+)/", log.read_text()))
         yield TensorBoardServer(int(port))

@@ -64,26 +64,44 @@ def test_tab_link_selects_the_aggregate_runs_and_the_root() -> None:
     ]
 
 
-def test_command_runs_the_tensorboard_beside_this_python_wherever_one_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("has_script", [True, False])
+def test_command_runs_the_tensorboard_of_this_python_wherever_one_stands(
+    has_script: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = tmp_path / "here" / ".venv" / "bin" / "tensorboard"
-    program.parent.mkdir(parents=True)
-    program.touch()
-    monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
-    monkeypatch.chdir(tmp_path / "here")
-    assert tensorboard_command(Path("runs/x")).split()[0] == ".venv/bin/tensorboard"
-    monkeypatch.chdir(program.parent)
-    assert tensorboard_command(Path("runs/x")).split()[0] == "./tensorboard"  # a bare word is looked for in PATH
-    monkeypatch.chdir(tmp_path)
+    """By its script beside Python, or, as after `pip install --target`, without one."""
+    folder = tmp_path / "my project" / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "tensorboard").touch(0o755 if has_script else 0o644)
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+
+    def program() -> str:
+        words = shlex.split(tensorboard_command(Path("runs/x")))
+        before = words[: words.index("--logdir")]
+        assert before[1:] == ([] if has_script else ["-m", "tensorboard.main"])
+        return before[0]
+
+    name = "tensorboard" if has_script else "python"
+    monkeypatch.chdir(tmp_path / "my project")
+    assert program() == f".venv/bin/{name}"
+    monkeypatch.chdir(folder)
+    assert program() == f"./{name}"  # a bare word is looked for in PATH
     (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir("elsewhere")
-    assert tensorboard_command(Path("runs/x")).split()[0] == str(program)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert program() == str(folder / name)
 
 
-def test_this_tensorboard_runs() -> None:
-    program = shlex.split(tensorboard_command(Path("runs/x")))[0]
-    assert subprocess.run([program, "--version"], capture_output=True, check=True).stdout.strip()
+@pytest.mark.parametrize("has_script", [True, False])
+def test_a_shell_can_run_the_command(has_script: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not has_script:
+        (tmp_path / "bin").mkdir()
+        python = tmp_path / "bin" / "python"
+        python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+        python.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # holds no tensorboard
+    command = tensorboard_command(Path("runs/x")).partition(" --logdir ")[0]
+    done = subprocess.run(f"{command} --version", shell=True, capture_output=True, check=True)
+    assert done.stdout.strip()
 
 
 def test_command_shows_every_point_of_the_longest_curve(tmp_path: Path) -> None:
@@ -132,11 +150,14 @@ def test_a_tensorboard_that_is_not_there_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     EventFile(tmp_path / "run").flush()
-    monkeypatch.setattr("experiments.look.tensorboard_command", lambda *_: "/nowhere/tensorboard")
+    monkeypatch.setattr("experiments.look.is_installed", lambda package: package != "tensorboard")
     assert main([str(tmp_path / "run")]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith("experiments.look: /nowhere/tensorboard: there is no such program")
+    assert said.err == (
+        "experiments.look: TensorBoard is not installed for this Python: "
+        f"{shlex.quote(sys.executable)} -m pip install tensorboard installs it\n"
+    )
 
 
 def test_tensorboard_is_started_on_the_logs_of_a_run_folder_on_a_free_port(

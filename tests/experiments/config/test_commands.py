@@ -23,6 +23,7 @@ from experiments.config.commands import (
 from experiments.config.loading import load_config
 from experiments.config.mistakes import ConfigError
 from experiments.config.sweep_files import load_sweep
+from experiments.config.version import __version__
 
 ADVICE = "go on with python train.py --resume, or python -m experiments.report runs/x"
 
@@ -125,6 +126,61 @@ def test_a_mistyped_one_is_answered_with_ours(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"did you mean 'configs/bandit\.toml'\?"):
         load_config("configs/bandi.toml")
+
+
+GUESSES = {
+    "reprot runs/bandit": "did you mean '{report}'?",
+    "reprot": "did you mean '{report}'?",
+    "Report runs/bandit --resume": "did you mean '{report}'?",
+    "report runs/bandit": "did you mean '{report}'?",
+    "swep configs/sweeps/bandit.toml": "did you mean '{sweep}'?",
+    "help": "did you mean '{train} --help'?",
+    "list": "did you mean '{train} --list'?",
+    "version": "did you mean '{train} --version'?",
+    "train": "training needs no word of its own, as in {train}",
+    "trian bandit": "training needs no word of its own, as in {train} bandit",
+    "train 'my own.toml' agent.baseline=none": (
+        "training needs no word of its own, as in {train} 'my own.toml' agent.baseline=none"
+    ),
+    "start bandit": "start: there is no such command or config; --help lists the commands, and --list the configs",
+    "bandt": "did you mean 'bandit'?",
+    "bandit trap": "one config at a time: bandit, trap ",
+}
+
+
+@pytest.mark.parametrize(
+    ("program", "train_", "module"),
+    [("train.py", "python train.py", "python -m experiments."), (f"/venv/bin/{SCRIPT}", SCRIPT, f"{SCRIPT} ")],
+)
+@pytest.mark.parametrize("words", GUESSES)
+def test_a_guessed_command_is_answered_with_one_that_there_is(
+    words: str,
+    program: str,
+    train_: str,
+    module: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [program])
+    assert train.main(shlex.split(words)) == 2
+    typed = {word: f"{module}{word}" for word in command_words()} | {"train": train_}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert GUESSES[words].format(**typed) in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        train.main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"{SCRIPT} {__version__}\n")
+
+
+def test_a_file_of_the_users_may_be_called_as_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report").write_text((CONFIGS / "trap.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    assert train.config_of(train.parser().parse_args(["report"])).name == "trap"
 
 
 def test_a_list_of_nothing_is_an_error(

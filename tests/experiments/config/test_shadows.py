@@ -7,7 +7,34 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config.commands import ROOT
+from experiments.config.commands import ROOT, command_words
+
+EACH_FIRST = """
+import sys
+from importlib import import_module
+
+theirs, *modules = sys.argv[1:]
+for module in modules:
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("agents", "envs", "experiments")]:
+        del sys.modules[name]
+    BEFORE
+    try:
+        import_module(module)
+        said = "imported"
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+    if not said.startswith(f"Shadowed: {theirs} hides "):
+        print(module, said)
+"""
+
+
+def shadow(folder: Path, name: str, is_package: bool = True) -> Path:
+    """Make a module of the user's, which comes before ours."""
+    theirs = folder / (name if is_package else f"{name}.py")
+    file = theirs / "__init__.py" if is_package else theirs
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    return theirs
 
 
 def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -19,26 +46,53 @@ def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("name", ["agents", "envs"])
 @pytest.mark.parametrize("is_package", [True, False])
 def test_a_command_says_it_in_one_line(name: str, is_package: bool, tmp_path: Path) -> None:
-    theirs = tmp_path / (name if is_package else f"{name}.py")
-    file = theirs / "__init__.py" if is_package else theirs
-    file.parent.mkdir(exist_ok=True)
-    file.touch()
+    theirs = shadow(tmp_path, name, is_package)
     ended = python(tmp_path, "-m", "experiments.report", "runs/x")
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert line.startswith(f"experiments.report: {theirs} hides {ROOT / name}, ")
 
 
+def test_so_does_every_command(tmp_path: Path) -> None:
+    theirs = shadow(tmp_path, "envs")
+    modules = {f"experiments.{word}": f"experiments.{word}" for word in command_words()}
+    for module, title in (modules | {"experiments": "train.py", "train": "train.py"}).items():
+        ended = python(tmp_path, "-m", module)
+        (line,) = ended.stderr.splitlines()
+        assert line.startswith(f"{title}: {theirs} hides {ROOT / 'envs'}, ")
+        assert (ended.returncode, ended.stdout) == (2, "")
+
+
 @pytest.mark.parametrize(
-    "code", ["from experiments import load_config", "import experiments; experiments.train(None)"]
+    ("name", "is_package", "before"),
+    [
+        ("envs", True, "pass"),
+        ("envs", True, "import agents.information"),
+        ("envs", False, "import envs"),
+        ("agents", True, "import agents"),
+    ],
 )
-def test_so_does_an_import(code: str, tmp_path: Path) -> None:
-    (tmp_path / "envs").mkdir()
-    (tmp_path / "envs" / "__init__.py").touch()
-    ended = python(tmp_path, "-c", code)
+def test_so_does_each_module_of_ours_whichever_is_imported_first(
+    name: str, is_package: bool, before: str, tmp_path: Path
+) -> None:
+    theirs = shadow(tmp_path, name, is_package)
+    (tmp_path / "program.py").write_text(EACH_FIRST.replace("BEFORE", before))
+    files = (path.relative_to(ROOT).with_suffix("") for path in (ROOT / "experiments").rglob("*.py"))
+    modules = [".".join(file.parts).removesuffix(".__init__") for file in files]
+    ended = python(tmp_path, "program.py", str(theirs), *modules)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("script", ["train.py", "tool.py", "tool/__init__.py"])
+def test_so_does_a_program_of_the_users_whatever_its_name(script: str, tmp_path: Path) -> None:
+    theirs = shadow(tmp_path, "envs")
+    (tmp_path / "tool").mkdir()
+    (tmp_path / "tool" / "__main__.py").touch()
+    (tmp_path / script).write_text("from experiments import SimulatorError")
+    ended = python(tmp_path, *(["-m", "tool"] if script.startswith("tool/") else [script]))
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith(
-        f"experiments.config.shadows.Shadowed: {tmp_path / 'envs'} hides {ROOT / 'envs'}, "
+        f"experiments.config.shadows.Shadowed: {theirs} hides {ROOT / 'envs'}, "
     )
 
 
