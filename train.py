@@ -12,6 +12,7 @@ if __name__ == "__main__":
     begin("train.py")  # before anything else: Ctrl-C is heard from here on
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from experiments import train
+from experiments import ConfigError, load_config, train
 from experiments.config import measures
 from experiments.config.measures import FINAL, MEASURES, RUN_MEASURES, TAGS, UPDATE_MEASURES
+from experiments.training.loop import Training
 from tests.experiments.comparisons import BANDIT, TABLE, TWO_ROOMS, comparison
 
 KEYS = {"arm", "seed", "update", "start_policy", "failed_update"}  # columns that are no measure
@@ -23,9 +24,10 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "finite": (TWO_ROOMS, TABLE),
     "exact": (BANDIT, {**TABLE, "gradient": "exact"}),
     "simulated": (POLE, {"policy": "mlp", "hidden_sizes": (4,)}),
+    "stepped": ({**TWO_ROOMS, "tables": False}, TABLE),
     "without a goal": ({**TWO_ROOMS, "solved_return": None}, TABLE),
 }
-LACKS = {"finite": "", "exact": "steps", "simulated": "tables", "without a goal": "goal"}
+LACKS = {"finite": "", "exact": "steps", "simulated": "tables", "stepped": "tables", "without a goal": "goal"}
 SOURCES = sorted(set(Path(measures.__file__).parents[1].rglob("*.py")) - {Path(measures.__file__)})
 
 
@@ -75,6 +77,20 @@ def test_a_measure_has_no_number_where_its_needs_are_not_met_and_nowhere_else(re
         assert is_empty == (LACKS[result.kind] in measure.needs) or (is_empty and may_be_empty), name
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_claim_is_refused_before_training_where_its_measure_has_no_number_and_nowhere_else(kind: str) -> None:
+    config = comparison(*KINDS[kind]).model_dump(exclude_none=True)
+    for name, measure in RUN_MEASURES.items():
+        claim = {"statement": "s", "measure": name, "expect": "without_entropy < with_entropy"}
+        refusal = ""
+        try:
+            Training(load_config(config | {"claims": [claim]})).close()
+        except ConfigError as error:
+            refusal = str(error)
+        assert bool(refusal) == (LACKS[kind] in measure.needs), name
+        assert not refusal or f"claims.0: measure {name!r} needs " in refusal
+
+
 def _named(*words: str) -> set[str]:
     return {name for name in MEASURES if any(re.search(word, name) for word in words)}
 
@@ -83,7 +99,9 @@ def test_a_name_says_of_what_kind_a_measure_is_and_what_it_can_be() -> None:
     times = _named("^first_", "collapse")
     truths = _named("^succeed", "solved$", "^stuck$", "^never_", "^failed$")
     shares = _named("rate$", "probability$", "coverage$")
-    amounts = _named("entropy_(bits|nats)$", "^kl_", "length$", "^effective_", "^cross_entropy")
+    amounts = _named(
+        "entropy_(bits|nats)$", "^kl_", "length$", "^effective_", "^cross_entropy", "^env_steps$", "^episodes$"
+    )
     worse_high = _named("^stuck$", "^never_", "^failed$", "^regret$", "^cross_entropy", "^first_")
     for name, measure in MEASURES.items():
         assert (measure.failed_as == "high") == (name in worse_high), name
