@@ -46,9 +46,10 @@ class PythonGenerator:
         self._outside = random.getstate()
 
     def moved(self) -> bool:
-        # 624 words and the number of used ones: each draw changes that number, or renews the words.
-        before, now = self._outside[1], random.getstate()[1]
-        return (before[-1], before[:2]) != (now[-1], now[:2])
+        # 624 words and the number of used ones: each draw changes that number, or renews the words. But `gauss`
+        # makes two normal numbers at a time, and keeps the second one for the next call.
+        (_, before, kept_before), (_, now, kept_now) = self._outside, random.getstate()
+        return (before[-1], before[:2], kept_before) != (now[-1], now[:2], kept_now)
 
     def release(self) -> None:
         random.setstate(self._outside)
