@@ -77,6 +77,7 @@ class NumPyGenerator:
 
     def hold(self) -> None:
         self._outside = get_bit_generator()
+        self._state = np.random.get_state(legacy=False)  # noqa: NPY002  (with the normal number that it may keep)
         set_bit_generator(self._watched)
 
     def moved(self) -> bool:
@@ -84,6 +85,7 @@ class NumPyGenerator:
 
     def release(self) -> None:
         set_bit_generator(self._outside)
+        np.random.set_state(self._state)  # noqa: NPY002
 
     def enter(self, place: int, seed: int | None) -> None:
         if place not in self._sources:

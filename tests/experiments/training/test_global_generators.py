@@ -1,4 +1,4 @@
-"""The generators that all code shares are watched, with the normal numbers that they keep.
+"""The generators that all code shares are watched, and left as they were, with the normal numbers they keep.
 
 Normal numbers are drawn in pairs, and a generator keeps the second one for the next call. That call
 takes no random bits, so whoever looks at these alone misses it.
@@ -46,3 +46,30 @@ class TestHeld:
             assert generators.drawn_from()
             assert len(generators.swapped) == 1
             assert not generators.drawn_from()
+
+    @pytest.mark.parametrize("swapped", [True, False])
+    def test_they_go_on_as_if_nothing_had_been_between(self, draw: Draw, drawn_before: int, swapped: bool) -> None:
+        seed(drawn_before, draw)
+        expected = [draw() for _ in range(3)]
+        seed(drawn_before, draw)
+        generators = GlobalGenerators(swapped)
+        with generators.held():
+            generators.enter(0, 7)
+            draw()
+            generators.leave(0)
+            with GlobalGenerators(True).acting(8):  # a world is made while others wait
+                draw()
+        assert [draw() for _ in range(3)] == expected
+
+
+def test_a_generator_that_the_caller_chose_is_left_as_it_was() -> None:
+    before = np.random.get_bit_generator()  # type: ignore[attr-defined]
+    try:
+        np.random.set_bit_generator(np.random.PCG64(5))  # type: ignore[attr-defined]
+        np.random.randn()  # noqa: NPY002
+        expected = np.random.get_state(legacy=False)  # noqa: NPY002
+        with GlobalGenerators(True).acting(8):
+            np.random.randn()  # noqa: NPY002
+        assert np.random.get_state(legacy=False) == expected  # noqa: NPY002
+    finally:
+        np.random.set_bit_generator(before)  # type: ignore[attr-defined]
