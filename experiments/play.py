@@ -207,8 +207,12 @@ def _told(moves: Iterator[Move]) -> Iterator[Move]:
 
 def _render_mode(world: World, wish: str) -> tuple[str | None, float]:
     """The render mode for making the environment, and its pictures per second."""
-    with closed(world.make()) as env:
-        modes, rate = env.metadata.get("render_modes", []), float(env.metadata.get("render_fps") or 4)
+    try:
+        with closed(world.make()) as env:
+            modes = [str(mode) for mode in env.metadata.get("render_modes", [])]
+            rate = float(env.metadata.get("render_fps") or 4)
+    except Exception as error:  # a stranger's environment, and its metadata
+        raise PlayError(f"{world.environment.id}: {type(error).__name__}: {error}") from error
     own = world.environment.kwargs.get("render_mode")
     if wish in modes and own in (None, wish):
         return wish, rate

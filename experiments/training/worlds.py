@@ -161,7 +161,8 @@ class World:
 
 def time_limit(environment: Environment) -> int:
     """Steps after which an episode is cut off; makes no world if the config or the registry gives the number."""
-    known = environment.max_episode_steps or gymnasium.spec(environment.id).max_episode_steps
+    spec = gymnasium.registry.get(environment.id)  # None: its module registers it once it is imported
+    known = environment.max_episode_steps or (spec and spec.max_episode_steps)
     return known or make_world(environment.of_world(environment.world_list[0])).time_limit
 
 
@@ -216,7 +217,7 @@ def make_world(environment: Environment) -> World:
 
     Raises:
         ConfigError: the id is unknown, arguments are wrong, the action space is not Discrete, there is no time
-            limit, or observations or rewards are not what it declares.
+            limit, its spaces cannot be read, or observations or rewards are not what it declares.
     """
     if ":" in environment.id:
         search_current_folder()
@@ -234,6 +235,11 @@ def make_world(environment: Environment) -> World:
             world = _world_of(env, environment)
         except ValueError as error:
             raise ConfigError(f"environment: {error}") from None
+        except Exception as error:  # a stranger's spaces may be missing, or properties that raise
+            raise ConfigError(
+                f"environment: {environment.id} fails when its spaces are read: {type(error).__name__}: "
+                f"{_said(error)}; it needs an action_space and an observation_space of Gymnasium"
+            ) from None
         if world.mdp is None:
             import torch  # noqa: F401  (its training needs it: from here on the world may draw from it)
 

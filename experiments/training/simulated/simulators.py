@@ -140,9 +140,9 @@ class Simulators:
             try:
                 with termination.held():
                     env = bare(self._open.enter_context(closed(self._world.make(seed=seed))))
+                space = env.unwrapped.action_space
             except Exception as error:
                 raise self._error(place, "the making", error) from error
-            space = env.unwrapped.action_space
             if type(space) is Discrete and type(env.unwrapped).__module__.startswith("gymnasium.envs."):
                 env.unwrapped.action_space = PlainDiscrete(space)  # nothing is set on other people's worlds
             self._envs.append(env)

@@ -2,9 +2,10 @@
 
 import inspect
 import random
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import gymnasium
 import numpy as np
@@ -28,11 +29,26 @@ from experiments.training.loop import Training
 from experiments.training.records import joined
 from experiments.training.simulated.simulators import SimulatorError
 from experiments.training.spaces import converter
-from experiments.training.worlds import make_world
+from experiments.training.worlds import make_world, time_limit
 from tests.experiments.comparisons import comparison
-from tests.experiments.strange_worlds import FLAGS, REWARDS, STATES, strange
+from tests.experiments.strange_worlds import FLAGS, REWARDS, STATES, Strange, strange
 
 STATE = {"declares": "states"}
+LIMITED = """
+import gymnasium
+from tests.experiments.strange_worlds import Strange
+
+gymnasium.register("Limited-v0", entry_point=Strange, max_episode_steps=7)
+"""
+
+
+def raising(error: BaseException) -> Callable[..., NoReturn]:
+    """A function that raises it."""
+
+    def raises(*_: object, **__: object) -> NoReturn:
+        raise error
+
+    return raises
 
 
 def trained(config: Any, seeds: Sequence[int] | None = None) -> dict[str, np.ndarray]:
@@ -202,6 +218,38 @@ class TestWhatIsDeclared:
         ) as caught:
             Training(strange(breaks=breaks))
         assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["action_space", "observation_space", "spec"])
+    @pytest.mark.parametrize("raises", [AttributeError("no\nsuch thing"), RuntimeError("not\nconnected")])
+    def test_what_cannot_be_read_is_refused_in_one_line(
+        self, name: str, raises: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Strange, name, property(raising(raises), lambda *_: None))
+        with pytest.raises(
+            ConfigError, match=r"^environment.* Strange-v0 .*(no such thing|not connected)"
+        ) as caught:
+            Training(strange())
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("metadata", [None, {"render_fps": "fast"}, {"render_modes": 3}])
+    def test_metadata_that_cannot_be_read_are_a_line_of_play(
+        self,
+        metadata: Any,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        session.run(strange(), session.Options(tmp_path), lambda _: None, lambda _: None)
+        monkeypatch.setattr(Strange, "metadata", property(lambda _: metadata))
+        assert play.main([str(tmp_path), "--arm", "with", "--seed", "1"]) == 2
+        assert re.fullmatch(r"experiments.play: Strange-v0: .*\n", capsys.readouterr().err)
+
+    def test_the_time_limit_of_a_world_whose_module_is_not_imported_yet_is_found(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "limited.py").write_text(LIMITED)
+        monkeypatch.chdir(tmp_path)
+        assert time_limit(Environment(id="limited:Limited-v0")) == 7
 
     def test_observations_that_no_policy_could_see_are_refused_with_their_bytes(
         self, monkeypatch: pytest.MonkeyPatch
