@@ -20,7 +20,7 @@ from envs.toy_text import finite_mdp_of, time_limit_of
 from experiments.config.commands import pip_install
 from experiments.config.mistakes import closest
 from experiments.config.schema import ConfigError, Environment, one_line
-from experiments.training.environments import bare, closed, made, takes_world
+from experiments.training.environments import FAILURES, bare, closed, made, takes_world
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.spaces import (
     Observed,
@@ -228,6 +228,10 @@ def make_world(environment: Environment) -> World:
         message = _said(error).partition(" Did you mean")[0].rstrip(".")
         advice = _missing(message) or f"{_nearest_id(environment.id)}; {VALID_IDS}"
         raise ConfigError(f"environment.id: {message}{advice}") from None
+    except SystemExit as end:
+        raise ConfigError(
+            f"environment: {environment.id} fails where it is made: SystemExit: {_said(end)}"
+        ) from None
     except Exception as error:  # whatever a stranger's constructor raises on wrong arguments
         raise ConfigError(f"environment.kwargs: {environment.id} refuses them: {_said(error)}") from None
     with closed(env):
@@ -235,7 +239,7 @@ def make_world(environment: Environment) -> World:
             world = _world_of(env, environment)
         except ValueError as error:
             raise ConfigError(f"environment: {error}") from None
-        except Exception as error:  # a stranger's spaces may be missing, or properties that raise
+        except FAILURES as error:  # a stranger's spaces may be missing, or properties that raise
             raise ConfigError(
                 f"environment: {environment.id} fails when its spaces are read: {type(error).__name__}: "
                 f"{_said(error)}; it needs an action_space and an observation_space of Gymnasium"
@@ -255,7 +259,7 @@ def _look(env: "gymnasium.Env[Any, Any]", world: World) -> None:
             check_first_step(bare(env), world.action_space, world.observations)
     except Undeclared as error:
         raise ConfigError(f"environment: {name} {_said(error)}") from None
-    except Exception as error:  # a stranger's environment may raise anything
+    except FAILURES as error:  # a stranger's environment may raise anything
         raise ConfigError(
             f"environment: {name} fails in its first step: {type(error).__name__}: {_said(error)}"
         ) from None
@@ -297,7 +301,7 @@ def _resolved(environment: Environment, env: "gymnasium.Env[Any, Any]") -> Envir
     return environment.model_copy(update={"kwargs": {**environment.kwargs, "map": world.map}})
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return one_line(error) or type(error).__name__
 
 

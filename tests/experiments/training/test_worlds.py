@@ -4,6 +4,7 @@ import inspect
 import random
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -211,13 +212,40 @@ class TestWhatIsDeclared:
         finally:
             del gymnasium.registry["Old-v0"]
 
+    @pytest.mark.parametrize("exits", [False, True])
     @pytest.mark.parametrize("breaks", ["making", "reset", "step"])
-    def test_a_world_that_raises_at_once_is_refused_in_one_line(self, breaks: str) -> None:
+    def test_a_world_that_raises_at_once_is_refused_in_one_line(self, breaks: str, exits: bool) -> None:
         with pytest.raises(
             ConfigError, match=r"^environment.* Strange-v0 .*no such device|device lost$"
         ) as caught:
-            Training(strange(breaks=breaks))
+            Training(strange(breaks=breaks, exits=exits))
         assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    @pytest.mark.parametrize("exits", [False, True])
+    @pytest.mark.parametrize("breaks", ["reset", "step"])
+    def test_a_world_that_raises_later_ends_training_in_one_line(
+        self, breaks: str, exits: bool, workers: int, tmp_path: Path
+    ) -> None:
+        config, options = strange(breaks=breaks, exits=exits, lasts=4), session.Options(tmp_path, workers=workers)
+        with pytest.raises(WorkerFailed, match=rf"Strange-v0 failed at {breaks}.*device lost"):
+            session.run(config, options, lambda _: None, lambda _: None)
+
+    @pytest.mark.parametrize("breaks", ["making", "reset", "step"])
+    def test_a_world_that_ends_the_program_is_a_line_of_play(self, breaks: str, tmp_path: Path) -> None:
+        session.run(strange(), session.Options(tmp_path), lambda _: None, lambda _: None)
+        policy = play.load_policy(tmp_path, "with", 1)
+        world = replace(policy.world, environment=strange(breaks=breaks, exits=True).environment)
+        with pytest.raises(play.PlayError, match=r"^Strange-v0: SystemExit: "):
+            list(play.episode(policy._replace(world=world), None, 7, False))
+
+    def test_a_module_that_ends_the_program_is_a_line_of_play(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "leaving.py").write_text("raise SystemExit(3)")
+        monkeypatch.chdir(tmp_path)
+        assert play.main([str(tmp_path), "--import", "leaving"]) == 2
+        assert capsys.readouterr().err == "experiments.play: --import leaving: SystemExit: 3\n"
 
     @pytest.mark.parametrize("name", ["action_space", "observation_space", "spec"])
     @pytest.mark.parametrize("raises", [AttributeError("no\nsuch thing"), RuntimeError("not\nconnected")])
@@ -500,8 +528,9 @@ class TestEverySimulatorIsClosed:
         simulators.stepping_speeds(strange(log=str(log)), 1, steps=20)
         self.assert_closed(log, 1 + 1 + 2 + 1 + 2 * 3 * 2)
 
-    def test_and_one_that_cannot_be_closed_spoils_no_result(self) -> None:
-        assert_same(trained(strange()), trained(strange(breaks="close")))
+    @pytest.mark.parametrize("exits", [False, True])
+    def test_and_one_that_cannot_be_closed_spoils_no_result(self, exits: bool) -> None:
+        assert_same(trained(strange()), trained(strange(breaks="close", exits=exits)))
 
 
 MAP, TURNED = "G...S...g\n", "g...S...G\n"
