@@ -31,7 +31,7 @@ from experiments.session.remote import folder_to_read
 from experiments.session.side_by_side import TextPicture, play_in_place
 from experiments.storage.policies import StoredPolicy, load_policy
 from experiments.storage.run_folder import RunFolder, StoreError
-from experiments.training.environments import closed
+from experiments.training.environments import FAILURES, closed
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.randomness import Purpose, uniforms
 from experiments.training.spaces import flag_of, reward_of
@@ -90,7 +90,7 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
                     return
     except StoreError:
         raise
-    except Exception as error:  # anything: a stranger's environment, a missing screen
+    except FAILURES as error:  # anything: a stranger's environment, a missing screen
         raise PlayError(f"{world.environment.id}: {type(error).__name__}: {error}") from error
 
 
@@ -165,7 +165,7 @@ def _import(module: str) -> None:
     search_current_folder()
     try:
         importlib.import_module(module)
-    except Exception as error:  # anything: a stranger's module, or a name that is none
+    except FAILURES as error:  # anything: a stranger's module, or a name that is none
         raise PlayError(f"--import {module}: {type(error).__name__}: {error}") from error
 
 
@@ -207,8 +207,12 @@ def _told(moves: Iterator[Move]) -> Iterator[Move]:
 
 def _render_mode(world: World, wish: str) -> tuple[str | None, float]:
     """The render mode for making the environment, and its pictures per second."""
-    with closed(world.make()) as env:
-        modes, rate = env.metadata.get("render_modes", []), float(env.metadata.get("render_fps") or 4)
+    try:
+        with closed(world.make()) as env:
+            modes = [str(mode) for mode in env.metadata.get("render_modes", [])]
+            rate = float(env.metadata.get("render_fps") or 4)
+    except FAILURES as error:  # a stranger's environment, and its metadata
+        raise PlayError(f"{world.environment.id}: {type(error).__name__}: {error}") from error
     own = world.environment.kwargs.get("render_mode")
     if wish in modes and own in (None, wish):
         return wish, rate

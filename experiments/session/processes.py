@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 
 from experiments.config.failures import explained
 from experiments.config.mistakes import one_line
-from experiments.training.termination import termination
+from experiments.training.termination import Terminated, termination
 
 LINUX = sys.platform == "linux"
 # A forked child has torch already; a spawned one has to import it again.
@@ -50,9 +50,14 @@ def _child(parent: int, target: Callable[..., None], *arguments: Any) -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, termination)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    end_with(parent)
-    target(*arguments)
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])  # a signal may have come meanwhile
+        end_with(parent)
+        target(*arguments)
+    except Terminated:
+        sys.exit(128 + signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending
 
 
 def end_with(parent: int) -> None:

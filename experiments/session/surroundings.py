@@ -21,7 +21,8 @@ def plain_arithmetic() -> Iterator[None]:
 
 @contextmanager
 def _plain_torch() -> Iterator[None]:
-    """One thread, and torch's default number type and device; if torch is not loaded, nothing can have changed."""
+    """One thread, torch's default number type and device, and gradients; if torch is not loaded, nothing can have
+    changed."""
     if (torch := sys.modules.get("torch")) is None:
         yield
         return
@@ -32,7 +33,9 @@ def _plain_torch() -> Iterator[None]:
     if device.type != "cpu":
         torch.set_default_device(None)  # even "cpu" would slow down every operation
     try:
-        yield
+        # The first switches gradients on as well. A gradient that is not a number stops its run alone.
+        with torch.inference_mode(False), torch.autograd.set_detect_anomaly(False):
+            yield
     finally:
         torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)

@@ -12,6 +12,9 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 from experiments.training.global_generators import GlobalGenerators
 
+# What a stranger's code may raise. Where it would end the whole program, only the environment has failed.
+FAILURES = (Exception, SystemExit)
+
 
 def made(
     id: str, kwargs: dict[str, Any], seed: int, time_limit: int | None, disable_env_checker: bool
@@ -47,7 +50,7 @@ def closed(env: "gymnasium.Env[Any, Any]") -> Iterator["gymnasium.Env[Any, Any]"
     try:
         yield env
     finally:
-        with suppress(Exception):
+        with suppress(*FAILURES):
             env.close()
 
 

@@ -46,9 +46,10 @@ class PythonGenerator:
         self._outside = random.getstate()
 
     def moved(self) -> bool:
-        # 624 words and the number of used ones: each draw changes that number, or renews the words.
-        before, now = self._outside[1], random.getstate()[1]
-        return (before[-1], before[:2]) != (now[-1], now[:2])
+        # 624 words and the number of used ones: each draw changes that number, or renews the words. But `gauss`
+        # makes two normal numbers at a time, and keeps the second one for the next call.
+        (_, before, kept_before), (_, now, kept_now) = self._outside, random.getstate()
+        return (before[-1], before[:2], kept_before) != (now[-1], now[:2], kept_now)
 
     def release(self) -> None:
         random.setstate(self._outside)
@@ -76,6 +77,7 @@ class NumPyGenerator:
 
     def hold(self) -> None:
         self._outside = get_bit_generator()
+        self._state = np.random.get_state(legacy=False)  # noqa: NPY002  (with the normal number that it may keep)
         set_bit_generator(self._watched)
 
     def moved(self) -> bool:
@@ -83,6 +85,7 @@ class NumPyGenerator:
 
     def release(self) -> None:
         set_bit_generator(self._outside)
+        np.random.set_state(self._state)  # noqa: NPY002
 
     def enter(self, place: int, seed: int | None) -> None:
         if place not in self._sources:

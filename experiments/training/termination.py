@@ -1,9 +1,11 @@
 """When a child process that is told to end does so."""
 
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+class Terminated(BaseException):
+    """This child has been told to end. Not a SystemExit, which a stranger's world may raise as well."""
 
 
 class Termination:
@@ -31,7 +33,7 @@ class Termination:
 
     def _end(self) -> None:
         if self._has_come and not self._waits:
-            sys.exit(128 + signal.SIGTERM)
+            raise Terminated
 
 
 termination = Termination()  # of this process, if it is a child

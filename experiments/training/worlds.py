@@ -19,7 +19,7 @@ from envs.toy_text import finite_mdp_of, time_limit_of
 from experiments.config.commands import pip_install
 from experiments.config.mistakes import closest
 from experiments.config.schema import ConfigError, Environment, one_line
-from experiments.training.environments import bare, closed, made, takes_world
+from experiments.training.environments import FAILURES, bare, closed, made, takes_world
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.spaces import (
     Observed,
@@ -160,7 +160,8 @@ class World:
 
 def time_limit(environment: Environment) -> int:
     """Steps after which an episode is cut off; makes no world if the config or the registry gives the number."""
-    known = environment.max_episode_steps or gymnasium.spec(environment.id).max_episode_steps
+    spec = gymnasium.registry.get(environment.id)  # None: its module registers it once it is imported
+    known = environment.max_episode_steps or (spec and spec.max_episode_steps)
     return known or make_world(environment.of_world(environment.world_list[0])).time_limit
 
 
@@ -215,7 +216,7 @@ def make_world(environment: Environment) -> World:
 
     Raises:
         ConfigError: the id is unknown, arguments are wrong, the action space is not Discrete, there is no time
-            limit, or observations or rewards are not what it declares.
+            limit, its spaces cannot be read, or observations or rewards are not what it declares.
     """
     if ":" in environment.id:
         search_current_folder()
@@ -226,6 +227,10 @@ def make_world(environment: Environment) -> World:
         message = _said(error).partition(" Did you mean")[0].rstrip(".")
         advice = _missing(message) or f"{_nearest_id(environment.id)}; {VALID_IDS}"
         raise ConfigError(f"environment.id: {message}{advice}") from None
+    except SystemExit as end:
+        raise ConfigError(
+            f"environment: {environment.id} fails where it is made: SystemExit: {_said(end)}"
+        ) from None
     except Exception as error:  # whatever a stranger's constructor raises on wrong arguments
         raise ConfigError(f"environment.kwargs: {environment.id} refuses them: {_said(error)}") from None
     with closed(env):
@@ -233,6 +238,11 @@ def make_world(environment: Environment) -> World:
             world = _world_of(env, environment)
         except ValueError as error:
             raise ConfigError(f"environment: {error}") from None
+        except FAILURES as error:  # a stranger's spaces may be missing, or properties that raise
+            raise ConfigError(
+                f"environment: {environment.id} fails when its spaces are read: {type(error).__name__}: "
+                f"{_said(error)}; it needs an action_space and an observation_space of Gymnasium"
+            ) from None
         if world.mdp is None:
             import torch  # noqa: F401  (its training needs it: from here on the world may draw from it)
 
@@ -248,7 +258,7 @@ def _look(env: "gymnasium.Env[Any, Any]", world: World) -> None:
             check_first_step(bare(env), world.action_space, world.observations)
     except Undeclared as error:
         raise ConfigError(f"environment: {name} {_said(error)}") from None
-    except Exception as error:  # a stranger's environment may raise anything
+    except FAILURES as error:  # a stranger's environment may raise anything
         raise ConfigError(
             f"environment: {name} fails in its first step: {type(error).__name__}: {_said(error)}"
         ) from None
@@ -281,7 +291,7 @@ def _paying(mdp: FiniteMDP | None, environment: Environment) -> FiniteMDP | None
     return replace(mdp, reward=scale * mdp.reward + offset, reward_std=scale * mdp.reward_std)
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return one_line(error) or type(error).__name__
 
 

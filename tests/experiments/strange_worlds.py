@@ -27,6 +27,8 @@ class Strange(gymnasium.Env[Any, Any]):
         log: a file that gets a line for every environment that is made or closed.
         steps: of an episode.
         breaks: where it raises: "making", "reset", "step", "close".
+        exits: what it raises there is a SystemExit.
+        lasts: episodes of an environment before it breaks.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012
@@ -45,15 +47,17 @@ class Strange(gymnasium.Env[Any, Any]):
         steps: int = 3,
         scale: float = 1.0,
         breaks: str = "",
+        exits: bool = False,
+        lasts: int = 0,
         render_mode: str | None = None,
     ) -> None:
         self._declares, self._shows, self._pays, self._ends, self._late = declares, shows, pays, ends, late
         self._first_state, self._first_action, self._draws = first_state, first_action, draws
         self._log, self._steps, self._scale, self._breaks = log, steps, scale, breaks
+        self._exits, self._lasts, self._episodes = exits, lasts, 0
         self.render_mode = render_mode
         self._note("made")
-        if breaks == "making":
-            raise OSError("no such device")
+        self._break("making", "no such device")
         if declares == "states":
             self._seen: Any = Discrete(3, start=first_state)
         else:
@@ -70,14 +74,13 @@ class Strange(gymnasium.Env[Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
         self._done = 0
-        if self._breaks == "reset":
-            raise OSError("device lost")
+        self._episodes += 1
+        self._break("reset", "device lost")
         return self._show(), {}
 
     def step(self, action: Any) -> Any:
         assert self.action_space.contains(action), action
-        if self._breaks == "step":
-            raise OSError("device lost")
+        self._break("step", "device lost")
         paid = float(action - self._first_action == self._target)
         self._done += 1
         ended = self._done == self._steps
@@ -90,8 +93,11 @@ class Strange(gymnasium.Env[Any, Any]):
 
     def close(self) -> None:
         self._note("closed")
-        if self._breaks == "close":
-            raise OSError("device lost")
+        self._break("close", "device lost")
+
+    def _break(self, where: str, why: str) -> None:
+        if self._breaks == where and self._episodes >= self._lasts:
+            raise SystemExit(why) if self._exits else OSError(why)
 
     def _show(self) -> Any:
         self._target = self._drawn()

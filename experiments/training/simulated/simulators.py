@@ -19,7 +19,7 @@ import numpy as np
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
-from experiments.training.environments import bare, closed
+from experiments.training.environments import FAILURES, bare, closed
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.randomness import Purpose, environment_seeds
 from experiments.training.records import Runs
@@ -140,9 +140,9 @@ class Simulators:
             try:
                 with termination.held():
                     env = bare(self._open.enter_context(closed(self._world.make(seed=seed))))
-            except Exception as error:
+                space = env.unwrapped.action_space
+            except FAILURES as error:
                 raise self._error(place, "the making", error) from error
-            space = env.unwrapped.action_space
             if type(space) is Discrete and type(env.unwrapped).__module__.startswith("gymnasium.envs."):
                 env.unwrapped.action_space = PlainDiscrete(space)  # nothing is set on other people's worlds
             self._envs.append(env)
@@ -156,7 +156,7 @@ class Simulators:
                 observation, _ = self._envs[place].reset(seed=seed)
                 generators.leave(place)
                 raw[place] = self._convert(observation)
-        except Exception as error:
+        except FAILURES as error:
             raise self._error(place, "reset", error) from error
 
     def _step(
@@ -177,11 +177,11 @@ class Simulators:
                 rewards.append(self._world.paid(reward_of(reward)))
                 terminations.append(flag_of(terminated, "terminated"))
                 truncations.append(flag_of(truncated, "truncated"))
-        except Exception as error:
+        except FAILURES as error:
             raise self._error(place, f"step {t}", error) from error
         return np.array(rewards), np.array(terminations), np.array(truncations)
 
-    def _error(self, place: int, moment: str, error: Exception) -> SimulatorError:
+    def _error(self, place: int, moment: str, error: BaseException) -> SimulatorError:
         run, episode = divmod(place, self._episodes)
         return SimulatorError(
             f"{self._world.environment.id} failed at {moment} of an episode (arm {self._runs.arm[run]}, "

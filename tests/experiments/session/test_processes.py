@@ -18,7 +18,8 @@ from experiments.session import processes
 from experiments.session.engines import LocalEngine
 from experiments.session.processes import Ended, end, run_program, start
 from experiments.storage.run_folder import StoreError
-from experiments.training.termination import termination
+from experiments.training.environments import FAILURES
+from experiments.training.termination import Terminated, termination
 from tests.experiments.processes import in_a_child
 from tests.experiments.small_training import small_config, train
 
@@ -289,3 +290,7 @@ def test_a_child_that_is_told_to_end_finishes_what_it_makes_or_closes(
     child = start(told_to_end, file, while_it)
     child.join(60)
     assert (child.exitcode, file.read_text()) == (128 + signal.SIGTERM, told)
+
+
+def test_to_be_told_to_end_is_no_failure_of_a_world() -> None:
+    assert not issubclass(Terminated, FAILURES)

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from experiments.session.result_tables import results
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.report_folder import trained
 from tests.experiments.small_training import small_config
+from tests.experiments.strange_worlds import strange
 
 ROOT = Path(__file__).parents[3]
 STRANGE = """
@@ -227,6 +229,43 @@ def test_other_defaults_of_torch_change_no_number_and_stay(expected: str) -> Non
     assert said_by(experiments.train(small_config("agent.initialization='torch'"))) == expected
     assert torch.get_default_dtype() == torch.float64
     assert torch.get_default_device().type == "meta"
+
+
+SWITCHES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "no gradients": torch.no_grad,
+    "inference": torch.inference_mode,
+    "lower precision": lambda: torch.autocast("cpu", torch.bfloat16),
+    "anomalies": lambda: torch.autograd.set_detect_anomaly(True),
+}
+
+
+def switches() -> tuple[bool, ...]:
+    return (
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch.is_anomaly_enabled(),
+    )
+
+
+@pytest.fixture(scope="module")
+def in_a_simulator() -> str:
+    return in_strange_worlds()
+
+
+def in_strange_worlds() -> str:
+    """In one of them all runs fail."""
+    return "".join(said_by(experiments.train(strange(pays=pays, late=True))) for pays in ("float", "nan"))
+
+
+@pytest.mark.parametrize("switch", SWITCHES.values(), ids=SWITCHES)
+def test_other_switches_of_torch_change_no_number_and_stay(
+    switch: Callable[[], AbstractContextManager[Any]], in_a_simulator: str
+) -> None:
+    with switch():
+        before = switches()
+        assert in_strange_worlds() == in_a_simulator
+        assert switches() == before != (True, False, False, False)
 
 
 def in_a_thread(function: Any) -> Any:

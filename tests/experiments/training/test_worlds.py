@@ -2,9 +2,11 @@
 
 import inspect
 import random
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import gymnasium
 import numpy as np
@@ -30,11 +32,26 @@ from experiments.training.loop import Training
 from experiments.training.records import joined
 from experiments.training.simulated.simulators import SimulatorError
 from experiments.training.spaces import converter
-from experiments.training.worlds import make_world
+from experiments.training.worlds import make_world, time_limit
 from tests.experiments.comparisons import comparison
-from tests.experiments.strange_worlds import FLAGS, REWARDS, STATES, strange
+from tests.experiments.strange_worlds import FLAGS, REWARDS, STATES, Strange, strange
 
 STATE = {"declares": "states"}
+LIMITED = """
+import gymnasium
+from tests.experiments.strange_worlds import Strange
+
+gymnasium.register("Limited-v0", entry_point=Strange, max_episode_steps=7)
+"""
+
+
+def raising(error: BaseException) -> Callable[..., NoReturn]:
+    """A function that raises it."""
+
+    def raises(*_: object, **__: object) -> NoReturn:
+        raise error
+
+    return raises
 
 
 def trained(config: Any, seeds: Sequence[int] | None = None) -> dict[str, np.ndarray]:
@@ -197,13 +214,72 @@ class TestWhatIsDeclared:
         finally:
             del gymnasium.registry["Old-v0"]
 
+    @pytest.mark.parametrize("exits", [False, True])
     @pytest.mark.parametrize("breaks", ["making", "reset", "step"])
-    def test_a_world_that_raises_at_once_is_refused_in_one_line(self, breaks: str) -> None:
+    def test_a_world_that_raises_at_once_is_refused_in_one_line(self, breaks: str, exits: bool) -> None:
         with pytest.raises(
             ConfigError, match=r"^environment.* Strange-v0 .*no such device|device lost$"
         ) as caught:
-            Training(strange(breaks=breaks))
+            Training(strange(breaks=breaks, exits=exits))
         assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    @pytest.mark.parametrize("exits", [False, True])
+    @pytest.mark.parametrize("breaks", ["reset", "step"])
+    def test_a_world_that_raises_later_ends_training_in_one_line(
+        self, breaks: str, exits: bool, workers: int, tmp_path: Path
+    ) -> None:
+        config, options = strange(breaks=breaks, exits=exits, lasts=4), session.Options(tmp_path, workers=workers)
+        with pytest.raises(WorkerFailed, match=rf"Strange-v0 failed at {breaks}.*device lost"):
+            session.run(config, options, lambda _: None, lambda _: None)
+
+    @pytest.mark.parametrize("breaks", ["making", "reset", "step"])
+    def test_a_world_that_ends_the_program_is_a_line_of_play(self, breaks: str, tmp_path: Path) -> None:
+        session.run(strange(), session.Options(tmp_path), lambda _: None, lambda _: None)
+        policy = play.load_policy(tmp_path, "with", 1)
+        world = replace(policy.world, environment=strange(breaks=breaks, exits=True).environment)
+        with pytest.raises(play.PlayError, match=r"^Strange-v0: SystemExit: "):
+            list(play.episode(policy._replace(world=world), None, 7, False))
+
+    def test_a_module_that_ends_the_program_is_a_line_of_play(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "leaving.py").write_text("raise SystemExit(3)")
+        monkeypatch.chdir(tmp_path)
+        assert play.main([str(tmp_path), "--import", "leaving"]) == 2
+        assert capsys.readouterr().err == "experiments.play: --import leaving: SystemExit: 3\n"
+
+    @pytest.mark.parametrize("name", ["action_space", "observation_space", "spec"])
+    @pytest.mark.parametrize("raises", [AttributeError("no\nsuch thing"), RuntimeError("not\nconnected")])
+    def test_what_cannot_be_read_is_refused_in_one_line(
+        self, name: str, raises: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Strange, name, property(raising(raises), lambda *_: None))
+        with pytest.raises(
+            ConfigError, match=r"^environment.* Strange-v0 .*(no such thing|not connected)"
+        ) as caught:
+            Training(strange())
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("metadata", [None, {"render_fps": "fast"}, {"render_modes": 3}])
+    def test_metadata_that_cannot_be_read_are_a_line_of_play(
+        self,
+        metadata: Any,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        session.run(strange(), session.Options(tmp_path), lambda _: None, lambda _: None)
+        monkeypatch.setattr(Strange, "metadata", property(lambda _: metadata))
+        assert play.main([str(tmp_path), "--arm", "with", "--seed", "1"]) == 2
+        assert re.fullmatch(r"experiments.play: Strange-v0: .*\n", capsys.readouterr().err)
+
+    def test_the_time_limit_of_a_world_whose_module_is_not_imported_yet_is_found(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "limited.py").write_text(LIMITED)
+        monkeypatch.chdir(tmp_path)
+        assert time_limit(Environment(id="limited:Limited-v0")) == 7
 
     def test_observations_that_no_policy_could_see_are_refused_with_their_bytes(
         self, monkeypatch: pytest.MonkeyPatch
@@ -454,8 +530,9 @@ class TestEverySimulatorIsClosed:
         simulators.stepping_speeds(strange(log=str(log)), 1, steps=20)
         self.assert_closed(log, 1 + 1 + 2 + 1 + 2 * 3 * 2)
 
-    def test_and_one_that_cannot_be_closed_spoils_no_result(self) -> None:
-        assert_same(trained(strange()), trained(strange(breaks="close")))
+    @pytest.mark.parametrize("exits", [False, True])
+    def test_and_one_that_cannot_be_closed_spoils_no_result(self, exits: bool) -> None:
+        assert_same(trained(strange()), trained(strange(breaks="close", exits=exits)))
 
 
 MAP, TURNED = "G...S...g\n", "g...S...G\n"
