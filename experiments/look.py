@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from experiments.config.failures import Failure
-from experiments.config.loading import load_config
+from experiments.config.loading import load_stored
 from experiments.config.plain_text import printable
 from experiments.figures.looks import first_pair
 from experiments.session.command_line import Parser, run_folder
@@ -90,7 +90,7 @@ def shown(logs: Path) -> tuple[list[str], str | None]:
     from experiments.training.records import member_path
 
     with suppress(Failure, ValueError, OSError):
-        config = load_config(logs.parent / "config.toml")
+        config = load_stored(logs.parent / "config.toml")
         world, (orange, blue) = config.environment.world_list[0], first_pair(config)
         featured = [member_path(seed, world) for seed in config.training.seed_list[:FEATURED]]
         return featured, None if orange is None else blue

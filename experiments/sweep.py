@@ -26,7 +26,7 @@ from experiments.config.failures import Failure
 from experiments.config.measures import RUN_MEASURES
 from experiments.config.schema import Config, ConfigError
 from experiments.config.sweep_files import load_sweep, sweep_text
-from experiments.config.sweeps import Cell, Settings, Sweep, cells
+from experiments.config.sweeps import Cell, Settings, Sweep, Tuning, cells
 from experiments.config.tuning import judged, settings_of, tries
 from experiments.figures.showing import Showing
 from experiments.pages.sweep_page import Swept, sweep_page
@@ -52,7 +52,9 @@ from experiments.storage.sweep_folder import (
     SweepFolder,
     settings_text,
 )
+from experiments.training.initial import check_claims, check_has_measure
 from experiments.training.loop import Training
+from experiments.training.worlds import make_world
 
 
 class Unfinished(Failure, RuntimeError):
@@ -157,6 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_engine(options)
     sweep = load_sweep(options.sweep, options.values)
     found = cells(sweep) if sweep.tuning is None else tries(sweep)
+    if sweep.tuning is not None:
+        _check_measures(sweep, sweep.tuning)
     if options.dry_run:
         try:
             with screen.waiting("trying a few settings"):
@@ -177,6 +181,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         screen.say(f"results: {place}")
     showing.check()
     return int(screen.is_lost)
+
+
+def _check_measures(sweep: Sweep, tuning: Tuning) -> None:
+    """Check that the world has the measures to choose and to judge by, before anything is tried.
+
+    Raises:
+        ConfigError: it lacks one.
+    """
+    config = sweep.config()
+    world = make_world(config.environment.of_world(config.environment.world_list[0]))
+    check_has_measure(tuning.choose_by, world, "tuning.choose_by")
+    check_claims(config, world)
 
 
 def _sweep_into(

@@ -65,7 +65,8 @@ class Comparison:
     test: str
     p: float | None  # two-sided; None: there is nothing to test, and `favours` alone decides
     favours: bool | None  # whether the data speak for the claim; None: no data
-    failed: int  # runs without a value; the verdict must hold whatever their values
+    failed: int  # failed runs without a value; the verdict must hold whatever their values
+    missing: int  # runs without a value that did not fail; they count as failed ones do
     seeds_needed: Callable[[float], int | None]  # level -> seeds per arm that would decide it with power .8
 
 
@@ -91,6 +92,7 @@ class Verdict:
     mean_difference: float | None  # of two arms' numbers, first minus second, untested; None: none, or infinite
     more_seeds: int | None  # per arm, if the effect is as large as it looked; 0: decided; None: no number would do
     worlds: dict[str, int | float] | None = None  # WorldCount of a family, where n and more_seeds count worlds
+    missing: int = 0  # as in `Comparison`
 
 
 def read_claim(claim: Claim, arms: Sequence[str], measures: Iterable[str]) -> Expectation:
@@ -142,11 +144,15 @@ def compare(
     single = worlds is None and all(arm in exact and is_one_run(values[arm]) for arm in arms)
     runs = {arm: slice(1) for arm in arms} if single else _common_runs(claim, arms, values, seeds, worlds)
     columns = {arm: values_of(claim.measure, values[arm])[runs[arm]] for arm in arms}
-    n, failed = len(columns[arms[0]]), sum(int(np.isnan(column).sum()) for column in columns.values())
-    if failed == n * len(arms):
-        unknown = Interval(math.nan, math.nan, math.nan)
-        nothing = Contrast(unknown, n, "no run has a value", lambda _: Tails(1.0, 1.0), lambda *_: None)
-        return Comparison(claim, nothing, nothing.test, None, None, failed, lambda _: None)
+    unknown = {arm: np.isnan(column) for arm, column in columns.items()}
+    broken = {arm: np.asarray(values[arm]["failed"], bool)[runs[arm]] for arm in arms if "failed" in values[arm]}
+    n, without = len(columns[arms[0]]), sum(int(where.sum()) for where in unknown.values())
+    failed = sum(int((unknown[arm] & where).sum()) for arm, where in broken.items())
+    missing = without - failed
+    if without == n * len(arms):
+        nowhere = Interval(math.nan, math.nan, math.nan)
+        nothing = Contrast(nowhere, n, "no run has a value", lambda _: Tails(1.0, 1.0), lambda *_: None)
+        return Comparison(claim, nothing, nothing.test, None, None, failed, missing, lambda _: None)
     kind = kind_of(claim.measure, values[arms[0]])
     contrast_of = partial(contrast, kind, equality=expectation.within is not None)
     if single:
@@ -155,10 +161,10 @@ def compare(
         contrast_of = partial(contrast_over_worlds, kind, np.asarray(worlds[arms[0]])[runs[arms[0]]])
     shown, test, p, favours, needed = apply_rule(expectation, columns, contrast_of)
     if not single:
-        return Comparison(claim, shown, test, p, favours, failed, needed)
-    # Without chance, equal values refute a difference; a failed run leaves it open.
-    sure = favours if p == 0 else None if failed else False
-    return Comparison(claim, shown, shown.test, None, sure, failed, needed)
+        return Comparison(claim, shown, test, p, favours, failed, missing, needed)
+    # Without chance, equal values refute a difference; a run without a value leaves it open.
+    sure = favours if p == 0 else None if without else False
+    return Comparison(claim, shown, shown.test, None, sure, failed, missing, needed)
 
 
 def _common_runs(
@@ -210,6 +216,7 @@ def _verdict(found: Comparison, adjusted: float | None, level: float) -> Verdict
         mean_difference=_plain(shown.mean_difference),
         more_seeds=None if needed is None else max(needed - shown.n, int(verdict == "inconclusive")),
         worlds=None if shown.worlds is None else shown.worlds._asdict(),
+        missing=found.missing,
     )
 
 

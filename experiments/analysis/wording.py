@@ -108,7 +108,8 @@ def measure_text(name: str, entry: Entry | None) -> list[Piece]:
 def effect_text(claim: Entry) -> list[Piece]:
     """The effect that a claim is about, with its interval."""
     missing = NO_VALUE
-    if claim.get("failed", 0) < claim["n"]:  # some run has a value, so a missing effect is infinite
+    if claim.get("failed", 0) + claim.get("missing", 0) < claim["n"]:
+        # Some run has a value, so a missing effect is infinite.
         missing = NEVER if is_time(claim["measure"]) else UNBOUNDED
     return [number(claim["effect"], missing, signed=True), *_interval(claim, *_ends(claim, signed=True))]
 
@@ -131,6 +132,8 @@ def verdict_text(claim: Entry) -> list[Piece]:
         pieces += _needed(claim["more_seeds"], "seeds per arm" if claim.get("worlds") is None else "worlds")
     if claim.get("failed"):
         pieces += ["; ", whole(claim["failed"]), " failed runs, at their worst and at their best"]
+    if claim.get("missing"):  # not in summaries of earlier versions
+        pieces += ["; ", whole(claim["missing"]), " runs that did not fail have no value"]
     return pieces
 
 

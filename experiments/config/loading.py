@@ -42,10 +42,21 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     return config
 
 
-def _validated(place: str, table: Mapping[str, Any]) -> Config:
+def load_stored(path: Path) -> Config:
+    """Read the resolved config of a training that began, maybe by an earlier version.
+
+    Its claims may be such as are no longer accepted; all else is validated as by `load_config`.
+
+    Raises:
+        ConfigError: as there.
+    """
+    return _validated(str(path), read_toml(path, {}), stored=True)
+
+
+def _validated(place: str, table: Mapping[str, Any], stored: bool = False) -> Config:
     try:
         _check_texts(table)
-        return Config.model_validate(table)
+        return Config.model_validate(table, context={"stored": stored})
     except ValidationError as error:
         raise ConfigError(f"{place}: {message_of(error, Config)}") from None
     except ConfigError as error:

@@ -6,10 +6,19 @@ come at once. Whether an environment exists and fits is checked when its world i
 """
 
 import math
+from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from experiments.config.expectations import read_expectation
 from experiments.config.measures import RUN_MEASURES
@@ -347,17 +356,33 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _claims_are_readable(self) -> Self:
+    def _claims_are_readable(self, info: ValidationInfo) -> Self:
         for number, claim in enumerate(self.claims):
             try:
-                read_expectation(claim.measure, claim.expect, list(self.arms), RUN_MEASURES)
-                if "goal" in RUN_MEASURES[claim.measure].needs and self.environment.solved_return is None:
-                    raise ValueError(
-                        f"measure {claim.measure!r} needs environment.solved_return, which is missing"
-                    )
+                expectation = read_expectation(claim.measure, claim.expect, list(self.arms), RUN_MEASURES)
+                # Under an earlier version a training may have begun that would be refused now.
+                if not (info.context or {}).get("stored"):
+                    self.check_measure(claim.measure, expectation.arms)
             except ValueError as error:
                 raise ValueError(f"claims.{number}: {error}") from None
         return self
+
+    def check_measure(self, measure: str, arms: Iterable[str]) -> None:
+        """Check that these arms can have a measure of runs, as far as that is known without their world.
+
+        Raises:
+            ValueError: names what the measure needs.
+        """
+        needs = RUN_MEASURES[measure].needs
+        if "goal" in needs and self.environment.solved_return is None:
+            raise ValueError(f"measure {measure!r} needs environment.solved_return, which is missing")
+        if "tables" in needs and not self.environment.tables:
+            raise ValueError(
+                f"measure {measure!r} needs the tables of a finite world; environment.tables is false"
+            )
+        exact = (arm for arm in arms if self.agent_of(arm).gradient == "exact")
+        if "steps" in needs and (arm := next(exact, None)) is not None:
+            raise ValueError(f'measure {measure!r} needs sampled steps; arms.{arm} has gradient = "exact"')
 
     @property
     def runs_per_arm(self) -> int:

@@ -83,15 +83,19 @@ def tries(sweep: Sweep) -> list[Cell]:
     """The trainings of a tuning: in the n-th every arm has its n-th settings, on the worlds and seeds to tune on.
 
     Raises:
-        ConfigError: some settings do not fit together.
+        ConfigError: some settings do not fit together, or with the measure to choose by.
     """
     assert sweep.tuning is not None
     by_arm = {arm: settings_of(sweep, arm) for arm in sweep.config().arms}
     found = []
     for number in range(sweep.tuning.tries):
         settings = _of_arms({arm: settings[number] for arm, settings in by_arm.items()})
-        config = sweep.config(settings, *_where(sweep.tuning)).model_copy(update={"claims": ()})
-        found.append(Cell(settings, config))
+        config = sweep.config(settings, *_where(sweep.tuning))
+        try:
+            config.check_measure(sweep.tuning.choose_by, config.arms)
+        except ValueError as error:
+            raise ConfigError(f"tuning.choose_by: {error}") from None
+        found.append(Cell(settings, config.model_copy(update={"claims": ()})))
     return found
 
 

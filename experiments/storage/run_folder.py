@@ -18,7 +18,7 @@ import tomli_w
 from numpy.typing import NDArray
 from safetensors.numpy import save as array_bytes
 
-from experiments.config.loading import load_config
+from experiments.config.loading import load_stored
 from experiments.config.measures import MEASURES, RUN_MEASURES
 from experiments.config.schema import Config, ConfigError
 from experiments.storage import stored_summary
@@ -126,7 +126,7 @@ class RunFolder(OwnedFolder):
         """The names of the arms' policies; none, if the config cannot be read."""
         arms: Iterable[str] = ()
         with suppress(ConfigError, OSError):
-            arms = load_config(self.path / "config.toml").arms
+            arms = load_stored(self.path / "config.toml").arms
         files = {f"policies/{arm}.safetensors" for arm in arms}
         return [name for name in self.names("policies") if name in files]
 
@@ -162,7 +162,7 @@ class RunFolder(OwnedFolder):
     def read_config(self) -> Config:
         """The resolved config of the training in this folder."""
         self.check("config.toml")
-        return load_config(self.path / "config.toml")
+        return load_stored(self.path / "config.toml")
 
     def read_summary(self) -> dict[str, Any]:
         """The summary of a finished folder, in plain types.

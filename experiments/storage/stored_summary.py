@@ -94,6 +94,7 @@ class Verdict(Stored):
     mean_difference: Finite | None = None
     more_seeds: Count | None
     worlds: WorldCount | None = None
+    missing: Count = 0  # not in summaries of earlier versions
 
 
 class FailedRun(Stored):

@@ -8,7 +8,8 @@ import numpy as np
 from gymnasium.spaces import Discrete
 
 from agents.policy import Policies, PolicyShape
-from experiments.config.schema import Agent, ConfigError, TargetEntropy
+from experiments.config.measures import RUN_MEASURES
+from experiments.config.schema import Agent, Config, ConfigError, TargetEntropy
 from experiments.training.randomness import Purpose, normals, uniforms
 from experiments.training.worlds import World
 
@@ -29,7 +30,7 @@ def check_fits(agent: Agent, world: World, arm: str, episodes: int) -> None:
     """
     place, name = f"arms.{arm}", world.environment.id
     if world.mdp is None:
-        without = f"{name} has no tables" if world.environment.tables else "environment.tables is false"
+        without = _without_tables(world)
         if agent.gradient == "exact":
             raise ConfigError(f'{place}: gradient = "exact" needs the tables of a finite world; {without}')
         if agent.baseline == "value":
@@ -61,6 +62,34 @@ def check_fits(agent: Agent, world: World, arm: str, episodes: int) -> None:
             f"{place}: entropy_coef.target_bits = {spec.target_bits:g} is above log2({world.actions}) = {most:g}, "
             "the entropy of the uniform policy"
         )
+
+
+def check_claims(config: Config, world: World) -> None:
+    """Refuse claims on measures that no run has in this world.
+
+    Raises:
+        ConfigError: names the first such claim.
+    """
+    for number, claim in enumerate(config.claims):
+        check_has_measure(claim.measure, world, f"claims.{number}")
+
+
+def check_has_measure(measure: str, world: World, place: str) -> None:
+    """Refuse a measure of runs that needs tables where the world has none.
+
+    Raises:
+        ConfigError: names the place.
+    """
+    if world.mdp is None and "tables" in RUN_MEASURES[measure].needs:
+        raise ConfigError(
+            f"{place}: measure {measure!r} needs the tables of a finite world; {_without_tables(world)}"
+        )
+
+
+def _without_tables(world: World) -> str:
+    """Why a world has no tables."""
+    name = world.environment.id
+    return f"{name} has no tables" if world.environment.tables else "environment.tables is false"
 
 
 def _has_one_step(world: World) -> bool:

@@ -14,6 +14,7 @@ from agents.kernels.compiled import is_compiling
 from experiments.config.schema import Config, ConfigError
 from experiments.training.batch import Batch, State
 from experiments.training.finite.sampled import SampledLearning
+from experiments.training.initial import check_claims
 from experiments.training.memory import keep_freed_memory
 from experiments.training.records import Column, Each, Records, Runs, merged, scattered, snapshot_updates
 from experiments.training.worlds import make_worlds
@@ -38,6 +39,7 @@ class Training:
         keep_freed_memory()
         self.worlds = make_worlds(config.environment)
         self.world = self.worlds[0]
+        check_claims(config, self.world)
         if config.environment.worlds is None:
             config = config.model_copy(update={"environment": self.world.environment})
         self.config = config

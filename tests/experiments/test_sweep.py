@@ -301,6 +301,25 @@ def test_what_cannot_be_drawn_costs_itself_alone(
     run(trained, "--resume")
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+@pytest.mark.parametrize(("choose_by", "judged_by"), [("regret", "final_return"), ("final_return", "regret")])
+def test_a_measure_that_the_world_lacks_is_refused_before_anything_is_tried(
+    choose_by: str, judged_by: str, options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arms = list(BASE["arms"])
+    claims = [{"statement": "s", "measure": judged_by, "expect": f"{arms[0]} < {arms[1]}"}]
+    pole = {"id": "CartPole-v1", "max_episode_steps": 10}
+    base = {**BASE, "environment": pole, "agent": {"policy": "mlp", "hidden_sizes": [4]}, "claims": claims}
+    seeds = {"seeds": {"first": 0, "count": 1}}, {"seeds": {"first": 5, "count": 1}}
+    tuning = {"tuning": {**seeds[0], "tries": 1, "choose_by": choose_by}, "judge": seeds[1]}
+    file = written(tmp_path, {"grid": {"agent": {"learning_rate": [0.1]}}}, tuning, base=base)
+    run(file, *options, status=2)
+    place = "tuning.choose_by" if choose_by == "regret" else "claims.0"
+    message = f"{place}: measure 'regret' needs the tables of a finite world; CartPole-v1 has no tables"
+    assert message in capsys.readouterr().err
+    assert not any(path.is_file() for path in folder_of(file).rglob("*"))
+
+
 def test_of_equal_scores_the_first_is_chosen() -> None:
     assert best("succeeds", [0.2, 0.5, 0.5, 0.1]) == 1
     assert best("never_successful", [0.2, 0.1, 0.1]) == 1  # the lower, the better

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.analysis import power
+from experiments.analysis import power, wording
 from experiments.analysis.claims import Claim, Verdict, compare, decide, judge, read_claim
 from experiments.analysis.estimates import paired_improvement
 from experiments.analysis.exact_tests import ALPHA, binomial_tails
@@ -365,6 +365,20 @@ def test_seeds_that_would_decide_it_are_not_promised_where_failed_runs_leave_the
     assert few.more_seeds is not None
 
 
+def test_a_value_that_is_missing_without_a_failure_is_said_to_be_missing() -> None:
+    failed = np.arange(12) < 3
+    nowhere = {"solved": np.full(12, np.nan), "failed": failed}
+    somewhere = nowhere | {"solved": np.where(np.arange(12) < 5, np.nan, 1.0)}
+    for columns, counts in ((nowhere, (6, 18)), (somewhere, (6, 4))):
+        (found,) = judge([Claim("s", "solved", "a > b")], {"a": columns, "b": columns}, _seeds(12))
+        assert (found.failed, found.missing) == counts
+        said = wording.plain(wording.verdict_text(asdict(found)))
+        assert "; 6 failed runs" in said
+        assert said.endswith(f"; {counts[1]} runs that did not fail have no value")
+    (found,) = judge([Claim("s", "failed", "a > b")], {"a": nowhere, "b": nowhere}, _seeds(12))
+    assert (found.failed, found.missing) == (0, 0)
+
+
 def test_a_measure_without_any_value_is_not_judged() -> None:
     nothing: list[None] = [None] * 40
     found = verdict_of("a < b", "stuck", a=nothing, b=nothing)
@@ -418,8 +432,9 @@ def test_exact_runs_of_a_family_are_one_per_world() -> None:
 
 
 def test_an_exact_run_that_failed_leaves_it_open() -> None:
-    for a, b in (([np.nan], [1.0]), ([1.0], [np.nan])):
-        found = verdict_of("a = b within 0.1", "final_return", exact=("a", "b"), a=a, b=b)
+    for a, b in (([None], [1.0]), ([1.0], [None])):
+        columns = {"a": a, "b": b}
+        found = judged("final_return", "a = b within 0.1", columns, exact=True)
         assert (found.verdict, found.p, found.p_adjusted, found.failed) == ("inconclusive", None, None, 1)
 
 

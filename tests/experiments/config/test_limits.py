@@ -237,6 +237,17 @@ MESSAGES: list[tuple[list[tuple[str, Any]], str]] = [
         [("claims", [{"statement": "s", "measure": "solved", "expect": "a > b"}])],
         "claims.0: measure 'solved' needs environment.solved_return, which is missing",
     ),
+    (
+        [("environment.tables", False), ("claims", [{"statement": "s", "measure": "regret", "expect": "a > b"}])],
+        "claims.0: measure 'regret' needs the tables of a finite world; environment.tables is false",
+    ),
+    (
+        [
+            ("arms.b.gradient", "exact"),
+            ("claims", [{"statement": "s", "measure": "state_coverage", "expect": "a > b"}]),
+        ],
+        "claims.0: measure 'state_coverage' needs sampled steps; arms.b has gradient = \"exact\"",
+    ),
 ]
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from experiments import train
+from experiments import ConfigError, load_config, train
 from experiments.config import measures
 from experiments.config.measures import FINAL, MEASURES, RUN_MEASURES, TAGS, UPDATE_MEASURES
+from experiments.training.loop import Training
 from tests.experiments.comparisons import BANDIT, TABLE, TWO_ROOMS, comparison
 
 KEYS = {"arm", "seed", "update", "start_policy", "failed_update"}  # columns that are no measure
@@ -23,9 +24,10 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "finite": (TWO_ROOMS, TABLE),
     "exact": (BANDIT, {**TABLE, "gradient": "exact"}),
     "simulated": (POLE, {"policy": "mlp", "hidden_sizes": (4,)}),
+    "stepped": ({**TWO_ROOMS, "tables": False}, TABLE),
     "without a goal": ({**TWO_ROOMS, "solved_return": None}, TABLE),
 }
-LACKS = {"finite": "", "exact": "steps", "simulated": "tables", "without a goal": "goal"}
+LACKS = {"finite": "", "exact": "steps", "simulated": "tables", "stepped": "tables", "without a goal": "goal"}
 SOURCES = sorted(set(Path(measures.__file__).parents[1].rglob("*.py")) - {Path(measures.__file__)})
 
 
@@ -73,6 +75,20 @@ def test_a_measure_has_no_number_where_its_needs_are_not_met_and_nowhere_else(re
         is_empty = all(value is None or np.isnan(value) for value in column.to_pylist())
         may_be_empty = measure.kind == "time" or (result.kind, name) == ("exact", "success_rate")
         assert is_empty == (LACKS[result.kind] in measure.needs) or (is_empty and may_be_empty), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_claim_is_refused_before_training_where_its_measure_has_no_number_and_nowhere_else(kind: str) -> None:
+    config = comparison(*KINDS[kind]).model_dump(exclude_none=True)
+    for name, measure in RUN_MEASURES.items():
+        claim = {"statement": "s", "measure": name, "expect": "without_entropy < with_entropy"}
+        refusal = ""
+        try:
+            Training(load_config(config | {"claims": [claim]})).close()
+        except ConfigError as error:
+            refusal = str(error)
+        assert bool(refusal) == (LACKS[kind] in measure.needs), name
+        assert not refusal or f"claims.0: measure {name!r} needs " in refusal
 
 
 def _named(*words: str) -> set[str]:

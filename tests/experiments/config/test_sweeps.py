@@ -349,6 +349,24 @@ def test_worlds_are_tuned_on_only_in_a_family(tmp_path: Path) -> None:
         sweep_of(tmp_path, GRID, shared, base=single)
 
 
+@pytest.mark.parametrize(
+    ("measure", "key", "value", "message"),
+    [
+        ("succeeds", "environment", {"id": "FourAction/Maze-v0", "worlds": 2}, "needs environment.solved_return"),
+        ("regret", "environment", {**BASE["environment"], "tables": False}, "needs the tables of a finite world"),
+        ("state_coverage", "agent", {"gradient": "exact"}, "needs sampled steps"),
+    ],
+)
+def test_arms_choose_only_by_a_measure_that_their_tries_have(
+    tmp_path: Path, measure: str, key: str, value: dict[str, Any], message: str
+) -> None:
+    sweep = sweep_of(
+        tmp_path, GRID, with_tuning(tuning={"choose_by": measure}), base={**BASE, "claims": [], key: value}
+    )
+    with pytest.raises(ConfigError, match=rf"^tuning.choose_by: measure '{measure}' {message}"):
+        tries(sweep)
+
+
 @pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.toml")), ids=lambda path: path.stem)
 def test_our_own_sweeps_are_valid(path: Path) -> None:
     sweep = load_sweep(path.stem)

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from experiments import Config, load_config
+from experiments import Config, ConfigError, load_config, load_policy
+from experiments.pages.training_page import write_report
 from experiments.session.judging import judge_again
 from experiments.storage.run_folder import RunFolder
+from experiments.training import loop
 from tests.experiments import small_training
 from tests.experiments.comparisons import BANDIT, TABLE, comparison
 from tests.experiments.training.test_families import family
@@ -31,6 +33,33 @@ def test_what_is_judged_again_comes_to_the_same(config: Config, tmp_path: Path) 
     assert judge_again(tmp_path)
     assert folder.read_summary() == trained
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == before
+
+
+EARLIER = {  # claims that earlier versions trained
+    "environment.tables=false": "measure='stuck', expect='without_entropy < with_entropy'",
+    "agent.gradient='exact'": "measure='state_coverage', expect='without_entropy < with_entropy'",
+}
+
+
+@pytest.mark.parametrize("override", EARLIER)
+def test_folders_of_earlier_versions_may_have_claims_that_are_refused_now(
+    override: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = comparison(BANDIT, TABLE, seeds=2).model_dump(exclude_none=True)
+    overrides = [override, f"claims=[{{statement='s', {EARLIER[override]}}}]"]
+    with monkeypatch.context() as earlier:
+        earlier.setattr(Config, "check_measure", lambda *_: None)
+        earlier.setattr(loop, "check_claims", lambda *_: None)
+        small_training.train(tmp_path, load_config(table, overrides))
+    with pytest.raises(ConfigError, match="needs"):
+        load_config(tmp_path / "config.toml")
+    assert write_report(tmp_path).exists()
+    assert load_policy(tmp_path, "with_entropy", 1)
+    folder = RunFolder(tmp_path)
+    folder.write_summary({**folder.read_summary(), "judging": "another"})
+    assert judge_again(tmp_path)
+    (claim,) = folder.read_summary()["claims"]
+    assert (claim["verdict"], claim["failed"]) == ("inconclusive", 0)
 
 
 def test_a_kill_while_judging_leaves_no_summary_of_other_checksums(
