@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.config.measures import is_time
+from experiments.config.measures import RUN_MEASURES, is_time
 from experiments.config.mistakes import check_name
 
 GRAMMAR = '"a < b", "a > b", "a = b within 0.1" (b may be a number), or "inverted_u(a, *b, c)"'
@@ -79,6 +79,34 @@ def read_expectation(measure: str, expect: str, arms: Sequence[str], measures: I
     if expectation.relation == "=" and is_time(measure):
         raise ValueError(f"{measure!r} is a time to an event, for which there is no test of equality; use < or >")
     return expectation
+
+
+def check_runs_decide(claimed: Expectation, measure: str, text: str) -> None:
+    """Check that the values of runs could both support an expectation and contradict it.
+
+    Args:
+        claimed: the expectation.
+        measure: a measure of runs.
+        text: the expectation as it was written, for the message.
+    Raises:
+        ValueError: no value that the measure can have would, or a number is infinite.
+    """
+    low, high = RUN_MEASURES[measure].limits
+    number, least, most = claimed.number, low - high, high - low
+    if number is not None:
+        least, most = low - number, high - number
+        if not math.isfinite(number):
+            raise ValueError(f"expect = {text!r}: its number is not finite; numbers go up to 1.8e308")
+        if not low <= number <= high:
+            valid = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}"
+            raise ValueError(
+                f"expect = {text!r}: no run would change the answer; compare {measure!r} with a number {valid}"
+            )
+    if claimed.within is not None and claimed.within >= max(-least, most):
+        raise ValueError(
+            f"expect = {text!r}: no run would change the answer; for {measure!r} write a margin below "
+            f"{max(-least, most):g}"
+        )
 
 
 def _inverted_u(text: str, parts: list[str], arms: Sequence[str]) -> Expectation:

@@ -53,6 +53,11 @@ class Measure(NamedTuple):
         return f"{self.label}, {self.unit}" if self.unit else self.label
 
     @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest value of a run, where true counts as 1."""
+        return SHARE if self.kind == "fraction" else AMOUNT if self.kind == "time" else self.bounds
+
+    @property
     def axis(self) -> str:
         """The label of an axis that shows estimates over runs."""
         return f"fraction of {self.label}" if self.kind == "fraction" else self.heading
@@ -178,10 +183,10 @@ MEASURES = {
         "run", "time", unit="update", failed_as="missing", shown="terminal"),
     "env_steps": Measure(
         "steps of training", "environment steps of the run so far",
-        "both", failed_as="missing", shown="nowhere"),
+        "both", failed_as="missing", bounds=AMOUNT, shown="nowhere"),
     "episodes": Measure(
         "episodes of training", "episodes of the run so far",
-        "both", failed_as="missing", shown="nowhere"),
+        "both", failed_as="missing", bounds=AMOUNT, shown="nowhere"),
 }
 # fmt: on
 

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from experiments.config.expectations import read_expectation
+from experiments.config.expectations import check_runs_decide, read_expectation
 from experiments.config.measures import RUN_MEASURES
 from experiments.config.mistakes import ConfigError as ConfigError  # others import it from here
 from experiments.config.mistakes import message_of
@@ -362,6 +362,7 @@ class Config(Section):
                 expectation = read_expectation(claim.measure, claim.expect, list(self.arms), RUN_MEASURES)
                 # Under an earlier version a training may have begun that would be refused now.
                 if not (info.context or {}).get("stored"):
+                    check_runs_decide(expectation, claim.measure, claim.expect)
                     self.check_measure(claim.measure, expectation.arms)
             except ValueError as error:
                 raise ValueError(f"claims.{number}: {error}") from None

@@ -1,7 +1,21 @@
+import itertools
+from functools import partial
+from typing import Any
+
+import numpy as np
 import pytest
 
 from experiments import ConfigError, load_config
-from experiments.config.expectations import GRAMMAR, Expectation, parse_expectation, read_expectation
+from experiments.analysis.contrasts import ContrastOf, contrast
+from experiments.analysis.rules import apply_rule
+from experiments.config.expectations import (
+    GRAMMAR,
+    Expectation,
+    check_runs_decide,
+    parse_expectation,
+    read_expectation,
+)
+from experiments.config.measures import RUN_MEASURES, Kind
 
 ARMS = ["with_entropy", "without_entropy", "a", "b", "c", "0"]
 
@@ -122,3 +136,86 @@ def test_a_config_with_a_mistaken_claim_is_refused_when_it_is_loaded(
 )
 def test_directions_of_times_and_equalities_of_others_have_tests(measure: str, expect: str) -> None:
     assert read_expectation(measure, expect, ARMS, [measure]) == parse_expectation(expect, ARMS)
+
+
+FRACTION_RANGE = "compare 'succeeds' with a number from 0 to 1"
+
+
+@pytest.mark.parametrize(
+    ("measure", "expect", "message"),
+    [
+        ("succeeds", "a < 2", FRACTION_RANGE),
+        ("succeeds", "a > -0.1", FRACTION_RANGE),
+        ("succeeds", "a = 1.5 within 0.6", FRACTION_RANGE),
+        ("succeeds", "a = b within 1", "for 'succeeds' write a margin below 1"),
+        ("succeeds", "a = 0.7 within 0.7", "for 'succeeds' write a margin below 0.7"),
+        ("state_coverage", "a < 1.1", "compare 'state_coverage' with a number from 0 to 1"),
+        ("final_success_rate", "a = b within 3", "for 'final_success_rate' write a margin below 1"),
+        ("final_episode_length", "a > -1", "compare 'final_episode_length' with a number of at least 0"),
+        ("first_success_env_step", "a > -1", "compare 'first_success_env_step' with a number of at least 0"),
+    ],
+)
+def test_an_expectation_that_no_run_could_contradict_or_support_is_refused(
+    measure: str, expect: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(claiming(measure, expect))
+    assert str(error.value) == f"config: claims.0: expect = {expect!r}: no run would change the answer; {message}"
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400"])
+def test_a_number_is_finite(number: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"claims\.0: expect = 'a < .*': its number is not finite; numbers go up to 1.8e308"
+    ):
+        load_config(claiming("final_return", f"a < {number}"))
+
+
+def claiming(measure: str, expect: str) -> dict[str, Any]:
+    """A config with a claim."""
+    return {
+        "name": "small",
+        "description": "two arms",
+        "environment": {"id": "FourAction/Bandit-v0", "solved_return": 0.95},
+        "training": {"seeds": 1, "updates": 1},
+        "arms": {"a": {}, "b": {}},
+        "claims": [{"statement": "s", "measure": measure, "expect": expect}],
+    }
+
+
+@pytest.mark.parametrize("relation", ["<", ">", "="])
+@pytest.mark.parametrize("measure", RUN_MEASURES)
+def test_what_is_accepted_can_be_contradicted_and_what_is_refused_cannot_be_both(
+    measure: str, relation: str
+) -> None:
+    """The extreme values that a measure can have are tried."""
+    kind, (low, high) = RUN_MEASURES[measure].kind, RUN_MEASURES[measure].limits
+    if kind == "time" and relation == "=":
+        return
+    values = [max(low, -1e9), *((0.25, 0.75) if kind != "fraction" else ()), min(high, 1e9)]
+    columns = [np.full(400, value) for value in values]
+    for second in ("b", "-0.5", "0", "0.5", "1", "1.5"):
+        margins = ["0.5", "0.9", "1", "1.5"] if relation == "=" else [""]
+        for margin in margins:
+            text = f"a {relation} {second}" + (f" within {margin}" if margin else "")
+            claimed = parse_expectation(text, ["a", "b"])
+            others = columns if second == "b" else [columns[0]]
+            answers = {
+                found.favours
+                for a, b in itertools.product(columns, others)
+                if (found := apply_rule(claimed, {"a": a, "b": b}, contrast_of(kind, relation))).p <= 0.05
+            }
+            refusal = ""
+            try:
+                check_runs_decide(claimed, measure, text)
+            except ValueError as error:
+                refusal = str(error)
+            outside = claimed.number is not None and not low <= claimed.number <= high
+            on_the_edge = claimed.number in (low, high)  # what lies there is tied, unless it lies beyond
+            assert outside <= bool(refusal), text
+            assert (False in answers) or on_the_edge or refusal, text
+            assert not refusal or outside or False not in answers, text
+
+
+def contrast_of(kind: Kind, relation: str) -> ContrastOf:
+    return partial(contrast, kind, equality=relation == "=")

@@ -99,7 +99,9 @@ def test_a_name_says_of_what_kind_a_measure_is_and_what_it_can_be() -> None:
     times = _named("^first_", "collapse")
     truths = _named("^succeed", "solved$", "^stuck$", "^never_", "^failed$")
     shares = _named("rate$", "probability$", "coverage$")
-    amounts = _named("entropy_(bits|nats)$", "^kl_", "length$", "^effective_", "^cross_entropy")
+    amounts = _named(
+        "entropy_(bits|nats)$", "^kl_", "length$", "^effective_", "^cross_entropy", "^env_steps$", "^episodes$"
+    )
     worse_high = _named("^stuck$", "^never_", "^failed$", "^regret$", "^cross_entropy", "^first_")
     for name, measure in MEASURES.items():
         assert (measure.failed_as == "high") == (name in worse_high), name
