@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, TypeAlias
 from experiments.config.measures import RUN_MEASURES, is_time
 
 NEVER, UNBOUNDED, NO_VALUE = "never", "unbounded", "no value"
+LEVEL = 0.05  # `exact_tests.ALPHA`, without waiting for SciPy
+LEAST_P = 1e-300  # a smaller one has few digits, or is 0 because it is less than any float
 
 
 class Number(NamedTuple):
@@ -118,7 +120,7 @@ def verdict_text(claim: Entry) -> list[Piece]:
     """The grounds of a verdict, shown beside the statement of the claim, its measure and its expectation."""
     pieces: list[Piece] = [*effect_text(claim), f"; {claim['test']}"]
     if (p := p_value(claim)) is not None:
-        pieces += ["; p = ", p, " (Holm)"]
+        pieces += ["; ", *p_text(p), " (Holm)"]
     pieces += ["; n = ", whole(claim["n"])]
     if claim.get("worlds") is not None:
         pieces += _in_worlds(claim["worlds"])
@@ -140,19 +142,31 @@ def verdict_text(claim: Entry) -> list[Piece]:
 def p_value(claim: Entry) -> Number | None:
     """The p value, corrected for all claims that are judged together; None where nothing was tested."""
     p = claim["p_adjusted"]
-    return None if p is None or math.isnan(p) else Number(f"{p:.2g}", p)
+    return None if p is None or math.isnan(p) else _p(p)
+
+
+def p_text(p: Number) -> list[Piece]:
+    """A p value with its name."""
+    return ["p " if p.text.startswith("<") else "p = ", p]
+
+
+def _p(p: float) -> Number:
+    """A p value with two significant digits; with as many more as tell it from the level of the tests."""
+    if p < LEAST_P:
+        return Number(f"< {LEAST_P:g}", p)
+    shown = (f"{p:.{digits}g}" for digits in range(2, 18))
+    return Number(next(text for text in shown if (float(text) == LEVEL) == (p == LEVEL)), p)
 
 
 def _in_worlds(count: Entry) -> list[Piece]:
-    p = count["sign_test_p"]
     higher, lower = whole(count["higher"]), whole(count["lower"])
     return [
         " worlds: higher in the first arm in ",
         higher,
         ", lower in ",
         lower,
-        ", sign test p = ",
-        Number(f"{p:.2g}", p),
+        ", sign test ",
+        *p_text(_p(count["sign_test_p"])),
     ]
 
 

@@ -1,5 +1,6 @@
 """Every number, interval and verdict can be said, whatever is missing in it, and the same way everywhere."""
 
+import html
 import itertools
 import json
 import math
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from experiments.analysis import wording
+from experiments.analysis.exact_tests import ALPHA
 from experiments.analysis.wording import Number, effect_text, measure_text, number, plain, verdict_text
 from experiments.config.measures import RUN_MEASURES
 from experiments.pages.rendering import environment
@@ -115,7 +117,9 @@ def check(pieces: list[wording.Piece], values: list[float | None]) -> None:
     numbers = [piece for piece in pieces if isinstance(piece, Number)]
     for piece in numbers:
         json.dumps(piece.value, allow_nan=False)
-        assert piece.text in WORDS or read(piece.text) == pytest.approx(piece.value, rel=0.05)
+        assert piece.text in WORDS or read(piece.text.removeprefix("< ")) == pytest.approx(
+            piece.value, rel=0.05, abs=1e-300
+        )
         assert (piece.text in WORDS) == (piece.value is None)
     assert not re.search(r"nan|inf\b|None", plain(pieces))
     shown = {piece.value for piece in numbers}
@@ -155,3 +159,31 @@ def test_summaries_of_earlier_versions_can_be_read() -> None:
     old = claim(0.5, None, 0.7)
     del old["improvement"], old["failed"]
     assert plain(verdict_text(old)).startswith("+0.50 [unbounded, +0.70]; a test; p = 0.5 (Holm); n = 10")
+
+
+P_VALUES = {
+    0.05: "p = 0.05", 0.0499999: "p = 0.0499999", 0.050001: "p = 0.050001", 0.0496: "p = 0.0496",
+    0.0504: "p = 0.0504", 0.0494: "p = 0.049", 0.0512: "p = 0.051", 0.5: "p = 0.5", 1.0: "p = 1",
+    3.14e-9: "p = 3.1e-09", 1e-300: "p = 1e-300", 1e-320: "p < 1e-300", 0.0: "p < 1e-300",
+    math.nextafter(0.05, 0): "p = 0.049999999999999996", math.nextafter(0.05, 1): "p = 0.05000000000000001",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("p", P_VALUES)
+def test_a_p_value_as_it_is_read_lies_on_the_side_of_the_level_on_which_it_is(p: float) -> None:
+    assert wording.LEVEL == ALPHA
+    found = wording.p_value(claim(0.5, None, None, p_adjusted=p))
+    assert found is not None
+    assert (plain(wording.p_text(found)), found.value) == (P_VALUES[p], p)
+    assert (read(found.text.removeprefix("< ")) <= ALPHA) == (p <= ALPHA)
+
+
+@pytest.mark.parametrize("p", P_VALUES)
+def test_every_surface_writes_a_p_value_alike(p: float) -> None:
+    parts: Any = environment().get_template("parts.html").module
+    count = {"higher": 9, "equal": 0, "lower": 1, "sign_test_p": p}
+    for judged in (claim(0.5, None, None, p_adjusted=p), claim(0.5, None, None, p_adjusted=None, worlds=count)):
+        found = summary({}, [judged])
+        in_html = re.sub(r"<[^>]*>", "", str(parts.verdicts([judged])))
+        for text in (verdict_line(judged).plain, text_tab.verdict(found), html.unescape(in_html)):
+            assert re.search(rf"{P_VALUES[p]}( \(Holm\)|;|$)", text, re.MULTILINE)
