@@ -13,13 +13,17 @@ from experiments.analysis import over_worlds
 from experiments.analysis.claims import Claim, Verdict, judge
 from experiments.analysis.exact_tests import Array
 from experiments.analysis.over_worlds import mean_interval, mean_tails, world_means
+from experiments.config.measures import is_time
 
 SEEDS = 4  # of a world
 
 
 def verdict_of(expect: str, measure: str = "succeeds", seeds: int = SEEDS, **arms: Any) -> Verdict:
-    """The verdict on arms of whose worlds each has the same seeds: values [W, seeds]."""
-    values = {arm: {measure: np.asarray(column).ravel()} for arm, column in arms.items()}
+    """The verdict on arms of whose worlds each has the same seeds: values [W, seeds]; NaN: the run failed, or the
+    event of a time never came."""
+    flat = {arm: np.asarray(column, float).ravel() for arm, column in arms.items()}
+    failed = {arm: np.isnan(column) & (not is_time(measure)) for arm, column in flat.items()}
+    values = {arm: {measure: column, "failed": failed[arm]} for arm, column in flat.items()}
     runs = {arm: len(columns[measure]) for arm, columns in values.items()}
     worlds = {arm: np.arange(n) // seeds for arm, n in runs.items()}
     numbers = {arm: np.arange(n) % seeds for arm, n in runs.items()}
