@@ -240,3 +240,5 @@ def _check_range(observation: Any, space: Discrete | Box) -> None:
     outside = ~((observation >= space.low) & (observation <= space.high))  # NaN is outside
     if outside.any():
         raise Undeclared(f"declares {space} and shows {observation[outside].ravel()[0]}")
+    if not np.isfinite(observation).all():  # shown so, or too large for the declared type
+        raise Undeclared(f"declares {space} and shows a number that is infinite in {space.dtype}")

@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Dict, Discrete
 
 from envs import planning
 from envs.finite_mdp import FiniteMDP
@@ -115,6 +115,36 @@ class TestWhatIsDeclared:
     def test_the_first_observations_lie_in_the_declared_range(self, scale: float) -> None:
         with pytest.raises(ConfigError, match=rf"declares Box\(0.0, 100.0.* and shows {scale}"):
             Training(strange(scale=scale))
+
+    @pytest.mark.parametrize(
+        ("declared", "shown"),
+        [
+            (Box(-np.inf, np.inf, (2,), np.float32), np.array([0.0, 1e300])),
+            (Box(-np.inf, np.inf, (2,), np.float32), [0.0, 1e300]),
+            (Box(-np.inf, np.inf, (), np.float32), -1e300),
+            (Box(-np.inf, np.inf, (2,), np.float16), np.array([0, 70_000])),
+            (Box(-np.inf, np.inf, (2,), np.float64), np.array([0, 1e308], np.longdouble) * 10),
+            (Dict(a=Discrete(2), b=Box(-np.inf, np.inf, (1,), np.float32)), {"a": 1, "b": np.array([1e39])}),
+            (Box(-np.inf, np.inf, (2,), np.float32), np.array([0.0, np.inf], np.float32)),
+        ],
+        ids=str,
+    )
+    def test_the_first_observations_are_finite_in_the_declared_type(self, declared: Any, shown: Any) -> None:
+        class Huge(gymnasium.Env[Any, Any]):
+            observation_space, action_space = declared, Discrete(2)
+
+            def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+                return shown, {}
+
+            def step(self, action: Any) -> Any:
+                return shown, 1.0, True, False, {}
+
+        gymnasium.register("Huge-v0", entry_point=Huge, max_episode_steps=5)
+        try:
+            with pytest.raises(ConfigError, match=r"^environment: Huge-v0 .* shows a number that is infinite"):
+                make_world(Environment(id="Huge-v0"))
+        finally:
+            del gymnasium.registry["Huge-v0"]
 
     def test_later_ones_may_leave_it_for_no_number_is_changed_by_that(self) -> None:
         """CartPole's own do; so do those of many physical worlds."""
