@@ -392,7 +392,7 @@ class TestKeysThatTwoPlacesName:
         assert capsys.readouterr().err == said
 
 
-GLOBAL = ["numpy", "random", "torch", "mixed"]
+GLOBAL = ["numpy", "random", "torch", "mixed", "space"]
 
 
 class TestGeneratorsThatAllCodeShares:
@@ -480,11 +480,36 @@ class TestGeneratorsThatAllCodeShares:
         alone = trained(config, [1])
         np.testing.assert_array_equal(alone["updates.return_mean"], together["updates.return_mean"][:, [1, 4]])
 
-    def test_an_episode_that_is_watched_is_the_same_again(self, tmp_path: Path) -> None:
-        session.run(strange(draws="mixed"), session.Options(tmp_path), lambda _: None, lambda _: None)
+    @pytest.mark.parametrize("draws", ["mixed", "space"])
+    def test_an_episode_that_is_watched_is_the_same_again(self, draws: str, tmp_path: Path) -> None:
+        session.run(strange(draws=draws), session.Options(tmp_path), lambda _: None, lambda _: None)
         policy = play.load_policy(tmp_path, "with", 1)
         first, again = (list(play.episode(policy, None, 7, False)) for _ in range(2))
         assert first == again
+
+
+class TestAWorldThatCannotBeRepeated:
+    def test_is_named_in_a_line_and_trained_in(self, tmp_path: Path) -> None:
+        said: list[str] = []
+        session.run(strange(draws="count"), session.Options(tmp_path), lambda _: None, said.append)
+        assert sum("self.np_random" in line for line in said) == 1
+
+    @pytest.mark.parametrize("draws", ["np_random", *GLOBAL])
+    @pytest.mark.parametrize("declares", ["float32", "states"])
+    def test_is_no_world_with_generators_that_can_be_seeded(self, draws: str, declares: str) -> None:
+        assert make_world(strange(draws=draws, declares=declares, shows=declares).environment).is_repeatable
+
+    @pytest.mark.parametrize(
+        "id", ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "Blackjack-v1", "FrozenLake-v1", "LunarLander-v3"]
+    )
+    def test_is_none_of_gymnasiums(self, id: str) -> None:
+        if id.startswith("Lunar"):
+            pytest.importorskip("Box2D")
+        world = make_world(Environment(id=id, tables=False, max_episode_steps=9, normalize_observations=False))
+        assert world.is_repeatable
+
+    def test_may_refuse_to_be_reset_before_its_end(self) -> None:
+        assert make_world(strange(breaks="reset", lasts=2).environment).is_repeatable
 
 
 class TestEverySimulatorIsClosed:
