@@ -34,7 +34,7 @@ from experiments.storage.run_folder import RunFolder, StoreError
 from experiments.training.environments import FAILURES, closed
 from experiments.training.global_generators import GlobalGenerators
 from experiments.training.randomness import Purpose, uniforms
-from experiments.training.spaces import flag_of, reward_of
+from experiments.training.spaces import begun, flag_of, reward_of
 from experiments.training.worlds import World, search_current_folder
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ def episode(policy: StoredPolicy, render_mode: str | None, seed: int, greedy: bo
         with closed(world.make(render_mode)) as env:
             draw = env.render if render_mode else lambda: None
             with generators.acting(seed):
-                observation, _ = env.reset(seed=seed)
+                observation, _ = begun(env, seed)
             yield Move(None, 0.0, 0.0, 0.0, 0.0, "", draw())
             for uniform in numbers:
                 pi = policy.probabilities(observation)

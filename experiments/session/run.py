@@ -141,8 +141,8 @@ def _run(
         check_folder(folder, training.config, options)
         stack.enter_context(folder.locked())
         check_folder(folder, training.config, options)  # another command may have trained into it in the meantime
-        if training.world.advice:
-            notify(training.world.advice)
+        for line in training.world.advice:
+            notify(line)
         session = _Session(training, folder, options, notify, interrupts, showing)
         if options.resume and session.is_over:
             notify(f"{folder.path} is finished; nothing to do")

@@ -208,17 +208,30 @@ def _single(value: Any, name: str, kinds: str) -> Any:
     return given.item()
 
 
-def check_first_step(env: "gymnasium.Env[Any, Any]", actions: Discrete, observations: Observed) -> None:
+def begun(env: "gymnasium.Env[Any, Any]", seed: int) -> Any:
+    """What `env.reset(seed=seed)` returns, once the `sample` of both spaces follows from the seed as well. Their
+    numbers are others than those of `env.np_random`."""
+    env.action_space.seed(seed ^ 1)
+    env.observation_space.seed(seed ^ 2)
+    return env.reset(seed=seed)
+
+
+def check_first_step(
+    env: "gymnasium.Env[Any, Any]", actions: Discrete, observations: Observed
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Reset an environment, take one step, and check everything that comes back.
 
+    Returns:
+        both observations, and the reward with both flags; copies, since an environment may use its arrays again.
     Raises:
         Undeclared: something is not what the environment declares, or not what Gymnasium's interface requires.
     """
     convert, seen = converter(observations), seen_as(observations)
-    shown = env.reset(seed=0)
+    shown = begun(env, 0)
     if not (isinstance(shown, tuple) and len(shown) == 2):
         raise Undeclared(f"reset must return (observation, info), returns {type(shown).__name__}")
-    _check_range(convert(shown[0]), seen)
+    first = np.array(convert(shown[0]))
+    _check_range(first, seen)
     stepped = env.step(actions.start)
     if not (isinstance(stepped, tuple) and len(stepped) == 5):
         size = f" of {len(stepped)}" if isinstance(stepped, tuple) else ""
@@ -227,11 +240,12 @@ def check_first_step(env: "gymnasium.Env[Any, Any]", actions: Discrete, observat
             f"returns {type(stepped).__name__}{size}"
         )
     observation, reward, terminated, truncated, _ = stepped
-    _check_range(convert(observation), seen)
+    second = np.array(convert(observation))
+    _check_range(second, seen)
     if not np.isfinite(reward_of(reward)):
         raise Undeclared(f"pays {float(reward)} in its first step; a reward is a finite number")
-    flag_of(terminated, "terminated")
-    flag_of(truncated, "truncated")
+    flags = flag_of(terminated, "terminated"), flag_of(truncated, "truncated")
+    return first, second, np.array([reward_of(reward), *flags])
 
 
 def _check_range(observation: Any, space: Discrete | Box) -> None:
@@ -240,3 +254,5 @@ def _check_range(observation: Any, space: Discrete | Box) -> None:
     outside = ~((observation >= space.low) & (observation <= space.high))  # NaN is outside
     if outside.any():
         raise Undeclared(f"declares {space} and shows {observation[outside].ravel()[0]}")
+    if not np.isfinite(observation).all():  # shown so, or too large for the declared type
+        raise Undeclared(f"declares {space} and shows a number that is infinite in {space.dtype}")

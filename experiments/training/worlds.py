@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -47,6 +48,7 @@ class World:
         inputs: the width of the policy's input: S one-hot states, or the size of an observation.
         time_limit: steps after which an episode is cut off.
         number: the number of this world in its family.
+        is_repeatable: whether its first step was the same again with the same seed; tables always are.
     """
 
     environment: Environment
@@ -56,6 +58,7 @@ class World:
     inputs: int
     time_limit: int
     number: int | None = None
+    is_repeatable: bool = True
 
     def paid(self, reward: float) -> float:
         """The reward that the agent receives: the environment's, scaled and offset as the config says."""
@@ -101,15 +104,22 @@ class World:
         return (action + self.first_action).astype(self.action_space.dtype)
 
     @property
-    def advice(self) -> str | None:
-        """A line for the user if a network will see numbers too large to learn well from; None: it will not."""
-        largest = largest_number(self.observations)
-        if self.environment.normalize_observations or largest <= MAX_COMFORTABLE:
-            return None
-        return (
-            f"{self.environment.id} shows numbers of up to {largest:g}, and networks learn badly from large ones: "
-            "environment.normalize_observations=true makes them small"
-        )
+    def advice(self) -> tuple[str, ...]:
+        """Lines for the user: a network will see numbers too large to learn well from; no training in it can be
+        repeated."""
+        largest, lines = largest_number(self.observations), []
+        if largest > MAX_COMFORTABLE and not self.environment.normalize_observations:
+            lines.append(
+                f"{self.environment.id} shows numbers of up to {largest:g}, and networks learn badly from large "
+                "ones: environment.normalize_observations=true makes them small"
+            )
+        if not self.is_repeatable:
+            lines.append(
+                f"{self.environment.id} shows or pays something else after another reset with the same seed, so "
+                "this training cannot be repeated: a world should draw from self.np_random, and keep nothing from "
+                "one episode to the next"
+            )
+        return tuple(lines)
 
     @cached_property
     def reachable(self) -> NDArray[np.bool_]:
@@ -246,22 +256,30 @@ def make_world(environment: Environment) -> World:
         if world.mdp is None:
             import torch  # noqa: F401  (its training needs it: from here on the world may draw from it)
 
-            _look(env, world)
+            world = replace(world, is_repeatable=_look(env, world))
         return world
 
 
-def _look(env: "gymnasium.Env[Any, Any]", world: World) -> None:
+def _look(env: "gymnasium.Env[Any, Any]", world: World) -> bool:
+    """Check the first step; returns whether it is the same again."""
     name = world.environment.id
-    try:
+
+    def looked() -> tuple[NDArray[Any], ...]:
         with warnings.catch_warnings(), GlobalGenerators(swapped=True).acting(seed=0):
             warnings.simplefilter("ignore")
-            check_first_step(bare(env), world.action_space, world.observations)
+            return check_first_step(bare(env), world.action_space, world.observations)
+
+    try:
+        first = looked()
     except Undeclared as error:
         raise ConfigError(f"environment: {name} {_said(error)}") from None
     except FAILURES as error:  # a stranger's environment may raise anything
         raise ConfigError(
             f"environment: {name} fails in its first step: {type(error).__name__}: {_said(error)}"
         ) from None
+    with suppress(*FAILURES):  # such as that of a world that its episode's end alone may reset
+        return all(map(np.array_equal, first, looked()))
+    return True
 
 
 def _world_of(env: "gymnasium.Env[Any, Any]", environment: Environment) -> World:

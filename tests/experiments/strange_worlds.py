@@ -23,7 +23,8 @@ class Strange(gymnasium.Env[Any, Any]):
         ends: how `terminated` comes: a key of FLAGS.
         late: the strangeness begins in the second step of an episode.
         first_state, first_action: what the numbers of states and actions begin with.
-        draws: what it takes random numbers from: "np_random", "numpy", "random", "torch", "mixed".
+        draws: what it takes random numbers from: "np_random", "numpy", "random", "torch", "mixed", "space";
+            "count": not random, but a count that no reset ends.
         log: a file that gets a line for every environment that is made or closed.
         steps: of an episode.
         breaks: where it raises: "making", "reset", "step", "close".
@@ -56,6 +57,8 @@ class Strange(gymnasium.Env[Any, Any]):
         self._log, self._steps, self._scale, self._breaks = log, steps, scale, breaks
         self._exits, self._lasts, self._episodes = exits, lasts, 0
         self.render_mode = render_mode
+        self._actions = Discrete(3, start=first_action)
+        self._count = 0
         self._note("made")
         self._break("making", "no such device")
         if declares == "states":
@@ -69,7 +72,7 @@ class Strange(gymnasium.Env[Any, Any]):
 
     @property
     def action_space(self) -> Any:  # type: ignore[override]
-        return Discrete(3, start=self._first_action)
+        return self._actions
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
@@ -119,6 +122,11 @@ class Strange(gymnasium.Env[Any, Any]):
             return int(np.random.randint(3))  # noqa: NPY002
         if draws == "random":
             return random.randrange(3)
+        if draws == "space":
+            return int(self.action_space.sample()) - self._first_action
+        if draws == "count":
+            self._count += 1
+            return self._count % 3
         if draws == "torch":
             return int(torch.randint(3, ()))
         return int(self.np_random.integers(3))

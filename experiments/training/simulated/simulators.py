@@ -24,7 +24,7 @@ from experiments.training.global_generators import GlobalGenerators
 from experiments.training.randomness import Purpose, environment_seeds
 from experiments.training.records import Runs
 from experiments.training.simulated.observations import Observations, Rows
-from experiments.training.spaces import converter, flag_of, reward_of
+from experiments.training.spaces import begun, converter, flag_of, reward_of
 from experiments.training.termination import termination
 from experiments.training.trajectories import Array, Ints, Played, Raw
 from experiments.training.worlds import World
@@ -153,7 +153,7 @@ class Simulators:
             for place in live.tolist():
                 seed = int(seeds[place])
                 generators.enter(place, seed)
-                observation, _ = self._envs[place].reset(seed=seed)
+                observation, _ = begun(self._envs[place], seed)
                 generators.leave(place)
                 raw[place] = self._convert(observation)
         except FAILURES as error:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tomli_w
 import torch
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Dict, Discrete
 
 import train as script
 from envs import planning
@@ -117,6 +117,36 @@ class TestWhatIsDeclared:
     def test_the_first_observations_lie_in_the_declared_range(self, scale: float) -> None:
         with pytest.raises(ConfigError, match=rf"declares Box\(0.0, 100.0.* and shows {scale}"):
             Training(strange(scale=scale))
+
+    @pytest.mark.parametrize(
+        ("declared", "shown"),
+        [
+            (Box(-np.inf, np.inf, (2,), np.float32), np.array([0.0, 1e300])),
+            (Box(-np.inf, np.inf, (2,), np.float32), [0.0, 1e300]),
+            (Box(-np.inf, np.inf, (), np.float32), -1e300),
+            (Box(-np.inf, np.inf, (2,), np.float16), np.array([0, 70_000])),
+            (Box(-np.inf, np.inf, (2,), np.float64), np.array([0, 1e308], np.longdouble) * 10),
+            (Dict(a=Discrete(2), b=Box(-np.inf, np.inf, (1,), np.float32)), {"a": 1, "b": np.array([1e39])}),
+            (Box(-np.inf, np.inf, (2,), np.float32), np.array([0.0, np.inf], np.float32)),
+        ],
+        ids=str,
+    )
+    def test_the_first_observations_are_finite_in_the_declared_type(self, declared: Any, shown: Any) -> None:
+        class Huge(gymnasium.Env[Any, Any]):
+            observation_space, action_space = declared, Discrete(2)
+
+            def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+                return shown, {}
+
+            def step(self, action: Any) -> Any:
+                return shown, 1.0, True, False, {}
+
+        gymnasium.register("Huge-v0", entry_point=Huge, max_episode_steps=5)
+        try:
+            with pytest.raises(ConfigError, match=r"^environment: Huge-v0 .* shows a number that is infinite"):
+                make_world(Environment(id="Huge-v0"))
+        finally:
+            del gymnasium.registry["Huge-v0"]
 
     def test_later_ones_may_leave_it_for_no_number_is_changed_by_that(self) -> None:
         """CartPole's own do; so do those of many physical worlds."""
@@ -364,7 +394,7 @@ class TestKeysThatTwoPlacesName:
         assert capsys.readouterr().err == said
 
 
-GLOBAL = ["numpy", "random", "torch", "mixed"]
+GLOBAL = ["numpy", "random", "torch", "mixed", "space"]
 
 
 class TestGeneratorsThatAllCodeShares:
@@ -452,11 +482,36 @@ class TestGeneratorsThatAllCodeShares:
         alone = trained(config, [1])
         np.testing.assert_array_equal(alone["updates.return_mean"], together["updates.return_mean"][:, [1, 4]])
 
-    def test_an_episode_that_is_watched_is_the_same_again(self, tmp_path: Path) -> None:
-        session.run(strange(draws="mixed"), session.Options(tmp_path), lambda _: None, lambda _: None)
+    @pytest.mark.parametrize("draws", ["mixed", "space"])
+    def test_an_episode_that_is_watched_is_the_same_again(self, draws: str, tmp_path: Path) -> None:
+        session.run(strange(draws=draws), session.Options(tmp_path), lambda _: None, lambda _: None)
         policy = play.load_policy(tmp_path, "with", 1)
         first, again = (list(play.episode(policy, None, 7, False)) for _ in range(2))
         assert first == again
+
+
+class TestAWorldThatCannotBeRepeated:
+    def test_is_named_in_a_line_and_trained_in(self, tmp_path: Path) -> None:
+        said: list[str] = []
+        session.run(strange(draws="count"), session.Options(tmp_path), lambda _: None, said.append)
+        assert sum("self.np_random" in line for line in said) == 1
+
+    @pytest.mark.parametrize("draws", ["np_random", *GLOBAL])
+    @pytest.mark.parametrize("declares", ["float32", "states"])
+    def test_is_no_world_with_generators_that_can_be_seeded(self, draws: str, declares: str) -> None:
+        assert make_world(strange(draws=draws, declares=declares, shows=declares).environment).is_repeatable
+
+    @pytest.mark.parametrize(
+        "id", ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "Blackjack-v1", "FrozenLake-v1", "LunarLander-v3"]
+    )
+    def test_is_none_of_gymnasiums(self, id: str) -> None:
+        if id.startswith("Lunar"):
+            pytest.importorskip("Box2D")
+        world = make_world(Environment(id=id, tables=False, max_episode_steps=9, normalize_observations=False))
+        assert world.is_repeatable
+
+    def test_may_refuse_to_be_reset_before_its_end(self) -> None:
+        assert make_world(strange(breaks="reset", lasts=2).environment).is_repeatable
 
 
 class TestEverySimulatorIsClosed:
