@@ -1,14 +1,16 @@
 """A real browser without a screen, and a look into pages that hide their parts in shadow roots."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+
+from tests.experiments.processes import wait_for
 
 needs_browser = pytest.mark.skipif(
     not (shutil.which("chromium") and shutil.which("chromedriver")), reason="needs chromium and chromedriver"
@@ -57,3 +59,11 @@ return after - before;
 def find(browser: webdriver.Chrome, selector: str, attribute: str) -> list[str]:
     """An attribute (say `title` or `style.color`) of every element of the page that matches, in order."""
     return [str(value) for value in browser.execute_script(_FIND, selector, attribute)]
+
+
+def wait_to_see(expected: object, look: Callable[[], object]) -> None:
+    """Wait until a look at the page gives what is expected: the parts of a page do not all come at once."""
+    with suppress(TimeoutError):
+        wait_for(lambda: look() == expected)
+    if (seen := look()) != expected:
+        raise AssertionError(f"the page shows {seen!r}, and not {expected!r}")

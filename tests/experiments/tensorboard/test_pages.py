@@ -7,7 +7,7 @@ import pytest
 from selenium import webdriver
 
 from experiments.tensorboard.links import deep_link, tab_link
-from tests.experiments.browser import chromium, find, needs_browser
+from tests.experiments.browser import chromium, find, needs_browser, wait_to_see
 from tests.experiments.log_folder import ARMS, MEASURES, write_log_folder
 from tests.experiments.processes import wait_for
 from tests.experiments.tensorboard_server import TensorBoardServer, tensorboard_server
@@ -34,9 +34,11 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
 
 def test_deep_link_shows_the_charts_that_match(server: TensorBoardServer, browser: webdriver.Chrome) -> None:
     browser.get(deep_link(server.port, tags="^step/|^entropy/iqm"))
-    wait_for(lambda: len(find(browser, "metrics-filtered-view card-view", "tagName")) == 2)
-    names = find(browser, "metrics-filtered-view tb-truncated-path", "innerText")
-    assert sorted(name.replace("\n", "") for name in names) == ["entropy/iqm", "step/entropy_bits"]
+    names = "metrics-filtered-view tb-truncated-path"
+    wait_to_see(
+        ["entropy/iqm", "step/entropy_bits"],
+        lambda: sorted(name.replace("\n", "") for name in find(browser, names, "innerText")),
+    )
     wait_for(
         lambda: find(browser, "metrics-filtered-view tb-data-table-content-row", "tagName")
     )  # has read points
@@ -44,11 +46,11 @@ def test_deep_link_shows_the_charts_that_match(server: TensorBoardServer, browse
 
 def test_deep_link_gives_each_arm_a_colour(server: TensorBoardServer, browser: webdriver.Chrome) -> None:
     browser.get(deep_link(server.port))
-    wait_for(
-        lambda: len(find(browser, "runs-data-table .run-color-swatch", "tagName")) == len(ARMS) * (SEEDS + 1) + 1
-    )
-    runs = find(browser, "tb-data-table-content-cell.table-column-run", "innerText")
-    colours = dict(zip(runs, find(browser, "runs-data-table .run-color-swatch", "style.background"), strict=True))
+    names, swatches = "tb-data-table-content-cell.table-column-run", "runs-data-table .run-color-swatch"
+    for selector in (names, swatches):
+        wait_to_see(len(ARMS) * (SEEDS + 1) + 1, lambda each=selector: len(find(browser, each, "tagName")))
+    runs = find(browser, names, "innerText")
+    colours = dict(zip(runs, find(browser, swatches, "style.background"), strict=True))
     of_arm = {arm: {colour for run, colour in colours.items() if arm in run.split("/")} for arm in ARMS}
     assert all(len(of) == 1 for of in of_arm.values())
     assert of_arm["with_entropy"] != of_arm["without_entropy"]
@@ -57,17 +59,18 @@ def test_deep_link_gives_each_arm_a_colour(server: TensorBoardServer, browser: w
 def test_bands_of_both_arms_in_the_order_given(server: TensorBoardServer, browser: webdriver.Chrome) -> None:
     browser.get(tab_link("custom_scalars", server.port))
     cards = "tf-custom-scalar-margin-chart-card"
-    wait_for(lambda: len(find(browser, cards, "title")) == len(MEASURES))
-    assert find(browser, cards, "title") == MEASURES
-    assert find(browser, cards, "runs.length") == ["3"] * len(MEASURES)  # both aggregates, and the root
+    wait_to_see(MEASURES, lambda: find(browser, cards, "title"))
+    wait_to_see(
+        ["3"] * len(MEASURES), lambda: find(browser, cards, "runs.length")
+    )  # both aggregates, and the root
 
 
 def test_hparams_show_a_row_an_arm(server: TensorBoardServer, browser: webdriver.Chrome) -> None:
     browser.get(tab_link("hparams", server.port))
-    wait_for(lambda: "0.10000" in find(browser, "vaadin-grid-cell-content", "innerText"))
-    texts = find(browser, "vaadin-grid-cell-content", "innerText")
-    assert [texts.count(arm) for arm in ARMS] == [2, 2]  # the row's name and the hyperparameter
-    assert "final entropy" in texts
+    cells = "vaadin-grid-cell-content"  # an arm is the row's name and the hyperparameter
+    wait_to_see([2, 2], lambda: [find(browser, cells, "innerText").count(arm) for arm in ARMS])
+    for text in ("0.10000", "final entropy"):
+        wait_to_see(True, lambda each=text: each in find(browser, cells, "innerText"))
 
 
 def test_pictures_and_the_guide_are_seen_with_many_runs(
@@ -75,7 +78,8 @@ def test_pictures_and_the_guide_are_seen_with_many_runs(
 ) -> None:
     browser.get(tab_link("images", server.port))
     wait_for(lambda: find(browser, "img", "naturalWidth").count("40") == 2)  # the latest picture of each arm
-    assert sorted(find(browser, "tf-image-loader", "run")) == [f"aggregate/{arm}" for arm in sorted(ARMS)]
+    runs = [f"aggregate/{arm}" for arm in sorted(ARMS)]
+    wait_to_see(runs, lambda: sorted(find(browser, "tf-image-loader", "run")))
     browser.get("about:blank")
     browser.get(tab_link("text", server.port))
     wait_for(lambda: "The question" in find(browser, "h1", "innerText"))

@@ -16,7 +16,7 @@ from experiments.tensorboard.aggregates import grid
 from experiments.tensorboard.images_tab import moments
 from experiments.tensorboard.links import FEATURED_TAG, FEATURED_TAGS, deep_link, tab_link
 from experiments.training.records import Records
-from tests.experiments.browser import chromium, find, needs_browser
+from tests.experiments.browser import chromium, find, needs_browser, wait_to_see
 from tests.experiments.comparisons import BOTH_ARMS, TWO_ROOMS, comparison
 from tests.experiments.processes import wait_for
 from tests.experiments.tensorboard_server import TensorBoardServer, tensorboard_server
@@ -126,29 +126,27 @@ def test_the_guide(shown: Shown) -> None:
 def test_pages_in_a_browser(shown: Shown, browser: webdriver.Chrome) -> None:
     browser.get(deep_link(shown.server.port))
     shown_tags = sorted([FEATURED_TAG, *FEATURED_TAGS])
-    wait_for(lambda: len(find(browser, "metrics-filtered-view card-view", "tagName")) == len(shown_tags))
-    names = find(browser, "metrics-filtered-view tb-truncated-path", "innerText")
-    assert sorted(name.replace("\n", "") for name in names) == shown_tags
+    names = "metrics-filtered-view tb-truncated-path"
+    wait_to_see(shown_tags, lambda: sorted(name.replace("\n", "") for name in find(browser, names, "innerText")))
     rows = "metrics-filtered-view tb-data-table-content-row"  # every curve has points
     wait_for(lambda: len(find(browser, rows, "tagName")) == 2 * 2 * len(shown_tags))
 
     browser.get("about:blank")
     browser.get(tab_link("custom_scalars", shown.server.port))
     bands, lines = "tf-custom-scalar-margin-chart-card", "tf-custom-scalar-multi-line-chart-card"
-    wait_for(lambda: len(find(browser, bands, "title")) == len(TITLES))
-    assert find(browser, bands, "title") == TITLES
+    wait_to_see(TITLES, lambda: find(browser, bands, "title"))
     wait_for(lambda: len(find(browser, lines, "title")) == 5)
 
     browser.get("about:blank")
     browser.get(tab_link("hparams", shown.server.port))
-    wait_for(lambda: "0.10000" in find(browser, "vaadin-grid-cell-content", "innerText"))
-    cells = find(browser, "vaadin-grid-cell-content", "innerText")
-    assert [cells.count(arm) for arm in BOTH_ARMS] == [1, 1]
+    cells = "vaadin-grid-cell-content"
+    wait_to_see([1, 1], lambda: [find(browser, cells, "innerText").count(arm) for arm in BOTH_ARMS])
+    wait_for(lambda: "0.10000" in find(browser, cells, "innerText"))
 
     browser.get("about:blank")
     browser.get(tab_link("images", shown.server.port))
     wait_for(lambda: len(find(browser, "img", "naturalWidth")) == 8)
-    assert sorted(set(find(browser, "tf-image-loader", "run"))) == sorted(AGGREGATES)
+    wait_to_see(sorted(AGGREGATES), lambda: sorted(set(find(browser, "tf-image-loader", "run"))))
     wait_for(lambda: "0" not in find(browser, "img", "naturalWidth"))  # every one has been read
 
 
