@@ -187,7 +187,10 @@ def test_holm_keeps_the_order_and_never_helps(p: list[float]) -> None:
 def test_rliable_agrees() -> None:
     """The field's reference (Agarwal et al. 2021) on one task; it is an extra, not a dependency."""
     metrics = pytest.importorskip("rliable.metrics")
-    library = pytest.importorskip("rliable.library")
+    try:
+        library = pytest.importorskip("rliable.library")
+    except TypeError as error:  # from arch 7.2, the newest that rliable 1.2 takes, beside pandas 3.1
+        pytest.skip(f"rliable.library cannot be imported: {error}")
     rng = np.random.default_rng(0)
     x = rng.beta(5, 2, size=(60, 1))
     point, interval = library.get_interval_estimates(
