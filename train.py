@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.config.commands import CONFIGS, SCRIPT, as_typed, command_words
 from experiments.config.failures import Failure
 from experiments.config.help import key_table
-from experiments.config.loading import check_felt, load_config, ours
+from experiments.config.loading import check_take_effect, load_config, ours
 from experiments.config.mistakes import closest
 from experiments.config.plain_text import printable
 from experiments.config.schema import Config, ConfigError
@@ -121,7 +121,7 @@ def config_of(options: argparse.Namespace) -> Config:
     overrides = [word for word in words if "=" in word]
     try:
         config = load_config(files[0] if files else DEFAULT, overrides)
-        check_felt(config, overrides)
+        check_take_effect(config, overrides)
     except ConfigError as error:
         raise ConfigError(f"{error}{_stored_beside(options)}") from None
     options.out = options.out or Path("runs") / config.name

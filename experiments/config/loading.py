@@ -15,8 +15,8 @@ from experiments.config.overrides import for_arm, has_no_effect, is_nested, over
 from experiments.config.plain_text import printable
 from experiments.config.schema import Agent, Config
 
-# Keys of an agent that count only beside another key: whether they do, and what makes them.
-COUNT_WHERE: dict[str, tuple[Callable[[Agent], bool], str]] = {
+# Keys of an agent that take effect only beside another: whether they do, and the override beside which they would.
+NEEDED_BESIDE: dict[str, tuple[Callable[[Agent], bool], str]] = {
     "hidden_sizes": (lambda agent: agent.policy == "mlp", "policy=mlp"),
     "initialization": (lambda agent: agent.policy == "mlp", "policy=mlp"),
     "value_learning_rate": (lambda agent: agent.baseline == "value", "baseline=value"),
@@ -49,23 +49,26 @@ def load_config(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     return config
 
 
-def check_felt(config: Config, overrides: Sequence[str]) -> None:
-    """Check that each override of an agent counts in an arm that it reaches. In a sweep it need not count in every
-    setting, so there this is not asked.
+def check_take_effect(config: Config, overrides: Sequence[str]) -> None:
+    """Check that each override of an agent takes effect in an arm that it reaches. Those of a sweep need not do so
+    in every setting, so this is not asked of them.
 
     Raises:
         ConfigError: one does not; the message names an override beside which it would.
     """
     for override in overrides:
-        section, *keys = place_of(override)
-        arms = keys[:1] if section == "arms" else list(config.arms)
-        key = next(iter(keys[1:] if section == "arms" else keys), "")
-        if section not in ("agent", "arms") or key not in COUNT_WHERE:
-            continue
-        counts, word = COUNT_WHERE[key]
-        if not any(counts(config.agent_of(arm)) for arm in arms):
-            place = ".".join([section, *arms]) if section == "arms" else section
-            raise ConfigError(f"override {override!r}: it would change no arm; it counts beside {place}.{word}")
+        match place_of(override):
+            case ["agent", key, *_]:
+                place, arms = "agent", list(config.arms)
+            case ["arms", arm, key, *_]:
+                place, arms = f"arms.{arm}", [arm]
+            case _:
+                continue
+        takes_effect, word = NEEDED_BESIDE.get(key, (lambda _: True, ""))
+        if not any(takes_effect(config.agent_of(arm)) for arm in arms):
+            raise ConfigError(
+                f"override {override!r}: it would change no arm; it takes effect beside {place}.{word}"
+            )
 
 
 def load_stored(path: Path) -> Config:

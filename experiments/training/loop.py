@@ -40,8 +40,6 @@ class Training:
         self.worlds = make_worlds(config.environment)
         self.world = self.worlds[0]
         check_claims(config, self.world)
-        if config.environment.worlds is None:
-            config = config.model_copy(update={"environment": self.world.environment})
         self.config = config
         self.seeds = config.training.seed_list if seeds is None else tuple(seeds)
         self.runs = Runs.of(list(config.arms), self.seeds, config.environment.world_list)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 import train
 from experiments import Config, ConfigError, load_config
-from experiments.config.loading import check_felt
+from experiments.config.loading import check_take_effect
 from experiments.config.schema import Agent, Environment, Linear, TargetEntropy
 from experiments.config.schema import Training as TrainingSection
 from experiments.storage.run_folder import config_text
@@ -327,10 +327,10 @@ def test_an_override_that_counts_nowhere_names_the_word_beside_which_it_would(
 ) -> None:
     few = ["training.seeds=1", "training.updates=1"]
     assert train.main(["bandit", override, *few, "--out", str(tmp_path / "run")]) == 2
-    assert capsys.readouterr().err.endswith(f"it would change no arm; it counts beside {word}\n")
+    assert capsys.readouterr().err.endswith(f"it would change no arm; it takes effect beside {word}\n")
     assert not (tmp_path / "run").exists()
     assert load_config("bandit", [override, word])
-    check_felt(load_config("bandit", [override, word]), [override, word])
+    check_take_effect(load_config("bandit", [override, word]), [override, word])
 
 
 def test_an_override_of_an_arm_changes_that_arm() -> None:
